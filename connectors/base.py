@@ -1,0 +1,277 @@
+"""The Connector protocol: the few verbs by which leadgauge knows a CRM.
+
+A connector turns what a CRM says into pages of common-model rows, and carries out batches of
+field writes. It decides nothing, and keeps no state but its connection and its call counts.
+Everything a caller may rely on is said here; `tests/contract.py` holds every connector to it.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+import pyarrow as pa
+
+from core.decision import Output
+
+Progress = Callable[[str, int, int | None], None]
+"""Told (stage, done, total or None) as work goes on."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One source of rows in a CRM: an object (or sweep) and the facts table that it feeds.
+
+    `name` is the vendor's object name and identifies the stream's cursor. A stream that has
+    no modified stamp to follow is read whole each time (`incremental` False).
+    """
+
+    name: str
+    table: str
+    incremental: bool = True
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far a stream has been read.
+
+    Everything modified before `stamp` is stored. While a window is being read, `until` is its
+    end and `id` the last record stored within it; a stream in (stamp, id) order has stored all
+    rows up to and including (`stamp`, `id`). A cursor never passes the run's start, and is
+    stored in the same transaction as the page that it came with.
+    """
+
+    stamp: datetime | None = None
+    id: str = ""
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A record that is gone: deleted or archived at `at`, or merged into `survivor`."""
+
+    id: str
+    at: datetime
+    survivor: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rows of one stream in the Arrow schema of its facts table (`core.facts.arrow_schema`).
+
+    No two rows of a page share a key. `cursor` is what to store with the page. `rejected` are
+    rows that could not be read into the common model: record id, field and reason each.
+    """
+
+    stream: Stream
+    rows: pa.Table
+    cursor: Cursor
+    removed: tuple[Removed, ...] = ()
+    rejected: tuple["RowProblem", ...] = ()
+
+
+@dataclass(frozen=True)
+class RowProblem:
+    """A value of one record that could not be read; never the value itself."""
+
+    record_id: str
+    field: str
+    reason: str
+
+
+class FieldKind(StrEnum):
+    """What a CRM field can hold, as far as leadgauge must know."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    DATETIME = "datetime"
+    CHOICE = "choice"
+    REFERENCE = "reference"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a CRM object, as the CRM describes it.
+
+    `length` bounds text in characters, `whole_digits` and `decimals` bound numbers, `choices` are
+    the values a CHOICE accepts (empty: any). A field the user may not see is not described.
+    """
+
+    name: str
+    label: str
+    kind: FieldKind
+    writable: bool
+    length: int | None = None
+    whole_digits: int | None = None
+    decimals: int | None = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NewField:
+    """A field to create for an output: `create_fields` chooses the vendor's type for `kind`."""
+
+    object_type: str
+    output: Output
+    name: str
+    label: str
+    description: str
+    kind: FieldKind
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that would fail in a run, found beforehand.
+
+    `severity` is error (a run would fail), credentials (log-in or scope) or warning.
+    `where` names the object and field or the setting; `advice` says what to do.
+    """
+
+    severity: str
+    where: str
+    what: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """The fields to set on one record: output name -> canonical text, None to clear."""
+
+    object_type: str
+    id: str
+    values: Mapping[Output, str | None]
+    group: str = ""
+    """Records that share a parent (an account's id): kept together, to avoid row locks."""
+
+
+class Status(StrEnum):
+    """What became of one record of a write."""
+
+    WRITTEN = "written"
+    REFUSED = "refused"
+    TRANSIENT = "transient"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """The outcome of one change, matched to it by object type and id.
+
+    WRITTEN: the CRM acknowledged it; `id` may differ from the one asked where the record was
+    merged (`survivor`), and `modified_at` is the record's new stamp where the CRM says it.
+    REFUSED: the CRM will refuse it again until the record or the mapping changes.
+    TRANSIENT: refused for now (a row lock, an overload). UNKNOWN: sent, but no answer came.
+    `code` and `reason` are the CRM's own words for a refusal.
+    """
+
+    change: Change
+    status: Status
+    code: str = ""
+    reason: str = ""
+    modified_at: datetime | None = None
+    survivor: str | None = None
+
+
+@dataclass
+class Usage:
+    """API calls made by a connector, by class (read, search, write, bulk, login, describe).
+
+    `daily_limit` and `daily_used` are what the CRM last said of its daily quota.
+    """
+
+    calls: dict[str, int] = field(default_factory=dict)
+    daily_limit: int | None = None
+    daily_used: int | None = None
+
+    def count(self, kind: str, calls: int = 1) -> None:
+        """Count calls of one class."""
+        self.calls[kind] = self.calls.get(kind, 0) + calls
+
+    @property
+    def total(self) -> int:
+        """All calls made."""
+        return sum(self.calls.values())
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a CRM can do, declared; callers read this and never a vendor's name.
+
+    `write_batch` is how many records one write call takes. `bulk_write_from` is the number of
+    changes from which one bulk job of `bulk_write_calls` calls is used instead; None: never.
+    `lookback` is how far before its cursor a stream is read again, against late commits and a
+    lagging index. `objects` are the object types whose records can be written.
+    """
+
+    objects: tuple[str, ...]
+    write_batch: int
+    lookback: timedelta
+    bulk_write_from: int | None = None
+    bulk_write_calls: int = 0
+    can_write: bool = True
+    can_create_fields: bool = True
+    can_assign_queues: bool = False
+    reports_removals: bool = True
+
+
+class Connector(Protocol):
+    """A CRM that can be read and written. `name` is the connection's name in config.yaml."""
+
+    name: str
+    capabilities: Capabilities
+    usage: Usage
+
+    def now(self) -> datetime:
+        """The CRM's own clock, UTC: the upper bound of a run. Costs at most one call."""
+
+    def check(self) -> list[Problem]:
+        """Log in and compare the mapping with the CRM: everything that would fail in a run.
+
+        Reads only. Wrong credentials and missing scopes are problems of severity
+        `credentials`, not exceptions; an unreachable host raises TemporaryError.
+        """
+
+    def fields(self, object_type: str) -> dict[str, Field]:
+        """The fields of an object that this user can see, by name; read once per connector."""
+
+    def missing_fields(self) -> list[NewField]:
+        """The fields of the mapped outputs that the CRM does not have yet."""
+
+    def create_fields(self, fields: Sequence[NewField]) -> list[Problem]:
+        """Create fields and make them readable and writable; one that exists is left alone."""
+
+    def streams(self) -> tuple[Stream, ...]:
+        """What can be pulled, in the order in which it should be."""
+
+    def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
+        """The rows changed since `cursor` (None: all), up to and including `until`.
+
+        At least one page is yielded, the last with the cursor from which the next run goes on.
+        Pulling again from any page's cursor yields every row not stored by then. Equal stamps
+        across a page boundary lose nothing; a row may come twice, in different pages.
+        Raises MappingError for a field that is gone, CredentialsError, QuotaExhausted or
+        TemporaryError; what was yielded before stays valid.
+        """
+
+    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """Send changes; exactly one result for each, as soon as it is known.
+
+        At most one change for each record. Only the given fields are sent. One refused record
+        never stops the others. Raises only CredentialsError and QuotaExhausted, and
+        TemporaryError when nothing of the remaining changes was sent.
+        """
+
+    def read_back(
+        self, object_type: str, ids: Collection[str]
+    ) -> dict[str, dict[Output, str | None]]:
+        """What the CRM now holds in the written fields, by record id, in canonical text.
+
+        A record that is gone is absent; one that was merged answers under the id asked for.
+        """
+
+    def close(self) -> None:
+        """Release connections; the connector is not used afterwards."""

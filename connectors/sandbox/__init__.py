@@ -1,0 +1,1 @@
+"""A stand-in for both CRMs: one in-memory CRM, two HTTP faces, sample data."""

@@ -1,0 +1,65 @@
+"""What every connection in config.yaml has in common: the mapping, and what is written where."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from core.decision import Output
+
+
+class Settings(BaseModel):
+    """A part of the configuration: frozen, unknown keys forbidden, never repeats its input."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Policy(StrEnum):
+    """Whose word counts when a human changed a field that leadgauge writes."""
+
+    OVERWRITE = "overwrite"
+    RESPECT_EDITS = "respect_edits"
+    FILL_EMPTY = "fill_empty"
+    NEVER = "never"
+
+
+class WrittenField(Settings):
+    """One output and the CRM field it is written to."""
+
+    field: str = Field(description="The CRM's name of the field.")
+    policy: Policy = Field(
+        Policy.OVERWRITE,
+        description="overwrite; respect_edits: leave a value that a human changed; "
+        "fill_empty: write only into an empty field; never: do not write this output.",
+    )
+
+
+class FieldMapping(Settings):
+    """Common field -> CRM field, for what differs from or adds to the connector's defaults.
+
+    A key is a field of the common model or `custom.<name>`; a value of null leaves it out.
+    """
+
+    leads: dict[str, str | None] = Field({}, description="Fields of leads and contacts.")
+    accounts: dict[str, str | None] = Field({}, description="Fields of accounts.")
+    activities: dict[str, str | None] = Field({}, description="Fields of activities.")
+    activity_types: dict[str, str] = Field(
+        {}, description="What the CRM calls a kind of activity -> the canonical type."
+    )
+
+
+class ConnectionSettings(Settings):
+    """The settings that every kind of connection has."""
+
+    mapping: FieldMapping = Field(FieldMapping(), description="Which CRM field means what.")
+    write: dict[Output, WrittenField] = Field(
+        {}, description="Output -> CRM field and policy, where it differs from the defaults."
+    )
+
+    @field_validator("write")
+    @classmethod
+    def _one_output_a_field(cls, write: dict[Output, WrittenField]) -> dict[Output, WrittenField]:
+        names = [w.field for w in write.values()]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"field {name} is written by two outputs: give it to one")
+        return write

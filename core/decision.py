@@ -1,0 +1,52 @@
+"""Everything decided about one lead, as one value, and the names of what is written of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+
+UNIT = 10_000
+"""Points are kept as whole numbers of 1/10,000 point (design, truth 2)."""
+
+
+class Output(StrEnum):
+    """What leadgauge writes of a decision; each is mapped to one CRM field."""
+
+    SCORE = "score"
+    TIER = "tier"
+    STAGE = "stage"
+    REASON = "reason"
+    MODEL = "model"
+    SCORED_AT = "scored_at"
+    OWNER = "owner"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided about one lead at one instant.
+
+    `score` is in units of 1/10,000 point. `owner_id` is None where no owner is to be given:
+    the present one then stays, and `owner_reason` says why.
+    """
+
+    connection: str
+    lead_id: str
+    object_type: str
+    score: int
+    tier: str | None
+    stage: str | None
+    reason: str
+    model: str
+    scored_at: datetime
+    owner_id: str | None = None
+    owner_reason: str = ""
+
+    @property
+    def points(self) -> Decimal:
+        """The score in points, exact."""
+        return Decimal(self.score) / UNIT
+
+
+def whole_points(score: int) -> int:
+    """A score rounded half up to whole points, for a CRM field that holds integers."""
+    return int((Decimal(score) / UNIT).quantize(Decimal(1), rounding=ROUND_HALF_UP))

@@ -1,0 +1,1 @@
+"""Runs things and owns state; names no vendor."""
