@@ -203,12 +203,13 @@ class Capabilities:
 
     `write_batch` is how many records one write call takes. `bulk_write_from` is the number of
     changes from which one bulk job of `bulk_write_calls` calls is used instead; None: never.
-    `lookback` is how far before its cursor a stream is read again, against late commits and a
+    `read_page` is how many records one read call brings when everything is read. `lookback` is how far before its cursor a stream is read again, against late commits and a
     lagging index. `objects` are the object types whose records can be written.
     """
 
     objects: tuple[str, ...]
     write_batch: int
+    read_page: int
     lookback: timedelta
     bulk_write_from: int | None = None
     bulk_write_calls: int = 0
@@ -238,6 +239,9 @@ class Connector(Protocol):
     def fields(self, object_type: str) -> dict[str, Field]:
         """The fields of an object that this user can see, by name; read once per connector."""
 
+    def written_fields(self, object_type: str) -> dict[Output, Field]:
+        """The fields that outputs are written to on an object; what the CRM lacks is absent."""
+
     def missing_fields(self) -> list[NewField]:
         """The fields of the mapped outputs that the CRM does not have yet."""
 
@@ -246,6 +250,9 @@ class Connector(Protocol):
 
     def streams(self) -> tuple[Stream, ...]:
         """What can be pulled, in the order in which it should be."""
+
+    def count(self, stream: Stream, cursor: Cursor | None) -> int | None:
+        """About how many records `pull` would read, for at most one call; None: not known."""
 
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """The rows changed since `cursor` (None: all), up to and including `until`.

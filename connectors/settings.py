@@ -1,25 +1,15 @@
 """What every connection in config.yaml has in common: the mapping, and what is written where."""
 
-from enum import StrEnum
-
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from core.decision import Output
+from core.diff import Policy
 
 
 class Settings(BaseModel):
     """A part of the configuration: frozen, unknown keys forbidden, never repeats its input."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Policy(StrEnum):
-    """Whose word counts when a human changed a field that leadgauge writes."""
-
-    OVERWRITE = "overwrite"
-    RESPECT_EDITS = "respect_edits"
-    FILL_EMPTY = "fill_empty"
-    NEVER = "never"
 
 
 class WrittenField(Settings):
