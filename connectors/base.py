@@ -203,8 +203,9 @@ class Capabilities:
 
     `write_batch` is how many records one write call takes. `bulk_write_from` is the number of
     changes from which one bulk job of `bulk_write_calls` calls is used instead; None: never.
-    `read_page` is how many records one read call brings when everything is read. `lookback` is how far before its cursor a stream is read again, against late commits and a
-    lagging index. `objects` are the object types whose records can be written.
+    `read_page` is how many records one read call brings when everything is read. `lookback` is
+    how far before its cursor a stream is read again, against late commits and a lagging index.
+    `objects` are the object types whose records can be written.
     """
 
     objects: tuple[str, ...]

@@ -1,0 +1,68 @@
+"""Guards: what is implausible stops before the first write, and says what overrides it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sync.plan import ConnectionPlan
+
+FLOOR = 20
+"""Shares of fewer records than this say nothing: a small change is never implausible."""
+
+
+class GuardStopError(Exception):
+    """A guard stopped the run before its first write; `findings` are all the reasons."""
+
+    def __init__(self, findings: Iterable[str]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("\n".join(self.findings))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a run may do. `change_share` is of the records compared; `calls` of write calls."""
+
+    change_share: float
+    calls: int | None = None
+
+
+def removals(connection: str, removed: int, held: int, limits: Limits) -> list[str]:
+    """Whether a pull took away more leads than is plausible; `held` are those before it."""
+    if removed < FLOOR or removed <= held * limits.change_share:
+        return []
+    return [
+        f"{connection}: the pull removed {removed} of {held} leads, more than "
+        f"{limits.change_share:.0%}. If that is right, run again with --max-change-share 1"
+    ]
+
+
+def emptied(connection: str, live: int, held: int) -> list[str]:
+    """Whether a source that had leads has none any more."""
+    if live or not held:
+        return []
+    return [
+        f"{connection}: no lead is left of {held}. Check what the CRM user may see; if that is "
+        f"right, run again with --max-change-share 1"
+    ]
+
+
+def changes(plan: ConnectionPlan, known: bool, limits: Limits) -> list[str]:
+    """Whether a plan changes too many records or costs too many calls.
+
+    The share is not asked of a connection that was never written before (`known` False): its
+    first run changes everything by nature.
+    """
+    found = []
+    count = len(plan.changes)
+    if known and count >= FLOOR and count > plan.records * limits.change_share:
+        found.append(
+            f"{plan.connection}: the plan changes {count} of {plan.records} records, more than "
+            f"{limits.change_share:.0%}. Look at it with `leadgauge plan`; if it is right, run "
+            f"again with --max-change-share {min(1.0, count / plan.records + 0.01):.2f}"
+        )
+    if limits.calls is not None and plan.write_calls > limits.calls:
+        found.append(
+            f"{plan.connection}: the plan costs {plan.write_calls} write calls, more than the "
+            f"budget of {limits.calls}. To allow it, run again with "
+            f"--max-calls {plan.write_calls}"
+        )
+    return found

@@ -1,0 +1,63 @@
+"""Guards stop the implausible, name the override, and let the ordinary pass."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connectors.base import Capabilities, Change
+from core.decision import Decision, Output
+from sync import guards
+from sync.guards import Limits
+from sync.plan import ConnectionPlan, PlannedChange
+
+CAPABILITIES = Capabilities(
+    objects=("Lead",), write_batch=200, read_page=2000, lookback=timedelta(0)
+)
+
+
+def plan(changes: int, records: int) -> ConnectionPlan:
+    decision = Decision(
+        "crm", "1", "Lead", 0, None, None, "", "m", datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    planned = PlannedChange(Change("Lead", "1", {Output.SCORE: "1"}), {}, decision)
+    return ConnectionPlan("crm", CAPABILITIES, [planned] * changes, records=records)
+
+
+@pytest.mark.parametrize(
+    ("changed", "records", "known", "limits", "says"),
+    [
+        (50, 100, True, Limits(0.5), None),
+        (51, 100, True, Limits(0.5), "--max-change-share 0.52"),
+        (100, 100, True, Limits(0.5), "--max-change-share 1.00"),
+        (100, 100, True, Limits(1.0), None),
+        (100, 100, False, Limits(0.5), None),
+        (19, 19, True, Limits(0.5), None),
+        (201, 1000, True, Limits(0.5, calls=2), None),
+        (401, 1000, True, Limits(0.5, calls=2), "--max-calls 3"),
+    ],
+)
+def test_changes(changed, records, known, limits, says):
+    """Too large a share, or too many calls, is one finding that names its override."""
+    found = guards.changes(plan(changed, records), known, limits)
+    assert (says is None) == (found == [])
+    assert says is None or says in found[0]
+
+
+def test_both_findings_are_reported_at_once():
+    """All the reasons, not the first."""
+    assert len(guards.changes(plan(900, 1000), True, Limits(0.5, calls=1))) == 2
+
+
+@pytest.mark.parametrize(
+    ("removed", "held", "stops"),
+    [(0, 0, False), (19, 19, False), (50, 100, False), (51, 100, True)],
+)
+def test_removals(removed, held, stops):
+    """A pull that takes away most leads stops the run."""
+    assert bool(guards.removals("crm", removed, held, Limits(0.5))) == stops
+
+
+@pytest.mark.parametrize(("live", "held", "stops"), [(0, 5, True), (1, 5, False), (0, 0, False)])
+def test_an_emptied_source(live, held, stops):
+    """A source that had leads and has none stops the run; one that never had any does not."""
+    assert bool(guards.emptied("crm", live, held)) == stops
