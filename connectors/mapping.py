@@ -2,17 +2,51 @@
 
 A connector reads raw columns (lists, or Arrow arrays of text) under common field names;
 `table` turns them into the Arrow form of a facts table. `custom.<name>` columns become the
-`custom` map and `present.<output>` columns the `present` map.
+`custom` map and `present.<output>` columns the `present` map. What a single value means, and the
+text in which written values are compared, is said in `connectors.values`.
 """
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from connectors import values
 from connectors.base import RowProblem
+from connectors.columns import TEXT, Column, by_distinct, convert, raw_array, text
+from connectors.countries import country_code
+from core import normalise
+from core.decision import Output
+from core.facts import arrow_schema
 from core.model import Row
+
+CHANNELS: Mapping[str, str] = {
+    "page_view": "web",
+    "download": "web",
+    "form_submission": "web",
+    "trial_started": "web",
+    "demo_requested": "web",
+    "email_open": "email",
+    "email_click": "email",
+    "email_sent": "email",
+    "email_reply": "email",
+    "call": "phone",
+    "meeting": "meeting",
+    "webinar_registered": "event",
+    "webinar_attended": "event",
+    "trade_show": "event",
+    "social_message": "social",
+}
+"""Activity type -> its channel, where the CRM names none."""
+
+MAPS = {"custom", "present"}
+"""Columns of the model that are gathered from others, and so cannot be mapped."""
+
+Raw = Mapping[str, Sequence[Any] | pa.Array]
 
 
 @dataclass(frozen=True)
@@ -23,9 +57,165 @@ class Mapped:
     rejected: tuple[RowProblem, ...] = ()
 
 
-def table(model: type[Row], raw: Mapping[str, Sequence[Any] | pa.Array]) -> Mapped:
+def field_map(
+    model: type[Row], defaults: Mapping[str, str], overrides: Mapping[str, str | None]
+) -> dict[str, str]:
+    """Common field -> CRM field: a connector's defaults with an admin's changes.
+
+    An override of None leaves the field out. Raises ValueError for a common field that does not
+    exist (naming the nearest that does), and for leaving out one that every row must have.
+    """
+    for name, field in overrides.items():
+        _known(model, name)
+        if field is None and _required(model, name):
+            raise ValueError(f"{name} cannot be left out: every row must have it")
+    merged = {**defaults, **overrides}
+    return {name: field for name, field in merged.items() if field is not None}
+
+
+def _known(model: type[Row], name: str) -> None:
+    prefix, dot, rest = name.partition(".")
+    if dot and rest and prefix == "custom" and "custom" in model.model_fields:
+        return
+    known = [field for field in model.model_fields if field not in MAPS]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it may be {', '.join(known)}"
+        further = " or custom.<name>" if "custom" in model.model_fields else ""
+        raise ValueError(f"{name} is not a field of {model.__name__.lower()}: {hint}{further}")
+
+
+def _required(model: type[Row], name: str) -> bool:
+    return name in model.model_fields and model.model_fields[name].is_required()
+
+
+def table(model: type[Row], raw: Raw) -> Mapped:
     """Convert raw columns of equal length; columns not given are null.
 
-    A row without an id, or without another required column, is left out and reported.
+    A value that cannot be read becomes null and is reported. A row without an id, or without
+    another required column, is left out and reported. What follows from other columns (region,
+    seniority, function, channel) is filled in where it is not given. Raises ValueError for a
+    column that the model does not have, or for columns of different lengths.
     """
-    raise NotImplementedError
+    schema = arrow_schema(model)
+    count = _count(model, raw)
+    columns: dict[str, Column] = {}
+    for field in schema:
+        if field.name in raw:
+            columns[field.name] = _read(field, raw_array(raw[field.name]))
+    found = {name: column.values for name, column in columns.items()}
+    _derive(schema, found)
+    for prefix in MAPS & set(schema.names):
+        parts = {name: raw[name] for name in raw if name.startswith(f"{prefix}.")}
+        if parts:
+            found[prefix] = _text_map(prefix, parts, count).cast(schema.field(prefix).type)
+    for name, info in model.model_fields.items():
+        if name not in found:
+            found[name] = pa.nulls(count, schema.field(name).type)
+        if info.default == "":
+            found[name] = found[name].fill_null("")
+    return _settle(schema, found, columns)
+
+
+def _count(model: type[Row], raw: Raw) -> int:
+    for name in raw:
+        prefix, _, output = name.partition(".")
+        if prefix == "present" and "present" in model.model_fields:
+            Output(output)
+        else:
+            _known(model, name)
+    lengths = {len(column) for column in raw.values()}
+    if len(lengths) > 1:
+        raise ValueError("columns of one table must have the same length")
+    return lengths.pop() if lengths else 0
+
+
+def _read(field: pa.Field, array: pa.Array) -> Column:
+    if field.name == "email":
+        return Column(pc.utf8_lower(text(array)))
+    normal = _NORMAL.get(field.name)
+    return by_distinct(text(array), normal) if normal else convert(array, field.type)
+
+
+def _country(given: str) -> str:
+    code = country_code(given)
+    if code is None:
+        raise values.Unreadable("is not a known country")
+    return code
+
+
+def _domain(given: str) -> str:
+    name = normalise.domain(given)
+    if name is None:
+        raise values.Unreadable("is not a web address")
+    return name
+
+
+_NORMAL: Mapping[str, Callable[[str], str]] = {
+    "asset": normalise.path,
+    "country": _country,
+    "domain": _domain,
+    "industry": normalise.industry,
+}
+
+
+def _derive(schema: pa.Schema, found: dict[str, pa.Array]) -> None:
+    """Fill in the columns that follow from others."""
+    for source, name, follows in (
+        ("title", "seniority", normalise.seniority),
+        ("title", "function", normalise.function),
+        ("country", "region", normalise.region),
+        ("type", "channel", CHANNELS.get),
+    ):
+        if source in found and name in schema.names:
+            derived = by_distinct(found[source], follows).values
+            found[name] = pc.coalesce(found[name], derived) if name in found else derived
+    if "state" in found and "country" in found:
+        american = pc.equal(found["country"], "US").fill_null(False)
+        states = by_distinct(found["state"], normalise.us_state).values
+        found["state"] = pc.if_else(american, states, found["state"])
+
+
+def _text_map(prefix: str, parts: Raw, count: int) -> pa.Array:
+    """The `custom` or `present` column: what is not empty, as canonical text by name."""
+    names = [name.removeprefix(f"{prefix}.") for name in parts]
+    columns = []
+    for name, raw in zip(names, parts.values(), strict=True):
+        read = (
+            values.canonical_custom
+            if prefix == "custom"
+            else partial(values.canonical, values.WRITTEN_KINDS[Output(name)])
+        )
+        columns.append(by_distinct(text(raw_array(raw)), read).values)
+    width = len(columns)
+    by_row = [row + column * count for row in range(count) for column in range(width)]
+    cells = pa.concat_arrays(columns).take(pa.array(by_row, pa.int64()))
+    kept = cells.is_valid()
+    ends = pc.cumulative_sum(kept.cast(pa.int32()))
+    ends = ends.take(pa.array(range(width - 1, count * width, width), pa.int64()))
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
+    keys = pa.array(names * count, TEXT)
+    return pa.MapArray.from_arrays(offsets, keys.filter(kept), cells.filter(kept))
+
+
+def _settle(
+    schema: pa.Schema, found: Mapping[str, pa.Array], columns: Mapping[str, Column]
+) -> Mapped:
+    """Leave out the rows that lack a required value, and name what could not be read."""
+    ids = found["id"]
+    problems = [
+        RowProblem(ids[row].as_py() or "", name, reason)
+        for name, column in columns.items()
+        for row, reason in column.unread.items()
+    ]
+    required = [field.name for field in schema if not field.nullable]
+    whole = reduce(pc.and_, (found[name].is_valid() for name in required))
+    cells = dict(found)
+    if not pc.all(whole).as_py():
+        for name in required:
+            for row in pc.indices_nonzero(found[name].is_null()).to_pylist():
+                reason = f"is missing: row {row + 1} of its page is left out"
+                problems.append(RowProblem(ids[row].as_py() or "", name, reason))
+        cells = {name: array.filter(whole) for name, array in found.items()}
+    rows = pa.Table.from_arrays([cells[name] for name in schema.names], schema=schema)
+    return Mapped(rows, tuple(problems))

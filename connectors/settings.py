@@ -16,10 +16,11 @@ class WrittenField(Settings):
     """One output and the CRM field it is written to."""
 
     field: str = Field(description="The CRM's name of the field.")
-    policy: Policy = Field(
-        Policy.OVERWRITE,
+    policy: Policy | None = Field(
+        None,
         description="overwrite; respect_edits: leave a value that a human changed; "
-        "fill_empty: write only into an empty field; never: do not write this output.",
+        "fill_empty: write only into an empty field; never: do not write this output. "
+        "Default: overwrite, and respect_edits for the owner.",
     )
 
 
@@ -44,6 +45,11 @@ class ConnectionSettings(Settings):
     write: dict[Output, WrittenField] = Field(
         {}, description="Output -> CRM field and policy, where it differs from the defaults."
     )
+
+    def policies(self) -> dict[Output, Policy]:
+        """The policy of every output."""
+        policies = dict.fromkeys(Output, Policy.OVERWRITE) | {Output.OWNER: Policy.RESPECT_EDITS}
+        return policies | {o: w.policy for o, w in self.write.items() if w.policy is not None}
 
     @field_validator("write")
     @classmethod

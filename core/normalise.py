@@ -7,14 +7,13 @@ pure and table-driven; an unknown word is never guessed at.
 import re
 import unicodedata
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 _INDUSTRIES: Mapping[str, str] = {
     "technology": "technology tech information_technology it software computer_software "
-    "computer_hardware computer_networking internet information_technology_and_services "
+    "computer_hardware computer_networking internet information_technology_services "
     "computer_network_security electronics saas",
-    "healthcare": "healthcare health_care hospital_health_care hospital_and_health_care health "
-    "medical_devices medical_practice mental_health_care health_wellness_and_fitness",
+    "healthcare": "healthcare health_care hospital_health_care health "
+    "medical_devices medical_practice mental_health_care health_wellness_fitness",
     "education": "education education_management higher_education e_learning "
     "primary_secondary_education",
     "manufacturing": "manufacturing machinery industrial_automation "
@@ -22,13 +21,13 @@ _INDUSTRIES: Mapping[str, str] = {
     "financial_services": "financial_services finance banking insurance investment_banking "
     "investment_management capital_markets",
     "retail": "retail consumer_goods supermarkets wholesale",
-    "energy": "energy oil_energy oil_and_energy utilities renewables_environment",
+    "energy": "energy oil_energy utilities renewables_environment",
 }
 _INDUSTRY = {word: name for name, words in _INDUSTRIES.items() for word in words.split()}
 
 _REGIONS: Mapping[str, str] = {
     "north_america": "BM CA GL MX PM US",
-    "latin_america": "AG AI AN AR AW BB BL BO BQ BR BS BZ CL CO CR CU CW DM DO EC FK GD GF GP GT "
+    "latin_america": "AG AI AR AW BB BL BO BQ BR BS BZ CL CO CR CU CW DM DO EC FK GD GF GP GT "
     "GY HN HT JM KN KY LC MF MQ MS NI PA PE PR PY SR SV SX TC TT UY VC VE VG VI",
     "europe": "AD AL AT AX BA BE BG BY CH CY CZ DE DK EE ES FI FO FR GB GG GI GR HR HU IE IM IS "
     "IT JE LI LT LU LV MC MD ME MK MT NL NO PL PT RO RS RU SE SI SJ SK SM UA VA XK",
@@ -98,38 +97,128 @@ _STATES: Mapping[str, str] = {
 }
 _STATE_CODES = frozenset(_STATES.values())
 
-_HELPS = re.compile(r"\b(assistant|secretary|pa|ea|aide|deputy|office) (to|of)\b|\b(pa|ea) to\b")
-_SENIORITIES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (name, re.compile(rf"\b({words})\b"))
-    for name, words in (
-        ("director", r"vice president|v ?p|s ?vp|e ?vp|a ?vp|director|head of|head"),
-        (
-            "executive",
-            r"c[a-z]o|chief( [a-z]+){1,4} officer|chief executive|president|founder|co ?founder"
-            r"|owner|managing director|managing partner|general partner",
-        ),
-        ("manager", r"manager|mgr|team lead|lead|supervisor|principal"),
-    )
+_ABBREVIATION = re.compile(r"\b(?:[^\W\d_]\.){2,}")
+_VICE_PRESIDENT = re.compile(r"\b(?:(?:senior|executive|assistant|associate) )?vice president\b")
+_ADDRESS = re.compile(r"(?:https?://[^/?#]*(?=[/?#]|$)|(?=/))([^?#]*)", re.IGNORECASE)
+_SUBORDINATE = re.compile(
+    r"\b(assistant|secretary|aide|intern|trainee|student|pa|ea|former|ex|office of)\b"
+    r"(?! (vp|director|manager|general|professor))"
 )
-_ABBREVIATIONS = re.compile(r"\b(?:[a-z]\.){2,}")
-_FUNCTIONS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (name, re.compile(rf"\b({words})\b"))
-    for name, words in (
-        ("marketing", r"marketing|cmo|brand|demand generation|growth|content|seo"),
-        ("sales", r"sales|cro|revenue|business development|account executive|account manager"),
-        ("finance", r"finance|financial|cfo|accounting|controller|treasurer|accountant"),
-        ("people", r"hr|human resources|people|chro|cpo|talent|recruit(er|ing|ment)"),
-        ("security", r"security|ciso|cso"),
-        (
-            "engineering",
-            r"engineer(s|ing)?|developers?|cto|technology|technical|software|it|cio|architect"
-            r"|devops|data|information",
-        ),
-        ("product", r"product"),
-        ("operations", r"operations|coo|supply chain|logistics|procurement|purchasing"),
-        ("legal", r"legal|counsel|attorney|lawyer|compliance"),
-        ("support", r"support|customer success|customer service|customer care"),
-        ("education", r"teacher|professor|lecturer|student|dean|principal"),
-        ("management", r"ceo|chief executive|president|founder|co ?founder|owner"),
-    )
+"""Words that say the rank which follows, or stands before, is somebody else's."""
+
+Table = tuple[tuple[str, re.Pattern[str]], ...]
+
+
+def _table(*rows: tuple[str, str]) -> Table:
+    return tuple((name, re.compile(rf"\b(?:{words})\b")) for name, words in rows)
+
+
+_SENIORITIES = _table(
+    (
+        "executive",
+        r"c[a-z]o|ciso|chro|chief(?: \w+){1,5} officer|chief executive|chairman|chairwoman|chair"
+        r"|president|(?:co ?)?founder|(?<!product )(?<!process )owner|managing director"
+        r"|(?:managing|general) partner",
+    ),
+    ("director", r"[aes]?vp|director|head"),
+    ("manager", r"manager|mgr|team lead(?:er)?|supervisor"),
 )
+_FUNCTIONS = _table(
+    ("security", r"security|ciso"),
+    ("marketing", r"marketing|cmo|brand|demand generation|growth|content|seo"),
+    ("sales", r"sales|cro|revenue|business development|account (?:executive|manager)"),
+    ("finance", r"finance|financial|cfo|accounting|accountant|controller|treasurer"),
+    ("people", r"hr|human resources|people|chro|talent|recruit(?:er|ing|ment)"),
+    ("legal", r"legal|counsel|attorney|lawyer|compliance"),
+    ("support", r"support|customer (?:success|service|care)"),
+    (
+        "engineering",
+        r"engineer(?:s|ing)?|developers?|cto|cio|technology|technical|software|it|information"
+        r"|architect|devops|data|systems?",
+    ),
+    ("product", r"product|cpo"),
+    ("operations", r"operations|operating|coo|supply chain|logistics|procurement|purchasing"),
+    ("education", r"teacher|professor|lecturer|student|dean"),
+    (
+        "administration",
+        r"assistant(?! (?:vp|director|manager|general|professor))|secretary|office|administrator",
+    ),
+    ("management", r"ceo|chief executive|managing director|president|(?:co ?)?founder|owner"),
+)
+
+
+def _words(text: str) -> str:
+    """Lower case words parted by single blanks: `V.P., R&D` -> `vp r and d`."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = _ABBREVIATION.sub(lambda found: found[0].replace(".", ""), folded)
+    return " ".join(re.sub(r"[^\w]|_", " ", folded.replace("&", " and ")).split())
+
+
+def _own_words(title: str) -> str:
+    """The words of a title that name its bearer: what follows `to` is whom they work for."""
+    own = f"{_words(title)} ".partition(" to ")[0].strip()
+    return _VICE_PRESIDENT.sub("vp", own)
+
+
+def _first(table: Table, words: str) -> str | None:
+    return next((name for name, pattern in table if pattern.search(words)), None)
+
+
+def seniority(title: str) -> str | None:
+    """The highest rank that a job title names: executive, director, manager, else staff.
+
+    A vice president counts as a director. Whoever assists an executive is staff. None for a
+    text without a letter.
+    """
+    words = _own_words(title)
+    if not any(character.isalpha() for character in words):
+        return None
+    if _SUBORDINATE.search(words):
+        return "staff"
+    return _first(_SENIORITIES, words) or "staff"
+
+
+def function(title: str) -> str | None:
+    """The line of work that a job title names: engineering, marketing, ...; None: not said."""
+    return _first(_FUNCTIONS, _own_words(title))
+
+
+def industry(text: str) -> str:
+    """The canonical industry; one that is not known stays as trimmed lower-case text."""
+    words = _words(text)
+    return _INDUSTRY.get(words.replace(" and ", " ").replace(" ", "_"), text.strip().casefold())
+
+
+def region(country: str) -> str | None:
+    """The region of an ISO 3166 alpha-2 code: north_america (US, CA, MX), latin_america,
+    europe, asia, africa or oceania; None for any other text."""
+    return _REGION.get(country)
+
+
+def us_state(text: str) -> str:
+    """The two letters of a US state given by name or code; any other text stays, trimmed."""
+    code = text.strip().upper()
+    return code if code in _STATE_CODES else _STATES.get(_words(text), text.strip())
+
+
+def domain(text: str) -> str | None:
+    """The domain of a web address or domain, lower case: no scheme, user, www., port or path.
+
+    None where there is no domain in it.
+    """
+    address = re.sub(r"^([a-z][a-z0-9+.-]*:)?//", "", text.strip().casefold())
+    host = re.split(r"[/?#]", address, maxsplit=1)[0].rpartition("@")[2].partition(":")[0]
+    name = host.removeprefix("www.").rstrip(".")
+    return name if re.fullmatch(r"[\w-]+(\.[\w-]+)+", name) else None
+
+
+def path(text: str) -> str:
+    """The path of a web address (`https://x.example/pricing/?a=1` -> `/pricing`); a text that
+    is neither an address nor a path stays."""
+    address = _ADDRESS.match(text)
+    return address[1].rstrip("/") or "/" if address else text
+
+
+def word(text: str) -> str:
+    """A kind of thing as one word: `Page View` -> `page_view`."""
+    return _words(text).replace(" ", "_")
