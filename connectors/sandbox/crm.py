@@ -173,5 +173,11 @@ class Crm:
                 if self._visible(record) and (deleted or record.deleted_at is None):
                     yield record
 
+    def next_commit(self) -> datetime | None:
+        """When the next held-back record comes to light; None when none is held back."""
+        now = self.clock()
+        held = (r.visible_from for kind in Kind for r in self._records[kind].values())
+        return min((at for at in held if at is not None and at > now), default=None)
+
     def _visible(self, record: Record) -> bool:
         return record.visible_from is None or record.visible_from <= self.clock()

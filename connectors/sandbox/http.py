@@ -42,9 +42,10 @@ class Fault:
     """Something that goes wrong with matching requests.
 
     The first `skip` matching requests pass, the next `times` are hit (None: all that follow).
-    `response` is sent instead of the face's; with `drop` "before" the connection closes and the
-    face never sees the request, with "after" the face carries it out and its answer is lost,
-    with "truncate" half the body is sent. `delay` is in seconds, before anything else.
+    `response` (or what it makes of the request) is sent instead of the face's; with `drop`
+    "before" the connection closes and the face never sees the request, with "after" the face
+    carries it out and its answer is lost, with "truncate" half the body is sent. `delay` is in
+    seconds, before anything else.
     """
 
     path: str
@@ -52,7 +53,7 @@ class Fault:
     body: str = ""
     skip: int = 0
     times: int | None = 1
-    response: Response | None = None
+    response: Response | Face | None = None
     drop: str = ""
     delay: float = 0.0
     seen: int = 0
@@ -85,7 +86,9 @@ class Server:
         self._face = face
         self._lock = threading.Lock()
         self._http = _HttpServer(("127.0.0.1", port), self._handler())
-        self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
         self._thread.start()
 
     @property
@@ -122,7 +125,9 @@ class Server:
             return None, "before"
         if fault.drop:
             return self._face(request), fault.drop
-        return fault.response or self._face(request), ""
+        if isinstance(fault.response, Response):
+            return fault.response, ""
+        return (fault.response or self._face)(request), ""
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self

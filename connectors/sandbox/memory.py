@@ -1,0 +1,349 @@
+"""The in-memory CRM as a connector: the whole protocol with no wire in between.
+
+The shortest connector there is, and so the one to read first: every promise of
+`connectors.base` is kept here in its plainest form. Record ids are the numbers of the records,
+fields bear their neutral names, and what leadgauge writes is kept as canonical text under the
+name of the output unless the settings name another field.
+"""
+
+import heapq
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from connectors import mapping
+from connectors.base import (
+    Capabilities,
+    Change,
+    Cursor,
+    Field,
+    FieldKind,
+    NewField,
+    Page,
+    Problem,
+    Status,
+    Stream,
+    Usage,
+    WriteResult,
+)
+from connectors.errors import CredentialsError, MappingError, OutcomeUnknown
+from connectors.sandbox import neutral
+from connectors.sandbox.crm import Crm, Kind, Record
+from connectors.sandbox.neutral import FIELDS
+from connectors.settings import ConnectionSettings, WrittenField
+from connectors.throttle import Sleep, retried
+from connectors.values import WRITTEN_KINDS, canonical
+from core.decision import Output
+from core.diff import Policy
+from core.facts import BY_NAME
+
+Hook = Callable[[str], None]
+"""Told the class of a call (login, describe, read, write); raises to let the call fail."""
+
+STREAMS = (
+    Stream("user", "owners"),
+    Stream("queue", "owners"),
+    Stream("account", "accounts"),
+    Stream("lead", "leads"),
+    Stream("contact", "leads"),
+    Stream("activity", "activities"),
+    Stream("deal", "outcomes"),
+)
+_TABLES = {Kind(stream.name): stream.table for stream in STREAMS}
+LEAD_OBJECTS = (Kind.LEAD.value, Kind.CONTACT.value)
+
+_FIELD_KINDS = {
+    "employees": FieldKind.NUMBER,
+    "revenue": FieldKind.NUMBER,
+    "opt_out": FieldKind.BOOLEAN,
+    "bounced_at": FieldKind.DATETIME,
+    "accepted_at": FieldKind.DATETIME,
+    "technologies": FieldKind.OTHER,
+    "owner": FieldKind.REFERENCE,
+}
+TEXT_LENGTH = 255
+
+
+def _passes(_: str) -> None:
+    """The hook of a CRM in good health."""
+
+
+class MemoryConnector:
+    """A connector that stands directly on a `Crm`.
+
+    `before` is told of every call before it is made, and `after` of every write once it is
+    carried out; what they raise is what the call ends in, so that any trouble can be staged:
+    `after` raising OutcomeUnknown is a write whose answer is lost. `locked` holds the ids of
+    records that cannot be written for now.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        crm: Crm,
+        settings: ConnectionSettings | None = None,
+        *,
+        page_size: int = 500,
+        write_batch: int = 100,
+        lookback: timedelta = timedelta(minutes=5),
+        locked: Collection[str] = (),
+        before: Hook = _passes,
+        after: Hook = _passes,
+        sleep: Sleep = time.sleep,
+    ) -> None:
+        self.name = name
+        self.crm = crm
+        self.usage = Usage()
+        self.capabilities = Capabilities(
+            objects=LEAD_OBJECTS,
+            write_batch=write_batch,
+            read_page=page_size,
+            lookback=lookback,
+            can_assign_queues=True,
+        )
+        self._settings = settings or ConnectionSettings()
+        written = {o: self._settings.write.get(o, WrittenField(field=o)) for o in Output}
+        self._outputs = {o: w.field for o, w in written.items() if w.policy is not Policy.NEVER}
+        self._locked = locked
+        self._before = before
+        self._after = after
+        self._sleep = sleep
+        self._described: dict[Kind, dict[str, Field]] = {}
+
+    def now(self) -> datetime:
+        """The clock of the CRM."""
+        return self.crm.clock()
+
+    def check(self) -> list[Problem]:
+        """Credentials, mapped fields that are not there, written fields that are not there."""
+        try:
+            self._call("login")
+        except CredentialsError as error:
+            return [Problem("credentials", self.name, str(error), "give credentials that work")]
+        unknown = [
+            Problem("error", where, "there is no such field", "correct the mapping")
+            for stream in STREAMS
+            for where in self._unmapped(stream)
+        ]
+        missing = [
+            Problem(
+                "error", f"{new.object_type}.{new.name}", "does not exist yet", "create it (setup)"
+            )
+            for new in self.missing_fields()
+        ]
+        return unknown + missing
+
+    def fields(self, object_type: str) -> dict[str, Field]:
+        """The standard fields of a kind, and the custom ones that were created."""
+        kind = Kind(object_type)
+        if kind not in self._described:
+            self._call("describe")
+            standard = FIELDS[_TABLES[kind]].values()
+            described = {
+                name: Field(name, name, _FIELD_KINDS.get(name, FieldKind.TEXT), writable=True)
+                for name in standard
+            }
+            for name, made in self.crm.custom[kind].items():
+                described[name] = Field(
+                    name,
+                    made["label"],
+                    FieldKind(made["kind"]),
+                    writable=True,
+                    length=TEXT_LENGTH if made["kind"] == FieldKind.TEXT else None,
+                )
+            self._described[kind] = described
+        return self._described[kind]
+
+    def written_fields(self, object_type: str) -> dict[Output, Field]:
+        """The fields that outputs go to, where they exist."""
+        known = self.fields(object_type)
+        return {o: known[name] for o, name in self._outputs.items() if name in known}
+
+    def missing_fields(self) -> list[NewField]:
+        """One for each output without a field, on leads and on contacts."""
+        return [
+            NewField(
+                object_type,
+                output,
+                name,
+                label=f"Leadgauge {output}",
+                description=f"The {output} that leadgauge gave",
+                kind=WRITTEN_KINDS[output],
+            )
+            for object_type in LEAD_OBJECTS
+            for output, name in self._outputs.items()
+            if name not in self.fields(object_type)
+        ]
+
+    def create_fields(self, fields: Sequence[NewField]) -> list[Problem]:
+        """Define custom fields; one that is there already stays as it is."""
+        for new in fields:
+            if new.name not in self.fields(new.object_type):
+                made = {"label": new.label, "kind": new.kind}
+                self.crm.custom[Kind(new.object_type)].setdefault(new.name, made)
+        self._described.clear()
+        return []
+
+    def streams(self) -> tuple[Stream, ...]:
+        """One stream for each kind of record."""
+        return STREAMS
+
+    def count(self, stream: Stream, cursor: Cursor | None) -> int | None:
+        """How many records were changed since the cursor, exactly."""
+        after = _position(cursor)
+        return sum(_place(r) > after for r in self.crm.records(Kind(stream.name), deleted=True))
+
+    def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
+        """Pages in the order of (stamp, number); deleted and merged records among them."""
+        self._call("login")
+        if unmapped := self._unmapped(stream):
+            raise MappingError(f"no such field: {', '.join(unmapped)}", connection=self.name)
+        while True:
+            records, more = self._changed(Kind(stream.name), cursor, until)
+            if more:
+                stamp, number = _place(records[-1])
+                cursor = Cursor(stamp, str(number), until)
+            else:
+                cursor = Cursor(until)
+            yield self._page(stream, records, cursor)
+            if not more:
+                return
+
+    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """In batches; each record stands or falls alone."""
+        size = self.capabilities.write_batch
+        for start in range(0, len(changes), size):
+            batch = changes[start : start + size]
+            self._call("write")
+            results = [self._apply(change) for change in batch]
+            try:
+                self._after("write")
+            except OutcomeUnknown as error:
+                results = [WriteResult(c, Status.UNKNOWN, reason=str(error)) for c in batch]
+            yield from results
+
+    def read_back(
+        self, object_type: str, ids: Collection[str]
+    ) -> dict[str, dict[Output, str | None]]:
+        """The written fields of the records that are there, found under old ids as well."""
+        self._call("read")
+        found = {key: self._find(Kind(object_type), key) for key in ids}
+        return {key: self._present(record) for key, record in found.items() if record is not None}
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _call(self, kind: str) -> None:
+        retried(lambda: self._before(kind), sleep=self._sleep)
+        self.usage.count(kind)
+
+    def _mapped(self, table: str) -> dict[str, str]:
+        """Common field -> neutral or custom field, the settings' own mapping included."""
+        chosen = getattr(self._settings.mapping, table, {})
+        return mapping.field_map(BY_NAME[table].model, FIELDS[table], chosen)
+
+    def _unmapped(self, stream: Stream) -> list[str]:
+        known = self.fields(stream.name)
+        names = self._mapped(stream.table).values()
+        return [f"{stream.name}.{name}" for name in names if name not in known]
+
+    def _changed(
+        self, kind: Kind, cursor: Cursor | None, until: datetime
+    ) -> tuple[list[Record], bool]:
+        """The next records after a cursor, and whether there are more."""
+        self._call("read")
+        after, size = _position(cursor), self.capabilities.read_page
+        with self.crm.lock:
+            later = (
+                record
+                for record in self.crm.records(kind, deleted=True)
+                if (place := _place(record)) > after and place[0] <= until
+            )
+            found = heapq.nsmallest(size + 1, later, key=_place)
+        return found[:size], len(found) > size
+
+    def _page(self, stream: Stream, records: Sequence[Record], cursor: Cursor) -> Page:
+        living = [record for record in records if record.deleted_at is None]
+        mapped = mapping.table(BY_NAME[stream.table].model, self._columns(stream, living))
+        removed = tuple(gone for record in records if (gone := neutral.removed(record)) is not None)
+        return Page(stream, mapped.rows, cursor, removed, mapped.rejected)
+
+    def _columns(self, stream: Stream, records: Sequence[Record]) -> dict[str, list[Any]]:
+        """Raw columns under common names, the written fields of leads among them."""
+        columns = neutral.columns(stream.table, records, self._mapped(stream.table))
+        if stream.table == "activities":
+            renamed = self._settings.mapping.activity_types
+            columns["type"] = [renamed.get(word, word) for word in columns["type"]]
+        if stream.table == "leads":
+            held = [self._present(r) for r in records]
+            for output in self._outputs:
+                columns[f"present.{output}"] = [each[output] for each in held]
+        return columns
+
+    def _find(self, kind: Kind, id: str) -> Record | None:
+        """The living record of an id, or the one that it was merged into."""
+        record = self.crm.get(kind, int(id)) if id.isdecimal() else None
+        while record is not None and record.survivor is not None:
+            record = self.crm.get(kind, record.survivor)
+        return record if record is not None and record.deleted_at is None else None
+
+    def _present(self, record: Record) -> dict[Output, str | None]:
+        return {
+            output: canonical(WRITTEN_KINDS[output], neutral.value(record, name))
+            for output, name in self._outputs.items()
+        }
+
+    def _apply(self, change: Change) -> WriteResult:
+        """Carry out one change, or say why not."""
+        kind = Kind(change.object_type)
+        with self.crm.lock:
+            record = self._find(kind, change.id)
+            if record is None:
+                return WriteResult(change, Status.REFUSED, "NOT_FOUND", "there is no such record")
+            if record.values.get("converted_at") is not None:
+                return WriteResult(change, Status.REFUSED, "CONVERTED", "converted: read only")
+            if change.id in self._locked:
+                return WriteResult(change, Status.TRANSIENT, "LOCKED", "the record is locked")
+            for output, value in change.values.items():
+                if (refusal := self._refusal(kind, output, value)) is not None:
+                    return WriteResult(change, Status.REFUSED, *refusal)
+            names = self._outputs
+            self.crm.update(record, {names[o]: _kept(o, v) for o, v in change.values.items()})
+            survivor = str(record.number) if str(record.number) != change.id else None
+            return WriteResult(
+                change, Status.WRITTEN, modified_at=record.modified, survivor=survivor
+            )
+
+    def _refusal(self, kind: Kind, output: Output, value: str | None) -> tuple[str, str] | None:
+        """Code and reason, where this value cannot be stored."""
+        name = self._outputs[output]
+        field = self.fields(kind).get(name)
+        if field is None:
+            return "NO_FIELD", f"there is no field {name}"
+        if value is None:
+            return None
+        if field.length is not None and len(value) > field.length:
+            return "TOO_LONG", f"{name} holds {field.length} characters"
+        if output is Output.OWNER:
+            owner = self._find(Kind.USER, value) or self._find(Kind.QUEUE, value)
+            if owner is None or not owner.values.get("active", True):
+                return "INVALID_OWNER", f"{name}: no active user or queue of that id"
+        return None
+
+
+def _place(record: Record) -> tuple[datetime, int]:
+    """Where a record stands in its stream; a deletion counts as a change, stamped or not."""
+    return max(record.modified, record.deleted_at or record.modified), record.number
+
+
+def _position(cursor: Cursor | None) -> tuple[datetime, int]:
+    """The place after which a cursor goes on."""
+    if cursor is None or cursor.stamp is None:
+        return datetime.min.replace(tzinfo=UTC), 0
+    return cursor.stamp, int(cursor.id or 0)
+
+
+def _kept(output: Output, value: str | None) -> str | int | None:
+    """A written value as this CRM keeps it."""
+    return int(value) if output is Output.OWNER and value is not None else value

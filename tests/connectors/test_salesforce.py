@@ -1,0 +1,492 @@
+"""The Salesforce connector over real HTTP: log-ins, trouble, big reads, big writes."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from connectors.base import Change, Cursor, FieldKind, NewField, Page, Status, Stream, WriteResult
+from connectors.errors import CredentialsError, QuotaExhausted, TemporaryError
+from connectors.salesforce.connector import SalesforceConnector
+from connectors.salesforce.settings import SalesforceSettings
+from connectors.sandbox.crm import Crm, Kind, Record
+from connectors.sandbox.http import Fault, Server
+from connectors.sandbox.salesforce.face import SalesforceFace
+from connectors.sandbox.salesforce.sessions import Credentials
+from core.decision import Output
+from tests.salesforce import CLIENT, SalesforceWorld, refusal, salesforce_world
+from tests.world import Clock, mirrored
+
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+PEM = KEY.private_bytes(
+    serialization.Encoding.PEM,
+    serialization.PrivateFormat.PKCS8,
+    serialization.NoEncryption(),
+).decode()
+PUBLIC = (
+    KEY.public_key()
+    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
+USER = "integration@sandbox.example"
+JWT = {"flow": "jwt", "client_id": "sandbox-client", "username": USER, "private_key": PEM}
+PASSWORD = {
+    "flow": "password",
+    "username": USER,
+    "password": "sandbox-password",
+    "security_token": "sandbox-token",
+}
+LEADS = Stream("Lead", "leads")
+
+
+@pytest.fixture
+def world() -> Iterator[SalesforceWorld]:
+    with salesforce_world() as world:
+        yield world
+
+
+@pytest.fixture
+def ready(world: SalesforceWorld) -> SalesforceWorld:
+    """A world whose written fields are there and known, so that calls counted are the test's."""
+    world.prepare_fields()
+    for name in world.connector.capabilities.objects:
+        world.connector.written_fields(name)
+    return world
+
+
+def _leads(world: SalesforceWorld, cursor: Cursor | None = None) -> Iterator[Page]:
+    return world.connector.pull(LEADS, cursor, world.clock())
+
+
+def _ids(pages: list[Page]) -> list[str]:
+    return [key for page in pages for key in page.rows["id"].to_pylist()]
+
+
+def _written(world: SalesforceWorld, leads: list[Record], **values: str) -> list[WriteResult]:
+    return world.write(*(world.change(lead, **values) for lead in leads))
+
+
+def _calls(world: SalesforceWorld, kind: str) -> int:
+    return world.connector.usage.calls.get(kind, 0)
+
+
+def _check(auth: dict[str, str], **org: Any) -> list[str]:
+    """The severities that a check finds in a fresh org, logged in to by `auth`."""
+    crm = Crm(Clock())
+    crm.integration_user = crm.add(Kind.USER, {"name": "Api", "active": True}).number
+    face = SalesforceFace(crm, credentials=Credentials(jwt_public_key=PUBLIC))
+    for name, value in org.items():
+        setattr(face.sessions, name, value)
+    with Server(face) as server:
+        settings = SalesforceSettings.model_validate(
+            {"kind": "salesforce", "url": server.url, "auth": auth}
+        )
+        connector = SalesforceConnector("sales", settings, sleep=lambda _: None)
+        problems = connector.check()
+        connector.close()
+    open_ = ("flow", "username", "client_id")
+    secrets = [value for key, value in auth.items() if value and key not in open_]
+    assert not [s for s in secrets for p in problems if s in f"{p.where}{p.what}{p.advice}"]
+    return sorted({p.severity for p in problems})
+
+
+@pytest.mark.parametrize("auth", [CLIENT, JWT, PASSWORD], ids=lambda a: a["flow"])
+def test_every_login_flow_works(auth: dict[str, str]) -> None:
+    """A check gets in, and finds no more than that the written fields are not there yet."""
+    assert _check(auth) == ["error"]
+
+
+def test_a_session_made_elsewhere_works_until_it_ends(world: SalesforceWorld) -> None:
+    """A session id is used as it is; when it has ended, the error says what to do."""
+    world.connector.count(LEADS, None)
+    token = world.seen[-1].headers["authorization"].removeprefix("Bearer ")
+    connector = world.open(auth={"flow": "session", "session_id": token})
+    assert connector.count(LEADS, None) == 0
+    assert "login" not in connector.usage.calls
+    world.face.sessions.expire()
+    with pytest.raises(CredentialsError, match="new session_id"):
+        connector.count(LEADS, None)
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        {**CLIENT, "client_secret": "wrong-secret"},
+        {**CLIENT, "client_id": "wrong-client"},
+        {**JWT, "username": "nobody@sandbox.example"},
+        {**JWT, "private_key": "no key at all"},
+        {**PASSWORD, "password": "wrong-password"},
+        {**PASSWORD, "security_token": ""},
+        {"flow": "session", "session_id": "no-such-session"},
+    ],
+)
+def test_wrong_credentials_are_a_finding(auth: dict[str, str]) -> None:
+    """Whatever is wrong with the credentials, a check says so and shows no secret."""
+    assert _check(auth) == ["credentials"]
+
+
+def test_a_disabled_api_is_a_finding() -> None:
+    """An org without API is a matter of its licence or permissions, not a passing trouble."""
+    assert _check(CLIENT, api_enabled=False) == ["credentials"]
+
+
+def test_an_expired_session_in_mid_run_loses_nothing(world: SalesforceWorld) -> None:
+    """The session ends while pages are read: the rest is read from the last key."""
+    leads = world.leads(3 * world.page + 1)
+    world.clock.tick()
+    pages = []
+    for page in _leads(world):
+        pages.append(page)
+        if len(pages) == 1:
+            world.face.sessions.expire()
+    assert set(_ids(pages)) == {world.id(lead) for lead in leads}
+    assert _calls(world, "login") == 2
+
+
+def test_a_lost_locator_loses_nothing(world: SalesforceWorld) -> None:
+    """The org forgets a running query: it is asked again from the last key."""
+    leads = world.leads(2 * world.page + 1)
+    world.clock.tick()
+    lost = refusal(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
+    world.server.faults.append(Fault("/query/01g", response=lost, times=2))
+    assert set(_ids(list(_leads(world)))) == {world.id(lead) for lead in leads}
+
+
+def test_a_locator_that_is_always_lost_costs_calls_only(world: SalesforceWorld) -> None:
+    """An org that forgets every query is read page by page, by queries from the last key."""
+    leads = world.leads(2 * world.page + 1)
+    world.clock.tick()
+    lost = refusal(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
+    world.server.faults.append(Fault("/query/01g", response=lost, times=None))
+    assert sorted(_ids(list(_leads(world)))) == sorted(world.id(lead) for lead in leads)
+
+
+def test_logging_in_for_ever_is_not_tried(world: SalesforceWorld) -> None:
+    """An org that refuses every new session ends in an error after one renewal."""
+    gone = refusal(401, "INVALID_SESSION_ID", "Session expired or invalid")
+    world.server.faults.append(Fault("/services/data/", response=gone, times=None))
+    with pytest.raises(CredentialsError, match="right after log-in"):
+        world.connector.count(LEADS, None)
+    assert _calls(world, "login") == 2
+
+
+def test_headers_survive_a_new_login(ready: SalesforceWorld) -> None:
+    """The header policy holds on the call that is repeated after a renewal, too."""
+    lead = ready.lead()
+    ready.face.sessions.expire()
+    ready.seen.clear()
+    assert _written(ready, [lead], tier="A")[0].status is Status.WRITTEN
+    sent = [r.headers for r in ready.seen if r.method == "PATCH"]
+    assert len(sent) == 2
+    for headers in sent:
+        assert headers["sforce-auto-assign"] == "FALSE"
+        assert headers["sforce-duplicate-rule-header"] == "allowSave=true"
+        assert headers["sforce-mru"] == "updateMru=false"
+        assert headers["sforce-call-options"] == "client=leadgauge"
+        assert "gzip" in headers["accept-encoding"]
+        assert "x-prettyprint" not in headers
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_assignment_rules_run_only_when_asked(ready: SalesforceWorld, asked: bool) -> None:
+    """A score write moves no lead to another owner, unless the configuration wants that."""
+    other = ready.crm.add(Kind.USER, {"name": "Other", "active": True})
+    ready.face.rules.assign_to = other.number
+    lead = ready.lead()
+    (result,) = ready.open(assignment_rules=asked).write([ready.change(lead, tier="A")])
+    assert result.status is Status.WRITTEN
+    owner = other if asked else ready.rep
+    assert ready.held(lead)[Output.OWNER] == ready.id(owner)
+
+
+def test_equal_stamps_lose_nothing_and_end(world: SalesforceWorld) -> None:
+    """D18, D19: a bulk load under one stamp is read whole, once, from any page's cursor on."""
+    leads = world.leads(2 * world.page + 7)
+    world.clock.tick()
+    pages = list(_leads(world))
+    assert sorted(_ids(pages)) == sorted(world.id(lead) for lead in leads)
+    assert len(pages) == 3
+    rest = list(_leads(world, pages[0].cursor))
+    assert sorted(_ids([pages[0], *rest])) == sorted(world.id(lead) for lead in leads)
+
+
+def test_the_next_run_reads_only_what_changed(world: SalesforceWorld) -> None:
+    """D15: after a full read, one changed lead costs one call and brings one row."""
+    leads = world.leads(50)
+    world.clock.tick()
+    (page,) = _leads(world)
+    world.clock.tick(minutes=5)
+    world.crm.update(leads[7], {"title": "Director"})
+    world.clock.tick(minutes=5)
+    before = world.connector.usage.total
+    (delta,) = _leads(world, page.cursor)
+    assert _ids([delta]) == [world.id(leads[7])]
+    assert world.connector.usage.total - before == 1
+
+
+def _long_fields(world: SalesforceWorld, count: int) -> dict[str, str]:
+    """So many custom fields on leads that their names do not fit a URI; the mapping to them."""
+    names = [f"A_field_with_a_name_of_forty_letters_{n:03}__c" for n in range(count)]
+    fields = [NewField("Lead", Output.TIER, name, name, "", FieldKind.TEXT) for name in names]
+    assert world.connector.create_fields(fields) == []
+    return {f"custom.f{n:03}": name for n, name in enumerate(names)}
+
+
+def test_a_long_field_list_is_read_all_the_same(world: SalesforceWorld) -> None:
+    """D20: more fields than a URI holds are read by a bulk job, whose query is no URI."""
+    mapped = _long_fields(world, 350)
+    name = mapped["custom.f349"]
+    text = 'line\nbreak, "quoted" Zoë 李'
+    full = world.lead(Kind.LEAD, **{name: text}, title="Director")
+    gone = world.lead()
+    world.crm.delete(gone)
+    converted = world.lead()
+    contact = world.crm.convert(converted)
+    world.clock.tick()
+    connector = world.open(mapping={"leads": mapped})
+    pages = list(connector.pull(LEADS, None, world.clock()))
+    rows = {row["id"]: row for page in pages for row in page.rows.to_pylist()}
+    assert dict(rows[world.id(full)]["custom"]) == {"f349": text}
+    assert rows[world.id(full)]["title"] == "Director"
+    assert {(r.id, r.survivor) for page in pages for r in page.removed} == {
+        (world.id(gone), None),
+        (world.id(converted), world.id(contact)),
+    }
+    assert connector.usage.calls["bulk"] >= 3
+    assert pages[0].cursor == Cursor()
+    assert pages[-1].cursor == Cursor(world.clock())
+
+
+def test_rest_and_bulk_say_the_same(world: SalesforceWorld) -> None:
+    """S086: a record is the same row whichever interface it came through."""
+    mapped = _long_fields(world, 350)
+    values = {
+        "email": "A@Buyer.example",
+        "employees": 120,
+        "revenue": 1_234_567,
+        "country": "United States",
+        "state": "California",
+        "technologies": ["Salesforce", "Slack"],
+        "industry": "Healthcare",
+        "opt_out": True,
+        "bounced_at": world.clock(),
+    }
+    world.lead(Kind.LEAD, **values)
+    world.prepare_fields()
+    _written(
+        world, [world.lead(Kind.LEAD, **values)], score="98.5", scored_at="2026-03-01T12:00:00Z"
+    )
+    world.clock.tick()
+    (rest,) = _leads(world)
+    bulk = world.open(mapping={"leads": mapped}).pull(LEADS, None, world.clock())
+    rows = [row for page in bulk for row in page.rows.drop_columns("custom").to_pylist()]
+    expected = rest.rows.drop_columns("custom").to_pylist()
+    assert sorted(rows, key=lambda row: row["id"]) == sorted(expected, key=lambda row: row["id"])
+
+
+def test_two_thousand_leads_cost_ten_calls(ready: SalesforceWorld) -> None:
+    """D41: 2,000 changed leads are written by ten calls, each record with its own result."""
+    before = _calls(ready, "write")
+    results = _written(ready, ready.leads(2_000), score="71", tier="B")
+    assert {r.status for r in results} == {Status.WRITTEN}
+    assert len({r.change.id for r in results}) == 2_000
+    assert _calls(ready, "write") - before == 10
+    assert _calls(ready, "bulk") == 0
+
+
+def test_more_are_written_by_one_bulk_job(ready: SalesforceWorld) -> None:
+    """D41: above 2,000 one job does it; a refused row is told, a None clears, others stay."""
+    leads = ready.leads(2_001)
+    _written(ready, leads[:1], stage="MQL", tier="C")
+    changes = [ready.change(lead, score="98.5", reason='a "b",\nc') for lead in leads[2:]]
+    changes.append(ready.change(leads[0], tier=None))
+    changes.append(ready.change(leads[1], owner=ready.id(leads[2])))
+    writes = _calls(ready, "write")
+    results = {r.change.id: r for r in ready.write(*changes)}
+    refused = results.pop(ready.id(leads[1]))
+    assert refused.status is Status.REFUSED
+    assert refused.code.isupper()
+    assert {r.status for r in results.values()} == {Status.WRITTEN}
+    assert _calls(ready, "write") == writes
+    assert _calls(ready, "bulk") <= ready.connector.capabilities.bulk_write_calls
+    held = ready.held(leads[0])
+    assert (held[Output.TIER], held[Output.STAGE]) == (None, "MQL")
+    held = ready.held(leads[-1])
+    assert (held[Output.SCORE], held[Output.REASON]) == ("98.5", 'a "b",\nc')
+
+
+@pytest.mark.parametrize("lost", ["/jobs/ingest$", "/batches$", "/jobs/ingest/750\\w+$"])
+def test_a_bulk_job_survives_a_lost_answer(ready: SalesforceWorld, lost: str) -> None:
+    """Whichever answer of a job is lost, every record is written."""
+    leads = ready.leads(2_001)
+    ready.server.faults.append(Fault(lost, method="POST|PUT|PATCH", drop="after"))
+    assert {r.status for r in _written(ready, leads, tier="A")} == {Status.WRITTEN}
+    assert ready.held(leads[-1])[Output.TIER] == "A"
+
+
+def test_a_write_updates_by_id_and_creates_nothing(ready: SalesforceWorld) -> None:
+    """D36: a write is an update of a record by its id; no record comes into being."""
+    leads = ready.leads(3)
+    count = sum(1 for _ in ready.crm.records(*Kind, deleted=True))
+    ready.server.requests.clear()
+    gone = Change("Lead", "00Q000000000000AAA", {Output.TIER: "A"})
+    results = list(ready.connector.write([*(ready.change(r, tier="A") for r in leads), gone]))
+    assert sum(1 for _ in ready.crm.records(*Kind, deleted=True)) == count
+    assert {method for method, _ in ready.server.requests} == {"PATCH"}
+    assert [r.status for r in results if r.change is gone] == [Status.REFUSED]
+
+
+def test_a_converted_lead_is_refused_with_its_reason(ready: SalesforceWorld) -> None:
+    """D32: a converted lead is read-only; the others of its batch are written."""
+    converted, other = ready.leads(2)
+    ready.crm.convert(converted)
+    results = {r.change.id: r for r in _written(ready, [converted, other], tier="A")}
+    refused = results[ready.id(converted)]
+    assert (refused.status, refused.code) == (Status.REFUSED, "CANNOT_UPDATE_CONVERTED_LEAD")
+    assert results[ready.id(other)].status is Status.WRITTEN
+
+
+def test_an_inactive_owner_is_refused_with_its_reason(ready: SalesforceWorld) -> None:
+    """D33: an owner who left cannot be given a lead, and is told as inactive by the pull."""
+    left = ready.crm.add(Kind.USER, {"name": "Left", "active": False})
+    lead, other = ready.leads(2)
+    changes = [ready.change(lead, owner=ready.id(left)), ready.change(other, tier="A")]
+    results = {r.change.id: r for r in ready.write(*changes)}
+    refused = results[ready.id(lead)]
+    assert (refused.status, refused.code) == (Status.REFUSED, "INACTIVE_OWNER_OR_USER")
+    assert results[ready.id(other)].status is Status.WRITTEN
+    ready.clock.tick()
+    owners = {row["id"]: row["active"] for row in mirrored(ready).table("owners")}
+    assert owners[ready.id(left)] is False
+    assert owners[ready.id(ready.rep)] is True
+
+
+@pytest.mark.parametrize(("times", "status"), [(2, Status.WRITTEN), (99, Status.TRANSIENT)])
+def test_a_locked_record_is_tried_again(ready: SalesforceWorld, times: int, status: Status) -> None:
+    """A row lock passes or is told as passing; it never holds up the other records."""
+    leads = ready.leads(3)
+    ready.face.rules.locked[ready.id(leads[1])] = times
+    results = {r.change.id: r for r in _written(ready, leads, tier="A")}
+    assert results.pop(ready.id(leads[1])).status is status
+    assert {r.status for r in results.values()} == {Status.WRITTEN}
+
+
+@pytest.mark.parametrize("drop", ["before", "after"])
+def test_a_lost_answer_is_settled_by_reading_back(ready: SalesforceWorld, drop: str) -> None:
+    """Only what was not carried out is sent again."""
+    leads = ready.leads(2)
+    ready.server.faults.append(Fault("/composite/sobjects$", method="PATCH", drop=drop))
+    results = _written(ready, leads, tier="A")
+    assert [r.status for r in results] == [Status.WRITTEN] * 2
+    assert {ready.held(lead)[Output.TIER] for lead in leads} == {"A"}
+    sent = [path for method, path in ready.server.requests if method == "PATCH"]
+    assert len(sent) == (2 if drop == "before" else 1)
+
+
+def test_what_cannot_be_settled_is_unknown(ready: SalesforceWorld) -> None:
+    """No answer to the write, none to the reading back: unknown, and not sent again."""
+    lead = ready.lead()
+    ready.server.faults.append(Fault("/composite/sobjects$", method="PATCH", drop="after"))
+    ready.server.faults.append(Fault("/composite/sobjects/Lead", drop="before", times=None))
+    (result,) = _written(ready, [lead], tier="A")
+    assert result.status is Status.UNKNOWN
+    assert len([m for m, _ in ready.server.requests if m == "PATCH"]) == 1
+
+
+def test_a_call_refused_as_a_whole_costs_only_the_culprit(ready: SalesforceWorld) -> None:
+    """A record that makes Salesforce refuse the call is found; the others are written."""
+    leads = ready.leads(8)
+    bad = refusal(400, "JSON_PARSER_ERROR", "cannot be read")
+    fault = Fault("/composite/sobjects$", "PATCH", ready.id(leads[5]), times=None, response=bad)
+    ready.server.faults.append(fault)
+    results = {r.change.id: r for r in _written(ready, leads, tier="A")}
+    culprit = results.pop(ready.id(leads[5]))
+    assert (culprit.status, culprit.code) == (Status.REFUSED, "JSON_PARSER_ERROR")
+    assert {r.status for r in results.values()} == {Status.WRITTEN}
+
+
+def test_the_daily_quota_ends_a_run(world: SalesforceWorld) -> None:
+    """A used-up quota is told as such and not waited for; the quota is known from any answer."""
+    world.connector.count(LEADS, None)
+    assert world.connector.usage.daily_limit == world.face.daily_limit
+    assert world.connector.usage.daily_used == world.face.used
+    world.face.used = world.face.daily_limit
+    with pytest.raises(QuotaExhausted, match="used up"):
+        list(_leads(world))
+    assert world.waits == []
+
+
+def test_an_overload_is_waited_out(world: SalesforceWorld) -> None:
+    """A maintenance page and a cut-off answer cost time, not rows."""
+    (lead,) = world.leads(1)
+    world.clock.tick()
+    down = refusal(503, "SERVER_UNAVAILABLE")
+    down.body = b"<html>Maintenance</html>"
+    world.server.faults += [Fault("/queryAll", response=down), Fault("/queryAll", drop="truncate")]
+    assert _ids(list(_leads(world))) == [world.id(lead)]
+    assert len(world.waits) == 2
+
+
+def test_an_unreachable_org_is_temporary() -> None:
+    """Nobody answers: try again later; the message names the address."""
+    settings = SalesforceSettings.model_validate(
+        {"kind": "salesforce", "url": "http://127.0.0.1:9", "auth": CLIENT}
+    )
+    connector = SalesforceConnector("sales", settings, sleep=lambda _: None)
+    with pytest.raises(TemporaryError, match=r"127\.0\.0\.1:9"):
+        connector.check()
+
+
+def test_a_heavy_query_is_asked_by_bulk(world: SalesforceWorld) -> None:
+    """A query that runs over two minutes goes on as a bulk job."""
+    leads = world.leads(5)
+    world.clock.tick()
+    slow = refusal(400, "QUERY_TIMEOUT", "Your query request was running for too long.")
+    world.server.faults.append(Fault("/queryAll", response=slow, times=None))
+    assert set(_ids(list(_leads(world)))) == {world.id(lead) for lead in leads}
+    assert _calls(world, "bulk") >= 3
+
+
+def test_a_contact_role_that_comes_late_is_followed(world: SalesforceWorld) -> None:
+    """A changed role alone brings its opportunity anew, with a row for each of its contacts."""
+    people = [world.lead(Kind.CONTACT) for _ in range(2)]
+    numbers = [person.number for person in people]
+    world.crm.add(Kind.DEAL, {"name": "Deal", "people": numbers, "closed": False})
+    roles = Stream("OpportunityContactRole", "outcomes")
+    world.clock.tick(minutes=5)
+    (first,) = world.connector.pull(roles, None, world.clock())
+    assert (first.rows.num_rows, first.cursor) == (0, Cursor(world.clock()))
+    early = Cursor(world.clock() - timedelta(hours=1))
+    (page,) = world.connector.pull(roles, early, world.clock())
+    rows = page.rows.to_pylist()
+    assert {row["lead_id"] for row in rows} == {world.id(person) for person in people}
+    assert {(row["object_type"], row["result"]) for row in rows} == {("Opportunity", "open")}
+
+
+def test_a_check_finds_what_a_run_would_fail_on(world: SalesforceWorld) -> None:
+    """Each wrong field is named with its object and what to do; the rest is not in the way."""
+    world.prepare_fields()
+    connector = world.open(
+        mapping={"leads": {"title": "Titel", "custom.parent": "Owner.Name"}},
+        write={"score": {"field": "Title"}, "stage": {"field": "CreatedDate"}},
+    )
+    found = {(p.where, p.advice.split(",")[0]) for p in connector.check()}
+    assert ("mapping.leads.title", "use Title") in found
+    assert ("Lead.CreatedDate", "grant edit") in found
+    assert ("Contact.CreatedDate", "grant edit") in found
+    assert len(found) == 3
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_leads_are_read_by_bulk(world: SalesforceWorld) -> None:
+    """D20, D21: above 100,000 records a bulk job is paged by its locator to the last row."""
+    count = 100_001
+    world.leads(count)
+    world.clock.tick()
+    pages = list(_leads(world))
+    assert len(set(_ids(pages))) == count
+    assert _calls(world, "read") == 1
+    assert len(pages) == 4

@@ -1,0 +1,182 @@
+"""The part of the contract that is about writing and reading back: see `tests.contract`."""
+
+from datetime import timedelta
+
+from connectors.base import Status
+from connectors.sandbox.crm import Kind
+from core.decision import Output
+from tests.world import World, lead_streams, live, mirrored, populate, ready, reported
+
+SCORED = {
+    "score": "98.5",
+    "tier": "A",
+    "stage": "MQL",
+    "reason": "98.5: title +15, Zoë's industry +20",
+    "model": "weighted 1a2b3c",
+    "scored_at": "2026-03-01T12:00:00Z",
+}
+
+
+class WriteContract:
+    """What writing and reading back promise."""
+
+    def test_written_is_read_back(self, world: World) -> None:
+        """What was written is read back in the same canonical text, with the new stamp told."""
+        ready(world)
+        lead = world.lead(owner=None)
+        change = world.change(lead, **SCORED, owner=world.id(world.rep))
+        (result,) = world.write(change)
+        assert (result.status, result.change, result.survivor) == (Status.WRITTEN, change, None)
+        assert result.modified_at is None or result.modified_at.utcoffset() == timedelta(0)
+        assert world.held(lead) == change.values
+
+    def test_one_result_for_each_change(self, world: World) -> None:
+        """D07: more changes than a call takes go in as many calls; each has one result."""
+        ready(world)
+        size = world.connector.capabilities.write_batch
+        leads = world.leads(min(size, 1_000) + 1)
+        changes = [world.change(r, score=str(n)) for n, r in enumerate(leads)]
+        world.connector.fields(changes[0].object_type)
+        before = world.connector.usage.calls.get("write", 0)
+        results = world.write(*changes)
+        assert len(results) == len(changes)
+        assert {r.change.id: r.status for r in results} == {c.id: Status.WRITTEN for c in changes}
+        assert world.connector.usage.calls.get("write", 0) - before == -(-len(changes) // size)
+        held = world.connect().read_back(changes[0].object_type, [c.id for c in changes])
+        assert {key: values[Output.SCORE] for key, values in held.items()} == {
+            c.id: c.values[Output.SCORE] for c in changes
+        }
+
+    def test_refused_record_stands_alone(self, world: World) -> None:
+        """One refused record is told by its id with the CRM's reason, and stops no other."""
+        ready(world)
+        live(world)
+        leads = world.leads(5)
+        changes = [world.change(r, tier="A", owner=world.id(world.rep)) for r in leads]
+        changes[2] = world.change(leads[2], tier="A", owner=world.id(leads[0]))
+        results = {r.change.id: r for r in world.write(*changes)}
+        refused = results.pop(world.id(leads[2]))
+        assert refused.status is Status.REFUSED
+        assert refused.code or refused.reason
+        assert "@" not in refused.reason
+        assert {r.status for r in results.values()} == {Status.WRITTEN}
+        assert [world.held(r)[Output.TIER] for r in leads] == ["A", "A", None, "A", "A"]
+
+    def test_unknown_id_is_refused(self, world: World) -> None:
+        """A record that is not there, and one that is deleted, are refused."""
+        ready(world)
+        there, gone = world.leads(2)
+        world.crm.delete(gone)
+        world.clock.tick()
+        changes = [world.change(record, tier="A") for record in (gone, there)]
+        statuses = {r.change.id: r.status for r in world.write(*changes)}
+        assert statuses == {world.id(there): Status.WRITTEN, world.id(gone): Status.REFUSED}
+
+    def test_only_named_fields_are_sent(self, world: World) -> None:
+        """A write leaves every field alone that it does not name."""
+        ready(world)
+        lead = world.lead(title="Director")
+        world.write(world.change(lead, **SCORED))
+        world.write(world.change(lead, tier="B"))
+        held = world.held(lead)
+        assert (held[Output.TIER], held[Output.SCORE]) == ("B", "98.5")
+        assert held[Output.OWNER] == world.id(world.rep)
+        world.clock.tick()
+        row = mirrored(world).leads()[world.id(lead)]
+        assert (row["title"], row["last_name"]) == ("Director", "Muster")
+
+    def test_none_clears(self, world: World) -> None:
+        """None empties a field."""
+        ready(world)
+        lead = world.lead()
+        world.write(world.change(lead, **SCORED))
+        (result,) = world.write(world.change(lead, tier=None, score=None))
+        assert result.status is Status.WRITTEN
+        held = world.held(lead)
+        assert (held[Output.TIER], held[Output.SCORE], held[Output.STAGE]) == (None, None, "MQL")
+
+    def test_lost_answer_is_settled_or_unknown(self, world: World) -> None:
+        """A write whose answer is lost is found to be written, or told to be unknown."""
+        ready(world)
+        live(world)
+        lead = world.lead()
+        world.connector.fields(world.address(lead)[0])
+        world.lose_answer()
+        (result,) = world.write(world.change(lead, tier="A"))
+        assert result.status in (Status.WRITTEN, Status.UNKNOWN)
+        assert world.held(lead)[Output.TIER] == "A"
+
+    def test_merged_record_is_never_written_unsaid(self, world: World) -> None:
+        """A write to a merged record is refused, or lands on the survivor and says so."""
+        ready(world)
+        reported(world)
+        winner, loser = world.leads(2)
+        world.crm.merge(winner, loser)
+        world.clock.tick()
+        (result,) = world.write(world.change(loser, tier="A"))
+        survivor = mirrored(world).final(world.id(loser))
+        if result.status is Status.WRITTEN:
+            assert result.survivor == survivor
+        else:
+            assert result.status is Status.REFUSED
+        held = world.connect().read_back(world.address(winner)[0], [survivor])[survivor]
+        assert (held[Output.TIER] == "A") is (result.status is Status.WRITTEN)
+
+    def test_read_back_of_gone_and_merged(self, world: World) -> None:
+        """What is gone is absent; what was merged answers under the id asked for."""
+        ready(world)
+        reported(world)
+        winner, loser, gone, there = world.leads(4)
+        world.write(world.change(winner, tier="A"), world.change(there, tier="C"))
+        world.crm.delete(gone)
+        world.crm.merge(winner, loser)
+        world.clock.tick()
+        object_type = world.address(there)[0]
+        held = world.connector.read_back(object_type, [world.id(r) for r in (loser, gone, there)])
+        tiers = {key: values[Output.TIER] for key, values in held.items()}
+        assert tiers == {world.id(loser): "A", world.id(there): "C"}
+
+    def test_own_write_comes_back_as_present(self, world: World) -> None:
+        """What was written is present, in canonical text, in the next pull (the echo)."""
+        ready(world)
+        lead, other = world.leads(2)
+        world.clock.tick()
+        mirror = mirrored(world)
+        change = world.change(lead, **SCORED, owner=world.id(world.rep))
+        world.write(change)
+        world.clock.tick()
+        mirror.pull(world.connector, world.clock())
+        rows = mirror.leads()
+        assert dict(rows[world.id(lead)]["present"] or {}) == change.values
+        assert "tier" not in dict(rows[world.id(other)]["present"] or {})
+
+    def test_objects_are_those_that_leads_are(self, world: World) -> None:
+        """The object types that can be written are those that leads come from, no others."""
+        ready(world)
+        populate(world)
+        objects = set(world.connector.capabilities.objects)
+        assert {row["object_type"] for row in mirrored(world).table("leads")} == objects
+
+    def test_queue_is_assigned_as_declared(self, world: World) -> None:
+        """A queue can be given a lead where the capabilities say so, and nowhere else."""
+        ready(world)
+        queue = world.crm.add(Kind.QUEUE, {"name": "Inbound"})
+        lead = world.lead()
+        (result,) = world.write(world.change(lead, owner=world.id(queue)))
+        declared = world.connector.capabilities.can_assign_queues
+        assert (result.status is Status.WRITTEN) is declared
+
+    def test_usage_counts_calls(self, world: World) -> None:
+        """Calls are counted by class; what is not called is not counted."""
+        ready(world)
+        fresh = world.connect()
+        assert fresh.usage.total == 0
+        lead = world.lead()
+        list(fresh.write([world.change(lead, tier="A")]))
+        assert fresh.usage.calls.get("write") == 1
+        before = fresh.usage.calls.get("read", 0) + fresh.usage.calls.get("search", 0)
+        world.clock.tick()
+        for stream in lead_streams(fresh):
+            list(fresh.pull(stream, None, world.clock()))
+        assert fresh.usage.calls.get("read", 0) + fresh.usage.calls.get("search", 0) > before
+        assert fresh.usage.calls.get("write") == 1

@@ -1,0 +1,49 @@
+"""The documentation is held to the code: pages made from it are fresh, and links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from connectors.registry import KINDS
+from sync.cli import app
+from sync.exits import MEANING, Exit
+from tests.reference import DOCS, PAGES
+
+ROOT = DOCS.parent
+PAGES_WRITTEN = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md")])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_reference_pages_are_fresh(name):
+    """After a change of a command, an exit code or a key: `python -m tests.reference`."""
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name]()
+
+
+def test_every_command_and_option_has_a_help_text():
+    """A command line explains itself."""
+    group = get_command(app)
+    assert len(group.commands) == 12
+    for name, command in group.commands.items():
+        assert command.help, name
+        for parameter in command.params:
+            assert parameter.help, f"{name} {parameter.name}"
+
+
+def test_the_readme_names_every_command_exit_code_and_connector():
+    """The README is complete."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in get_command(app).commands:
+        assert f"`{name}`" in readme, name
+    for code in Exit:
+        assert re.search(rf"\b{int(code)}\b {re.escape(MEANING[code])}", readme), code
+    for kind in KINDS:
+        assert kind in readme.lower(), kind
+
+
+@pytest.mark.parametrize("page", PAGES_WRITTEN, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path):
+    """Every relative link of a page is a file of the repository."""
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
