@@ -8,9 +8,11 @@ from typing import TypeVar
 from tenacity import (
     RetryCallState,
     Retrying,
+    retry_base,
     retry_if_exception_type,
+    retry_if_not_exception_type,
     stop_after_attempt,
-    stop_after_delay,
+    stop_before_delay,
     wait_random_exponential,
 )
 
@@ -38,12 +40,12 @@ def retried(call: Callable[[], T], *, idempotent: bool = True, sleep: Sleep = ti
     Waits as long as the CRM asked for, else exponentially with jitter. A call that is not
     idempotent is not repeated when its outcome is unknown. The last error is raised as it is.
     """
-    retry = retry_if_exception_type(TemporaryError)
+    retry: retry_base = retry_if_exception_type(TemporaryError)
     if not idempotent:
-        retry = retry & ~retry_if_exception_type(OutcomeUnknown)  # type: ignore[operator]
+        retry = retry & retry_if_not_exception_type(OutcomeUnknown)
     policy = Retrying(
         retry=retry,
-        stop=stop_after_attempt(ATTEMPTS) | stop_after_delay(PATIENCE),
+        stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(PATIENCE),
         wait=_wait,
         sleep=sleep,
         reraise=True,

@@ -20,7 +20,7 @@ def plan(changes: int, records: int) -> ConnectionPlan:
         "crm", "1", "Lead", 0, None, None, "", "m", datetime(2026, 1, 1, tzinfo=UTC)
     )
     planned = PlannedChange(Change("Lead", "1", {Output.SCORE: "1"}), {}, decision)
-    return ConnectionPlan("crm", CAPABILITIES, [planned] * changes, records=records)
+    return ConnectionPlan("crm", CAPABILITIES, {}, {}, [planned] * changes, records=records)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,189 @@
+"""The HubSpot connector: contacts are the leads, companies the accounts, deals the outcomes."""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from connectors.base import (
+    Capabilities,
+    Change,
+    Cursor,
+    Field,
+    NewField,
+    Page,
+    Problem,
+    Stream,
+    Usage,
+    WriteResult,
+)
+from connectors.errors import CredentialsError
+from connectors.hubspot.activities import EMAIL_EVENTS, Activities
+from connectors.hubspot.client import BATCH, LIST_PAGE, Gateway
+from connectors.hubspot.failures import MissingScope, Refused
+from connectors.hubspot.fields import COMPANIES, CONTACTS, DEALS, ENGAGEMENTS, MODIFIED, Fields
+from connectors.hubspot.pull import Records
+from connectors.hubspot.settings import HubSpotSettings
+from connectors.hubspot.walk import counted, milliseconds
+from connectors.hubspot.write import Writer
+from connectors.throttle import Sleep
+from core.decision import Output
+
+OWNERS = Stream("owners", "owners", incremental=False)
+ACCOUNTS = Stream(COMPANIES, "accounts")
+LEADS = Stream(CONTACTS, "leads")
+OUTCOMES = Stream(DEALS, "outcomes")
+ENGAGED = tuple(Stream(name, "activities") for name in ENGAGEMENTS)
+EVENTS = Stream("events", "activities")
+EMAIL = Stream("email_events", "activities")
+FORMS = Stream("form_submissions", "activities")
+ARCHIVED_ACCOUNTS = Stream(f"{COMPANIES}/archived", "accounts", incremental=False)
+ARCHIVED_LEADS = Stream(f"{CONTACTS}/archived", "leads", incremental=False)
+
+
+class HubSpotConnector:
+    """One HubSpot account. See `connectors.base.Connector` for what each verb promises."""
+
+    capabilities = Capabilities(
+        objects=(CONTACTS,),
+        write_batch=BATCH,
+        read_page=LIST_PAGE,
+        # Rows reach the search index late and out of order: users saw up to minutes.
+        lookback=timedelta(minutes=10),
+        can_assign_queues=True,
+    )
+
+    def __init__(
+        self,
+        name: str,
+        settings: HubSpotSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Sleep = time.sleep,
+    ) -> None:
+        self.name = name
+        self.usage = Usage()
+        self._gateway = Gateway(name, settings, self.usage, clock=clock, sleep=sleep)
+        self._fields = Fields(self._gateway, name, settings)
+        self._records = Records(self._gateway, self._fields)
+        self._activities = Activities(self._gateway, self._fields)
+        self._writer = Writer(self._gateway, self._fields.written)
+
+    def now(self) -> datetime:
+        """HubSpot's clock, to the second."""
+        return self._gateway.now()
+
+    def check(self) -> list[Problem]:
+        """Try every endpoint that a run needs, then compare the mapping with the properties."""
+        try:
+            now = self.now()
+        except CredentialsError as error:
+            return [Problem("credentials", CONTACTS, str(error))]
+        problems = []
+        for where, needed, attempt in self._endpoints(now):
+            try:
+                attempt()
+            except Refused:
+                # Refused for what was asked, not for who asked: there is access.
+                continue
+            except MissingScope as error:
+                severity = "credentials" if needed else "warning"
+                advice = "" if needed else "the last such event of each contact is read instead"
+                problems.append(Problem(severity, where, str(error), advice))
+        if not any(p.severity == "credentials" for p in problems):
+            problems += self._fields.check()
+        return problems
+
+    def _endpoints(self, now: datetime) -> list[tuple[str, bool, Callable[[], object]]]:
+        """(what it serves, whether a run fails without it, a call to it)."""
+        gateway = self._gateway
+        read = [(name, True, _bound(gateway, name)) for name in (COMPANIES, DEALS, *ENGAGEMENTS)]
+        return [
+            *read,
+            ("owners", True, gateway.owners),
+            (f"properties of {CONTACTS}", True, lambda: self.fields(CONTACTS)),
+            (f"properties of {COMPANIES}", True, lambda: self.fields(COMPANIES)),
+            ("events", False, lambda: gateway.events("1", now, now, "")),
+            (
+                "email_events",
+                False,
+                lambda: gateway.email_events(EMAIL_EVENTS[0], milliseconds(now), milliseconds(now)),
+            ),
+            ("form_submissions", False, gateway.forms),
+        ]
+
+    def fields(self, object_type: str) -> dict[str, Field]:
+        """The properties of an object."""
+        return self._fields.of(object_type)
+
+    def written_fields(self, object_type: str) -> dict[Output, Field]:
+        """The written fields that contacts have."""
+        known = self._fields.of(object_type)
+        return {
+            output: known[written.field]
+            for output, written in self._fields.written.items()
+            if written.field in known
+        }
+
+    def missing_fields(self) -> list[NewField]:
+        """The written fields that contacts do not have yet."""
+        return self._fields.missing()
+
+    def create_fields(self, fields: Sequence[NewField]) -> list[Problem]:
+        """Create properties; HubSpot shows a new property to everyone."""
+        return self._fields.create(fields)
+
+    def streams(self) -> tuple[Stream, ...]:
+        """Owners and accounts first, removed records last."""
+        return (
+            OWNERS,
+            ACCOUNTS,
+            LEADS,
+            OUTCOMES,
+            *ENGAGED,
+            EVENTS,
+            EMAIL,
+            FORMS,
+            ARCHIVED_ACCOUNTS,
+            ARCHIVED_LEADS,
+        )
+
+    def count(self, stream: Stream, cursor: Cursor | None) -> int | None:
+        """The total of a search, which counts even what it does not send."""
+        changed = MODIFIED.get(stream.name)
+        return None if changed is None else counted(self._gateway, stream.name, changed, cursor)
+
+    def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
+        """The rows of a stream changed since its cursor."""
+        if stream == OWNERS:
+            return self._records.owners(stream, until)
+        if stream == ARCHIVED_ACCOUNTS:
+            return self._records.archived(stream, COMPANIES, cursor, until)
+        if stream == ARCHIVED_LEADS:
+            return self._records.archived(stream, CONTACTS, cursor, until)
+        pulls = {
+            LEADS: self._records.contacts,
+            ACCOUNTS: self._records.companies,
+            OUTCOMES: self._records.deals,
+            EVENTS: self._activities.events,
+            EMAIL: self._activities.email_events,
+            FORMS: self._activities.form_submissions,
+        }
+        return pulls.get(stream, self._activities.engagements)(stream, cursor, until)
+
+    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """Update contacts, 100 a call."""
+        return self._writer.write(changes)
+
+    def read_back(
+        self, object_type: str, ids: Collection[str]
+    ) -> dict[str, dict[Output, str | None]]:
+        """What HubSpot holds in the written fields."""
+        return self._writer.read_back(object_type, ids)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._gateway.close()
+
+
+def _bound(gateway: Gateway, object_type: str) -> Callable[[], object]:
+    return lambda: gateway.page(object_type, ["hs_object_id"])

@@ -1,0 +1,273 @@
+"""Which HubSpot property means what: the defaults, the user's mapping, and what exists.
+
+A property of the user's own mapping must exist. A default that an account does not have is
+left out: HubSpot would silently ignore its name when reading.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from connectors.base import Field, FieldKind, NewField, Problem
+from connectors.errors import MappingError
+from connectors.hubspot.client import Gateway, Json
+from connectors.hubspot.failures import MissingScope, Refused
+from connectors.hubspot.settings import HubSpotSettings
+from connectors.mapping import field_map
+from connectors.settings import WrittenField
+from connectors.values import WRITTEN_KINDS
+from core.decision import Output
+from core.diff import Policy
+from core.model import Account, Activity, Lead, Row
+
+CONTACTS = "contacts"
+COMPANIES = "companies"
+DEALS = "deals"
+ENGAGEMENTS = ("calls", "emails", "meetings", "notes", "tasks", "communications")
+
+MODIFIED: Mapping[str, str] = {
+    CONTACTS: "lastmodifieddate",
+    **dict.fromkeys((COMPANIES, DEALS, *ENGAGEMENTS), "hs_lastmodifieddate"),
+}
+"""The property with the last change of each object; a wrong one finds nothing, silently."""
+
+MERGED = "hs_merged_object_ids"
+
+LEAD: Mapping[str, str] = {
+    "created_at": "createdate",
+    "modified_at": MODIFIED[CONTACTS],
+    "first_name": "firstname",
+    "last_name": "lastname",
+    "email": "email",
+    "phone": "phone",
+    "title": "jobtitle",
+    "company": "company",
+    "website": "website",
+    "industry": "industry",
+    "employees": "numemployees",
+    "revenue": "annualrevenue",
+    "country": "country",
+    "state": "state",
+    "technologies": "tech_stack",
+    "source": "hs_analytics_source",
+    "status": "hs_lead_status",
+    "email_opt_out": "hs_email_optout",
+    "account_id": "associatedcompanyid",
+    "owner_id": "hubspot_owner_id",
+    "accepted_at": "sales_accepted_at",
+}
+ACCOUNT: Mapping[str, str] = {
+    "created_at": "createdate",
+    "modified_at": MODIFIED[COMPANIES],
+    "name": "name",
+    "domain": "domain",
+    "industry": "industry",
+    "employees": "numberofemployees",
+    "revenue": "annualrevenue",
+    "country": "country",
+    "state": "state",
+    "technologies": "tech_stack",
+    "type": "type",
+    "parent_id": "hs_parent_company_id",
+    "owner_id": "hubspot_owner_id",
+}
+OUTCOME: Mapping[str, str] = {
+    "stage": "dealstage",
+    "amount": "amount",
+    "currency": "deal_currency_code",
+    "created_at": "createdate",
+    "closed_at": "closedate",
+    "modified_at": MODIFIED[DEALS],
+}
+ENGAGEMENT: Mapping[str, str] = {
+    "occurred_at": "hs_timestamp",
+    "modified_at": "hs_lastmodifieddate",
+    "owner_id": "hubspot_owner_id",
+}
+WRITTEN: Mapping[Output, WrittenField] = {
+    Output.SCORE: WrittenField(field="leadgauge_score"),
+    Output.TIER: WrittenField(field="leadgauge_tier"),
+    Output.STAGE: WrittenField(field="leadgauge_stage"),
+    Output.REASON: WrittenField(field="leadgauge_reason"),
+    Output.MODEL: WrittenField(field="leadgauge_model"),
+    Output.SCORED_AT: WrittenField(field="leadgauge_scored_at"),
+    Output.OWNER: WrittenField(field="hubspot_owner_id"),
+}
+
+ALREADY_EXISTS = 409
+LONGEST_TEXT = 65_536
+WHOLE_DIGITS = 15
+
+_KINDS = {
+    "string": FieldKind.TEXT,
+    "phone_number": FieldKind.TEXT,
+    "number": FieldKind.NUMBER,
+    "bool": FieldKind.BOOLEAN,
+    "date": FieldKind.DATE,
+    "datetime": FieldKind.DATETIME,
+    "enumeration": FieldKind.CHOICE,
+}
+_TAKEN_BY = {
+    FieldKind.NUMBER: (FieldKind.NUMBER,),
+    FieldKind.DATETIME: (FieldKind.DATETIME,),
+    FieldKind.TEXT: (FieldKind.TEXT, FieldKind.CHOICE),
+    FieldKind.REFERENCE: (FieldKind.REFERENCE,),
+}
+_NEW_TYPES = {
+    FieldKind.NUMBER: ("number", "number"),
+    FieldKind.DATETIME: ("datetime", "date"),
+    FieldKind.TEXT: ("string", "text"),
+}
+
+
+class Fields:
+    """The properties of one account, and what the mapping makes of them."""
+
+    def __init__(self, gateway: Gateway, name: str, settings: HubSpotSettings) -> None:
+        self._gateway = gateway
+        self._name = name
+        self._mapping = settings.mapping
+        self._known: dict[str, dict[str, Field]] = {}
+        self.written: dict[Output, WrittenField] = {
+            output: written
+            for output, written in {**WRITTEN, **settings.write}.items()
+            if written.policy is not Policy.NEVER
+        }
+
+    def of(self, object_type: str) -> dict[str, Field]:
+        """The properties of an object, by name; asked once."""
+        if object_type not in self._known:
+            found = self._gateway.properties(object_type)["results"]
+            self._known[object_type] = {p["name"]: _field(p) for p in found}
+        return self._known[object_type]
+
+    def lead(self) -> dict[str, str]:
+        """Common column -> property of contacts, with the written fields as `present.*`."""
+        present = {f"present.{o}": w.field for o, w in self.written.items()}
+        return self._existing(CONTACTS, Lead, {**LEAD, **present}, self._mapping.leads)
+
+    def account(self) -> dict[str, str]:
+        """Common column -> property of companies."""
+        return self._existing(COMPANIES, Account, ACCOUNT, self._mapping.accounts)
+
+    def engagement(self) -> dict[str, str]:
+        """Common column -> property of an engagement; which of them has it is not asked."""
+        return self._merged("activities", Activity, ENGAGEMENT, self._mapping.activities)
+
+    def event(self, column: str) -> str:
+        """The property of a behavioural event that holds a common column."""
+        return self._mapping.activities.get(column) or column
+
+    def activity_type(self, word: str) -> str:
+        """The canonical type of what HubSpot calls an activity, where the mapping says it."""
+        return self._mapping.activity_types.get(word, "")
+
+    def missing(self) -> list[NewField]:
+        """The written fields that contacts do not have yet."""
+        known = self.of(CONTACTS)
+        return [
+            NewField(
+                object_type=CONTACTS,
+                output=output,
+                name=written.field,
+                label=f"leadgauge {output.replace('_', ' ')}",
+                description=f"Written by leadgauge: the {output.replace('_', ' ')} of the lead.",
+                kind=WRITTEN_KINDS[output],
+            )
+            for output, written in self.written.items()
+            if output is not Output.OWNER and written.field not in known
+        ]
+
+    def create(self, fields: Sequence[NewField]) -> list[Problem]:
+        """Create properties; one that exists is left alone."""
+        problems = []
+        for new in fields:
+            try:
+                self._gateway.create_property(new.object_type, _definition(new))
+            except Refused as error:
+                if error.status != ALREADY_EXISTS:
+                    problems.append(Problem("error", f"{new.object_type}.{new.name}", str(error)))
+            except MissingScope as error:
+                where = f"{new.object_type}.{new.name}"
+                advice = "grant the scope crm.schemas.contacts.write"
+                problems.append(Problem("credentials", where, str(error), advice))
+            self._known.pop(new.object_type, None)
+        return problems
+
+    def check(self) -> Iterable[Problem]:
+        """What is wrong with the mapping of leads, accounts and written fields."""
+        for mapped in (self.lead, self.account, self.engagement):
+            try:
+                mapped()
+            except MappingError as error:
+                yield Problem("error", "mapping", str(error), "correct it in config.yaml")
+        for output, written in self.written.items():
+            yield from _unfit(output, written.field, self.of(CONTACTS).get(written.field))
+
+    def _existing(
+        self,
+        object_type: str,
+        model: type[Row],
+        defaults: Mapping[str, str],
+        given: Mapping[str, str | None],
+    ) -> dict[str, str]:
+        known = self.of(object_type)
+        merged = self._merged(object_type, model, defaults, given)
+        for column, name in given.items():
+            if name is not None and name not in known:
+                raise MappingError(
+                    f"{object_type} have no property {name}, which is mapped to {column}",
+                    connection=self._name,
+                )
+        return {column: name for column, name in merged.items() if name in known}
+
+    def _merged(
+        self,
+        what: str,
+        model: type[Row],
+        defaults: Mapping[str, str],
+        given: Mapping[str, str | None],
+    ) -> dict[str, str]:
+        try:
+            return field_map(model, defaults, given)
+        except ValueError as error:
+            raise MappingError(f"mapping of {what}: {error}", connection=self._name) from None
+
+
+def _field(definition: Json) -> Field:
+    kind = _KINDS.get(definition["type"], FieldKind.OTHER)
+    if definition.get("externalOptions"):
+        kind = FieldKind.REFERENCE
+    read_only = definition.get("modificationMetadata", {}).get("readOnlyValue", False)
+    return Field(
+        name=definition["name"],
+        label=definition["label"],
+        kind=kind,
+        writable=not read_only and not definition.get("calculated", False),
+        length=LONGEST_TEXT if kind is FieldKind.TEXT else None,
+        whole_digits=WHOLE_DIGITS if kind is FieldKind.NUMBER else None,
+        choices=tuple(option["value"] for option in definition.get("options", ())),
+    )
+
+
+def _definition(new: NewField) -> Json:
+    type_, field_type = _NEW_TYPES[new.kind]
+    return {
+        "name": new.name,
+        "label": new.label,
+        "description": new.description,
+        "groupName": "contactinformation",
+        "type": type_,
+        "fieldType": field_type,
+    }
+
+
+def _unfit(output: Output, name: str, there: Field | None) -> Iterable[Problem]:
+    """Why an output cannot be written to a property."""
+    where = f"{CONTACTS}.{name}"
+    if there is None:
+        advice = "create it with `leadgauge setup`, or name another property under `write`"
+        yield Problem("error", where, f"{output} is written to it, but it does not exist", advice)
+    elif not there.writable:
+        yield Problem("error", where, f"{output} is written to it, but it is read-only")
+    elif there.kind not in _TAKEN_BY[WRITTEN_KINDS[output]]:
+        what = f"{output} is a {WRITTEN_KINDS[output]}, but the property is a {there.kind}"
+        yield Problem("error", where, what)

@@ -1,0 +1,177 @@
+"""The streams of records: leads, accounts, owners and outcomes, and what is gone."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from connectors.base import Cursor, Page, Removed, Stream
+from connectors.hubspot.client import ASSOCIATIONS, Gateway, Json
+from connectors.hubspot.fields import COMPANIES, CONTACTS, DEALS, MERGED, OUTCOME, Fields
+from connectors.hubspot.walk import listed, next_page, walk
+from connectors.mapping import table
+from core.model import Account, Lead, Outcome, Owner, Row
+
+_PRIMARY = frozenset({1, 5})
+"""Association types that say "primary company", of a contact and of a deal."""
+
+
+def columns(records: Sequence[Json], mapping: Mapping[str, str]) -> dict[str, Any]:
+    """Raw columns of records under their common names."""
+    properties = [record["properties"] for record in records]
+    raw = {column: _text([p.get(name) for p in properties]) for column, name in mapping.items()}
+    return {"id": [record["id"] for record in records], **raw}
+
+
+def _text(values: list[Any]) -> Any:
+    """Property values are all text; a list stays where one is not, or is no proper Unicode."""
+    try:
+        return pa.array(values, pa.string())
+    except (pa.ArrowTypeError, UnicodeEncodeError):
+        return values
+
+
+def associated(
+    gateway: Gateway, from_type: str, to_type: str, ids: Iterable[str]
+) -> dict[str, list[str]]:
+    """Ids of associated records, the primary one first, by id; one call for 1,000 records."""
+    first: dict[str, list[str]] = {}
+    others: dict[str, list[str]] = {}
+    pending: list[Json] = [{"id": i} for i in ids]
+    while pending:
+        some, pending = pending[:ASSOCIATIONS], pending[ASSOCIATIONS:]
+        for result in gateway.associations(from_type, to_type, some)["results"]:
+            source = str(result["from"]["id"])
+            for target in result["to"]:
+                types = {t["typeId"] for t in target["associationTypes"]}
+                found = first if types & _PRIMARY else others
+                found.setdefault(source, []).append(str(target["toObjectId"]))
+            if after := next_page(result):
+                pending.append({"id": source, "after": after})
+    return {
+        source: list(dict.fromkeys([*first.get(source, ()), *others.get(source, ())]))
+        for source in {**first, **others}
+    }
+
+
+def people(
+    gateway: Gateway, object_type: str, records: Sequence[Json]
+) -> Iterator[tuple[Json, str, str | None]]:
+    """Each record with each of its contacts (empty: none) and with its company."""
+    ids = [record["id"] for record in records]
+    contacts = associated(gateway, object_type, CONTACTS, ids)
+    companies = associated(gateway, object_type, COMPANIES, ids)
+    for record in records:
+        company = next(iter(companies.get(record["id"], ())), None)
+        for contact in contacts.get(record["id"]) or [""]:
+            yield record, contact, company
+
+
+class Records:
+    """The streams of leads, accounts, owners and outcomes."""
+
+    def __init__(self, gateway: Gateway, fields: Fields) -> None:
+        self._gateway = gateway
+        self._fields = fields
+
+    def contacts(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
+        """Contacts as leads; those merged into one of them are removed."""
+        return self._versions(stream, CONTACTS, Lead, self._fields.lead(), cursor, until)
+
+    def companies(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
+        """Companies as accounts; those merged into one of them are removed."""
+        return self._versions(stream, COMPANIES, Account, self._fields.account(), cursor, until)
+
+    def _versions(
+        self,
+        stream: Stream,
+        object_type: str,
+        model: type[Row],
+        mapping: Mapping[str, str],
+        cursor: Cursor | None,
+        until: datetime,
+    ) -> Iterator[Page]:
+        properties = list(dict.fromkeys([*mapping.values(), MERGED]))
+        for chunk in walk(self._gateway, object_type, properties, cursor, until):
+            raw = columns(chunk.records, mapping)
+            raw["object_type"] = [object_type] * len(chunk.records)
+            mapped = table(model, raw)
+            removed = tuple(_losers(chunk.records))
+            yield Page(stream, mapped.rows, chunk.cursor, removed, mapped.rejected)
+
+    def archived(
+        self, stream: Stream, object_type: str, cursor: Cursor | None, until: datetime
+    ) -> Iterator[Page]:
+        """Archived records: archiving moves no stamp, and search never shows them."""
+        model = Lead if object_type == CONTACTS else Account
+        nothing = table(model, {"id": []}).rows
+        walked = listed(self._gateway, object_type, [], cursor, until, archived=True)
+        for chunk in walked:
+            removed = tuple(
+                Removed(record["id"], datetime.fromisoformat(record["archivedAt"]))
+                for record in chunk.records
+            )
+            yield Page(stream, nothing, chunk.cursor, removed)
+
+    def owners(self, stream: Stream, until: datetime) -> Iterator[Page]:
+        """All owners, removed ones too; one without a user can no longer be given anything."""
+        found: list[Json] = []
+        for archived in (False, True):
+            after = ""
+            while True:
+                page = self._gateway.owners(after, archived)
+                found += page["results"]
+                after = next_page(page)
+                if not after:
+                    break
+        raw: dict[str, list[Any]] = {
+            "id": [o["id"] for o in found],
+            "object_type": ["owners"] * len(found),
+            "kind": ["queue" if o.get("type") == "QUEUE" else "person" for o in found],
+            "name": [_name(o) for o in found],
+            "email": [o.get("email") for o in found],
+            "active": [_active(o) for o in found],
+            "modified_at": [o["updatedAt"] for o in found],
+        }
+        mapped = table(Owner, raw)
+        yield Page(stream, mapped.rows, Cursor(stamp=until), (), mapped.rejected)
+
+    def deals(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
+        """Deals as outcomes, one row for each contact."""
+        properties = [*OUTCOME.values(), "hs_is_closed", "hs_is_closed_won"]
+        for chunk in walk(self._gateway, DEALS, properties, cursor, until):
+            rows = list(people(self._gateway, DEALS, chunk.records))
+            records = [record for record, _, _ in rows]
+            raw = columns(records, OUTCOME)
+            raw["object_type"] = [DEALS] * len(rows)
+            raw["lead_id"] = [contact for _, contact, _ in rows]
+            raw["account_id"] = [company for _, _, company in rows]
+            raw["result"] = [_result(record["properties"]) for record in records]
+            mapped = table(Outcome, raw)
+            yield Page(stream, mapped.rows, chunk.cursor, (), mapped.rejected)
+
+
+def _losers(records: Sequence[Json]) -> Iterator[Removed]:
+    """Merged records: the winner carries a new id, and lists all that went into it."""
+    for record in records:
+        merged = record["properties"].get(MERGED)
+        for loser in (merged or "").split(";"):
+            if loser and loser != record["id"]:
+                at = datetime.fromisoformat(record["updatedAt"])
+                yield Removed(loser, at, survivor=record["id"])
+
+
+def _name(owner: Json) -> str:
+    return f"{owner.get('firstName') or ''} {owner.get('lastName') or ''}".strip()
+
+
+def _active(owner: Json) -> bool:
+    """Deactivated users keep their owner record, without the user."""
+    return not owner.get("archived") and (owner.get("type") == "QUEUE" or bool(owner.get("userId")))
+
+
+def _result(properties: Json) -> str:
+    if properties.get("hs_is_closed_won") == "true":
+        return "won"
+    return "lost" if properties.get("hs_is_closed") == "true" else "open"

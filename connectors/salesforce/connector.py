@@ -1,0 +1,134 @@
+"""The Salesforce connector: the protocol's verbs, each carried out by its own module."""
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from connectors.base import (
+    Capabilities,
+    Change,
+    Cursor,
+    Field,
+    NewField,
+    Page,
+    Problem,
+    Stream,
+    Usage,
+    WriteResult,
+)
+from connectors.errors import CredentialsError
+from connectors.salesforce import setup, soql
+from connectors.salesforce.client import SalesforceClient
+from connectors.salesforce.failures import CallRefused
+from connectors.salesforce.fields import BY_NAME, OBJECTS, WRITTEN_OBJECTS, Schema
+from connectors.salesforce.pull import REST_PAGE, Pull, RolePull
+from connectors.salesforce.settings import SalesforceSettings
+from connectors.salesforce.shape import Shaper
+from connectors.salesforce.write import BULK_CALLS, BULK_FROM, COLLECTION, Writer
+from connectors.throttle import Sleep
+from core.decision import Output
+
+LOOKBACK = timedelta(minutes=10)
+"""A stamp is taken when a row is saved and seen when its transaction ends, minutes later."""
+
+
+class SalesforceConnector:
+    """One Salesforce org as a connector (see `connectors.base.Connector`).
+
+    Queues can own leads; a contact is only ever given to a user, which Salesforce enforces.
+    """
+
+    def __init__(
+        self, name: str, settings: SalesforceSettings, *, sleep: Sleep = time.sleep
+    ) -> None:
+        self.name = name
+        self.usage = Usage()
+        self._settings = settings
+        self._sleep = sleep
+        self._client = SalesforceClient(settings, name, self.usage, sleep)
+        self._schema = Schema(self._client, settings)
+        # A bulk job runs no assignment rule unless it names one, so rules mean Collections.
+        bulk_from = None if settings.assignment_rules else BULK_FROM
+        self._writer = Writer(self._client, self._schema, sleep, bulk_from)
+        self.capabilities = Capabilities(
+            objects=WRITTEN_OBJECTS,
+            write_batch=COLLECTION,
+            read_page=REST_PAGE,
+            lookback=LOOKBACK,
+            bulk_write_from=bulk_from,
+            bulk_write_calls=BULK_CALLS,
+            can_assign_queues=True,
+        )
+
+    def now(self) -> datetime:
+        """The org's clock."""
+        return self._client.now()
+
+    def check(self) -> list[Problem]:
+        """Log in, and compare mapping and written fields with what the org describes."""
+        problems = []
+        try:
+            for item in OBJECTS:
+                try:
+                    self._schema.fields(item.name)
+                except CallRefused as error:
+                    advice = f"give the integration user read access to {item.name}"
+                    problems.append(Problem("error", item.name, str(error), advice))
+            return problems or self._schema.problems()
+        except CredentialsError as error:
+            return [Problem("credentials", self.name, str(error), "correct the auth section")]
+
+    def fields(self, object_type: str) -> dict[str, Field]:
+        """The fields of an object that the integration user can see."""
+        return self._schema.fields(object_type)
+
+    def written_fields(self, object_type: str) -> dict[Output, Field]:
+        """The fields that outputs go to, where they exist."""
+        return self._schema.written(object_type)
+
+    def missing_fields(self) -> list[NewField]:
+        """The custom fields of outputs that the org lacks, on leads and contacts."""
+        return setup.missing(self._schema)
+
+    def create_fields(self, fields: Sequence[NewField]) -> list[Problem]:
+        """Create custom fields, visible and editable to the integration user's profile."""
+        problems = setup.create(self._client, fields)
+        self._schema.forget()
+        return problems
+
+    def streams(self) -> tuple[Stream, ...]:
+        """One stream for each object, owners first."""
+        return tuple(Stream(item.name, item.table) for item in OBJECTS)
+
+    def count(self, stream: Stream, cursor: Cursor | None) -> int | None:
+        """How many records were changed since the cursor, deleted ones counted too."""
+        item = BY_NAME[stream.name]
+        return self._client.count(soql.count(item.name, item.where, soql.after(cursor)))
+
+    def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
+        """The records changed since the cursor, deleted, merged and converted ones followed."""
+        reading = RolePull if stream.name == "OpportunityContactRole" else Pull
+        pull = reading(
+            self._client,
+            self._schema,
+            Shaper(self._settings.mapping.activity_types),
+            self._sleep,
+            stream,
+            BY_NAME[stream.name],
+            until,
+        )
+        yield from pull.pages(cursor or Cursor())
+
+    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """Send changes, by Collections calls or, when there are many, by a bulk job."""
+        yield from self._writer.write(changes)
+
+    def read_back(
+        self, object_type: str, ids: Collection[str]
+    ) -> dict[str, dict[Output, str | None]]:
+        """What the org now holds in the written fields."""
+        return self._writer.read_back(object_type, ids)
+
+    def close(self) -> None:
+        """Close the connections; the session is left to end by itself."""
+        self._client.close()

@@ -1,0 +1,347 @@
+"""Which Salesforce field means what, and what the org says of its fields."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from connectors.base import Field, FieldKind, Problem
+from connectors.salesforce import soql
+from connectors.salesforce.client import SalesforceClient
+from connectors.salesforce.settings import SalesforceSettings
+from connectors.settings import WrittenField
+from connectors.values import WRITTEN_KINDS
+from core.decision import Output
+from core.diff import Policy
+
+PERSON = {
+    "created_at": "CreatedDate",
+    "first_name": "FirstName",
+    "last_name": "LastName",
+    "email": "Email",
+    "phone": "Phone",
+    "title": "Title",
+    "source": "LeadSource",
+    "email_opt_out": "HasOptedOutOfEmail",
+    "bounced_at": "EmailBouncedDate",
+    "accepted_at": "Sales_Accepted__c",
+    "technologies": "Tech_Stack__c",
+    "owner_id": "OwnerId",
+}
+WHAT_IT_IS_ABOUT = {
+    "asset": "Asset__c",
+    "area": "Area__c",
+    "channel": "Channel__c",
+    "campaign": "Campaign__c",
+}
+OUTPUT_FIELDS = {
+    Output.SCORE: "Leadgauge_Score__c",
+    Output.TIER: "Leadgauge_Tier__c",
+    Output.STAGE: "Leadgauge_Stage__c",
+    Output.REASON: "Leadgauge_Reason__c",
+    Output.MODEL: "Leadgauge_Model__c",
+    Output.SCORED_AT: "Leadgauge_Scored_At__c",
+    Output.OWNER: "OwnerId",
+}
+WRITTEN_OBJECTS = ("Lead", "Contact")
+
+
+@dataclass(frozen=True)
+class ObjectMap:
+    """One Salesforce object and the facts table that it feeds.
+
+    `fields` are common field -> field path; a path the org does not have is left out. A name
+    that begins with `_` is only an ingredient of other columns (see `shape`). `status` are the
+    fields that say a record is gone. `children` is a sub-query, which Bulk API cannot carry.
+    """
+
+    name: str
+    table: str
+    fields: Mapping[str, str]
+    constants: Mapping[str, str | bool] = field(default_factory=dict)
+    where: str = ""
+    status: tuple[str, ...] = ("IsDeleted",)
+    children: str = ""
+    bulk: bool = True
+
+
+OBJECTS = (
+    ObjectMap(
+        "User",
+        "owners",
+        {"name": "Name", "email": "Email", "active": "IsActive"},
+        constants={"kind": "person"},
+        where="UserType = 'Standard'",
+        status=(),
+    ),
+    ObjectMap(
+        "Group",
+        "owners",
+        {"name": "Name"},
+        constants={"kind": "queue", "active": True},
+        where="Type = 'Queue'",
+        status=(),
+    ),
+    ObjectMap(
+        "Account",
+        "accounts",
+        {
+            "created_at": "CreatedDate",
+            "name": "Name",
+            "domain": "Website",
+            "industry": "Industry",
+            "employees": "NumberOfEmployees",
+            "revenue": "AnnualRevenue",
+            "country": "BillingCountry",
+            "state": "BillingState",
+            "technologies": "Tech_Stack__c",
+            "type": "Type",
+            "parent_id": "ParentId",
+            "owner_id": "OwnerId",
+        },
+        status=("IsDeleted", "MasterRecordId"),
+    ),
+    ObjectMap(
+        "Lead",
+        "leads",
+        {
+            **PERSON,
+            "company": "Company",
+            "website": "Website",
+            "industry": "Industry",
+            "employees": "NumberOfEmployees",
+            "revenue": "AnnualRevenue",
+            "country": "Country",
+            "state": "State",
+            "status": "Status",
+            "converted_at": "ConvertedDate",
+            "converted_to": "ConvertedContactId",
+        },
+        status=("IsDeleted", "MasterRecordId"),
+    ),
+    ObjectMap(
+        "Contact",
+        "leads",
+        {
+            **PERSON,
+            "company": "Account.Name",
+            "country": "MailingCountry",
+            "state": "MailingState",
+            "account_id": "AccountId",
+        },
+        status=("IsDeleted", "MasterRecordId"),
+    ),
+    ObjectMap(
+        "Task",
+        "activities",
+        {
+            **WHAT_IT_IS_ABOUT,
+            "lead_id": "WhoId",
+            "account_id": "AccountId",
+            "type": "Type",
+            "_subtype": "TaskSubtype",
+            "occurred_at": "CompletedDateTime",
+            "_day": "ActivityDate",
+            "_created_at": "CreatedDate",
+            "direction": "CallType",
+            "outcome": "CallDisposition",
+            "duration": "CallDurationInSeconds",
+            "owner_id": "OwnerId",
+        },
+    ),
+    ObjectMap(
+        "Event",
+        "activities",
+        {
+            **WHAT_IT_IS_ABOUT,
+            "lead_id": "WhoId",
+            "account_id": "AccountId",
+            "type": "Type",
+            "occurred_at": "StartDateTime",
+            "_end": "EndDateTime",
+            "_day": "ActivityDate",
+            "_created_at": "CreatedDate",
+            "owner_id": "OwnerId",
+        },
+        constants={"_subtype": "Meeting"},
+    ),
+    ObjectMap(
+        "CampaignMember",
+        "activities",
+        {
+            "lead_id": "ContactId",
+            "_lead": "LeadId",
+            "type": "Campaign.Type",
+            "campaign": "Campaign.Name",
+            "outcome": "Status",
+            "occurred_at": "FirstRespondedDate",
+            "_created_at": "CreatedDate",
+        },
+    ),
+    # Before the opportunities: what changes while they are first read is then not missed.
+    ObjectMap(
+        "OpportunityContactRole",
+        "outcomes",
+        {"_opportunity": "OpportunityId"},
+        bulk=False,
+    ),
+    ObjectMap(
+        "Opportunity",
+        "outcomes",
+        {
+            "created_at": "CreatedDate",
+            "account_id": "AccountId",
+            "stage": "StageName",
+            "amount": "Amount",
+            "currency": "CurrencyIsoCode",
+            "closed_at": "CloseDate",
+            "_closed": "IsClosed",
+            "_won": "IsWon",
+        },
+        children="(SELECT ContactId FROM OpportunityContactRoles WHERE IsDeleted = false)",
+        bulk=False,
+    ),
+)
+BY_NAME = {item.name: item for item in OBJECTS}
+
+_KINDS = {
+    "boolean": FieldKind.BOOLEAN,
+    "date": FieldKind.DATE,
+    "datetime": FieldKind.DATETIME,
+    "reference": FieldKind.REFERENCE,
+    "id": FieldKind.REFERENCE,
+    "picklist": FieldKind.CHOICE,
+    **dict.fromkeys(("int", "long", "double", "currency", "percent"), FieldKind.NUMBER),
+    **dict.fromkeys(
+        ("string", "textarea", "email", "phone", "url", "combobox", "encryptedstring"),
+        FieldKind.TEXT,
+    ),
+}
+_HOLDS = {
+    FieldKind.NUMBER: {FieldKind.NUMBER, FieldKind.TEXT},
+    FieldKind.DATETIME: {FieldKind.DATETIME, FieldKind.TEXT},
+    FieldKind.TEXT: {FieldKind.TEXT, FieldKind.CHOICE},
+    FieldKind.REFERENCE: {FieldKind.REFERENCE},
+}
+
+
+def described(item: Mapping[str, Any]) -> Field:
+    """A field as Salesforce describes it -> a Field."""
+    kind = _KINDS.get(item["type"], FieldKind.OTHER)
+    number, whole = kind is FieldKind.NUMBER, item["type"] in ("int", "long")
+    digits, decimals = item.get("precision") or 0, item.get("scale") or 0
+    choices = item.get("picklistValues") or () if item.get("restrictedPicklist") else ()
+    return Field(
+        name=item["name"],
+        label=item["label"],
+        kind=kind,
+        writable=bool(item["updateable"]) and not item.get("calculated"),
+        length=item.get("length") or None if kind in (FieldKind.TEXT, FieldKind.CHOICE) else None,
+        whole_digits=(item.get("digits") or None if whole else digits - decimals)
+        if number
+        else None,
+        decimals=(0 if whole else decimals) if number else None,
+        choices=tuple(c["value"] for c in choices if c["active"]),
+    )
+
+
+class Schema:
+    """What the org's objects have, read once, and what of it the connection reads and writes."""
+
+    def __init__(self, client: SalesforceClient, settings: SalesforceSettings) -> None:
+        self._client = client
+        self._settings = settings
+        self._describes: dict[str, dict[str, Mapping[str, Any]]] = {}
+
+    def forget(self) -> None:
+        """Read the describes again when next asked: fields were created."""
+        self._describes.clear()
+
+    def fields(self, object_type: str) -> dict[str, Field]:
+        """The fields of an object that the user can see."""
+        return {name: described(item) for name, item in self._describe(object_type).items()}
+
+    def has(self, object_type: str, path: str) -> bool:
+        """Whether a field path leads to a field, over relationships too."""
+        first, _, rest = path.partition(".")
+        if not rest:
+            return first in self._describe(object_type)
+        return any(
+            self.has(target, rest)
+            for item in self._describe(object_type).values()
+            if item.get("relationshipName") == first
+            for target in item["referenceTo"]
+        )
+
+    def columns(self, item: ObjectMap) -> dict[str, str]:
+        """Common field -> field path, as mapped and as far as the org has it."""
+        wanted = {**item.fields, **self._chosen(item.table)}
+        return {
+            common: soql.name(path)
+            for common, path in wanted.items()
+            if path is not None and self.has(item.name, path)
+        }
+
+    def outputs(self) -> dict[Output, str]:
+        """Output -> the name of the field it is written to."""
+        chosen = {
+            output: self._settings.write.get(output, WrittenField(field=name))
+            for output, name in OUTPUT_FIELDS.items()
+        }
+        return {o: w.field for o, w in chosen.items() if w.policy is not Policy.NEVER}
+
+    def written(self, object_type: str) -> dict[Output, Field]:
+        """The fields that outputs are written to, as far as the org has them."""
+        known = self.fields(object_type)
+        return {o: known[name] for o, name in self.outputs().items() if name in known}
+
+    def problems(self) -> list[Problem]:
+        """What is wrong with the mapping and the written fields."""
+        found = [p for table in ("leads", "accounts", "activities") for p in self.unmapped(table)]
+        for name in WRITTEN_OBJECTS:
+            known = self.fields(name)
+            for output, target in self.outputs().items():
+                found += _written_problem(f"{name}.{target}", output, known.get(target))
+        return found
+
+    def unmapped(self, table: str) -> list[Problem]:
+        """Mapped paths that none of a table's objects has; a wrong name never costs silently."""
+        names = [item.name for item in OBJECTS if item.table == table]
+        return [
+            Problem("error", f"mapping.{table}.{common}", f"no field {path} on {_either(names)}",
+                    self._nearest(names, path))
+            for common, path in self._chosen(table).items()
+            if path is not None and not any(self.has(name, path) for name in names)
+        ]  # fmt: skip
+
+    def _nearest(self, names: list[str], path: str) -> str:
+        known = {field.casefold(): field for name in names for field in self._describe(name)}
+        near = difflib.get_close_matches(path.casefold(), known, n=1)
+        hidden = "or make it visible to the integration user"
+        return f"use {known[near[0]]}, {hidden}" if near else f"correct the name, {hidden}"
+
+    def _chosen(self, table: str) -> Mapping[str, str | None]:
+        chosen: Mapping[str, str | None] = getattr(self._settings.mapping, table, {})
+        return chosen
+
+    def _describe(self, object_type: str) -> dict[str, Mapping[str, Any]]:
+        if object_type not in self._describes:
+            reply = self._client.get(f"sobjects/{soql.name(object_type)}/describe")
+            self._describes[object_type] = {item["name"]: item for item in reply["fields"]}
+        return self._describes[object_type]
+
+
+def _either(names: list[str]) -> str:
+    return " or ".join(names)
+
+
+def _written_problem(where: str, output: Output, known: Field | None) -> list[Problem]:
+    if known is None:
+        what = "does not exist, or the integration user may not see it"
+        return [Problem("error", where, what, "create it: leadgauge setup")]
+    if not known.writable:
+        return [Problem("error", where, "is read-only to the integration user", "grant edit")]
+    if known.kind not in _HOLDS[WRITTEN_KINDS[output]]:
+        what = f"is of kind {known.kind}, which cannot hold the {output}"
+        return [Problem("error", where, what, "map the output to another field")]
+    return []

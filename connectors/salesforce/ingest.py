@@ -1,0 +1,109 @@
+"""Writing by a Bulk 2.0 ingest job: one upload, one job, three result files."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from connectors.errors import OutcomeUnknown
+from connectors.salesforce.bulk import wait_for_job
+from connectors.salesforce.client import SalesforceClient
+from connectors.throttle import Sleep
+
+JOB_ROWS = 100_000
+"""Rows of one job: well under the 100 MB that an upload may have."""
+
+CLEAR = "#N/A"
+"""What empties a field; an empty cell leaves it as it is."""
+
+Row = Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why the job did not write a row; `code` is empty where it never came to it."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class IngestJob:
+    """An update job that holds its rows, not started yet: until then it does nothing."""
+
+    client: SalesforceClient
+    sleep: Sleep
+    path: str
+
+    def run(self) -> dict[str, Refusal | None]:
+        """Start the job and wait for its end: record id -> why not, None where written.
+
+        Raises TemporaryError when its end could not be seen: rows may be written at any time.
+        """
+        try:
+            self._start()
+        except OutcomeUnknown:
+            if self.client.get(self.path)["state"] == "Open":
+                self._start()
+        job = wait_for_job(self.client, self.path, self.sleep)
+        ended = Refusal("", f"bulk job {job['state']}: {job.get('errorMessage') or 'unprocessed'}")
+        outcomes: dict[str, Refusal | None] = {}
+        for row in self._results("unprocessedrecords"):
+            outcomes[row["Id"]] = ended
+        for row in self._results("failedResults"):
+            outcomes[row["Id"]] = _refusal(row["sf__Error"])
+        for row in self._results("successfulResults"):
+            outcomes[row["Id"]] = None
+        return outcomes
+
+    def _start(self) -> None:
+        body = {"state": "UploadComplete"}
+        self.client.send("PATCH", self.path, body, idempotent=False)
+
+    def _results(self, kind: str) -> Iterator[dict[str, str]]:
+        # A cell may hold a line break, so the text is parsed as a whole, not by lines.
+        text = self.client.download(f"{self.path}/{kind}/").content.decode("utf-8")
+        return csv.DictReader(io.StringIO(text.replace("\0", ""), newline=""))
+
+
+def prepare(
+    client: SalesforceClient, sleep: Sleep, object_type: str, rows: Sequence[Row]
+) -> IngestJob:
+    """Create a job and upload its rows, each with an `Id`; a value of None clears the field."""
+    body = {
+        "object": object_type,
+        "operation": "update",
+        "contentType": "CSV",
+        "lineEnding": "LF",
+        "columnDelimiter": "COMMA",
+    }
+    content = _csv(rows)
+    try:
+        return _uploaded(client, sleep, body, content)
+    except OutcomeUnknown:
+        # A job takes one upload, and one that is never started does nothing: take another.
+        return _uploaded(client, sleep, body, content)
+
+
+def _uploaded(
+    client: SalesforceClient, sleep: Sleep, body: Mapping[str, str], content: bytes
+) -> IngestJob:
+    path = f"jobs/ingest/{client.send('POST', 'jobs/ingest', body)['id']}"
+    client.upload(f"{path}/batches", content)
+    return IngestJob(client, sleep, path)
+
+
+def _csv(rows: Sequence[Row]) -> bytes:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: CLEAR if v is None else v for name, v in row.items()})
+    return text.getvalue().encode("utf-8")
+
+
+def _refusal(error: str) -> Refusal:
+    """`CODE:message:FIELD --` as a refusal."""
+    code, _, rest = error.partition(":")
+    return Refusal(code, rest.removesuffix("--").rstrip(" :"))

@@ -1,0 +1,279 @@
+"""Reading: one object of the org as pages of rows, by REST or, when there is much, by Bulk 2.0.
+
+REST answers in (SystemModstamp, Id) order, so every page has a cursor of its own. Bulk answers
+in no order, so its pages carry the cursor that the reading began with, until all is read.
+"""
+
+import io
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from connectors import mapping
+from connectors.base import Cursor, Page, Removed, Stream
+from connectors.errors import MappingError, TemporaryError
+from connectors.salesforce import soql
+from connectors.salesforce.bulk import wait_for_job
+from connectors.salesforce.client import SalesforceClient
+from connectors.salesforce.failures import LocatorLost, QueryTooHeavy
+from connectors.salesforce.fields import BY_NAME, ObjectMap, Schema
+from connectors.salesforce.shape import Columns, Shaper, listed
+from connectors.throttle import Sleep
+from connectors.values import moment
+from core import facts
+
+REST_PAGE = 2_000
+BULK_FROM = 50 * REST_PAGE
+"""Above 50 pages a bulk job is faster, although it never ends within 10 seconds."""
+
+BULK_PAGE = 50_000
+P = TypeVar("P")
+K = TypeVar("K")
+
+
+class _TooMany(Exception):
+    """The first page said that there are more records than REST should carry."""
+
+
+@dataclass(frozen=True)
+class Pull:
+    """The reading of one stream, from a cursor up to a time."""
+
+    client: SalesforceClient
+    schema: Schema
+    shaper: Shaper
+    sleep: Sleep
+    stream: Stream
+    item: ObjectMap
+    until: datetime
+
+    def pages(self, cursor: Cursor) -> Iterator[Page]:
+        """The pages after a cursor."""
+        for problem in self.schema.unmapped(self.item.table):
+            raise MappingError(
+                f"{problem.where}: {problem.what}: {problem.advice}", connection=self.client.name
+            )
+        try:
+            if soql.fits_uri(self._query(cursor)):
+                for page in self._by_rest(cursor):
+                    yield page
+                    cursor = page.cursor
+                return
+        except _TooMany:
+            pass
+        except QueryTooHeavy as error:
+            if not self.item.bulk:
+                raise TemporaryError(
+                    f"{self.item.name} is too much for one query", connection=self.client.name
+                ) from error
+        yield from self._by_bulk(cursor)
+
+    def _by_rest(self, cursor: Cursor) -> Iterator[Page]:
+        while True:
+            try:
+                for records, more in self._records(cursor):
+                    if more:
+                        last = records[-1]
+                        cursor = Cursor(moment(last["SystemModstamp"]), last["Id"], self.until)
+                    yield self._page_of_records(records, cursor if more else Cursor(self.until))
+                return
+            except LocatorLost:
+                # A new query goes on from the last key, and brings at least one page further.
+                continue
+
+    def _records(self, cursor: Cursor) -> Iterator[tuple[list[dict[str, Any]], bool]]:
+        """Records in order, page by page, and whether there are more."""
+
+        def fetch(url: str) -> tuple[tuple[list[dict[str, Any]], bool], str | None]:
+            page = self.client.query_more(url) if url else self.client.query(self._query(cursor))
+            if not url and page.total > BULK_FROM and self.item.bulk:
+                raise _TooMany
+            return (page.records, page.next is not None), page.next
+
+        return _one_ahead(fetch, "")
+
+    def _by_bulk(self, cursor: Cursor) -> Iterator[Page]:
+        body = {
+            "operation": "queryAll",
+            "query": self._query(cursor, ordered=False),
+            "contentType": "CSV",
+            "columnDelimiter": "COMMA",
+            "lineEnding": "LF",
+        }
+        job = self.client.send("POST", "jobs/query", body)["id"]
+        state = wait_for_job(self.client, f"jobs/query/{job}", self.sleep)
+        if state["state"] != "JobComplete":
+            ended = f"bulk query {state['state']}: {state.get('errorMessage', '')}"
+            raise TemporaryError(f"{self.item.name}: {ended}", connection=self.client.name)
+
+        def fetch(locator: str) -> tuple[pa.Table, str | None]:
+            path = f"jobs/query/{job}/results?maxRecords={BULK_PAGE}"
+            reply = self.client.download(path + (f"&locator={locator}" if locator else ""))
+            following = reply.headers.get("Sforce-Locator", "null")
+            return _csv_table(reply.content), None if following in ("", "null") else following
+
+        for table in _one_ahead(fetch, ""):
+            yield self._page_of_table(table, cursor)
+        yield self._page_of_records([], Cursor(self.until))
+
+    def _query(self, cursor: Cursor, *, ordered: bool = True) -> str:
+        until = f"SystemModstamp <= {soql.literal(self.until)}"
+        order = ("SystemModstamp", "Id") if ordered else ()
+        return soql.select(
+            self._selected(),
+            self.item.name,
+            self.item.where,
+            soql.after(cursor),
+            until,
+            order=order,
+        )
+
+    def _selected(self) -> list[str]:
+        return self._paths + ([self.item.children] if self.item.children else [])
+
+    @cached_property
+    def _paths(self) -> list[str]:
+        known = self.schema.fields(self.item.name)
+        written = self._written.values()
+        paths = ["Id", "SystemModstamp", *self.item.status, *self._columns.values(), *written]
+        return [p for p in dict.fromkeys(paths) if "." in p or p in known]
+
+    @cached_property
+    def _columns(self) -> dict[str, str]:
+        return self.schema.columns(self.item)
+
+    @cached_property
+    def _written(self) -> dict[str, str]:
+        if self.item.table != "leads":
+            return {}
+        written = self.schema.written(self.item.name)
+        return {f"present.{output}": known.name for output, known in written.items()}
+
+    def page_of(self, ids: list[str], cursor: Cursor) -> Page:
+        """The records of some ids, whatever their stamps."""
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(ids), soql.IDS_PER_QUERY):
+            some = f"Id IN {soql.literal(ids[start : start + soql.IDS_PER_QUERY])}"
+            found += self.client.records(soql.select(self._selected(), self.item.name, some))
+        return self._page_of_records(found, cursor)
+
+    def _page_of_records(self, records: list[dict[str, Any]], cursor: Cursor) -> Page:
+        gone = [r for r in records if r.get("IsDeleted")]
+        living = [r for r in records if not r["IsDeleted"]] if gone else records
+        columns: Columns = {path: _column(living, path) for path in self._paths}
+        if self.item.children:
+            columns["_roles"] = [r["OpportunityContactRoles"] for r in living]
+        return self._page(columns, [_removed(r) for r in gone], cursor)
+
+    def _page_of_table(self, table: pa.Table, cursor: Cursor) -> Page:
+        gone = []
+        if "IsDeleted" in table.column_names:
+            deleted = pc.equal(table["IsDeleted"], "true")
+            gone = table.filter(deleted).to_pylist()
+            if gone:
+                table = table.filter(pc.invert(deleted))
+        columns: Columns = {path: table[path].combine_chunks() for path in table.column_names}
+        return self._page(columns, [_removed(r) for r in gone], cursor)
+
+    def _page(self, columns: Columns, removed: list[Removed], cursor: Cursor) -> Page:
+        """Columns by field path -> a page; columns without rows may be missing."""
+        if not columns or not len(columns["Id"]):
+            empty = mapping.table(facts.BY_NAME[self.item.table].model, {"id": []})
+            return Page(self.stream, empty.rows, cursor, tuple(removed))
+        count = len(columns["Id"])
+        wanted = {**self._columns, **self._written, "id": "Id", "modified_at": "SystemModstamp"}
+        raw: Columns = {common: columns[path] for common, path in wanted.items()}
+        for common, value in (*self.item.constants.items(), ("object_type", self.item.name)):
+            raw[common] = [value] * count
+        if "_roles" in columns:
+            raw["_roles"] = columns["_roles"]
+        if "ConvertedContactId" in columns:
+            removed += _converted(columns)
+        mapped = mapping.table(
+            facts.BY_NAME[self.item.table].model, self.shaper(self.item.name, raw)
+        )
+        return Page(self.stream, mapped.rows, cursor, tuple(removed), mapped.rejected)
+
+
+@dataclass(frozen=True)
+class RolePull(Pull):
+    """Opportunities whose contact roles changed: a role does not move its opportunity's stamp."""
+
+    def pages(self, cursor: Cursor) -> Iterator[Page]:
+        """Nothing at first: the opportunities, read after this, come with their roles."""
+        if cursor.stamp is None:
+            yield self._page({}, [], Cursor(self.until))
+        else:
+            yield from super().pages(cursor)
+
+    def _page_of_records(self, records: list[dict[str, Any]], cursor: Cursor) -> Page:
+        changed = list(dict.fromkeys(r["OpportunityId"] for r in records))
+        whole = Pull(
+            self.client,
+            self.schema,
+            self.shaper,
+            self.sleep,
+            self.stream,
+            BY_NAME["Opportunity"],
+            self.until,
+        )
+        return whole.page_of(changed, cursor)
+
+
+def _column(records: list[dict[str, Any]], path: str) -> list[Any]:
+    """One field of all records; nothing where a relationship leads nowhere."""
+    first, *rest = path.split(".")
+    column = [record[first] for record in records]
+    for name in rest:
+        column = [parent and parent[name] for parent in column]
+    return column
+
+
+def _removed(record: dict[str, Any]) -> Removed:
+    survivor = record.get("MasterRecordId") or None
+    return Removed(record["Id"], moment(record["SystemModstamp"]), survivor)
+
+
+def _converted(columns: Columns) -> list[Removed]:
+    """Leads that a contact now stands for."""
+    names = ("Id", "SystemModstamp", "ConvertedContactId")
+    rows = zip(*(listed(columns[name]) for name in names), strict=True)
+    return [Removed(key, moment(at), contact) for key, at, contact in rows if contact]
+
+
+def _csv_table(content: bytes) -> pa.Table:
+    """A page of bulk results: every column as text, an empty cell as null."""
+    if not content.strip():
+        return pa.table({"Id": pa.array([], pa.string())})
+    content = content.replace(b"\0", b"")
+    header = pyarrow.csv.open_csv(io.BytesIO(content)).schema.names
+    return pyarrow.csv.read_csv(
+        io.BytesIO(content),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(header, pa.string()),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+        ),
+    )
+
+
+def _one_ahead(fetch: Callable[[K], tuple[P, K | None]], key: K) -> Iterator[P]:
+    """Pages, the next of which is fetched while the caller works on one."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(fetch, key)
+        while True:
+            page, next_key = following.result()
+            if next_key is not None:
+                following = pool.submit(fetch, next_key)
+            yield page
+            if next_key is None:
+                return

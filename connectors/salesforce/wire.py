@@ -1,0 +1,81 @@
+"""The HTTP session under every call to Salesforce: log-ins, REST and Bulk alike."""
+
+import re
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from connectors.base import Usage
+from connectors.salesforce.settings import SalesforceSettings, is_loopback
+
+CONNECT_SECONDS = 10
+READ_SECONDS = 120
+WRITE_SECONDS = 300
+"""A Collections write of 200 rows with heavy triggers takes 1-15 s, on bad days minutes."""
+
+CALL_CLASSES = (
+    ("login", re.compile(r"/services/(oauth2|Soap)/")),
+    ("bulk", re.compile(r"/jobs/")),
+    ("describe", re.compile(r"/describe$")),
+)
+_COLLECTION_READ = re.compile(r"/composite/sobjects/\w+$")
+
+
+class Wire(requests.Session):
+    """Every request to Salesforce: its timeout, its headers, its way and its count.
+
+    Headers are set here and not by the caller, because the library drops a caller's headers
+    when it repeats a request, and a lost `Sforce-Auto-Assign` lets assignment rules move leads.
+    """
+
+    def __init__(self, settings: SalesforceSettings, usage: Usage) -> None:
+        super().__init__()
+        self._usage = usage
+        self._counting = threading.Lock()
+        self._loopback = settings.url if is_loopback(settings.url) else None
+        self.server_time: datetime | None = None
+        # REQUESTS_CA_BUNDLE would silently override `verify`; and a proxy has no place on loopback.
+        self.trust_env = self._loopback is None
+        self.mount("https://", HTTPAdapter(pool_maxsize=4))
+        self.headers["Sforce-Duplicate-Rule-Header"] = "allowSave=true"
+        self.headers["Sforce-Mru"] = "updateMru=false"
+        self.headers["Sforce-Call-Options"] = "client=leadgauge"
+        if not settings.assignment_rules:
+            self.headers["Sforce-Auto-Assign"] = "FALSE"
+
+    def request(  # type: ignore[override]
+        self, method: str, url: str, **options: Any
+    ) -> requests.Response:
+        """Send one request as `requests` does."""
+        parts = urlsplit(url)
+        kind = _call_class(method, parts.path)
+        with self._counting:
+            self._usage.count(kind)
+        if self._loopback:
+            url = self._loopback + parts._replace(scheme="", netloc="").geturl()
+        headers = dict(options.pop("headers", None) or {})
+        headers.pop("X-PrettyPrint", None)
+        read = WRITE_SECONDS if kind == "write" else READ_SECONDS
+        options.setdefault("timeout", (CONNECT_SECONDS, read))
+        response = super().request(method, url, headers=headers, **options)
+        self._note(response.headers)
+        return response
+
+    def _note(self, headers: Mapping[str, str]) -> None:
+        if quota := re.search(r"api-usage=(\d+)/(\d+)", headers.get("Sforce-Limit-Info", "")):
+            self._usage.daily_used, self._usage.daily_limit = map(int, quota.groups())
+        if date := headers.get("Date"):
+            self.server_time = parsedate_to_datetime(date).astimezone(UTC)
+
+
+def _call_class(method: str, path: str) -> str:
+    for kind, pattern in CALL_CLASSES:
+        if pattern.search(path):
+            return kind
+    return "read" if method == "GET" or _COLLECTION_READ.search(path) else "write"

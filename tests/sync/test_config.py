@@ -1,0 +1,205 @@
+"""Configuration: every mistake with its address, all at once, and nothing YAML guesses."""
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from sync.config import Config, load, load_model
+from sync.yaml_source import ConfigError, load_yaml
+
+ROOT = Path(__file__).parent.parent.parent
+ENV = {"SF_CLIENT_ID": "id", "SF_CLIENT_SECRET": "hush", "HUBSPOT_TOKEN": "hush-too"}
+GOOD = """\
+connections:
+  sales:
+    kind: salesforce
+    url: https://acme.my.salesforce.com
+    auth: {flow: client_credentials, client_id: ${SF_CLIENT_ID}, client_secret: ${SF_CLIENT_SECRET}}
+"""
+
+
+def problems(tmp_path: Path, text: str, env: dict[str, str] = ENV) -> list[str]:
+    """The mistakes found in a configuration text, without the file's path."""
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(path, env)
+    return [problem.removeprefix(f"{path}:") for problem in caught.value.problems]
+
+
+def test_the_example_loads_whole():
+    """config.example.yaml is complete and right: every key of the configuration stands in it."""
+    path = ROOT / "config.example.yaml"
+    config = load(path, ENV)
+    assert set(config.connections) == {"sales", "marketing"}
+    for name in Config.model_fields:
+        assert f"\n{name}:" in path.read_text(encoding="utf-8"), name
+
+
+def test_paths_are_meant_from_the_folder_of_the_file(tmp_path):
+    """A daemon's working directory does not matter."""
+    (tmp_path / "config.yaml").write_text(GOOD, encoding="utf-8")
+    config = load(tmp_path / "config.yaml", ENV)
+    assert config.facts == tmp_path / "facts.duckdb"
+    assert config.model == tmp_path / "model.yaml"
+    assert config.ledger == f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ("conections: {}\n", "6:1: conections: unknown key (did you mean connections?)"),
+        ("guards: {max_cals: 3}\n", "6:10: guards.max_cals: unknown key (did you mean max_calls?)"),
+        (
+            "guards: {max_change_share: 2}\n",
+            "6:10: guards.max_change_share: input should be less than or equal to 1",
+        ),
+        (
+            "guards:\n  max_calls: many\n",
+            "7:3: guards.max_calls: input should be a valid integer, unable to parse string as "
+            "an integer",
+        ),
+        (
+            "schedule: {every: 12:30}\n",
+            "6:12: schedule.every: an interval is a number of seconds, minutes, hours or days: "
+            "15 minutes",
+        ),
+        (
+            "schedule: {every: 5 minutes, cron: '0 * * * *'}\n",
+            "6:1: schedule: give either every or cron, not both",
+        ),
+        (
+            "routing: {pool: [{owner: ann, weight: 0}]}\n",
+            "6:31: routing.pool[0].weight: input should be greater than 0",
+        ),
+        ("routing: {stages: [SQL]}\n", "6:1: routing: pool is missing"),
+        (
+            "routing:\n  pool: [ann]\n  territories:\n"
+            "    - {name: w, when: {regon: europe}, owners: [bob]}\n",
+            "9:24: routing.territories[0].when.regon: unknown key (did you mean region?)",
+        ),
+        ("facts: a.duckdb\nfacts: b.duckdb\n", "7:1: facts is given twice"),
+        ("facts: ${NOWHERE}\n", "6:8: environment variable NOWHERE is not set"),
+        ("guards: {max_calls: 1\n", "7:1: not YAML: expected ',' or '}', but got '<stream end>'"),
+    ],
+)
+def test_a_mistake_is_addressed_and_explained(tmp_path, extra, expected):
+    """file:line:column, the path of the key, the reason, the nearest valid name."""
+    assert problems(tmp_path, GOOD + extra) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("connection", "expected"),
+    [
+        (
+            "kind: pipedrive",
+            "2:3: connections.crm: input tag 'pipedrive' found using 'kind' does not match any of "
+            "the expected tags: 'files', 'hubspot', 'salesforce'",
+        ),
+        (
+            "kind: hubspot\n    token: ${HUBSPOT_TOKEN}\n    url: http://api.hubapi.com",
+            "5:5: connections.crm.url: must start with https:// (http:// only for a loopback "
+            "address)",
+        ),
+        (
+            "kind: hubspot\n    token: t\n    write: {scor: {field: x}}",
+            "5:13: connections.crm.write.scor: input should be 'score', 'tier', 'stage', 'reason', "
+            "'model', 'scored_at' or 'owner'",
+        ),
+        (
+            "kind: hubspot\n    token: t\n    write: {score: {field: x}, tier: {field: x}}",
+            "5:5: connections.crm.write: field x is written by two outputs: give it to one",
+        ),
+        (
+            "kind: hubspot\n    token: t\n    write: {score: {field: x, policy: never_ever}}",
+            "5:31: connections.crm.write.score.policy: input should be 'overwrite', "
+            "'respect_edits', 'fill_empty' or 'never'",
+        ),
+    ],
+)
+def test_a_connection_is_checked_by_its_kind(tmp_path, connection, expected):
+    """D38: one owner for each written field; each connector owns the schema of its section."""
+    assert problems(tmp_path, f"connections:\n  crm:\n    {connection}\n") == [expected]
+
+
+def test_all_mistakes_are_reported_at_once(tmp_path):
+    """Not only the first one, and in the order of the file."""
+    text = GOOD.replace("url:", "urrl:") + "guards: {max_change_share: -1}\nbla: 1\n"
+    found = problems(tmp_path, text)
+    assert [line.split(": ")[0] for line in found] == ["2:3", "4:5", "6:10", "7:1"]
+
+
+def test_a_message_never_repeats_a_secret(tmp_path):
+    """Not even where the secret itself is what is wrong."""
+    text = "connections:\n  crm: {kind: hubspot, token: {client_id: a, secret: pat-secret}}\n"
+    assert "pat-secret" not in "\n".join(problems(tmp_path, text))
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), ("", "file is empty")])
+def test_a_missing_or_empty_file(tmp_path, content, reason):
+    """What to do is part of the message."""
+    if content is not None:
+        (tmp_path / "config.yaml").write_text(content)
+    with pytest.raises(ConfigError, match=reason):
+        load(tmp_path / "config.yaml", ENV)
+
+
+class Anything(BaseModel):
+    """A mapping of anything, to see what YAML text is read as."""
+
+    v: dict[str, object]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("NO", "NO"),
+        ("on", "on"),
+        ("yes", "yes"),
+        ("12:30", "12:30"),
+        ("0012", "0012"),
+        ("1e3", "1e3"),
+        ("2026-01-01", "2026-01-01"),
+        ("true", True),
+        ("false", False),
+        ("null", None),
+        ("12", 12),
+        ("-3", -3),
+        ("0.5", Decimal("0.5")),
+        ("'12'", "12"),
+        ("a ${X} b", "a y b"),
+        ("'${X}'", "y"),
+    ],
+)
+def test_yaml_does_not_guess(tmp_path, text, value):
+    """Only true, false, null and plain decimal numbers are anything but text."""
+    path = tmp_path / "a.yaml"
+    path.write_text(f"v: {{on: {text}}}\n", encoding="utf-8")
+    assert load_yaml(path, Anything, {"X": "y"}).v == {"on": value}
+
+
+def test_the_model_file_is_checked_as_well(tmp_path):
+    """S093: a model without thresholds is a mistake, not a default."""
+    (tmp_path / "config.yaml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "model.yaml").write_text(
+        "name: m\nfit:\n  - {id: tech, points: 20, when: {industri: technology}}\n"
+    )
+    config = load(tmp_path / "config.yaml", ENV)
+    with pytest.raises(ConfigError) as caught:
+        load_model(config)
+    path = tmp_path / "model.yaml"
+    assert caught.value.problems == [
+        f"{path}:1:1: the file: thresholds is missing",
+        f"{path}:3:35: fit[0].when.industri: unknown key (did you mean industry?)",
+    ]
+
+
+def test_defaults():
+    """What a user gets who says nothing."""
+    config = Config.model_validate({"connections": {"crm": {"kind": "hubspot", "token": "t"}}})
+    assert config.guards.max_change_share == 0.5
+    assert config.schedule.every == timedelta(minutes=15)
+    assert config.routing is None

@@ -1,0 +1,113 @@
+"""The plan: canonical values that fit their fields, only changed records, an exact price."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connectors.base import Capabilities, Field, FieldKind
+from core.decision import Decision, Output
+from core.diff import Policy
+from sync.plan import Compared, ConnectionPlan, canonical, wanted, write_calls
+
+AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+DECISION = Decision("crm", "1", "Lead", 985_000, "B", "MQL", "98.5: title", "m@1", AT)
+CAPABILITIES = Capabilities(("Lead",), write_batch=200, read_page=2000, lookback=timedelta(0))
+
+
+def field(kind: FieldKind = FieldKind.TEXT, **values) -> Field:
+    return Field("F", "F", kind, writable=True, **values)
+
+
+NUMBER = field(FieldKind.NUMBER)
+TARGETS = {output: field() for output in Output} | {Output.SCORE: NUMBER}
+POLICIES = dict.fromkeys(Output, Policy.OVERWRITE)
+
+
+def plan(*compared: Compared) -> ConnectionPlan:
+    found = ConnectionPlan("crm", CAPABILITIES, {"Lead": TARGETS}, POLICIES)
+    for item in compared:
+        found.add(item)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("score", "decimals", "text"),
+    [
+        (985_000, None, "98.5"),
+        (985_000, 0, "99"),
+        (984_999, 0, "98"),
+        (1_070_000, 4, "107"),
+        (1, 4, "0.0001"),
+        (1_000_000, 0, "100"),
+        (0, None, "0"),
+        (-985_000, 0, "-99"),
+    ],
+)
+def test_scores_are_rounded_half_up_on_writing_only(score, decimals, text):
+    """Decimals are kept inside, and fit to the CRM field when written."""
+    decision = Decision("crm", "1", "Lead", score, None, None, "", "m", AT)
+    assert canonical(Output.SCORE, decision, field(FieldKind.NUMBER, decimals=decimals)) == text
+
+
+def test_text_is_cut_to_the_length_of_its_field():
+    """A CRM refuses text that is too long; ours is cut before it is compared."""
+    assert canonical(Output.REASON, DECISION, field(length=4)) == "98.5"
+    assert canonical(Output.REASON, DECISION, field()) == "98.5: title"
+
+
+def test_times_are_written_in_whole_seconds_utc():
+    """The one canonical form of a time."""
+    assert canonical(Output.SCORED_AT, DECISION, field()) == "2026-03-01T12:30:00Z"
+
+
+def test_without_an_owner_to_give_the_present_one_stays():
+    """No owner decided: the owner field is not part of what is wanted."""
+    assert Output.OWNER not in wanted(DECISION, TARGETS)
+    given = Decision(**{**vars(DECISION), "owner_id": "005"})
+    assert wanted(given, TARGETS)[Output.OWNER] == "005"
+
+
+def test_a_user_of_the_crm_alone_sees_everything_decided():
+    """S072: score, tier, stage, reason, owner, model version and time are all written."""
+    given = Decision(**{**vars(DECISION), "owner_id": "005"})
+    found = plan(Compared(given, {}, {}))
+    assert found.changes[0].change.values == {
+        Output.SCORE: "98.5",
+        Output.TIER: "B",
+        Output.STAGE: "MQL",
+        Output.REASON: "98.5: title",
+        Output.MODEL: "m@1",
+        Output.SCORED_AT: "2026-03-01T12:30:00Z",
+        Output.OWNER: "005",
+    }
+
+
+def test_an_unchanged_record_is_not_in_the_plan():
+    """D79: equal values are not written; the record counts as equal."""
+    values = dict(wanted(DECISION, TARGETS))
+    later = Decision(**{**vars(DECISION), "scored_at": AT + timedelta(days=1)})
+    found = plan(Compared(later, values, values))
+    assert (found.changes, found.equal, found.write_calls) == ([], 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "bulk", "calls"),
+    [(0, None, 0), (1, None, 1), (200, None, 1), (201, None, 2), (2000, 2001, 10), (5000, 2001, 7)],
+)
+def test_the_price_is_the_fewest_calls(changes, bulk, calls):
+    """D41: batches of what one call takes, or one bulk job."""
+    capabilities = Capabilities(
+        ("Lead",), 200, 2000, timedelta(0), bulk_write_from=bulk, bulk_write_calls=7
+    )
+    assert write_calls(changes, capabilities) == calls
+
+
+def test_a_refused_record_waits_until_something_changes():
+    """What the CRM refused is not sent again as it was; a new value is tried at once."""
+    values = dict(wanted(DECISION, TARGETS))
+    before = {**values, Output.SCORE: "1", Output.SCORED_AT: "2026-01-01T00:00:00Z"}
+    refused = {**values, Output.SCORED_AT: "2026-02-01T00:00:00Z"}
+    same = plan(Compared(DECISION, {**refused, Output.SCORE: "1"}, before, {Output.SCORE: "98.5"}))
+    assert (same.changes, same.waiting, same.equal) == ([], 1, 0)
+    other = plan(Compared(DECISION, before, before, {Output.SCORE: "97"}))
+    assert (len(other.changes), other.waiting) == (1, 0)
