@@ -3,14 +3,15 @@
 A value: it can be printed, priced in calls, refused by a guard, or carried out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 from connectors.base import Capabilities, Change, Field
 from core.decision import Decision, Output
-from core.diff import ForeignValue, Policy, Values, diff
+from core.diff import COMPANIONS, ForeignValue, Policy, Values, diff
 
 
 @dataclass(frozen=True)
@@ -20,31 +21,6 @@ class PlannedChange:
     change: Change
     before: Values
     decision: Decision
-
-
-@dataclass
-class ConnectionPlan:
-    """What to write to one CRM.
-
-    `records` is how many records were compared, `equal` how many need no write. `foreign`
-    lists, by record id, the fields that hold what somebody else put there.
-    """
-
-    connection: str
-    capabilities: Capabilities
-    changes: list[PlannedChange] = field(default_factory=list)
-    foreign: list[tuple[str, ForeignValue]] = field(default_factory=list)
-    records: int = 0
-
-    @property
-    def equal(self) -> int:
-        """How many records already hold what is wanted, or are left to their human."""
-        return self.records - len(self.changes)
-
-    @property
-    def write_calls(self) -> int:
-        """The fewest API calls that carry this plan out."""
-        return write_calls(len(self.changes), self.capabilities)
 
 
 def write_calls(changes: int, capabilities: Capabilities) -> int:
@@ -58,8 +34,8 @@ def write_calls(changes: int, capabilities: Capabilities) -> int:
 def canonical(output: Output, decision: Decision, target: Field) -> str | None:
     """A decision's value as canonical text that fits its CRM field.
 
-    Numbers are rounded half up to the field's decimals (requirements, decision 10: rounding
-    happens on writing only); text is cut to its length, which the CRM would refuse.
+    Numbers are rounded half up to the field's decimals (rounding happens on writing
+    only); text is cut to its length, which the CRM would refuse.
     """
     if output is Output.SCORED_AT:
         return decision.scored_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -97,34 +73,86 @@ def wanted(decision: Decision, targets: Mapping[Output, Field]) -> Values:
 
 @dataclass(frozen=True)
 class Compared:
-    """A decision beside what the CRM holds and what we last wrote there."""
+    """A decision beside what the CRM holds and what we last wrote there.
+
+    `refused` are the values that the CRM refused and will refuse again, because the record has
+    not changed since; None where there are none. `group` is the record's parent.
+    """
 
     decision: Decision
     present: Values
     last_written: Values
+    refused: Values | None = None
     group: str = ""
 
 
-def plan(
-    connection: str,
-    capabilities: Capabilities,
-    compared: Iterable[Compared],
-    targets: Mapping[str, Mapping[Output, Field]],
-    policies: Mapping[Output, Policy],
-) -> ConnectionPlan:
-    """Compare every decision with its record; `targets` are the written fields by object type."""
-    result = ConnectionPlan(connection, capabilities)
-    for item in compared:
+@dataclass
+class ConnectionPlan:
+    """What to write to one CRM.
+
+    `targets` are the written fields by object type. `records` counts what was compared, `waiting`
+    the records in quarantine that are not tried again yet. `foreign` lists, by record id, the
+    fields that hold what somebody else put there.
+    """
+
+    connection: str
+    capabilities: Capabilities
+    targets: Mapping[str, Mapping[Output, Field]]
+    policies: Mapping[Output, Policy]
+    changes: list[PlannedChange] = field(default_factory=list)
+    foreign: list[tuple[str, ForeignValue]] = field(default_factory=list)
+    records: int = 0
+    waiting: int = 0
+
+    @property
+    def equal(self) -> int:
+        """How many records already hold what is wanted, or are left to their human."""
+        return self.records - self.waiting - len(self.changes)
+
+    @property
+    def write_calls(self) -> int:
+        """The fewest API calls that carry this plan out."""
+        return write_calls(len(self.changes), self.capabilities)
+
+    def add(self, item: Compared) -> None:
+        """Compare a decision with its record, and plan what differs."""
         decision = item.decision
-        result.records += 1
-        found = diff(
-            wanted(decision, targets[decision.object_type]),
-            item.present,
-            item.last_written,
-            policies,
-        )
-        result.foreign.extend((decision.lead_id, value) for value in found.foreign)
-        if found.changes:
-            change = Change(decision.object_type, decision.lead_id, found.changes, item.group)
-            result.changes.append(PlannedChange(change, item.present, decision))
-    return result
+        self.records += 1
+        values = wanted(decision, self.targets[decision.object_type])
+        found = diff(values, item.present, item.last_written, self.policies)
+        self.foreign.extend((decision.lead_id, value) for value in found.foreign)
+        if not found.changes:
+            return
+        if item.refused is not None and _substance(found.changes) == _substance(item.refused):
+            self.waiting += 1
+            return
+        change = Change(decision.object_type, decision.lead_id, found.changes, item.group)
+        self.changes.append(PlannedChange(change, item.present, decision))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan as plain data, for --json."""
+        return {
+            "connection": self.connection,
+            "records": self.records,
+            "write_calls": self.write_calls,
+            "changes": [
+                {
+                    "object_type": p.change.object_type,
+                    "id": p.change.id,
+                    "fields": {
+                        output: {"from": p.before.get(output), "to": value}
+                        for output, value in p.change.values.items()
+                    },
+                    "owner_reason": p.decision.owner_reason,
+                }
+                for p in self.changes
+            ],
+            "foreign": [
+                {"id": id_, "output": value.output, "kept": value.kept}
+                for id_, value in self.foreign
+            ],
+        }
+
+
+def _substance(values: Values) -> Values:
+    return {output: value for output, value in values.items() if output not in COMPANIONS}

@@ -1,0 +1,323 @@
+"""The conditions of a model file: a closed set of operators over lead, account and activity.
+
+A condition is a mapping from fields to tests; all of them must hold:
+
+    when: {industry: technology, employees: {at_least: 50, below: 1000}}
+
+A bare value means equal, a list means one of. `all`, `any` and `not` combine conditions. Every
+condition becomes an Ibis boolean with three values: it is NULL where a field that decides it is
+not known, so that `not` of an unknown stays unknown. Text is compared trimmed and without regard
+to case.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial, reduce
+from operator import and_, or_
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
+
+import ibis
+import ibis.expr.datatypes as dt
+from ibis.expr.types import BooleanValue, Table, Value
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    create_model,
+    model_validator,
+)
+
+from core.facts import TIME
+from core.model import Account, Activity, Lead, Row
+
+T = TypeVar("T")
+
+
+def _as_tuple(value: object) -> object:
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
+def _as_instant(value: object) -> object:
+    """A date is its midnight, and a time without a zone is meant in UTC."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if isinstance(moment, datetime) and moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    return moment
+
+
+OneOf = Annotated[tuple[T, ...], Field(min_length=1), BeforeValidator(_as_tuple)]
+Instant = Annotated[datetime, BeforeValidator(_as_instant)]
+
+
+class Clause(BaseModel):
+    """A part of a condition; frozen, refuses an unknown word, and must say something."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("an empty condition: say what must hold")
+        return self
+
+
+class Test(Clause):
+    """What is asked of one field. `known` asks whether the field holds anything at all."""
+
+    __test__: ClassVar[bool] = False
+    datatype: ClassVar[dt.DataType] = dt.String()
+
+    known: bool | None = Field(None, description="true: it holds a value; false: it is empty.")
+
+    def holds(self, value: Value) -> BooleanValue:
+        """The Ibis boolean that all operators of this test hold for `value`."""
+        parts = list(self._parts(value))
+        if self.known is not None:
+            parts.append(value.notnull() if self.known else value.isnull())
+        return reduce(and_, parts)
+
+    def _parts(self, value: Value) -> Iterator[BooleanValue]:
+        raise NotImplementedError
+
+
+class ValueTest(Test):
+    """A test that may be written as a bare value or a list, short for `equals`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, value: object) -> object:
+        return value if isinstance(value, Mapping) else {"equals": value}
+
+
+def _folded(text: Value) -> Value:
+    return text.strip().lower()
+
+
+class TextTest(ValueTest):
+    """Text, trimmed and without regard to case."""
+
+    equals: OneOf[str] | None = Field(None, description="Is this text, or one of a list.")
+    contains: OneOf[str] | None = Field(None, description="Contains this text, or one of a list.")
+    starts_with: OneOf[str] | None = Field(None, description="Starts so, or with one of a list.")
+
+    def _parts(self, value: Value) -> Iterator[BooleanValue]:
+        text = _folded(value)
+        if self.equals:
+            yield text.isin([_folded(ibis.literal(word)) for word in self.equals])
+        if self.contains:
+            yield reduce(or_, (text.contains(_folded(ibis.literal(w))) for w in self.contains))
+        if self.starts_with:
+            starts = (text.startswith(_folded(ibis.literal(w))) for w in self.starts_with)
+            yield reduce(or_, starts)
+
+
+class NumberTest(ValueTest):
+    """A number, compared exactly."""
+
+    datatype: ClassVar[dt.DataType] = dt.Decimal(38, 9)
+
+    equals: OneOf[Decimal] | None = Field(None, description="Is this number, or one of a list.")
+    at_least: Decimal | None = Field(None, description="Is this number or more.")
+    above: Decimal | None = Field(None, description="Is more than this number.")
+    at_most: Decimal | None = Field(None, description="Is this number or less.")
+    below: Decimal | None = Field(None, description="Is less than this number.")
+
+    def _parts(self, value: Value) -> Iterator[BooleanValue]:
+        if self.equals:
+            yield value.isin([_number(number) for number in self.equals])
+        if self.at_least is not None:
+            yield value >= _number(self.at_least)
+        if self.above is not None:
+            yield value > _number(self.above)
+        if self.at_most is not None:
+            yield value <= _number(self.at_most)
+        if self.below is not None:
+            yield value < _number(self.below)
+
+
+def _number(number: Decimal) -> Value:
+    whole = number == number.to_integral_value()
+    return ibis.literal(int(number)) if whole else ibis.literal(number, type=dt.Decimal(38, 9))
+
+
+class FlagTest(ValueTest):
+    """Yes or no."""
+
+    datatype: ClassVar[dt.DataType] = dt.Boolean()
+
+    equals: bool | None = Field(None, description="true or false.")
+
+    def _parts(self, value: Value) -> Iterator[BooleanValue]:
+        if self.equals is not None:
+            yield value == ibis.literal(self.equals)
+
+
+class TimeTest(Test):
+    """An instant; a date stands for its midnight in UTC."""
+
+    datatype: ClassVar[dt.DataType] = TIME
+
+    since: Instant | None = Field(None, description="At this instant or later.")
+    before: Instant | None = Field(None, description="Earlier than this instant.")
+
+    def _parts(self, value: Value) -> Iterator[BooleanValue]:
+        if self.since is not None:
+            yield value >= ibis.literal(self.since, type=TIME)
+        if self.before is not None:
+            yield value < ibis.literal(self.before, type=TIME)
+
+
+class ListTest(Test):
+    """A list of words, such as the technologies in use."""
+
+    contains: OneOf[str] | None = Field(None, description="Holds this word, or one of a list.")
+
+    def _parts(self, value: Value) -> Iterator[BooleanValue]:
+        if self.contains:
+            words = (_folded(ibis.literal(word)) for word in self.contains)
+            yield reduce(or_, (value.contains(word) for word in words))
+
+
+def _reading(test: object) -> str:
+    """Custom fields are kept as text: what they are compared with says how to read them."""
+    if isinstance(test, Test):
+        return type(test).__name__
+    tests = test if isinstance(test, Mapping) else {"equals": test}
+    if tests.keys() & {"since", "before"}:
+        return TimeTest.__name__
+    if tests.keys() & {"at_least", "above", "at_most", "below"}:
+        return NumberTest.__name__
+    operand = tests.get("equals")
+    sample = operand[0] if isinstance(operand, (list, tuple)) and operand else operand
+    if isinstance(sample, bool):
+        return FlagTest.__name__
+    number = isinstance(sample, (int, float, Decimal))
+    return NumberTest.__name__ if number else TextTest.__name__
+
+
+CustomTest = Annotated[
+    Annotated[TextTest, Tag("TextTest")]
+    | Annotated[NumberTest, Tag("NumberTest")]
+    | Annotated[FlagTest, Tag("FlagTest")]
+    | Annotated[TimeTest, Tag("TimeTest")],
+    Discriminator(_reading),
+]
+
+TESTS: Mapping[object, type[Test]] = {
+    str: TextTest,
+    int: NumberTest,
+    Decimal: NumberTest,
+    bool: FlagTest,
+    datetime: TimeTest,
+    tuple: ListTest,
+}
+
+
+def _test_fields(model: type[Row], names: Iterable[str]) -> Any:
+    """A base class with the named fields of a model type, each with the test for its type."""
+    fields: dict[str, Any] = {}
+    for name in names:
+        field = model.model_fields[name]
+        options = [a for a in get_args(field.annotation) if a is not type(None)]
+        kind = options[0] if options and get_origin(field.annotation) is UnionType else None
+        test = TESTS[get_origin(kind) or kind or field.annotation]
+        fields[name] = (test | None, Field(None, description=field.description))
+    return create_model(f"{model.__name__}Tests", __base__=Clause, **fields)
+
+
+class Fields(Clause):
+    """Tests of the fields of one row."""
+
+    custom: dict[str, CustomTest] = Field({}, description="Tests of further mapped fields.")
+
+    def tests(self) -> Iterator[tuple[str, Test]]:
+        """The name of every column tested here, with its test."""
+        for name, test in self:
+            if isinstance(test, Test):
+                yield name, test
+        for name, test in self.custom.items():
+            yield f"custom.{name}", test
+
+
+@dataclass(frozen=True)
+class Conjunct:
+    """One of the parts of a condition that must all hold, and the columns it reads."""
+
+    columns: frozenset[str]
+    holds: Callable[[Table], BooleanValue]
+
+
+class Condition(Fields):
+    """Tests of fields, and of conditions in turn; all of them must hold."""
+
+    all_: tuple[Self, ...] = Field((), alias="all", description="All of these hold.")
+    any_: tuple[Self, ...] = Field((), alias="any", description="At least one of these holds.")
+    not_: Self | None = Field(None, alias="not", description="This does not hold.")
+
+    def conjuncts(self) -> Iterator[Conjunct]:
+        """The parts that must all hold, each with the columns it reads."""
+        for name, test in self.tests():
+            yield Conjunct(frozenset({name}), partial(_ask, name, test))
+        for condition in self.all_:
+            yield Conjunct(condition.columns(), condition.holds)
+        if self.any_:
+            columns = (condition.columns() for condition in self.any_)
+            yield Conjunct(frozenset().union(*columns), self._any_holds)
+        if self.not_:
+            inner = self.not_
+            yield Conjunct(inner.columns(), lambda table: ~inner.holds(table))
+
+    def columns(self) -> frozenset[str]:
+        """The columns that this condition reads."""
+        return frozenset().union(*(part.columns for part in self.conjuncts()))
+
+    def holds(self, table: Table) -> BooleanValue:
+        """True, false, or NULL where a column that decides it is not known."""
+        return reduce(and_, (part.holds(table) for part in self.conjuncts()))
+
+    def _any_holds(self, table: Table) -> BooleanValue:
+        return reduce(or_, (condition.holds(table) for condition in self.any_))
+
+
+def _ask(name: str, test: Test, table: Table) -> BooleanValue:
+    """A custom value that cannot be read as what it is compared with is unknown."""
+    value = table[name]
+    as_text = value.type().is_string() and not test.datatype.is_string()
+    return test.holds(value.try_cast(test.datatype) if as_text else value)
+
+
+_UNTESTED = {"id", "modified_at", "custom", "present"}
+"""Not for conditions: our own writes move the last two of these."""
+
+_LeadTests = _test_fields(Lead, (n for n in Lead.model_fields if n not in _UNTESTED))
+_AccountTests = _test_fields(Account, (n for n in Account.model_fields if n not in _UNTESTED))
+_ActivityTests = _test_fields(
+    Activity,
+    ("type", "asset", "campaign", "area", "channel", "direction", "outcome", "duration"),
+)
+
+
+class AccountFields(_AccountTests, Fields):  # type: ignore[valid-type,misc]
+    """Tests of the account's own fields."""
+
+
+class LeadCondition(_LeadTests, Condition):  # type: ignore[valid-type,misc]
+    """A condition on a lead, and on the account it belongs to."""
+
+    account: AccountFields | None = Field(None, description="Tests of the account's own fields.")
+
+    def tests(self) -> Iterator[tuple[str, Test]]:
+        """The lead's tests, then the account's under `account.<field>`."""
+        yield from super().tests()
+        if self.account:
+            yield from ((f"account.{name}", test) for name, test in self.account.tests())
+
+
+class ActivityCondition(_ActivityTests, Condition):  # type: ignore[valid-type,misc]
+    """A condition on one activity."""

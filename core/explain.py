@@ -1,0 +1,137 @@
+"""Why a lead has its score: every point of one lead, and a line of text for every lead."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import reduce
+from operator import add
+from typing import Any
+
+import ibis
+from ibis import _
+from ibis.expr.types import StringValue, Table, Value
+
+from core.decision import UNIT
+from core.qualification import Stage
+from core.rules import Model
+from core.scoring import Scored
+
+SHOWN = 5
+"""Contributions a reason names one by one: with rule ids of up to 32 characters it then fits
+the 255 characters of a CRM text field."""
+
+
+def reasons(scored: Scored) -> Table:
+    """One line for each lead: connection, lead_id, reason (at most 255 characters).
+
+    `107: industry-technology +20, pricing-page +20, ... , 4 more +27` names the score, then the
+    biggest contributions first, equal ones by name, and sums up the rest: it adds up.
+    """
+    counting = scored.contributions.filter(_.points != 0)
+    place = ibis.row_number().over(
+        group_by=["connection", "lead_id"], order_by=[_.points.abs().desc(), _.rule]
+    )
+    ranked = counting.select("connection", "lead_id", "rule", "points", place=place)
+    named = _.place < SHOWN
+    items = {
+        f"item_{n}": (_.rule + " " + _signed(_.points)).max(where=_.place == n)
+        for n in range(SHOWN)
+    }
+    lines = ranked.group_by("connection", "lead_id").aggregate(
+        **items, more=_.count(where=~named), rest=_.points.sum(where=~named)
+    )
+    rows = scored.scores.left_join(lines, ["connection", "lead_id"])
+    texts = [(", " + rows[item]).fill_null("") for item in list(items)[1:]]
+    more = ", " + rows.more.cast("string") + " more " + _signed(rows.rest)
+    reason = reduce(
+        add,
+        [
+            _text(rows.score),
+            (": " + rows.item_0).fill_null(""),
+            *texts,
+            (rows.more > 0).ifelse(more, "").fill_null(""),
+        ],
+    )
+    return rows.select("connection", "lead_id", reason=reason)
+
+
+def _text(units: Value) -> StringValue:
+    """Units as points in plain decimal without trailing zeros; no float is involved."""
+    exact = units.cast("decimal(18, 4)") * ibis.literal(Decimal(1) / UNIT, "decimal(18, 4)")
+    return exact.cast("string").re_replace(r"\.?0+$", "")
+
+
+def _signed(units: Value) -> StringValue:
+    return ibis.ifelse(units > 0, "+", "") + _text(units)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One rule's share in a score. `points` (weighted) = (raw - decay_loss - cap_loss) x weight.
+
+    `events` and `last` say how many events counted and when the latest was; `evidence` is its
+    record id. All three are None for a fit rule.
+    """
+
+    rule: str
+    part: str
+    raw: Decimal
+    decay_loss: Decimal
+    cap_loss: Decimal
+    weight: Decimal
+    points: Decimal
+    events: int | None
+    last: datetime | None
+    evidence: str | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Every point of one lead's score, biggest first; their sum is the score.
+
+    `unknown` are fit rules that could not be decided, because a fact is missing. `next_stage`
+    is the nearest stage by score that the lead has not reached, `missing` the points to it.
+    """
+
+    score: Decimal
+    lines: tuple[Line, ...]
+    unknown: tuple[str, ...]
+    next_stage: Stage | None
+    missing: Decimal | None
+
+
+def explain(
+    model: Model,
+    score: int,
+    contributions: Iterable[Mapping[str, Any]],
+    unknown: Iterable[str],
+) -> Explanation:
+    """Explain one lead: its score in units, its rows of `Scored.contributions`, and the ids of
+    its rows in `core.scoring.unknown`."""
+    weights = {"fit": model.weights.fit, "behaviour": model.weights.behaviour}
+    lines = [
+        Line(
+            rule=row["rule"],
+            part=row["part"],
+            raw=Decimal(row["raw"]) / UNIT,
+            decay_loss=Decimal(row["decay_loss"]) / UNIT,
+            cap_loss=Decimal(row["cap_loss"]) / UNIT,
+            weight=weights[row["part"]],
+            points=Decimal(row["points"]) / UNIT,
+            events=row["events"],
+            last=row["last"],
+            evidence=row["evidence"],
+        )
+        for row in contributions
+    ]
+    points = Decimal(score) / UNIT
+    starts = ((Stage.MQL, model.thresholds.mql), (Stage.SQL, model.thresholds.sql))
+    stage, start = next(((s, start) for s, start in starts if points < start), (None, points))
+    return Explanation(
+        score=points,
+        lines=tuple(sorted(lines, key=lambda line: (-abs(line.points), line.rule))),
+        unknown=tuple(unknown),
+        next_stage=stage,
+        missing=start - points if stage else None,
+    )

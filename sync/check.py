@@ -1,0 +1,63 @@
+"""Check: what would fail in a run, found before it."""
+
+from connectors.base import Connector, Problem
+from core.facts import OWNERS
+from sync.pull import pull
+from sync.report import Step
+from sync.roster import find
+from sync.session import Session
+from sync.stop import Stop
+
+
+def check(session: Session, stop: Stop) -> list[Problem]:
+    """Log in to every CRM, compare fields, and look up the configured owners. Writes nothing."""
+    problems: list[Problem] = []
+    known: set[str] = set()
+    asked: set[str] = set()
+    for name, connector in session.connectors.items():
+        found = [
+            Problem(p.severity, f"{name}: {p.where}", p.what, p.advice) for p in connector.check()
+        ]
+        problems += found
+        if session.config.routing and not any(p.severity == "credentials" for p in found):
+            unknown = _owners(session, connector, stop, problems)
+            asked |= unknown
+            known |= _configured(session) - unknown
+    for owner in sorted(asked - known):
+        problems.append(
+            Problem(
+                "error",
+                "routing",
+                f"owner {owner} is known to no CRM",
+                "Mend the address, or remove the owner from its pool.",
+            )
+        )
+    return problems
+
+
+def _configured(session: Session) -> set[str]:
+    routing = session.config.routing
+    if routing is None:
+        return set()
+    pools = [routing.pool, *(territory.owners for territory in routing.territories)]
+    return {member.owner for pool in pools for member in pool}
+
+
+def _owners(
+    session: Session, connector: Connector, stop: Stop, problems: list[Problem]
+) -> set[str]:
+    """The configured owners that this CRM does not know; inactive ones become problems."""
+    routing = session.config.routing
+    assert routing is not None
+    pull(connector, session.facts, Step("pull"), stop, lambda *_: None, only=OWNERS.name)
+    found = find(routing, session.facts, connector.name, connector.capabilities)
+    problems.extend(
+        Problem(
+            "warning",
+            f"{connector.name}: routing",
+            f"owner {owner} is not active, and gets no leads",
+            "Remove the owner from its pool, or activate the user.",
+        )
+        for owner in found.inactive
+    )
+    return set(found.unknown)

@@ -1,0 +1,425 @@
+"""The command line: data on stdout, talk on stderr, documented exit codes, no tracebacks.
+
+Each command is a few lines: it opens a session, calls what does the work, and shows the result.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+from connectors.errors import ConnectorError
+from sync.errors import StoreBusy, StoreError
+from sync.exits import Exit, exit_of
+from sync.guards import GuardStopError, Limits
+from sync.stop import Stop, StoppedError
+from sync.yaml_source import ConfigError
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from connectors.base import Progress
+    from sync.config import Guards
+    from sync.report import RunReport
+    from sync.session import Session
+
+app = typer.Typer(
+    name="leadgauge",
+    help="Scores, qualifies and routes the leads of your CRMs by rules you can read.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--connection", help="Only this connection; may be given more than once."),
+]
+ChangeShare = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Override guards.max_change_share for this run (0 to 1)."),
+]
+MaxCalls = Annotated[
+    int | None, typer.Option(min=0, help="Override guards.max_calls for this run.")
+]
+DEFAULT_CONFIG = Path("config.yaml")
+
+
+def utc_now() -> datetime:
+    """The machine's clock."""
+    return datetime.now(UTC)
+
+
+def say(text: str) -> None:
+    """Talk goes to stderr."""
+    typer.echo(text, err=True)
+
+
+def show(data: Any) -> None:
+    """Data for machines goes to stdout."""
+    typer.echo(json.dumps(data, indent=2, default=str))
+
+
+def ends(code: Exit) -> None:
+    """End the command with an exit code."""
+    raise typer.Exit(int(code))
+
+
+class Document(StrEnum):
+    """The two configuration files."""
+
+    CONFIG = "config"
+    MODEL = "model"
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write the two files.")] = Path(),
+    preset: Annotated[str, typer.Option(help="The model to start from.")] = "weighted",
+) -> None:
+    """Write a commented config.yaml and a model.yaml; existing files are left alone."""
+    from sync import templates
+
+    for path in templates.write(folder, preset):
+        say(f"wrote {path}")
+    say("next: set the secrets in the environment, then `leadgauge check`")
+
+
+@app.command()
+def check(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Prove configuration, model and mapping against the live CRM, before a run fails."""
+    from sync.check import check as find_problems
+
+    with _session(config) as session:
+        problems = find_problems(session, _stop())
+    if as_json:
+        show([vars(problem) for problem in problems])
+    for problem in problems:
+        say(f"{problem.severity}: {problem.where}: {problem.what}. {problem.advice}".rstrip(". "))
+    severities = {problem.severity for problem in problems}
+    if "credentials" in severities:
+        ends(Exit.CREDENTIALS)
+    if "error" in severities:
+        ends(Exit.USAGE)
+    say("check: nothing stands in the way of a run")
+
+
+@app.command()
+def setup(
+    config: ConfigPath = DEFAULT_CONFIG,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Create without asking.")] = False,
+) -> None:
+    """Create the CRM fields that scores are written to; what exists is left alone."""
+    failed = False
+    with _session(config) as session:
+        for name, connector in session.connectors.items():
+            missing = connector.missing_fields()
+            for field in missing:
+                typer.echo(f"{name}: {field.object_type}.{field.name} ({field.kind})")
+            if not missing:
+                say(f"{name}: every field is there")
+                continue
+            if not yes and not typer.confirm(f"Create {len(missing)} fields?", err=True):
+                continue
+            problems = connector.create_fields(missing)
+            for problem in problems:
+                failed = True
+                say(f"{name}: {problem.where}: {problem.what}. {problem.advice}".rstrip(". "))
+            say(f"{name}: created {len(missing) - len(problems)} fields")
+    if failed:
+        ends(Exit.CREDENTIALS)
+
+
+@app.command()
+def plan(
+    config: ConfigPath = DEFAULT_CONFIG,
+    only: Only = None,
+    as_json: AsJson = False,
+    limit: Annotated[int, typer.Option(min=0, help="How many records to list.")] = 20,
+) -> None:
+    """What one cycle would write, and its price in API calls. Writes nothing to a CRM."""
+    from sync import show as text
+    from sync.cycle import run_cycle
+
+    with _session(config, only) as session, _progress() as progress:
+        cycle = run_cycle(
+            session,
+            kind="plan",
+            stop=_stop(),
+            progress=progress,
+            limits=Limits(change_share=1),
+            write=False,
+        )
+    if as_json:
+        show({"run": cycle.report.run_id, "plans": [p.as_dict() for p in cycle.plans]})
+        return
+    for planned in cycle.plans:
+        for table in text.plan(planned, limit):
+            text.out().print(table)
+
+
+@app.command()
+def sync(
+    config: ConfigPath = DEFAULT_CONFIG,
+    only: Only = None,
+    as_json: AsJson = False,
+    max_change_share: ChangeShare = None,
+    max_calls: MaxCalls = None,
+) -> None:
+    """Run one cycle: pull what changed, decide, and write what differs."""
+    from sync.cycle import run_cycle
+
+    with _session(config, only) as session, _progress() as progress:
+        cycle = run_cycle(
+            session,
+            kind="sync",
+            stop=_stop(),
+            progress=progress,
+            limits=_limits(session.config.guards, max_change_share, max_calls),
+        )
+    _show_report(cycle.report, as_json)
+
+
+@app.command()
+def backfill(
+    config: ConfigPath = DEFAULT_CONFIG,
+    only: Only = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Only what changed since this date (UTC)."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Start without asking.")] = False,
+    as_json: AsJson = False,
+    max_change_share: ChangeShare = None,
+    max_calls: MaxCalls = None,
+) -> None:
+    """Read everything again, or what changed since a date, and write what differs.
+
+    States its size and price first. Interrupted, it goes on where it was when run again.
+    """
+    from sync import backfill as backfilling
+    from sync.cycle import run_cycle
+
+    with _session(config, only) as session, _progress() as progress:
+        start = since.replace(tzinfo=UTC) if since else None
+        if backfilling.unfinished(session, start):
+            say("going on with the backfill that was interrupted")
+        else:
+            for size in backfilling.sizes(session, start):
+                records = "an unknown number of" if size.records is None else f"{size.records:,}"
+                say(f"{size.connection}: {records} records of {size.stream}, {size.calls} calls")
+            if not yes and not typer.confirm("Start?", err=True):
+                ends(Exit.INTERRUPTED)
+            backfilling.rewind(session, start)
+        cycle = run_cycle(
+            session,
+            kind=backfilling.kind(start),
+            stop=_stop(),
+            progress=progress,
+            limits=_limits(session.config.guards, max_change_share, max_calls),
+        )
+    _show_report(cycle.report, as_json)
+
+
+@app.command()
+def daemon(config: ConfigPath = DEFAULT_CONFIG) -> None:
+    """Run cycles on the configured schedule until SIGTERM; the batch in hand is finished."""
+    from sync import daemon as running
+    from sync.config import load
+
+    stop = _stop()
+    schedule = load(config, os.environ).schedule
+
+    def cycle() -> None:
+        with _session(config) as session:
+            running.cycle(session, stop, say)
+
+    running.run(cycle, schedule, stop)
+    say("stopped as asked")
+
+
+@app.command()
+def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Runs, their calls and errors, and the records in quarantine. Works while a sync runs."""
+    from sync import show as text
+    from sync.config import load
+    from sync.ledger import Ledger
+
+    with Ledger(load(config, os.environ).ledger) as ledger:
+        if as_json:
+            show(
+                {
+                    "runs": [vars(run) for run in ledger.runs(20)],
+                    "quarantine": [vars(entry) for entry in ledger.quarantine()],
+                }
+            )
+            return
+        for table in text.status(ledger, utc_now()):
+            text.out().print(table)
+
+
+@app.command()
+def explain(
+    lead: Annotated[str, typer.Argument(help="The lead's record id in its CRM.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    only: Only = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every point of one lead: rule, evidence, date, decay and cap, adding up to its score."""
+    from sync import show as text
+    from sync.decide import explain as find
+
+    with _session(config, only) as session:
+        found = find(session, lead)
+    if not found:
+        raise ConfigError([f"no lead {lead} in the facts: check the id, or run `leadgauge sync`"])
+    for decision, explanation in found:
+        if as_json:
+            show({**vars(decision), **asdict(explanation)})
+            continue
+        for table in text.explanation(decision, explanation):
+            text.out().print(table)
+
+
+@app.command()
+def schema(
+    document: Annotated[Document, typer.Argument(help="Which of the two files.")],
+) -> None:
+    """The JSON Schema of a configuration file, for editors."""
+    from core.rules import Model
+    from sync.config import Config
+
+    show((Config if document is Document.CONFIG else Model).model_json_schema(by_alias=True))
+
+
+@app.command()
+def sandbox(
+    salesforce_port: Annotated[int, typer.Option(help="Port of the Salesforce stand-in.")] = 8901,
+    hubspot_port: Annotated[int, typer.Option(help="Port of the HubSpot stand-in.")] = 8902,
+    leads: Annotated[int, typer.Option(min=50, help="Leads in each CRM.")] = 3000,
+    seed: Annotated[int, typer.Option(help="Seed of the sample data.")] = 7,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="Switch a fault on: salesforce:NAME or hubspot:NAME; list names them."),
+    ] = None,
+    minutes: Annotated[float, typer.Option(min=0, help="Stop by itself after so long.")] = 60,
+) -> None:
+    """Start both sandbox CRMs on loopback, with sample data, for anyone to play with."""
+    from sync.sandbox import serve
+
+    ports = (salesforce_port, hubspot_port)
+    serve(ports, (leads, seed), fault or [], minutes, _stop(), say)
+
+
+@app.command()
+def demo(
+    leads: Annotated[int, typer.Option(min=50, help="Leads in each CRM.")] = 3000,
+    seed: Annotated[int, typer.Option(help="Seed of the sample data.")] = 7,
+) -> None:
+    """A full sync of both sandbox CRMs, a second that writes nothing, and a lead explained."""
+    from sync.demo import run
+
+    run(leads, seed, utc_now, _stop(), say)
+
+
+def _session(config: Path, only: list[str] | None = None) -> "AbstractContextManager[Session]":
+    from sync.session import open_session
+
+    return open_session(config, os.environ, utc_now, only)
+
+
+def _stop() -> Stop:
+    stop = Stop()
+    stop.on_signals()
+    return stop
+
+
+@contextmanager
+def _progress() -> "Iterator[Progress]":
+    """Progress bars on a terminal, silence elsewhere."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda *_: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Bars(*columns, TimeRemainingColumn(), console=console) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield progress
+
+
+def _limits(guards: "Guards", change_share: float | None, calls: int | None) -> Limits:
+    return Limits(
+        guards.max_change_share if change_share is None else change_share,
+        guards.max_calls if calls is None else calls,
+    )
+
+
+def _show_report(report: "RunReport", as_json: bool) -> None:
+    from sync import show as text
+
+    if as_json:
+        show(report.as_dict())
+    else:
+        for table in text.report(report):
+            text.out().print(table)
+    if report.refused:
+        say("some records were refused by the CRM: `leadgauge status` says why")
+        ends(Exit.REFUSED)
+
+
+def main() -> None:
+    """Run a command; what a user can mend ends in a message and an exit code, no traceback."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit code."""
+    try:
+        code = app(list(arguments), standalone_mode=False)
+        return int(code or 0)
+    except ConfigError as error:
+        for problem in error.problems:
+            say(problem)
+        return Exit.USAGE
+    except ConnectorError as error:
+        say(f"error: {error}")
+        return exit_of(error)
+    except GuardStopError as error:
+        for finding in error.findings:
+            say(f"stopped: {finding}")
+        return Exit.GUARD
+    except StoreBusy as error:
+        say(f"error: {error}")
+        return Exit.LEASE
+    except StoreError as error:
+        say(f"error: {error}")
+        return Exit.USAGE
+    except (StoppedError, typer.Abort) as error:
+        say(str(error) or "interrupted")
+        return Exit.INTERRUPTED
+    except TyperException as error:
+        say(f"{error.format_message()}\nTry: leadgauge --help")
+        return Exit.USAGE

@@ -1,0 +1,151 @@
+"""config.yaml: connections, stores, mapping, written fields, routing, guards and schedule."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self, Union
+
+from apscheduler.triggers.cron import CronTrigger
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+
+from connectors import registry
+from connectors.settings import ConnectionSettings, Settings
+from core.conditions import LeadCondition
+from core.rules import Model
+from sync.yaml_source import load_yaml
+
+if TYPE_CHECKING:
+    Connection = ConnectionSettings
+else:
+    # The kinds are known at run time only.
+    Connection = Annotated[Union[registry.settings_types()], Field(discriminator="kind")]  # noqa: UP007
+
+_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+
+
+def _interval(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+) (second|minute|hour|day)s?", value.strip())
+    if not match or int(match[1]) == 0:
+        raise ValueError("an interval is a number of seconds, minutes, hours or days: 15 minutes")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def _share(value: object) -> object:
+    return {"owner": value} if isinstance(value, str) else value
+
+
+class PoolOwner(Settings):
+    """An owner who is given leads: e-mail address or CRM id, and a weight."""
+
+    owner: str = Field(description="E-mail address of the owner, or its id in the CRM.")
+    weight: int = Field(1, gt=0, description="Share of the leads: 2 gets twice what 1 gets.")
+
+
+def _somebody(pool: tuple[PoolOwner, ...]) -> tuple[PoolOwner, ...]:
+    if not pool:
+        raise ValueError("name at least one owner")
+    return pool
+
+
+Pool = Annotated[
+    tuple[Annotated[PoolOwner, BeforeValidator(_share)], ...], AfterValidator(_somebody)
+]
+
+
+class Territory(Settings):
+    """Leads for which a condition holds go to owners of their own."""
+
+    name: str = Field(description="Name of the territory, as reasons show it.")
+    when: LeadCondition = Field(description="Which leads are in it; the first match counts.")
+    owners: Pool = Field(description="Who gets its leads.")
+
+
+class Routing(Settings):
+    """Who is given leads: the account's owner, else the territory's, else the pool's."""
+
+    stages: tuple[str, ...] = Field(("SQL",), description="Stages whose leads get an owner.")
+    pool: Pool = Field(description="Who gets leads that nobody else has a claim to.")
+    territories: tuple[Territory, ...] = Field((), description="Pools by condition.")
+    unassigned_owners: tuple[str, ...] = Field(
+        (),
+        description="Owners (e-mail, name or id) whose leads count as nobody's, such as the "
+        "integration user; queues always do.",
+    )
+
+
+class Guards(Settings):
+    """What stops a run before its first write."""
+
+    max_change_share: float = Field(
+        0.5, ge=0, le=1, description="Largest share of records one run may change or lose."
+    )
+    max_calls: int | None = Field(None, ge=0, description="Most write calls one run may cost.")
+
+
+class Schedule(Settings):
+    """When the daemon starts a cycle: at an interval, or by a cron expression in UTC."""
+
+    every: Annotated[timedelta, BeforeValidator(_interval)] = Field(
+        timedelta(minutes=15),
+        description="Interval: 15 minutes, 1 hour.",
+        json_schema_extra={"default": "15 minutes"},
+    )
+    cron: str | None = Field(None, description="Cron expression in UTC, instead of an interval.")
+
+    @field_validator("cron")
+    @classmethod
+    def _readable(cls, cron: str | None) -> str | None:
+        if cron is not None:
+            CronTrigger.from_crontab(cron, timezone="UTC")
+        return cron
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.cron is not None and "every" in self.model_fields_set:
+            raise ValueError("give either every or cron, not both")
+        return self
+
+
+class Config(Settings):
+    """The whole of config.yaml; paths are absolute, relative ones meant from its folder."""
+
+    connections: dict[str, Connection] = Field(
+        min_length=1, description="The CRMs, by a name of your own."
+    )
+    model: Path = Field(Path("model.yaml"), description="The scoring model file.")
+    facts: Path = Field(Path("facts.duckdb"), description="File that holds what the CRMs said.")
+    ledger: str = Field(
+        "sqlite:///ledger.db", description="Database that holds what was decided and written."
+    )
+    routing: Routing | None = Field(None, description="Who gets hot leads; none: nobody.")
+    guards: Guards = Field(Guards(), description="What stops a run before its first write.")
+    schedule: Schedule = Field(Schedule(), description="When the daemon runs.")
+
+    @field_validator("connections")
+    @classmethod
+    def _plain_names(cls, connections: dict[str, Any]) -> dict[str, Any]:
+        for name in connections:
+            if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
+                raise ValueError(f"connection name {name}: lower-case letters, digits, - and _")
+        return connections
+
+
+def load(path: Path, env: Mapping[str, str]) -> Config:
+    """The configuration in a file. Raises ConfigError with all its mistakes."""
+    config = load_yaml(path, Config, env)
+    folder = path.resolve().parent
+    ledger = config.ledger
+    relative = re.fullmatch(r"sqlite:///(?!/)(.+)", ledger)
+    if relative and relative[1] != ":memory:":
+        ledger = f"sqlite:///{folder / relative[1]}"
+    return config.model_copy(
+        update={"model": folder / config.model, "facts": folder / config.facts, "ledger": ledger}
+    )
+
+
+def load_model(config: Config) -> Model:
+    """The scoring model that a configuration names. Raises ConfigError with all its mistakes."""
+    return load_yaml(config.model, Model, {})

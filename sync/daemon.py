@@ -1,0 +1,80 @@
+"""Cycles on a schedule until told to stop: no overlap, missed ticks coalesce."""
+
+from collections.abc import Callable
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from connectors.errors import QuotaExhausted, TemporaryError
+from sync.config import Schedule
+from sync.cycle import run_cycle
+from sync.errors import StoreBusy
+from sync.guards import GuardStopError, Limits
+from sync.session import Session
+from sync.stop import Stop, StoppedError
+
+
+def trigger(schedule: Schedule) -> BaseTrigger:
+    """When cycles start: every so many seconds, or by a cron expression in UTC."""
+    if schedule.cron is not None:
+        return CronTrigger.from_crontab(schedule.cron, timezone="UTC")
+    return IntervalTrigger(seconds=int(schedule.every.total_seconds()), timezone="UTC")
+
+
+def cycle(session: Session, stop: Stop, say: Callable[[str], None]) -> None:
+    """One cycle of the daemon. What the next one may get over is said, and not raised.
+
+    Wrong credentials and a wrong mapping are raised: trying on would only burn the quota.
+    """
+    guards = session.config.guards
+    limits = Limits(guards.max_change_share, guards.max_calls)
+    try:
+        done = run_cycle(session, kind="daemon", stop=stop, progress=lambda *_: None, limits=limits)
+    except StoppedError:
+        return
+    except GuardStopError as error:
+        say(f"stopped before writing: {error}")
+    except (TemporaryError, QuotaExhausted, StoreBusy) as error:
+        say(f"will try again: {error}")
+    else:
+        for part in done.report.connections:
+            write = part.steps["write"]
+            say(
+                f"run={done.report.run_id} connection={part.connection} "
+                f"written={write.out} refused={write.rejected} waiting={write.held} "
+                f"calls={sum(part.calls.values())}"
+            )
+
+
+def run(cycle: Callable[[], None], schedule: Schedule, stop: Stop) -> None:
+    """Run `cycle` at once and then on schedule, one at a time, until `stop` is asked for.
+
+    A cycle in hand is waited for: it finishes its batch and ends by itself. An exception of
+    `cycle` ends the daemon and is raised here; what may happen again it must handle itself.
+    """
+    failures: list[BaseException] = []
+
+    def tick() -> None:
+        try:
+            cycle()
+        except BaseException as error:
+            failures.append(error)
+            stop.ask()
+            raise
+
+    scheduler = BackgroundScheduler(timezone="UTC", executors={"default": ThreadPoolExecutor(1)})
+    scheduler.add_job(tick)
+    scheduler.add_job(
+        tick, trigger(schedule), max_instances=1, coalesce=True, misfire_grace_time=None
+    )
+    scheduler.start()
+    try:
+        while not stop.wait(1.0):
+            pass
+    finally:
+        scheduler.shutdown(wait=True)
+    if failures:
+        raise failures[0]

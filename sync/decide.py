@@ -1,0 +1,197 @@
+"""Decide: score, qualify and route everything the facts hold, as of one instant."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+import ibis
+from ibis import _
+from ibis.expr.types import Table
+
+from core.decision import Decision, Output
+from core.diff import Values
+from core.explain import Explanation, reasons
+from core.explain import explain as explain_lead
+from core.facts import as_of
+from core.qualification import qualify
+from core.routing import Assignment, Candidate, Roster, route
+from core.rules import Model
+from core.scoring import Facts, Scored, lead_columns, score, unknown
+from sync.config import Routing
+from sync.facts_store import FactsStore
+from sync.ledger import Ledger
+from sync.session import Session
+
+BATCH = 10_000
+"""Leads that are in memory at a time."""
+
+
+def facts_of(store: FactsStore) -> Facts:
+    """The stored facts as the expressions that scoring takes."""
+    return Facts(*(store.table(n) for n in ("leads", "accounts", "activities", "aliases")))
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision, and the record it is about as the CRM last showed it.
+
+    `present` and `modified_at` are what the CRM held and when; `parent` is the account's id.
+    """
+
+    decision: Decision
+    present: Values
+    modified_at: datetime
+    parent: str
+
+
+class Decider:
+    """Everything decided as of `at`, for all connections at once; read it by connection."""
+
+    def __init__(
+        self, model: Model, routing: Routing | None, store: FactsStore, at: datetime
+    ) -> None:
+        self._model = model
+        self._at = at
+        self._facts = facts_of(store)
+        self.scored: Scored = score(model, self._facts, at)
+        self._table = self._decisions(routing).cache()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the memory back; the decisions are not read afterwards."""
+        self._table.release()
+
+    def _decisions(self, routing: Routing | None) -> Table:
+        """One row for each lead: what was decided, and what routing and the diff ask for."""
+        leads = as_of(self._facts.leads, self._at)
+        accounts = as_of(self._facts.accounts, self._at)
+        owners = accounts.select("connection", account_id="id", account_owner="owner_id")
+        records = leads.select(
+            "connection", "object_type", "modified_at", "owner_id", "account_id", "present",
+            lead_id="id",
+        )  # fmt: skip
+        qualified = qualify(self._model, self.scored.scores, self._facts, self._at)
+        key = ["connection", "lead_id"]
+        table = records.inner_join(qualified, key).inner_join(reasons(self.scored), key)
+        table = table.left_join(owners, ["connection", "account_id"])
+        table = table.drop(*(name for name in table.columns if name.endswith("_right")))
+        if routing is None or not routing.territories:
+            return table.mutate(territory=ibis.null("string"))
+        return table.left_join(
+            _territories(routing, leads, accounts), key, rname="{name}_right"
+        ).drop("connection_right", "lead_id_right")
+
+    def rejected(self, connection: str) -> int:
+        """How many records are not leads: neither contact data nor any activity (S034)."""
+        return int(self.scored.rejected.filter(_.connection == connection).count().execute())
+
+    def candidates(
+        self, connection: str, stages: frozenset[str], ledger: Ledger
+    ) -> list[Candidate]:
+        """The leads of the stages that get owners, with all that routing looks at."""
+        rows = self._table.filter(_.connection == connection, _.stage.isin(sorted(stages)))
+        hot = rows.select("lead_id", "score", "stage", "owner_id", "account_owner", "territory")
+        listed = hot.to_pyarrow().to_pylist()
+        assigned = ledger.assigned(connection)
+        written = ledger.last_written(connection, [row["lead_id"] for row in listed])
+        return [
+            Candidate(
+                lead_id=row["lead_id"],
+                score=row["score"],
+                stage=row["stage"],
+                present_owner=row["owner_id"],
+                written_owner=written.get(row["lead_id"], {}).get(Output.OWNER),
+                assigned_owner=assigned.get(row["lead_id"]),
+                account_owner=row["account_owner"],
+                territory=row["territory"],
+            )
+            for row in listed
+        ]
+
+    def decided(
+        self, connection: str, assignments: Mapping[str, Assignment]
+    ) -> Iterator[list[Decided]]:
+        """Every decision of a connection with its record, in batches, in order of id."""
+        rows = self._table.filter(_.connection == connection).order_by("lead_id")
+        for batch in rows.to_pyarrow_batches(chunk_size=BATCH):
+            yield [self._decided(row, assignments.get(row["lead_id"])) for row in batch.to_pylist()]
+
+    def _decided(self, row: Mapping[str, Any], assignment: Assignment | None) -> Decided:
+        decision = Decision(
+            connection=row["connection"],
+            lead_id=row["lead_id"],
+            object_type=row["object_type"],
+            score=row["score"],
+            tier=row["tier"],
+            stage=row["stage"],
+            reason=row["reason"],
+            model=self._model.label,
+            scored_at=self._at,
+            owner_id=assignment.owner_id if assignment else None,
+            owner_reason=assignment.reason if assignment else "",
+        )
+        return Decided(
+            decision,
+            {Output(k): v for k, v in row["present"] or ()},
+            row["modified_at"],
+            row["account_id"] or "",
+        )
+
+
+def _territories(routing: Routing, leads: Table, accounts: Table) -> Table:
+    """For each lead the name of the first territory whose condition holds."""
+    wanted = frozenset[str]().union(*(t.when.columns() for t in routing.territories))
+    facts = lead_columns(wanted, leads, accounts)
+    name = ibis.cases(*((t.when.holds(facts), t.name) for t in routing.territories))
+    return facts.select("connection", "lead_id", territory=name)
+
+
+def assign(
+    decider: Decider, connection: str, roster: Roster | None, ledger: Ledger
+) -> dict[str, Assignment]:
+    """Who gets the hot leads of a connection, by lead id."""
+    if roster is None:
+        return {}
+    candidates = decider.candidates(connection, roster.stages, ledger)
+    routed = route(candidates, roster, ledger.assigned_counts(connection))
+    return {assignment.lead_id: assignment for assignment in routed}
+
+
+def explain(session: Session, lead_id: str) -> list[tuple[Decision, Explanation]]:
+    """Every point of a lead as of now, in each connection that has it; nothing is routed."""
+    at = session.clock().replace(microsecond=0)
+    facts = facts_of(session.facts)
+    one = Facts(
+        facts.leads.filter(_.id == lead_id), facts.accounts, facts.activities, facts.aliases
+    )
+    scored = score(session.model, one, at)
+    key = ["connection", "lead_id"]
+    rows = qualify(session.model, scored.scores, one, at).inner_join(reasons(scored), key)
+    records = as_of(one.leads, at).select("connection", "object_type", lead_id="id")
+    contributions = scored.contributions.to_pyarrow().to_pylist()
+    missing = unknown(session.model, one, at).to_pyarrow().to_pylist()
+    found = []
+    for row in rows.inner_join(records, key).to_pyarrow().to_pylist():
+        name = row["connection"]
+        if name not in session.connectors:
+            continue
+        assigned = session.ledger.decisions(name, lead_id)
+        decision = Decision(
+            connection=name,
+            lead_id=lead_id,
+            object_type=row["object_type"],
+            score=row["score"],
+            tier=row["tier"],
+            stage=row["stage"],
+            reason=row["reason"],
+            model=session.model.label,
+            scored_at=at,
+            owner_reason=assigned[-1].decision.owner_reason if assigned else "",
+        )
+        lines = [c for c in contributions if c["connection"] == name]
+        gaps = [u["rule"] for u in missing if u["connection"] == name]
+        found.append((decision, explain_lead(session.model, row["score"], lines, gaps)))
+    return found

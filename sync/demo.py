@@ -1,0 +1,107 @@
+"""The demo: what leadgauge does, shown on both sandbox CRMs through the real client libraries."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ibis import _
+from rich.console import Console
+
+from connectors.sandbox.run import Sandbox
+from core.decision import Output
+from sync import show, templates
+from sync.cycle import Cycle, run_cycle
+from sync.decide import explain
+from sync.guards import Limits
+from sync.sandbox import config_for
+from sync.session import Clock, Session, open_session
+from sync.stop import Stop
+
+TOP = 8
+
+
+def run(leads: int, seed: int, clock: Clock, stop: Stop, say: Callable[[str], None]) -> None:
+    """Set up, sync twice and explain, in a folder that is thrown away."""
+    say(f"starting a Salesforce and a HubSpot on loopback, {leads} leads each ...")
+    with (
+        Sandbox.start(seed=seed, leads=leads) as sandbox,
+        tempfile.TemporaryDirectory() as name,
+    ):
+        folder = Path(name)
+        (folder / "config.yaml").write_text(config_for(sandbox), encoding="utf-8")
+        templates.write(folder, "weighted")
+        config, env = folder / "config.yaml", sandbox.environment()
+        out = show.out()
+        with open_session(config, env, clock) as session:
+            for connection, connector in session.connectors.items():
+                missing = connector.missing_fields()
+                problems = connector.create_fields(missing)
+                say(f"{connection}: created {len(missing) - len(problems)} fields for the scores")
+        say("first sync: everything is read, scored, routed and written ...")
+        with open_session(config, env, clock) as session:
+            first = _sync(session, stop)
+            _report(out, first)
+            _ranked(out, session)
+            _written(out, first)
+            _explained(out, session)
+        say("second sync: nobody changed anything, so nothing is to be written ...")
+        with open_session(config, env, clock) as session:
+            _report(out, _sync(session, stop))
+        say("to play with it: leadgauge sandbox")
+
+
+def _sync(session: Session, stop: Stop) -> Cycle:
+    return run_cycle(
+        session, kind="sync", stop=stop, progress=lambda *_: None, limits=Limits(change_share=0.5)
+    )
+
+
+def _report(out: Console, cycle: Cycle) -> None:
+    for table in show.report(cycle.report):
+        out.print(table)
+
+
+def _ranked(out: Console, session: Session) -> None:
+    """The best leads of each CRM, as a rep would see them there."""
+    leads = session.facts.table("leads").filter(_.valid_to.isnull(), _.present.notnull())
+    score = _.present.get(Output.SCORE.value).cast("decimal(18, 4)")
+    for connection in session.connectors:
+        made = show.table(
+            f"\n{connection}: the best leads, as the CRM now holds them",
+            "lead", "title", "score>", "tier", "stage", "reason",
+        )  # fmt: skip
+        best = leads.filter(_.connection == connection).order_by(score.desc(), _.id).limit(TOP)
+        for row in best.to_pyarrow().to_pylist():
+            held = dict(row["present"])
+            columns = (Output.SCORE, Output.TIER, Output.STAGE, Output.REASON)
+            values = (held.get(output, "-") for output in columns)
+            made.add_row(row["id"], row["title"] or "-", *values)
+        out.print(made)
+
+
+def _written(out: Console, cycle: Cycle) -> None:
+    """One record of each CRM with everything that was written to it."""
+    for planned in cycle.plans:
+        with_owner = (p for p in planned.changes if p.change.values.get(Output.OWNER))
+        example = next(with_owner, planned.changes[0])
+        change = example.change
+        fields = planned.targets[change.object_type]
+        made = show.table(
+            f"\n{planned.connection}: written to {change.object_type} {change.id} "
+            f"({example.decision.owner_reason})",
+            "field", "from", "to",
+        )  # fmt: skip
+        for output, value in change.values.items():
+            made.add_row(fields[output].name, example.before.get(output) or "-", value or "-")
+        out.print(made)
+
+
+def _explained(out: Console, session: Session) -> None:
+    """A lead of the first CRM whose score has decay in it, to the last point."""
+    leads = session.facts.table("leads").filter(_.valid_to.isnull(), _.present.notnull())
+    score = _.present.get(Output.SCORE.value).cast("decimal(18, 4)")
+    halved = leads.filter(score != score.cast("int64")).order_by(score.desc(), _.id).limit(1)
+    for row in halved.to_pyarrow().to_pylist():
+        for decision, explanation in explain(session, row["id"])[:1]:
+            for table in show.explanation(decision, explanation):
+                out.print(table)

@@ -1,0 +1,49 @@
+"""The exit codes of the command line, and which error means which."""
+
+from enum import IntEnum
+
+from connectors.errors import (
+    ConnectorError,
+    CredentialsError,
+    MappingError,
+    QuotaExhausted,
+    TemporaryError,
+)
+
+
+class Exit(IntEnum):
+    """What a command's exit code says; documented in docs/commands.md."""
+
+    DONE = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    CREDENTIALS = 3
+    REFUSED = 4
+    TEMPORARY = 5
+    GUARD = 6
+    LEASE = 7
+    INTERRUPTED = 130
+
+
+MEANING = {
+    Exit.DONE: "done",
+    Exit.UNEXPECTED: "unexpected error",
+    Exit.USAGE: "usage, configuration or mapping: mend it and run again",
+    Exit.CREDENTIALS: "credentials, scopes or permissions",
+    Exit.REFUSED: "done, but the CRM refused some records",
+    Exit.TEMPORARY: "temporary: run again later, nothing is lost",
+    Exit.GUARD: "stopped by a guard before the first write",
+    Exit.LEASE: "another instance is running on the same stores",
+    Exit.INTERRUPTED: "interrupted after a clean stop",
+}
+
+
+def exit_of(error: ConnectorError) -> Exit:
+    """The exit code for a connector's error."""
+    if isinstance(error, CredentialsError):
+        return Exit.CREDENTIALS
+    if isinstance(error, MappingError):
+        return Exit.USAGE
+    if isinstance(error, TemporaryError | QuotaExhausted):
+        return Exit.TEMPORARY
+    return Exit.UNEXPECTED

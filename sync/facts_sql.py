@@ -1,0 +1,67 @@
+"""The SQL by which a page of rows is compared with what the facts store holds."""
+
+from collections.abc import Iterable
+
+from core.facts import FactsTable
+
+
+def columns(table: FactsTable) -> str:
+    """The columns of the table's model, quoted."""
+    return ", ".join(f'"{name}"' for name in table.model.model_fields)
+
+
+def standing(table: FactsTable) -> str:
+    """The condition that a row of `t` stands: is the latest version, where there are versions."""
+    return "t.valid_to IS NULL" if table.versioned else "true"
+
+
+def equal(columns: Iterable[str], left: str, right: str) -> str:
+    """The condition that two rows agree in these columns."""
+    return " AND ".join(f"{left}.{name} = {right}.{name}" for name in columns)
+
+
+def record_type(table: FactsTable, alias: str) -> str:
+    """The object type where it is part of a record's identity, else the empty text."""
+    return f"{alias}.object_type" if "object_type" in table.replaced_by else "''"
+
+
+def judged(table: FactsTable) -> str:
+    """SQL that fills `judged`: every row of `arrived` against what is `held` of its record.
+
+    Verdicts: new; changed; touched: only the stamp moved; same: nothing did; stale: older than
+    what is known. `since` is when a changed row's new version begins. Parameters: c, at.
+    Maps are compared in the order of their keys, and an entry of null is none.
+    """
+
+    def comparable(alias: str) -> str:
+        values = []
+        for name, datatype in table.schema.items():
+            value = f'{alias}."{name}"'
+            if datatype.is_map():
+                entries = f"list_filter(map_entries({value}), lambda e: e.value IS NOT NULL)"
+                value = f"coalesce(list_sort({entries}), [])"
+            if name in table.model.model_fields and name != "modified_at":
+                values.append(value)
+        return f"({', '.join(values)})"
+
+    record = ", ".join(table.replaced_by)
+    of_record = ", ".join(f"a.{name}" for name in table.replaced_by)
+    return f"""
+        CREATE OR REPLACE TEMP TABLE judged AS
+        WITH records AS (SELECT {record}, max(modified_at) AS stamp FROM held GROUP BY ALL)
+        SELECT a.*, h.held_row, {"h.valid_from" if table.versioned else "NULL"} AS held_from,
+            CASE
+                WHEN max(a.modified_at) OVER (PARTITION BY {of_record}) < r.stamp THEN 'stale'
+                WHEN max(a.modified_at) OVER (PARTITION BY {of_record}) <= g.removed_at THEN 'stale'
+                WHEN h.held_row IS NULL THEN 'new'
+                WHEN {comparable("a")} IS DISTINCT FROM {comparable("h")} THEN 'changed'
+                WHEN a.modified_at IS DISTINCT FROM h.modified_at THEN 'touched'
+                ELSE 'same'
+            END AS verdict,
+            CASE WHEN a.modified_at = h.modified_at THEN $at ELSE a.modified_at END AS since
+        FROM arrived a
+        LEFT JOIN held h ON {equal(table.key, "a", "h")}
+        LEFT JOIN records r ON {equal(table.replaced_by, "a", "r")}
+        LEFT JOIN removals g ON g.connection = $c AND g.table_name = '{table.name}'
+            AND g.id = a.id AND g.object_type = {record_type(table, "a")}
+    """

@@ -1,0 +1,423 @@
+"""The facts: what each CRM said, in one DuckDB file that can be thrown away and pulled again.
+
+A page, the removals it reports and its cursor are stored in one transaction. Storing is
+idempotent and does not depend on the order of pages: a row older than what is stored of its
+record, or than the record's removal, changes nothing (HubSpot's search index lags, and pages
+of a look-back window come late). Everything is set-based: a page is copied into the temporary
+table `arrived`, what is stored of its records into `held`, and each row gets a verdict.
+"""
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import ibis
+import pyarrow as pa
+from ibis.expr.types import Table
+
+from connectors.base import Cursor, Page, Removed
+from core.facts import ALIASES, BY_NAME, TABLES, TIME, FactsTable
+from sync.aliases import followed
+from sync.errors import StoreBusy, StoreError
+from sync.facts_sql import columns, equal, judged, record_type, standing
+
+_STAMP = pa.timestamp("us", "UTC")
+_TEXTS = pa.map_(pa.string(), pa.string())
+
+_CURSORS = ibis.schema(
+    {"connection": "!string", "stream": "!string", "stamp": TIME, "id": "!string", "until": TIME}
+)
+_REMOVALS = ibis.schema(
+    {
+        "connection": "!string",
+        "table_name": "!string",
+        "object_type": "!string",
+        "id": "!string",
+        "removed_at": TIME.copy(nullable=False),
+    }
+)
+"""Records known to be gone, so that a late page does not bring them back to life."""
+
+_SCHEMAS = {
+    **{table.name: table.schema for table in TABLES},
+    "aliases": ALIASES,
+    "cursors": _CURSORS,
+    "removals": _REMOVALS,
+}
+
+WRITTEN = pa.schema({"id": pa.string(), "present": _TEXTS, "modified_at": _STAMP})
+"""Acknowledged writes to leads: the outputs set (null: cleared), and the new stamp if known."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How many rows of a page were new, changed, or left as they were, and how many ended."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+
+
+class FactsStore:
+    """One facts file, opened by one process; `:memory:` keeps nothing after closing.
+
+    Raises StoreBusy when another process has the file open, StoreError when it is no facts file.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        try:
+            with _owner_only():
+                self._con = duckdb.connect(str(path))
+        except duckdb.IOException as error:
+            if "lock" in str(error):
+                raise StoreBusy(f"{path}: another leadgauge process has the facts open") from None
+            raise StoreError(
+                f"{path}: cannot be opened as a facts file. Check that its folder exists and can "
+                "be written; a damaged file may be deleted, everything is then pulled again"
+            ) from error
+        self._ibis = ibis.duckdb.from_connection(self._con)
+        with self._transaction():
+            for name, schema in _SCHEMAS.items():
+                columns = schema.to_sqlglot_column_defs("duckdb")
+                definition = ", ".join(column.sql("duckdb") for column in columns)
+                self._run(f"CREATE TABLE IF NOT EXISTS {name} ({definition})")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, so that another process may open it."""
+        with _owner_only():
+            self._con.close()
+
+    def table(self, name: str) -> Table:
+        """A table of `core.facts`, or `aliases`, as an Ibis table expression."""
+        return self._ibis.table(name)
+
+    def cursor(self, connection: str, stream: str) -> Cursor | None:
+        """The cursor stored with the last page of a stream; None before the first."""
+        rows = self._rows(
+            "SELECT stamp, id, until FROM cursors WHERE connection = $c AND stream = $s",
+            c=connection,
+            s=stream,
+        )
+        return Cursor(**rows[0]) if rows else None
+
+    def counts(self, connection: str) -> dict[str, int]:
+        """How many rows of each facts table stand now: open versions, and all activities."""
+        counts = {}
+        for table in TABLES:
+            (row,) = self._rows(
+                f"SELECT count(*) AS n FROM {table.name} t "
+                f"WHERE connection = $c AND {standing(table)}",
+                c=connection,
+            )
+            counts[table.name] = row["n"]
+        return counts
+
+    def modified(self, connection: str, ids: Collection[str]) -> dict[str, datetime]:
+        """The last-modified stamps of those of the leads that stand now."""
+        rows = self._rows(
+            "SELECT id, modified_at FROM leads WHERE connection = $c AND valid_to IS NULL "
+            "AND id IN (SELECT unnest($ids))",
+            c=connection,
+            ids=list(ids),
+        )
+        return {row["id"]: row["modified_at"] for row in rows}
+
+    def store(self, connection: str, page: Page, *, at: datetime) -> Stored:
+        """Store a page with its removals and its cursor, all or nothing.
+
+        A version begins at its row's modified stamp. A row that differs from the stored one
+        under the same stamp (a formula field, an association) begins one `at`, when the change
+        was seen: what was not known at an instant must not appear in a replay of it.
+        """
+        table = BY_NAME[page.stream.table]
+        with self._transaction(), self._given("arrived", page.rows):
+            if self._knows(connection, table):
+                verdicts, taken_off = self._merge(connection, table, at)
+            else:
+                self._insert_all(connection, table)
+                verdicts, taken_off = {"new": page.rows.num_rows}, 0
+            ended = self._end(connection, table, page) if page.removed else 0
+            self._save(connection, page.stream.name, page.cursor)
+        return Stored(
+            new=verdicts.get("new", 0),
+            changed=verdicts.get("changed", 0),
+            unchanged=sum(verdicts.get(verdict, 0) for verdict in ("same", "touched", "stale")),
+            removed=taken_off + ended,
+        )
+
+    def settle(self, connection: str, written: pa.Table) -> None:
+        """Take acknowledged writes (`WRITTEN`) into the open versions of leads.
+
+        Our own write is no change of the lead: it opens no version, and when it comes back from
+        the CRM, it finds itself stored.
+        """
+        with self._transaction(), self._given("incoming", written.cast(WRITTEN)):
+            self._run(
+                """
+                UPDATE leads SET
+                    present = map_from_entries(list_filter(
+                        map_entries(map_concat(coalesce(leads.present, map {}), w.present)),
+                        lambda e: e.value IS NOT NULL)),
+                    modified_at = greatest(leads.modified_at, w.modified_at)
+                FROM incoming w
+                WHERE leads.connection = $c AND leads.id = w.id AND leads.valid_to IS NULL
+                """,
+                c=connection,
+            )
+
+    def rewind(self, connection: str, stream: str, cursor: Cursor | None) -> None:
+        """Read a stream again from a cursor (None: from the start); what is stored stays."""
+        with self._transaction():
+            self._run(
+                "DELETE FROM cursors WHERE connection = $c AND stream = $s", c=connection, s=stream
+            )
+            if cursor is not None:
+                self._save(connection, stream, cursor)
+
+    def forget(self, connection: str) -> None:
+        """Delete everything of one connection, cursors included: it is then pulled again."""
+        with self._transaction():
+            for name in _SCHEMAS:
+                self._run(f"DELETE FROM {name} WHERE connection = $c", c=connection)
+
+    def _knows(self, connection: str, table: FactsTable) -> bool:
+        """Fill `found` with what stands of the arrived records; whether anything is known.
+
+        Reads the key columns alone: a page must not cost a scan of everything.
+        """
+        self._run(
+            "CREATE OR REPLACE TEMP TABLE found AS SELECT t.rowid AS found_row "
+            f"FROM {table.name} t SEMI JOIN arrived a ON {equal(table.replaced_by, 't', 'a')} "
+            f"WHERE t.connection = $c AND {standing(table)}",
+            c=connection,
+        )
+        (row,) = self._rows(
+            "SELECT EXISTS (FROM found) OR EXISTS (FROM removals g "
+            "WHERE g.connection = $c AND g.table_name = $t AND g.id IN (SELECT id FROM arrived)) "
+            "AS known",
+            c=connection,
+            t=table.name,
+        )
+        return bool(row["known"])
+
+    def _insert_all(self, connection: str, table: FactsTable) -> None:
+        versions = ", modified_at, NULL" if table.versioned else ""
+        self._run(
+            f"INSERT INTO {table.name} SELECT $c, {columns(table)}{versions} FROM arrived",
+            c=connection,
+        )
+
+    def _merge(
+        self, connection: str, table: FactsTable, at: datetime
+    ) -> tuple[dict[str, int], int]:
+        """Judge every arrived row against what stands of its record, and act on it.
+
+        Returns how many rows got each verdict, and how many rows are named no more.
+        """
+        self._run(
+            f"CREATE OR REPLACE TEMP TABLE held AS SELECT rowid AS held_row, * FROM {table.name} "
+            "WHERE rowid IN (SELECT found_row FROM found)"
+        )
+        self._run(judged(table), c=connection, at=at)
+        counted = self._rows("SELECT verdict, count(*) AS n FROM judged GROUP BY verdict")
+        taken_off = self._amend_versions(table) if table.versioned else self._amend_rows(table)
+        self._revive(connection, table)
+        verdicts = "'new', 'changed'" if table.versioned else "'new', 'changed', 'touched'"
+        versions = ", greatest(held_from, since), NULL" if table.versioned else ""
+        self._run(
+            f"INSERT INTO {table.name} SELECT $c, {columns(table)}{versions} FROM judged "
+            f"WHERE verdict IN ({verdicts})",
+            c=connection,
+        )
+        return {row["verdict"]: row["n"] for row in counted}, taken_off
+
+    def _revive(self, connection: str, table: FactsTable) -> None:
+        """What lives again is no longer removed, and stands for itself."""
+        same_object = f"g.object_type = {record_type(table, 'j')}"
+        for name, condition in (("removals", same_object), ("aliases", "true")):
+            self._run(
+                f"DELETE FROM {name} g USING judged j WHERE g.connection = $c "
+                f"AND g.table_name = '{table.name}' AND g.id = j.id AND j.verdict = 'new' "
+                f"AND {condition}",
+                c=connection,
+            )
+
+    def _amend_versions(self, table: FactsTable) -> int:
+        """Move the stamps of untouched rows; close the versions that changed."""
+        self._run(
+            f"UPDATE {table.name} t SET modified_at = j.modified_at FROM judged j "
+            "WHERE t.rowid = j.held_row AND j.verdict = 'touched'"
+        )
+        # A version that would be empty never held: the new one takes its place.
+        self._run(
+            f"DELETE FROM {table.name} WHERE rowid IN "
+            "(SELECT held_row FROM judged WHERE verdict = 'changed' AND since <= held_from)"
+        )
+        self._run(
+            f"UPDATE {table.name} t SET valid_to = j.since FROM judged j "
+            "WHERE t.rowid = j.held_row AND j.verdict = 'changed' AND j.since > j.held_from"
+        )
+        return 0
+
+    def _amend_rows(self, table: FactsTable) -> int:
+        """Delete what the page replaces; how many rows it does not name any more."""
+        self._run(
+            "CREATE OR REPLACE TEMP TABLE replaced AS SELECT h.held_row, "
+            f"NOT EXISTS (FROM judged j WHERE {equal(table.key, 'j', 'h')}) AS taken_off "
+            f"FROM held h WHERE EXISTS (FROM judged j WHERE {equal(table.replaced_by, 'j', 'h')} "
+            "AND j.verdict <> 'stale') "
+            "AND h.held_row NOT IN (SELECT held_row FROM judged WHERE verdict = 'same')"
+        )
+        self._run(f"DELETE FROM {table.name} WHERE rowid IN (SELECT held_row FROM replaced)")
+        (row,) = self._rows("SELECT count(*) AS n FROM replaced WHERE taken_off")
+        return int(row["n"])
+
+    def _end(self, connection: str, table: FactsTable, page: Page) -> int:
+        """End the records that the page says are gone, unless they were changed since.
+
+        Where the page also holds the record's last state (a converted lead), that came before.
+        """
+        gone = pa.table(
+            {
+                "id": [r.id for r in page.removed],
+                "removed_at": pa.array([r.at for r in page.removed], _STAMP),
+            }
+        )
+        object_type = page.stream.name if "object_type" in table.replaced_by else ""
+        of_object = "($o = '' OR t.object_type = $o)"
+        with self._given("incoming", gone):
+            self._run(
+                "CREATE OR REPLACE TEMP TABLE gone AS SELECT r.id, "
+                "greatest(max(r.removed_at), max(t.modified_at)) AS removed_at "
+                f"FROM incoming r LEFT JOIN arrived t ON t.id = r.id AND {of_object} GROUP BY r.id",
+                o=object_type,
+            )
+        self._run(
+            "CREATE OR REPLACE TEMP TABLE ending AS "
+            "SELECT t.rowid AS held_row, g.id, g.removed_at, t.modified_at > g.removed_at AS alive "
+            f"FROM {table.name} t JOIN gone g ON t.id = g.id "
+            f"WHERE t.connection = $c AND {standing(table)} AND {of_object}",
+            c=connection,
+            o=object_type,
+        )
+        self._run("DELETE FROM gone WHERE id IN (SELECT id FROM ending WHERE alive)")
+        self._run(
+            f"UPDATE {table.name} t SET valid_to = greatest(t.valid_from, e.removed_at) "
+            "FROM ending e WHERE t.rowid = e.held_row AND NOT e.alive"
+            if table.versioned
+            else f"DELETE FROM {table.name} WHERE rowid IN "
+            "(SELECT held_row FROM ending WHERE NOT alive)"
+        )
+        self._bury(connection, table, object_type)
+        dead = {row["id"] for row in self._rows("SELECT id FROM gone")}
+        self._follow(connection, table, [r for r in page.removed if r.id in dead])
+        (row,) = self._rows("SELECT count(*) AS n FROM ending WHERE NOT alive")
+        return int(row["n"])
+
+    def _bury(self, connection: str, table: FactsTable, object_type: str) -> None:
+        """Remember when the records of `gone` were removed, at the latest."""
+        buried = f"connection = $c AND table_name = '{table.name}' AND object_type = $o"
+        self._run(
+            "UPDATE gone SET removed_at = greatest(gone.removed_at, r.removed_at) FROM "
+            f"(SELECT id, removed_at FROM removals WHERE {buried}) r WHERE r.id = gone.id",
+            c=connection,
+            o=object_type,
+        )
+        self._run(
+            f"DELETE FROM removals WHERE {buried} AND id IN (SELECT id FROM gone)",
+            c=connection,
+            o=object_type,
+        )
+        self._run(
+            f"INSERT INTO removals SELECT $c, '{table.name}', $o, id, removed_at FROM gone",
+            c=connection,
+            o=object_type,
+        )
+
+    def _follow(self, connection: str, table: FactsTable, removed: Iterable[Removed]) -> None:
+        """Let every removed record that has a survivor stand for it from now on."""
+        pairs = [(r.id, r.survivor) for r in sorted(removed, key=lambda r: r.at) if r.survivor]
+        if not pairs:
+            return
+        scope = f"connection = $c AND table_name = '{table.name}'"
+        touching = f"{scope} AND (id IN (SELECT unnest($n)) OR survivor IN (SELECT unnest($n)))"
+        named = list({record for pair in pairs for record in pair})
+        known = self._rows(
+            f"SELECT id, survivor FROM aliases WHERE {touching}", c=connection, n=named
+        )
+        aliases = followed({row["id"]: row["survivor"] for row in known}, pairs)
+        self._run(f"DELETE FROM aliases WHERE {touching}", c=connection, n=named)
+        rows = pa.table({"id": list(aliases.keys()), "survivor": list(aliases.values())})
+        with self._given("incoming", rows):
+            self._run(
+                f"INSERT INTO aliases SELECT $c, '{table.name}', id, survivor FROM incoming",
+                c=connection,
+            )
+
+    def _save(self, connection: str, stream: str, cursor: Cursor) -> None:
+        self._run(
+            "DELETE FROM cursors WHERE connection = $c AND stream = $s", c=connection, s=stream
+        )
+        self._run(
+            "INSERT INTO cursors VALUES ($c, $s, $stamp, $id, $until)",
+            c=connection,
+            s=stream,
+            stamp=cursor.stamp,
+            id=cursor.id,
+            until=cursor.until,
+        )
+
+    def _run(self, sql: str, **values: Any) -> None:
+        self._con.execute(sql, values)
+
+    def _rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._con.sql(sql, params=values).to_arrow_table().to_pylist()
+        return rows
+
+    @contextmanager
+    def _given(self, name: str, rows: pa.Table) -> Iterator[None]:
+        """Let SQL read an Arrow table by this name; a rollback ends that as well."""
+        self._con.register(name, rows)
+        yield
+        self._con.unregister(name)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with _owner_only():
+            self._run("BEGIN")
+            try:
+                yield
+                self._run("COMMIT")
+            except BaseException:
+                # A COMMIT that failed has ended the transaction already.
+                with suppress(duckdb.TransactionException):
+                    self._run("ROLLBACK")
+                raise
+
+
+@contextmanager
+def _owner_only() -> Iterator[None]:
+    """Files made within (the store and its write-ahead log) are their owner's alone."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)

@@ -1,0 +1,112 @@
+"""Opening the ledger's database: how each one is connected to, and brought to this schema.
+
+This is the only place that knows which database it is.
+"""
+
+import os
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
+from sqlalchemy.sql import Executable
+
+from sync.errors import StoreError
+
+BUSY_SECONDS = 30
+"""How long a SQLite writer waits for another one to commit."""
+
+
+def open_ledger(url: str) -> Engine:
+    """Connect, and run the migrations that the database lacks.
+
+    Raises StoreError for an unusable address or database, or for one of a newer leadgauge.
+    """
+    try:
+        parsed = make_url(url)
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        if is_sqlite and parsed.database:
+            _make_private(Path(parsed.database))
+        engine = create_engine(parsed, hide_parameters=True)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError):
+        raise StoreError(
+            "ledger: this is no address of a supported database; use sqlite:///<file> or "
+            "postgresql+psycopg://<user>@<host>/<database> (needs leadgauge[postgres])"
+        ) from None
+    if is_sqlite:
+        _prepare_sqlite(engine)
+    try:
+        with engine.begin() as connection:
+            _migrate(connection)
+    except DatabaseError as error:
+        raise StoreError(f"ledger: the database cannot be used: {error.orig}") from error
+    return engine
+
+
+def upsert(
+    connection: Connection, table: Table, rows: Sequence[dict[str, Any]], keep: Sequence[str] = ()
+) -> None:
+    """Insert rows, or replace those of the same primary key, except their `keep` columns."""
+    if not rows:
+        return
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement: Any = insert(table)
+    key = [column.name for column in table.primary_key]
+    new = {
+        column.name: statement.excluded[column.name]
+        for column in table.columns
+        if column.name not in (*key, *keep)
+    }
+    upserting: Executable = statement.on_conflict_do_update(index_elements=key, set_=new)
+    connection.execute(upserting, rows)
+
+
+def _make_private(path: Path) -> None:
+    """Make the file its owner's alone before SQLite does; its log files take the same mode."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError(f"ledger: {path} cannot be opened: {error.strerror}") from None
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(dbapi_connection: Any, _record: object) -> None:
+        # The driver's own BEGIN comes late and spares DDL: a migration would not be atomic.
+        dbapi_connection.isolation_level = None
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            f"busy_timeout = {BUSY_SECONDS * 1000}",
+        ):
+            dbapi_connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A reader that turns writer can find its snapshot outdated; a writer says so at once.
+        reads = connection.get_execution_options().get("leadgauge_reads", False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _migrate(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("sync") / "migrations"))
+    config.attributes["connection"] = connection
+    scripts = ScriptDirectory.from_config(config)
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in scripts.walk_revisions()}
+    if current is not None and current not in known:
+        raise StoreError(
+            f"ledger: written by a newer leadgauge (schema {current}); upgrade leadgauge, or "
+            "point `ledger` at another database"
+        )
+    if current != scripts.get_current_head():
+        command.upgrade(config, "head")

@@ -1,0 +1,118 @@
+"""What the ledger gives back, as values, and how values become rows."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from itertools import islice
+from typing import Any, TypeVar
+
+from connectors.base import Change
+from core.decision import Decision, Output
+
+SUBSTANCE = ("score", "tier", "stage", "owner_id", "model")
+"""What of a decision makes it another one: the rest follows from it, or from the clock."""
+
+CHUNK = 5_000
+"""Rows handled by one statement: within every database's limit of parameters."""
+
+T = TypeVar("T")
+
+
+class RunStatus(StrEnum):
+    """How a run stands.
+
+    refused: done, but the CRM refused some records; stopped: ended early, as asked; guarded: a
+    guard stopped it before the first write; failed: an error ended it; died: it never ended.
+    """
+
+    RUNNING = "running"
+    DONE = "done"
+    REFUSED = "refused"
+    STOPPED = "stopped"
+    GUARDED = "guarded"
+    FAILED = "failed"
+    DIED = "died"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. `counts` are by step, `calls` by class; `error` is for the person who must act."""
+
+    id: str
+    kind: str
+    model: str
+    started_at: datetime
+    finished_at: datetime | None
+    status: RunStatus
+    counts: Mapping[str, Any]
+    calls: Mapping[str, Any]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision as it was recorded, with the run that made it."""
+
+    run_id: str
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A record that the CRM refuses, in the CRM's own words, and the values it refused."""
+
+    connection: str
+    object_type: str
+    record_id: str
+    values: Mapping[Output, str | None]
+    code: str
+    reason: str
+    first_seen: datetime
+    last_seen: datetime
+    tries: int
+    run_id: str | None
+
+
+def substance(decision: Decision) -> tuple[object, ...]:
+    """What of a decision counts as a change."""
+    return tuple(getattr(decision, name) for name in SUBSTANCE)
+
+
+def decision_row(run_id: str, decision: Decision) -> dict[str, Any]:
+    """A decision as a row of the ledger, the latest about its lead."""
+    row = dict(vars(decision))
+    row["at"] = row.pop("scored_at")
+    return {**row, "run_id": run_id, "latest": True}
+
+
+def decided_of(row: Mapping[Any, Any]) -> Decided:
+    """The decision in a row of the ledger."""
+    values = {k: v for k, v in row.items() if k not in ("id", "run_id", "latest", "at")}
+    return Decided(row["run_id"], Decision(**values, scored_at=row["at"]))
+
+
+def change_key(connection: str, change: Change) -> dict[str, str]:
+    """The columns that name the record of a change."""
+    return {
+        "connection": connection,
+        "object_type": change.object_type,
+        "record_id": change.id,
+    }
+
+
+def plain(values: Mapping[Output, str | None]) -> dict[str, str | None]:
+    """Written values in the form of a JSON column."""
+    return {output.value: text for output, text in values.items()}
+
+
+def outputs(values: Mapping[str, str | None]) -> dict[Output, str | None]:
+    """Written values out of a JSON column."""
+    return {Output(name): text for name, text in values.items()}
+
+
+def chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    """Items by the number that one statement handles."""
+    remaining = iter(items)
+    while chunk := list(islice(remaining, CHUNK)):
+        yield chunk

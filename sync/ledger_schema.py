@@ -1,0 +1,173 @@
+"""The ledger's tables, the same in SQLite and PostgreSQL.
+
+Rows name records by their ids alone: no secret, and nothing about a person. The migrations in
+`sync/migrations` build these tables; a test holds both to the same columns.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An instant: aware going in, aware UTC coming out, in any database."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC. Raises ValueError for a time without a zone."""
+        del dialect
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time in the ledger must have a time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """SQLite gives the time back without its zone, PostgreSQL in the session's."""
+        del dialect
+        if value is None:
+            return None
+        stamp: datetime = value
+        return stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
+
+
+METADATA = MetaData()
+
+
+def _record() -> list[Column[Any]]:
+    """The columns that name a record of a CRM; together they are the key."""
+    return [
+        Column("connection", String, primary_key=True),
+        Column("object_type", String, primary_key=True),
+        Column("record_id", String, primary_key=True),
+    ]
+
+
+def _run(*, nullable: bool = False) -> Column[Any]:
+    return Column("run_id", String, ForeignKey("runs.id"), nullable=nullable)
+
+
+RUNS = Table(
+    "runs",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("started_at", UtcTime, nullable=False, index=True),
+    Column("finished_at", UtcTime),
+    Column("status", String, nullable=False),
+    Column("counts", JSON, nullable=False),
+    Column("calls", JSON, nullable=False),
+    Column("error", Text),
+)
+
+DECISIONS = Table(
+    "decisions",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("connection", String, nullable=False),
+    Column("lead_id", String, nullable=False),
+    Column("object_type", String, nullable=False),
+    _run(),
+    Column("at", UtcTime, nullable=False),
+    Column("score", BigInteger, nullable=False),
+    Column("tier", String),
+    Column("stage", String),
+    Column("owner_id", String),
+    Column("owner_reason", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("model", String, nullable=False),
+    Column("latest", Boolean, nullable=False),
+)
+Index("ix_decisions_lead", DECISIONS.c.connection, DECISIONS.c.lead_id)
+Index(
+    "uq_decisions_latest",
+    DECISIONS.c.connection,
+    DECISIONS.c.lead_id,
+    unique=True,
+    sqlite_where=text("latest"),
+    postgresql_where=text("latest"),
+)
+
+WRITTEN = Table(
+    "written",
+    METADATA,
+    *_record(),
+    Column("values", JSON, nullable=False),
+    _run(nullable=True),
+    Column("at", UtcTime, nullable=False),
+)
+
+INTENTS = Table(
+    "intents",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("connection", String, nullable=False),
+    Column("object_type", String, nullable=False),
+    Column("record_id", String, nullable=False),
+    _run(),
+    Column("values", JSON, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("state", String, nullable=False),
+    Column("settled_at", UtcTime),
+)
+Index("ix_intents_record", INTENTS.c.connection, INTENTS.c.object_type, INTENTS.c.record_id)
+Index("ix_intents_state", INTENTS.c.connection, INTENTS.c.state)
+
+QUARANTINE = Table(
+    "quarantine",
+    METADATA,
+    *_record(),
+    Column("values", JSON, nullable=False),
+    Column("code", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("first_seen", UtcTime, nullable=False),
+    Column("last_seen", UtcTime, nullable=False),
+    Column("tries", Integer, nullable=False),
+    _run(nullable=True),
+)
+
+ASSIGNMENTS = Table(
+    "assignments",
+    METADATA,
+    Column("connection", String, primary_key=True),
+    Column("lead_id", String, primary_key=True),
+    Column("owner_id", String, nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    _run(),
+    Column("at", UtcTime, nullable=False),
+)
+
+LEASES = Table(
+    "leases",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+)
+
+HEARTBEATS = Table(
+    "heartbeats",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+)

@@ -1,0 +1,62 @@
+"""Pull: every stream of a CRM into the facts, page by page, each with its cursor."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from connectors.base import Connector, Cursor, Progress, RowProblem
+from core.facts import LEADS
+from sync.facts_store import FactsStore
+from sync.report import Step
+from sync.stop import Stop
+
+
+@dataclass
+class Pulled:
+    """What a pull brought. `until` is the CRM's clock at its start; `unread` are bad values."""
+
+    until: datetime
+    leads_removed: int = 0
+    unread: list[RowProblem] = field(default_factory=list)
+
+
+def start_of(cursor: Cursor | None, lookback: timedelta) -> Cursor | None:
+    """Where to read on from: inside an unfinished window as it is, else with an overlap.
+
+    The overlap is for rows that became visible late under a stamp already passed.
+    """
+    if cursor is None or cursor.until is not None or cursor.stamp is None:
+        return cursor
+    return Cursor(cursor.stamp - lookback)
+
+
+def pull(
+    connector: Connector,
+    facts: FactsStore,
+    step: Step,
+    stop: Stop,
+    progress: Progress,
+    only: str | None = None,
+) -> Pulled:
+    """Read every stream on from its cursor, up to the CRM's own present; `only`: one table's.
+
+    What was stored before an error or a stop stays, cursors included: the next pull goes on.
+    """
+    name = connector.name
+    pulled = Pulled(until=connector.now())
+    for stream in connector.streams():
+        if only not in (None, stream.table):
+            continue
+        cursor = start_of(facts.cursor(name, stream.name), connector.capabilities.lookback)
+        done = 0
+        for page in connector.pull(stream, cursor, pulled.until):
+            stored = facts.store(name, page, at=pulled.until)
+            step.passed(stored.new + stored.changed)
+            step.hold("unchanged", stored.unchanged)
+            for problem in page.rejected:
+                pulled.unread.append(problem)
+            if stream.table == LEADS.name:
+                pulled.leads_removed += stored.removed
+            done += page.rows.num_rows
+            progress(f"{name}: pull {stream.name}", done, None)
+            stop.check()
+    return pulled

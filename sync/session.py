@@ -1,0 +1,56 @@
+"""What one command works with: configuration, model, stores and connectors, opened and closed."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from connectors import registry
+from connectors.base import Connector
+from core.rules import Model
+from sync.config import Config, load, load_model
+from sync.facts_store import FactsStore
+from sync.ledger import Ledger
+from sync.yaml_source import ConfigError
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything that a command needs, open. `connectors` are by connection name."""
+
+    config: Config
+    model: Model
+    facts: FactsStore
+    ledger: Ledger
+    connectors: Mapping[str, Connector]
+    clock: Clock
+
+
+@contextmanager
+def open_session(
+    path: Path, env: Mapping[str, str], clock: Clock, only: Sequence[str] | None = None
+) -> Iterator[Session]:
+    """Open what the configuration names; `only` restricts it to some connections.
+
+    Raises ConfigError for a mistake in either file, StoreError when a store cannot be used.
+    Nothing is asked of a CRM before the first verb of its connector.
+    """
+    config = load(path, env)
+    model = load_model(config)
+    names = list(config.connections) if not only else list(only)
+    unknown = [name for name in names if name not in config.connections]
+    if unknown:
+        known = ", ".join(config.connections)
+        raise ConfigError([f"no connection is called {n} (there are: {known})" for n in unknown])
+    with ExitStack() as stack:
+        ledger = stack.enter_context(closing(Ledger(config.ledger)))
+        facts = stack.enter_context(closing(FactsStore(config.facts)))
+        connectors: dict[str, Connector] = {}
+        for name in names:
+            connector = registry.open(name, config.connections[name])
+            stack.callback(connector.close)
+            connectors[name] = connector
+        yield Session(config, model, facts, ledger, connectors, clock)

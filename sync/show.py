@@ -1,0 +1,131 @@
+"""What people read: plans, reports, explanations and status as text tables."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from core.decision import Decision
+from core.explain import Explanation
+from sync.ledger import Ledger
+from sync.plan import ConnectionPlan
+from sync.report import RunReport
+
+SHOWN = 20
+"""Records that are listed unless more are asked for."""
+
+
+def out() -> Console:
+    """Where data goes: stdout."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+def table(title: str, *columns: str) -> Table:
+    """A plain table; a column whose name ends in > is aligned right."""
+    made = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in columns:
+        right = column.endswith(">")
+        made.add_column(column.rstrip(">"), justify="right" if right else "left")
+    return made
+
+
+def report(found: RunReport) -> Iterable[Table]:
+    """Each step's balance: in = out + held + rejected, with the reasons."""
+    for part in found.connections:
+        made = table(
+            f"\n{part.connection} (run {found.run_id})",
+            "step", "in>", "out>", "held>", "rejected>", "why",
+        )  # fmt: skip
+        for step in part.steps.values():
+            reasons = [*step.reasons_held.items(), *step.reasons_rejected.items()]
+            why = ", ".join(f"{reason} {count}" for reason, count in reasons if count)
+            numbers = (step.taken, step.out, step.held, step.rejected)
+            made.add_row(step.name, *map(str, numbers), why)
+        yield made
+        calls = ", ".join(f"{kind} {count}" for kind, count in sorted(part.calls.items()))
+        line = table("", "calls made", "write calls: fewest possible")
+        line.add_row(f"{sum(part.calls.values())} ({calls})", str(part.planned_write_calls))
+        yield line
+
+
+def plan(planned: ConnectionPlan, limit: int = SHOWN) -> Iterable[Table]:
+    """What would be written, record by record, and what it costs."""
+    made = table(
+        f"\n{planned.connection}: {len(planned.changes)} of {planned.records} records to write, "
+        f"{planned.write_calls} calls",
+        "record", "field", "from", "to",
+    )  # fmt: skip
+    for item in planned.changes[:limit]:
+        for number, (output, value) in enumerate(item.change.values.items()):
+            label = f"{item.change.object_type} {item.change.id}" if number == 0 else ""
+            made.add_row(label, output, item.before.get(output) or "-", value or "-")
+    yield made
+    if len(planned.changes) > limit:
+        more = table("")
+        more.add_column(f"... and {len(planned.changes) - limit} more (--limit shows them)")
+        yield more
+    kept = [(id_, value.output) for id_, value in planned.foreign if value.kept]
+    if kept:
+        listed = table("left to whoever set them", "record", "field")
+        for id_, output in kept[:limit]:
+            listed.add_row(id_, output)
+        yield listed
+
+
+def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
+    """Every point of a lead, adding up to its score."""
+    head = f"{decision.object_type} {decision.lead_id} in {decision.connection}"
+    stage = f"{decision.stage or 'no stage'}, tier {decision.tier or '-'}"
+    made = table(
+        f"{head}\n{found.score} points, {stage}, by {decision.model} at "
+        f"{decision.scored_at:%Y-%m-%d %H:%M:%S} UTC",
+        "rule", "part", "points>", "before decay>", "decay>", "cap>", "events>", "last", "evidence",
+    )  # fmt: skip
+    for line in found.lines:
+        made.add_row(
+            line.rule,
+            line.part,
+            f"{line.points:+}",
+            str(line.raw),
+            str(-line.decay_loss) if line.decay_loss else "",
+            str(-line.cap_loss) if line.cap_loss else "",
+            str(line.events or ""),
+            f"{line.last:%Y-%m-%d %H:%M}" if line.last else "",
+            line.evidence or "",
+        )
+    made.add_row("sum", "", f"{sum(line.points for line in found.lines):+}")
+    yield made
+    notes = table("")
+    notes.add_column("")
+    if found.unknown:
+        notes.add_row(f"unknown, so neither for nor against: {', '.join(found.unknown)}")
+    if found.next_stage:
+        notes.add_row(f"{found.missing} points to {found.next_stage}")
+    if decision.owner_reason:
+        notes.add_row(f"owner: {decision.owner_reason}")
+    yield notes
+
+
+def status(ledger: Ledger, now: datetime) -> Iterable[Table]:
+    """Runs, how long ago the last good one was, and what is in quarantine."""
+    runs = table("runs, newest first", "run", "kind", "status", "started", "calls>", "error")
+    for run in ledger.runs(10):
+        calls = sum(sum(by_kind.values()) for by_kind in run.calls.values())
+        started = f"{run.started_at:%Y-%m-%d %H:%M:%S}"
+        runs.add_row(run.id, run.kind, run.status, started, str(calls), run.error or "")
+    yield runs
+    quarantine = ledger.quarantine()
+    held = table(
+        f"\nquarantine: {len(quarantine)} records the CRM refuses",
+        "record", "code", "reason", "since", "tries>",
+    )  # fmt: skip
+    for entry in quarantine[:SHOWN]:
+        held.add_row(
+            f"{entry.connection}: {entry.object_type} {entry.record_id}",
+            entry.code,
+            entry.reason,
+            f"{(now - entry.first_seen).days} days",
+            str(entry.tries),
+        )
+    yield held

@@ -1,0 +1,47 @@
+"""A clean stop: asked for by a signal, honoured between two pages or two batches."""
+
+import signal
+import threading
+from types import FrameType
+
+
+class StoppedError(Exception):
+    """The run was asked to stop and did, after finishing the batch in hand."""
+
+
+class Stop:
+    """Whether somebody asked to stop. `check` raises where stopping is safe."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def ask(self) -> None:
+        """Ask for a stop at the next safe point."""
+        self._event.set()
+
+    @property
+    def asked(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise StoppedError if a stop was asked for."""
+        if self.asked:
+            raise StoppedError("stopped as asked; everything done so far is kept")
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep until asked to stop or `seconds` have passed; whether it was asked."""
+        return self._event.wait(seconds)
+
+    def on_signals(self) -> None:
+        """Let SIGTERM and SIGINT ask; a second one ends the process at once."""
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            del frame
+            if self.asked:
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+            self.ask()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, handle)

@@ -1,0 +1,36 @@
+"""The files that `leadgauge init` writes: a commented configuration and a model to start from."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from sync.yaml_source import ConfigError
+
+
+def presets() -> list[str]:
+    """The names of the models that come with leadgauge."""
+    return sorted(
+        path.name.removesuffix(".yaml")
+        for path in files("core.presets").iterdir()
+        if path.name.endswith(".yaml")
+    )
+
+
+def write(folder: Path, preset: str) -> list[Path]:
+    """Write config.yaml and model.yaml where they do not exist yet; which were written.
+
+    Raises ConfigError for a preset that there is not.
+    """
+    if preset not in presets():
+        raise ConfigError([f"no preset is called {preset} (there are: {', '.join(presets())})"])
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {
+        "config.yaml": files("sync").joinpath("config.example.yaml").read_text(encoding="utf-8"),
+        "model.yaml": files("core.presets").joinpath(f"{preset}.yaml").read_text(encoding="utf-8"),
+    }
+    written = []
+    for name, text in contents.items():
+        path = folder / name
+        if not path.exists():
+            path.write_text(text, encoding="utf-8")
+            written.append(path)
+    return written

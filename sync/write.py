@@ -1,0 +1,130 @@
+"""Write: carry a plan out, so that nothing is lost and nothing is sent twice.
+
+A change is recorded before it is sent, and settled when the CRM answers. What was sent and
+never answered is read back before anything is sent again, in this run or the next.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from connectors.base import Change, Connector, Progress, Status, WriteResult
+from connectors.errors import ConnectorError
+from sync.facts_store import WRITTEN, FactsStore
+from sync.ledger import Ledger
+from sync.plan import ConnectionPlan
+from sync.report import Step
+from sync.session import Clock
+from sync.stop import Stop
+
+CHUNK_CALLS = 10
+"""How many calls' worth of changes go out between two points where a stop is honoured."""
+
+
+class Writer:
+    """Carries out plans for one connection, within one run."""
+
+    def __init__(
+        self, run_id: str, connector: Connector, facts: FactsStore, ledger: Ledger, clock: Clock
+    ) -> None:
+        self._run_id = run_id
+        self._connector = connector
+        self._facts = facts
+        self._ledger = ledger
+        self._clock = clock
+
+    def carry_out(self, plan: ConnectionPlan, step: Step, stop: Stop, progress: Progress) -> None:
+        """Send every change of the plan; what comes of each is in the ledger and in `step`.
+
+        Raises what the connector raises; by then what was sent is settled, and the rest is not
+        recorded as sent.
+        """
+        changes = [planned.change for planned in plan.changes]
+        for start, chunk in self._chunks(changes):
+            stop.check()
+            self._ledger.intend(self._run_id, self._connector.name, chunk, at=self._clock())
+            done = 0
+            try:
+                for results in self._results(chunk):
+                    self._settle(results, step)
+                    done += len(results)
+                    progress(f"{self._connector.name}: write", start + done, len(changes))
+            except ConnectorError:
+                # A change without a result was not sent: the next run decides about it anew.
+                self._ledger.withdraw(self._run_id, self._connector.name)
+                raise
+
+    def _chunks(self, changes: Sequence[Change]) -> Iterator[tuple[int, Sequence[Change]]]:
+        capabilities = self._connector.capabilities
+        bulk = capabilities.bulk_write_from
+        size = capabilities.write_batch * CHUNK_CALLS
+        if bulk is not None and len(changes) >= bulk:
+            size = len(changes)
+        for start in range(0, len(changes), size):
+            yield start, changes[start : start + size]
+
+    def _results(self, chunk: Sequence[Change]) -> Iterator[list[WriteResult]]:
+        """The connector's results in groups of a call, those before an error too."""
+        group: list[WriteResult] = []
+        failure: ConnectorError | None = None
+        try:
+            for result in self._connector.write(chunk):
+                group.append(result)
+                if len(group) == self._connector.capabilities.write_batch:
+                    yield group
+                    group = []
+        except ConnectorError as error:
+            failure = error
+        if group:
+            yield group
+        if failure:
+            raise failure
+
+    def _settle(self, results: Sequence[WriteResult], step: Step) -> None:
+        """Keep what became of some changes: ledger first, as it is the one that is not pulled."""
+        self._ledger.settle(self._run_id, self._connector.name, results, at=self._clock())
+        self._facts.settle(self._connector.name, written_table(results))
+        for result in results:
+            if result.status is Status.WRITTEN:
+                step.passed()
+            elif result.status is Status.REFUSED:
+                step.reject(result.code or "refused")
+            else:
+                step.hold(result.code or result.status.value)
+
+
+def written_table(results: Sequence[WriteResult]) -> pa.Table:
+    """The acknowledged ones among some results, as the facts take them."""
+    rows = [
+        {
+            "id": result.survivor or result.change.id,
+            "present": list({str(k): v for k, v in result.change.values.items()}.items()),
+            "modified_at": result.modified_at,
+        }
+        for result in results
+        if result.status is Status.WRITTEN
+    ]
+    return pa.Table.from_pylist(rows, schema=WRITTEN)
+
+
+def reconcile(connector: Connector, facts: FactsStore, ledger: Ledger, clock: Clock) -> int:
+    """Settle what an earlier run sent without getting an answer: read it back.
+
+    What the CRM holds as it was sent counts as written; anything else is as if never sent, and
+    the diff decides about it anew. Returns how many were open.
+    """
+    opened = ledger.open_intents(connector.name)
+    by_type: dict[str, list[Change]] = {}
+    for change in opened:
+        by_type.setdefault(change.object_type, []).append(change)
+    for object_type, changes in by_type.items():
+        held = connector.read_back(object_type, [change.id for change in changes])
+        arrived = [
+            WriteResult(change, Status.WRITTEN)
+            for change in changes
+            if change.values.items() <= held.get(change.id, {}).items()
+        ]
+        ledger.settle("", connector.name, arrived, at=clock())
+        facts.settle(connector.name, written_table(arrived))
+    ledger.withdraw("", connector.name)
+    return len(opened)
