@@ -18,8 +18,11 @@ from core.rules import Model
 from core.scoring import Scored
 
 SHOWN = 5
-"""Contributions a reason names one by one: with rule ids of up to 32 characters it then fits
-the 255 characters of a CRM text field."""
+"""Contributions a reason names one by one."""
+
+LONGEST = 255
+"""Characters of a CRM text field. Five rules with ids of 32 characters fit it, unless points
+run to many digits: then the end is cut off."""
 
 
 def reasons(scored: Scored) -> Table:
@@ -53,7 +56,7 @@ def reasons(scored: Scored) -> Table:
             (rows.more > 0).ifelse(more, "").fill_null(""),
         ],
     )
-    return rows.select("connection", "lead_id", reason=reason)
+    return rows.select("connection", "lead_id", reason=reason.left(LONGEST))
 
 
 def _text(units: Value) -> StringValue:

@@ -38,6 +38,4 @@ def qualify(model: Model, scores: Table, facts: Facts, at: datetime) -> Table:
         stage = pending.ifelse(Stage.SQL_PENDING.value, stage)
     tiers = [(_.score >= units(start), name) for name, start in model.tiers.items()]
     tier = ibis.cases(*tiers) if tiers else ibis.null("string")
-    return scores.mutate(tier=tier, stage=stage).drop(
-        *({"accepted_at"} & set(scores.columns))
-    )
+    return scores.mutate(tier=tier, stage=stage).drop(*({"accepted_at"} & set(scores.columns)))

@@ -140,8 +140,10 @@ def _pull(
     pulled = pull(connector, session.facts, report.steps["pull"], stop, progress)
     cycle.unread[connector.name] = len(pulled.unread)
     live = session.facts.counts(connector.name)[LEADS.name]
+    removed = pulled.leads_removed
+    known = max(held, live + removed)
     findings = guards.emptied(connector.name, live, held) or guards.removals(
-        connector.name, pulled.leads_removed, held, limits
+        connector.name, removed, known, limits
     )
     if findings and limits.change_share < 1:
         raise GuardStopError(findings)

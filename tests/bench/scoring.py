@@ -67,9 +67,10 @@ CREATE TABLE activities AS SELECT {activities} FROM (
                 ELSE 'White paper ' || hash(i, 5) % 20 END END AS asset,
         CASE WHEN kind = 'download' AND hash(i, 6) % 3 = 0 THEN 'email' ELSE 'web' END AS channel
     FROM (SELECT i, CASE WHEN hash(i, 2) % 100 < 40 THEN 'page_view'
-            WHEN hash(i, 2) % 100 < 70 THEN 'email_open' WHEN hash(i, 2) % 100 < 80 THEN 'email_click'
-            WHEN hash(i, 2) % 100 < 85 THEN 'download' WHEN hash(i, 2) % 100 < 88
-            THEN 'webinar_attended' ELSE 'call' END AS kind
+            WHEN hash(i, 2) % 100 < 70 THEN 'email_open'
+            WHEN hash(i, 2) % 100 < 80 THEN 'email_click'
+            WHEN hash(i, 2) % 100 < 85 THEN 'download'
+            WHEN hash(i, 2) % 100 < 88 THEN 'webinar_attended' ELSE 'call' END AS kind
         FROM range({n_activities}) AS numbers(i))
 );
 CREATE TABLE aliases AS

@@ -32,7 +32,7 @@ SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 
 def points_of(world: World, model: Model, at: datetime = T0) -> dict[str, Decimal]:
     """Score of every lead in points."""
-    return {id: Decimal(units) / UNIT for id, units in world.scores(model, at).items()}
+    return {who: Decimal(units) / UNIT for who, units in world.scores(model, at).items()}
 
 
 def one(fields: dict[str, Any], *events: Activity, at: datetime = T0) -> Decimal:
@@ -232,7 +232,7 @@ def test_unknown_costs_nothing_and_is_listed() -> None:
     world = World([lead("blank"), lead("jp", country="JP", region="asia", industry="x")])
     rows = world.rows(unknown(weighted(), world.facts, T0))
     found = {(row["lead_id"], row["rule"]) for row in rows}
-    assert {rule for id, rule in found if id == "jp"} == {
+    assert {rule for who, rule in found if who == "jp"} == {
         "title-decision-maker",
         "title-influencer",
     }
@@ -414,7 +414,7 @@ def test_contributions_add_up_in_any_order(
     world = World([lead("x"), lead("y")], rows)
     lines = world.contributions(rules)
     for who, score in world.scores(rules).items():
-        assert score == sum(row["points"] for (id, _), row in lines.items() if id == who)
+        assert score == sum(row["points"] for (whose, _), row in lines.items() if whose == who)
     for row in lines.values():
         counted = row["raw"] - row["decay_loss"] - row["cap_loss"]
         assert row["points"] == counted * rules.weights.behaviour

@@ -173,9 +173,6 @@ def _campaign_member(org: Org) -> SObject:
     def contact(link: Link) -> Record | None:
         return org.one(Kind.CONTACT, link.person)
 
-    def campaign(link: Link) -> Record:
-        return org.campaign(link.record)
-
     def status(link: Link) -> str:
         return "Registered" if link.record.values["type"] == "webinar_registered" else "Attended"
 
@@ -188,14 +185,7 @@ def _campaign_member(org: Org) -> SObject:
 
     fields = [
         *_link_fields(o.CAMPAIGN_MEMBER),
-        Field(
-            "CampaignId",
-            "reference",
-            lambda link: record_id(o.CAMPAIGN, campaign(link).number),
-            length=18,
-            targets=("Campaign",),
-            parent=Parent("Campaign", "Campaign", campaign),
-        ),
+        _campaign_reference(org),
         reference("LeadId", lead, "Lead", "Lead"),
         reference("ContactId", contact, "Contact", "Contact"),
         derived("LeadOrContactId", "reference", person, 18, targets=("Contact", "Lead")),
@@ -210,6 +200,20 @@ def _campaign_member(org: Org) -> SObject:
         lambda: org.links(Kind.ACTIVITY, o.CAMPAIGN_MEMBER),
         by_name(fields),
         updates=False,
+    )
+
+
+def _campaign_reference(org: Org) -> Field:
+    def campaign(link: Link) -> Record:
+        return org.campaign(link.record)
+
+    return Field(
+        "CampaignId",
+        "reference",
+        lambda link: record_id(o.CAMPAIGN, campaign(link).number),
+        length=18,
+        targets=("Campaign",),
+        parent=Parent("Campaign", "Campaign", campaign),
     )
 
 

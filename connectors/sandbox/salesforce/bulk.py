@@ -124,13 +124,11 @@ class Bulk:
         result = self._results.run(form.get("query", ""), objects, hidden=operation == "queryAll")
         plan = result.plan
         if not plan.sobject.bulk:
-            raise ApiError(
-                400, "INVALIDENTITY", f"Entity '{plan.sobject.name}' is not supported by the Bulk "
-                "API.")  # fmt: skip
+            words = f"Entity '{plan.sobject.name}' is not supported by the Bulk API."
+            raise ApiError(400, "INVALIDENTITY", words)
         if plan.children or plan.query.count or plan.query.offset:
-            raise ApiError(
-                400, "FUNCTIONALITY_NOT_ENABLED", "Sub-queries, aggregates and OFFSET are not "
-                "supported in Bulk Query")  # fmt: skip
+            words = "Sub-queries, aggregates and OFFSET are not supported in Bulk Query"
+            raise ApiError(400, "FUNCTIONALITY_NOT_ENABLED", words)
         job = self._add(form, operation, plan.sobject.name, version, "UploadComplete")
         job.result = result
         return job

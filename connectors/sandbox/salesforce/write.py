@@ -70,8 +70,8 @@ class Writer:
             raise _missing(missing)
         with self._org.crm.lock:
             if sobject.name == "Task":
-                values = {"type": "task", "Status": "Not Started", "at": self._org.crm.clock(),
-                          **values}  # fmt: skip
+                now = self._org.crm.clock()
+                values = {"type": "task", "Status": "Not Started", "at": now, **values}
             kind = _KINDS.get(sobject.prefix, Kind.ACTIVITY)
             self._apply_rules(sobject, kind, None, values, options)
             return id_of(self._org.crm.add(kind, values))
@@ -104,8 +104,8 @@ class Writer:
         """The record to write. RowError when it is gone, another object's, or locked."""
         identity = full_id(record_id)
         if not identity.startswith(sobject.prefix):
-            raise RowError("MALFORMED_ID", f"{sobject.name} ID: id value of incorrect type: "
-                           f"{record_id}", ("Id",))  # fmt: skip
+            words = f"{sobject.name} ID: id value of incorrect type: {record_id}"
+            raise RowError("MALFORMED_ID", words, ("Id",))
         record = self._org.find(identity)
         if record is None:
             raise RowError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")

@@ -1,4 +1,4 @@
-"""Bulk API 2.0 of the Salesforce face, through the library's own helper."""
+"""Bulk API 2.0 of the Salesforce face, through the library's own bulk methods."""
 
 import csv
 import io
