@@ -32,6 +32,7 @@ bench: .venv/installed
 lock:
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet hatchling editables --group dev -e .
 	$(BIN)/pip freeze --exclude leadgauge > requirements.lock
 

@@ -112,7 +112,10 @@ def score(model: Model, facts: Facts, at: datetime) -> Scored:
 
 def unknown(model: Model, facts: Facts, at: datetime) -> Table:
     """The fit rules that missing facts leave undecided: connection, lead_id, rule."""
-    wide = lead_columns(_asked(model), as_of(facts.leads, at), as_of(facts.accounts, at))
+    people = as_of(facts.leads, at)
+    if not model.fit:
+        return people.select("connection", lead_id="id", rule=ibis.null("string")).limit(0)
+    wide = lead_columns(_asked(model), people, as_of(facts.accounts, at))
     signatures = wide.drop("connection", "lead_id").distinct()
     undecided = (
         [(rule.when.holds(signatures).isnull(), number)]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from connectors.base import Progress
     from sync.config import Guards
     from sync.report import RunReport
-    from sync.session import Session
+    from sync.session import Outside, Session
 
 app = typer.Typer(
     name="leadgauge",
@@ -98,11 +98,11 @@ def init(
 
 
 @app.command()
-def check(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def check(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Prove configuration, model and mapping against the live CRM, before a run fails."""
     from sync.check import check as find_problems
 
-    with _session(config) as session:
+    with _session(ctx, config) as session:
         problems = find_problems(session, _stop())
     if as_json:
         show([vars(problem) for problem in problems])
@@ -118,12 +118,13 @@ def check(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
 @app.command()
 def setup(
+    ctx: typer.Context,
     config: ConfigPath = DEFAULT_CONFIG,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Create without asking.")] = False,
 ) -> None:
     """Create the CRM fields that scores are written to; what exists is left alone."""
     failed = False
-    with _session(config) as session:
+    with _session(ctx, config) as session:
         for name, connector in session.connectors.items():
             missing = connector.missing_fields()
             for field in missing:
@@ -144,6 +145,7 @@ def setup(
 
 @app.command()
 def plan(
+    ctx: typer.Context,
     config: ConfigPath = DEFAULT_CONFIG,
     only: Only = None,
     as_json: AsJson = False,
@@ -153,7 +155,7 @@ def plan(
     from sync import show as text
     from sync.cycle import run_cycle
 
-    with _session(config, only) as session, _progress() as progress:
+    with _session(ctx, config, only) as session, _progress() as progress:
         cycle = run_cycle(
             session,
             kind="plan",
@@ -172,6 +174,7 @@ def plan(
 
 @app.command()
 def sync(
+    ctx: typer.Context,
     config: ConfigPath = DEFAULT_CONFIG,
     only: Only = None,
     as_json: AsJson = False,
@@ -181,7 +184,7 @@ def sync(
     """Run one cycle: pull what changed, decide, and write what differs."""
     from sync.cycle import run_cycle
 
-    with _session(config, only) as session, _progress() as progress:
+    with _session(ctx, config, only) as session, _progress() as progress:
         cycle = run_cycle(
             session,
             kind="sync",
@@ -194,6 +197,7 @@ def sync(
 
 @app.command()
 def backfill(
+    ctx: typer.Context,
     config: ConfigPath = DEFAULT_CONFIG,
     only: Only = None,
     since: Annotated[
@@ -212,7 +216,7 @@ def backfill(
     from sync import backfill as backfilling
     from sync.cycle import run_cycle
 
-    with _session(config, only) as session, _progress() as progress:
+    with _session(ctx, config, only) as session, _progress() as progress:
         start = since.replace(tzinfo=UTC) if since else None
         if backfilling.unfinished(session, start):
             say("going on with the backfill that was interrupted")
@@ -234,16 +238,16 @@ def backfill(
 
 
 @app.command()
-def daemon(config: ConfigPath = DEFAULT_CONFIG) -> None:
+def daemon(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Run cycles on the configured schedule until SIGTERM; the batch in hand is finished."""
     from sync import daemon as running
     from sync.config import load
 
     stop = _stop()
-    schedule = load(config, os.environ).schedule
+    schedule = load(config, _outside(ctx).env).schedule
 
     def cycle() -> None:
-        with _session(config) as session:
+        with _session(ctx, config) as session:
             running.cycle(session, stop, say)
 
     running.run(cycle, schedule, stop)
@@ -251,13 +255,15 @@ def daemon(config: ConfigPath = DEFAULT_CONFIG) -> None:
 
 
 @app.command()
-def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def status(
+    ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False
+) -> None:
     """Runs, their calls and errors, and the records in quarantine. Works while a sync runs."""
     from sync import show as text
     from sync.config import load
     from sync.ledger import Ledger
 
-    with Ledger(load(config, os.environ).ledger) as ledger:
+    with Ledger(load(config, _outside(ctx).env).ledger) as ledger:
         if as_json:
             show(
                 {
@@ -266,12 +272,13 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
                 }
             )
             return
-        for table in text.status(ledger, utc_now()):
+        for table in text.status(ledger, _outside(ctx).clock()):
             text.out().print(table)
 
 
 @app.command()
 def explain(
+    ctx: typer.Context,
     lead: Annotated[str, typer.Argument(help="The lead's record id in its CRM.")],
     config: ConfigPath = DEFAULT_CONFIG,
     only: Only = None,
@@ -281,7 +288,7 @@ def explain(
     from sync import show as text
     from sync.decide import explain as find
 
-    with _session(config, only) as session:
+    with _session(ctx, config, only) as session:
         found = find(session, lead)
     if not found:
         raise ConfigError([f"no lead {lead} in the facts: check the id, or run `leadgauge sync`"])
@@ -334,10 +341,18 @@ def demo(
     run(leads, seed, utc_now, _stop(), say)
 
 
-def _session(config: Path, only: list[str] | None = None) -> "AbstractContextManager[Session]":
+def _outside(ctx: typer.Context) -> "Outside":
+    from sync.session import Outside
+
+    return ctx.obj or Outside(os.environ, utc_now)
+
+
+def _session(
+    ctx: typer.Context, config: Path, only: list[str] | None = None
+) -> "AbstractContextManager[Session]":
     from sync.session import open_session
 
-    return open_session(config, os.environ, utc_now, only)
+    return open_session(config, _outside(ctx), only)
 
 
 def _stop() -> Stop:
@@ -395,10 +410,10 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run a command line and return its exit code."""
+def run(arguments: Sequence[str], outside: "Outside | None" = None) -> int:
+    """Run a command line, on this machine unless told otherwise, and return its exit code."""
     try:
-        code = app(list(arguments), standalone_mode=False)
+        code = app(list(arguments), standalone_mode=False, obj=outside)
         return int(code or 0)
     except ConfigError as error:
         for problem in error.problems:

@@ -14,7 +14,7 @@ from sync.cycle import Cycle, run_cycle
 from sync.decide import explain
 from sync.guards import Limits
 from sync.sandbox import config_for
-from sync.session import Clock, Session, open_session
+from sync.session import Clock, Outside, Session, open_session
 from sync.stop import Stop
 
 TOP = 8
@@ -30,22 +30,22 @@ def run(leads: int, seed: int, clock: Clock, stop: Stop, say: Callable[[str], No
         folder = Path(name)
         (folder / "config.yaml").write_text(config_for(sandbox), encoding="utf-8")
         templates.write(folder, "weighted")
-        config, env = folder / "config.yaml", sandbox.environment()
+        config, outside = folder / "config.yaml", Outside(sandbox.environment(), clock)
         out = show.out()
-        with open_session(config, env, clock) as session:
+        with open_session(config, outside) as session:
             for connection, connector in session.connectors.items():
                 missing = connector.missing_fields()
                 problems = connector.create_fields(missing)
                 say(f"{connection}: created {len(missing) - len(problems)} fields for the scores")
         say("first sync: everything is read, scored, routed and written ...")
-        with open_session(config, env, clock) as session:
+        with open_session(config, outside) as session:
             first = _sync(session, stop)
             _report(out, first)
             _ranked(out, session)
             _written(out, first)
             _explained(out, session)
         say("second sync: nobody changed anything, so nothing is to be written ...")
-        with open_session(config, env, clock) as session:
+        with open_session(config, outside) as session:
             _report(out, _sync(session, stop))
         say("to play with it: leadgauge sandbox")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from connectors import registry
 from connectors.base import Connector
+from connectors.settings import ConnectionSettings
 from core.rules import Model
 from sync.config import Config, load, load_model
 from sync.facts_store import FactsStore
@@ -15,6 +16,15 @@ from sync.ledger import Ledger
 from sync.yaml_source import ConfigError
 
 Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What a command takes from the world: its environment, the clock, and the way to a CRM."""
+
+    env: Mapping[str, str]
+    clock: Clock
+    connect: Callable[[str, ConnectionSettings], Connector] = registry.open
 
 
 @dataclass(frozen=True)
@@ -31,14 +41,14 @@ class Session:
 
 @contextmanager
 def open_session(
-    path: Path, env: Mapping[str, str], clock: Clock, only: Sequence[str] | None = None
+    path: Path, outside: Outside, only: Sequence[str] | None = None
 ) -> Iterator[Session]:
     """Open what the configuration names; `only` restricts it to some connections.
 
     Raises ConfigError for a mistake in either file, StoreError when a store cannot be used.
     Nothing is asked of a CRM before the first verb of its connector.
     """
-    config = load(path, env)
+    config = load(path, outside.env)
     model = load_model(config)
     names = list(config.connections) if not only else list(only)
     unknown = [name for name in names if name not in config.connections]
@@ -50,7 +60,7 @@ def open_session(
         facts = stack.enter_context(closing(FactsStore(config.facts)))
         connectors: dict[str, Connector] = {}
         for name in names:
-            connector = registry.open(name, config.connections[name])
+            connector = outside.connect(name, config.connections[name])
             stack.callback(connector.close)
             connectors[name] = connector
-        yield Session(config, model, facts, ledger, connectors, clock)
+        yield Session(config, model, facts, ledger, connectors, outside.clock)

@@ -12,6 +12,7 @@ from sync.exits import MEANING, Exit
 from tests.reference import DOCS, PAGES
 
 ROOT = DOCS.parent
+COMMANDS = vars(get_command(app))["commands"]
 PAGES_WRITTEN = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md")])
 
 
@@ -23,9 +24,8 @@ def test_reference_pages_are_fresh(name):
 
 def test_every_command_and_option_has_a_help_text():
     """A command line explains itself."""
-    group = get_command(app)
-    assert len(group.commands) == 12
-    for name, command in group.commands.items():
+    assert len(COMMANDS) == 12
+    for name, command in COMMANDS.items():
         assert command.help, name
         for parameter in command.params:
             assert parameter.help, f"{name} {parameter.name}"
@@ -34,7 +34,7 @@ def test_every_command_and_option_has_a_help_text():
 def test_the_readme_names_every_command_exit_code_and_connector():
     """The README is complete."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name in get_command(app).commands:
+    for name in COMMANDS:
         assert f"`{name}`" in readme, name
     for code in Exit:
         assert re.search(rf"\b{int(code)}\b {re.escape(MEANING[code])}", readme), code

@@ -67,7 +67,12 @@ class LastEvent:
     asset: str = ""
 
 
-LAST_VISIT = (LastEvent("e_visited_page", "hs_analytics_last_timestamp", "hs_analytics_last_url"),)
+LAST_SEEN = "hs_analytics_last_timestamp"
+"""The property of contacts with the time of their last event of any kind."""
+
+LAST_VISIT = (
+    LastEvent("e_visited_page", "hs_analytics_last_visit_timestamp", "hs_analytics_last_url"),
+)
 LAST_EMAIL = (
     LastEvent("OPEN", "hs_email_last_open_date"),
     LastEvent("CLICK", "hs_email_last_click_date"),
@@ -138,12 +143,11 @@ class Activities:
         """
         since = cursor.stamp if cursor else None
         until = cursor.until if cursor and cursor.until else until
-        seen = LAST_VISIT[0].at
         for chunk in searched(
             self._gateway,
             CONTACTS,
-            [seen],
-            seen,
+            [LAST_SEEN],
+            LAST_SEEN,
             cursor,
             until,
             bounded=False,
@@ -230,7 +234,7 @@ class Activities:
             "object_type": "email_events",
             "type": self._type(event["type"]),
             "occurred_at": event["created"],
-            "campaign": None if campaign is None else str(campaign),
+            "campaign": str(campaign) if campaign else None,
         }
 
     def form_submissions(

@@ -9,11 +9,16 @@ names and forms. Custom fields live among the values under the vendor's own name
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The machine's clock: by default the sandbox lives in real time."""
+    return datetime.now(UTC)
 
 
 class Kind(StrEnum):

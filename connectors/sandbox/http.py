@@ -6,10 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from connectors.sandbox.crm import Clock, utc_now
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,14 @@ class Server:
     """Serves a face on 127.0.0.1 (port 0: any free one) in threads, until closed.
 
     `requests` lists (method, path) of what came in; `faults` may be changed at any time.
+    `clock` tells the Date of every answer.
     """
 
-    def __init__(self, face: Face, port: int = 0) -> None:
+    def __init__(self, face: Face, port: int = 0, clock: Clock = utc_now) -> None:
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str]] = []
         self._face = face
+        self._clock = clock
         self._lock = threading.Lock()
         self._http = _HttpServer(("127.0.0.1", port), self._handler())
         self._thread = threading.Thread(
@@ -166,7 +171,7 @@ class Server:
                     return
                 phrase = self.responses.get(response.status, ("",))[0]
                 head = [f"HTTP/1.1 {response.status} {phrase}"]
-                head.append(f"Date: {self.date_time_string()}")
+                head.append(f"Date: {format_datetime(server._clock(), usegmt=True)}")
                 head.append(f"Content-Length: {len(response.body)}")
                 head.extend(f"{name}: {value}" for name, value in response.headers.items())
                 body = response.body[: len(response.body) // 2] if drop else response.body

@@ -1,23 +1,18 @@
 """Both sandbox CRMs, filled with the sample data and served on loopback."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from connectors.sandbox.crm import Crm, Kind
+from connectors.sandbox.crm import Crm, Kind, utc_now
 from connectors.sandbox.data import sample
 from connectors.sandbox.http import Server
-from connectors.sandbox.hubspot.face import TOKEN, HubSpotFace
+from connectors.sandbox.hubspot.face import HubSpotFace
+from connectors.sandbox.hubspot.limits import TOKEN
 from connectors.sandbox.salesforce.face import SalesforceFace
 from connectors.sandbox.salesforce.sessions import Credentials
 
 CREDENTIALS = Credentials()
-
-
-def utc_now() -> datetime:
-    """The machine's clock: the sandbox lives in real time."""
-    return datetime.now(UTC)
 
 
 @dataclass

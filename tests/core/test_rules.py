@@ -1,9 +1,12 @@
 """The model file: what is refused, and what a model's version depends on."""
 
+import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from core.rules import Model, parse
@@ -94,3 +97,9 @@ def test_the_preset_is_a_model() -> None:
         "title-decision-maker",
         "title-influencer",
     ]
+
+
+def test_the_example_of_the_guide_is_a_model() -> None:
+    guide = Path(__file__).parents[2].joinpath("docs", "model.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    assert parse(yaml.safe_load(example)).name == "example"

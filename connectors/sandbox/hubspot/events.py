@@ -9,19 +9,12 @@ from zlib import crc32
 from connectors.sandbox.crm import Record
 from connectors.sandbox.http import Response
 from connectors.sandbox.hubspot.call import Call, number
-from connectors.sandbox.hubspot.index import Index
+from connectors.sandbox.hubspot.index import EMAIL_TYPES, Index
 from connectors.sandbox.hubspot.objects import OBJECTS
 from connectors.sandbox.hubspot.properties import INSTALLED, moment
 from connectors.sandbox.hubspot.replies import ApiError, invalid, millis, not_found, reply, stamp
 
 SITE = "https://www.vendor-site.example"
-EMAIL_TYPES = {"email_open": "OPEN", "email_click": "CLICK"}
-ELSEWHERE = {
-    *EMAIL_TYPES,
-    "form_submission",
-    *(name for kind in OBJECTS.values() for name in kind.activities),
-}
-"""The neutral types that are no events: objects, marketing e-mail and forms hold them."""
 
 
 def contact_events(call: Call, enterprise: bool) -> Response:
@@ -35,12 +28,9 @@ def contact_events(call: Call, enterprise: bool) -> Response:
     person = call.index.find(contacts, number(call.one("objectId")))
     if person is None:
         raise not_found()
-    rows = [
-        activity
-        for activity in call.index.activities_of_person.get(person.number, ())
-        if activity.values["type"] not in ELSEWHERE and _in_range(call, activity)
-    ]
-    rows.sort(key=lambda a: (a.values["at"], a.number), reverse=call.one("sort") != "ASCENDING")
+    rows = [activity for activity in call.index.events(person) if _in_range(call, activity)]
+    if call.one("sort") != "ASCENDING":
+        rows.reverse()
     events = [_event(activity, person) for activity in rows]
     if wanted := call.one("eventType"):
         events = [event for event in events if event["eventType"] == wanted]
@@ -126,15 +116,16 @@ def _email_rows(index: Index) -> list[dict[str, Any]]:
 
 def _email_row(activity: Record, email: str) -> dict[str, Any]:
     created = millis(activity.values["at"])
+    campaign = activity.values.get("campaign")
     return {
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{activity.number}/{email}")),
         "created": created,
         "type": EMAIL_TYPES[activity.values["type"]],
         "recipient": email.lower(),
         "appId": 113,
-        "emailCampaignId": crc32((activity.values.get("campaign") or "").encode()),
         "sentBy": {"id": str(uuid.uuid5(uuid.NAMESPACE_URL, email)), "created": created},
         "filteredEvent": activity.values.get("outcome") == "bot",
+        **({"emailCampaignId": crc32(campaign.encode())} if campaign else {}),
         **({"url": activity.values["url"]} if activity.values.get("url") else {}),
     }
 

@@ -63,6 +63,11 @@ def _last(type: str, value: str = "at") -> Read:
     return lambda record, index: index.last(record, type, value)
 
 
+def _last_seen(record: Record, index: Lookup) -> Any:
+    events = index.events(record)
+    return events[-1].values["at"] if events else None
+
+
 def _first_form(record: Record, index: Lookup) -> Any:
     found = index.of_type(record, "form_submission")
     return found[0].values["at"] if found else None
@@ -164,7 +169,8 @@ CONTACT = named(
     Property("hs_additional_emails", read=_other_emails),
     Property("associatedcompanyid", "number", read=_company_id),
     Property("hs_analytics_num_page_views", "number", read=_count("page_view"), as_float=True),
-    Property("hs_analytics_last_timestamp", "datetime", read=_last("page_view")),
+    Property("hs_analytics_last_timestamp", "datetime", read=_last_seen),
+    Property("hs_analytics_last_visit_timestamp", "datetime", read=_last("page_view")),
     Property("hs_analytics_last_url", read=_last("page_view", "url")),
     Property("hs_email_open", "number", read=_count("email_open")),
     Property("hs_email_click", "number", read=_count("email_click")),

@@ -10,6 +10,14 @@ from connectors.sandbox.hubspot.objects import OBJECTS, ObjectType
 from connectors.sandbox.hubspot.properties import Property, custom
 
 PEOPLE = (Kind.LEAD, Kind.CONTACT)
+EMAIL_TYPES = {"email_open": "OPEN", "email_click": "CLICK"}
+ELSEWHERE = {
+    *EMAIL_TYPES,
+    "form_submission",
+    *(name for kind in OBJECTS.values() for name in kind.activities),
+}
+"""The neutral types that are no events: objects, marketing e-mail and forms hold them."""
+
 # Neutral values behind custom properties that have one in common with Salesforce.
 CUSTOM_KEYS = {"tech_stack": "technologies", "sales_accepted_at": "accepted_at"}
 
@@ -189,6 +197,20 @@ class Index:
             for activity in sorted(activities, key=lambda a: a.values["at"]):
                 grouped[number, activity.values["type"]].append(activity)
         return grouped
+
+    def events(self, person: Record) -> list[Record]:
+        """A person's events, page views and custom ones, the latest last."""
+        return self._events_by_person.get(person.number, [])
+
+    @cached_property
+    def _events_by_person(self) -> Mapping[int, list[Record]]:
+        return {
+            number: sorted(
+                (a for a in activities if a.values["type"] not in ELSEWHERE),
+                key=lambda a: (a.values["at"], a.number),
+            )
+            for number, activities in self.activities_of_person.items()
+        }
 
     def last(self, person: Record, type: str, value: str) -> Any:
         """A value of a person's latest activity of one type; None when there is none."""

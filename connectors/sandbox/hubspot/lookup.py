@@ -33,5 +33,8 @@ class Lookup(Protocol):
     def of_type(self, person: Record, type: str) -> Sequence[Record]:
         """A person's activities of one type, the latest last."""
 
+    def events(self, person: Record) -> Sequence[Record]:
+        """A person's events, page views and custom ones, the latest last."""
+
     def last(self, person: Record, type: str, value: str) -> Any:
         """A value of a person's latest activity of one type; None when there is none."""

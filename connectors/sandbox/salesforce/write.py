@@ -23,12 +23,14 @@ class Rules:
 
     `assign_to` is the number of the user or queue that the active assignment rule gives every
     saved lead to. `duplicate_alert` turns on an alerting duplicate rule on equal e-mail
-    addresses. `locked` says how many more times a record (by its 18-character id) is locked.
+    addresses. `locked` says how many more times a record (by its 18-character id) is locked,
+    `invalid` with which words a validation rule refuses to save a record (by its id).
     """
 
     assign_to: int | None = None
     duplicate_alert: bool = False
     locked: dict[str, int] = field(default_factory=dict)
+    invalid: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,8 @@ class Writer:
         values: dict[str, Any],
         options: Options,
     ) -> None:
+        if record is not None and (words := self._rules.invalid.get(id_of(record))):
+            raise RowError("FIELD_CUSTOM_VALIDATION_EXCEPTION", words)
         if self._rules.duplicate_alert and not options.allow_duplicates and kind is Kind.LEAD:
             known = record.values if record is not None else {}
             email = values.get("email", known.get("email"))

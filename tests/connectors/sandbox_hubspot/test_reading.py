@@ -171,11 +171,13 @@ def test_analytics_are_counted_from_the_activities(world: World) -> None:
         (4, "email_click", {}),
         (5, "form_submission", {"asset": "Demo"}),
         (6, "form_submission", {"asset": "Price list"}),
+        (7, "trade_show", {"campaign": "Factory Days"}),
     ]:
         world.did(person, kind, T0 + minutes * MINUTE, **values)
     expected = {
         "hs_analytics_num_page_views": "2.0",
-        "hs_analytics_last_timestamp": "2026-03-01T12:03:00.000Z",
+        "hs_analytics_last_timestamp": "2026-03-01T12:07:00.000Z",
+        "hs_analytics_last_visit_timestamp": "2026-03-01T12:03:00.000Z",
         "hs_analytics_last_url": "https://s.example/b",
         "hs_email_open": "1",
         "hs_email_click": "1",
