@@ -326,7 +326,7 @@ def _unsaved(model: Model, risky: Table, events: Table) -> Table:
     earning = [number for number, rule in enumerate(model.behaviour) if rule.points > 0]
     engaged = (
         events.filter(events.number.isin(earning))
-        .semi_join(risky, ["connection", "lead_id"])
+        .join(risky.select("connection", "lead_id").distinct(), ["connection", "lead_id"])
         .group_by("connection", "lead_id")
         .aggregate(occurred_at=_.occurred_at.max())
     )

@@ -3,16 +3,15 @@
 Each command is a few lines: it opens a session, calls what does the work, and shows the result.
 """
 
-import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -22,12 +21,10 @@ from sync.errors import StoreBusy, StoreError
 from sync.exits import Exit, exit_of
 from sync.guards import GuardStopError, Limits
 from sync.stop import Stop, StoppedError
+from sync.terminal import progress_bars, say, show, utc_now
 from sync.yaml_source import ConfigError
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
-    from connectors.base import Progress
     from sync.config import Guards
     from sync.report import RunReport
     from sync.session import Outside, Session
@@ -55,21 +52,6 @@ MaxCalls = Annotated[
     int | None, typer.Option(min=0, help="Override guards.max_calls for this run.")
 ]
 DEFAULT_CONFIG = Path("config.yaml")
-
-
-def utc_now() -> datetime:
-    """The machine's clock."""
-    return datetime.now(UTC)
-
-
-def say(text: str) -> None:
-    """Talk goes to stderr."""
-    typer.echo(text, err=True)
-
-
-def show(data: Any) -> None:
-    """Data for machines goes to stdout."""
-    typer.echo(json.dumps(data, indent=2, default=str))
 
 
 def ends(code: Exit) -> None:
@@ -155,7 +137,7 @@ def plan(
     from sync import show as text
     from sync.cycle import run_cycle
 
-    with _session(ctx, config, only) as session, _progress() as progress:
+    with _session(ctx, config, only) as session, progress_bars() as progress:
         cycle = run_cycle(
             session,
             kind="plan",
@@ -184,7 +166,7 @@ def sync(
     """Run one cycle: pull what changed, decide, and write what differs."""
     from sync.cycle import run_cycle
 
-    with _session(ctx, config, only) as session, _progress() as progress:
+    with _session(ctx, config, only) as session, progress_bars() as progress:
         cycle = run_cycle(
             session,
             kind="sync",
@@ -216,7 +198,7 @@ def backfill(
     from sync import backfill as backfilling
     from sync.cycle import run_cycle
 
-    with _session(ctx, config, only) as session, _progress() as progress:
+    with _session(ctx, config, only) as session, progress_bars() as progress:
         start = since.replace(tzinfo=UTC) if since else None
         if backfilling.unfinished(session, start):
             say("going on with the backfill that was interrupted")
@@ -359,30 +341,6 @@ def _stop() -> Stop:
     stop = Stop()
     stop.on_signals()
     return stop
-
-
-@contextmanager
-def _progress() -> "Iterator[Progress]":
-    """Progress bars on a terminal, silence elsewhere."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda *_: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Bars(*columns, TimeRemainingColumn(), console=console) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def progress(stage: str, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield progress
 
 
 def _limits(guards: "Guards", change_share: float | None, calls: int | None) -> Limits:

@@ -3,9 +3,7 @@
 A plan is the same cycle that stops before writing.
 """
 
-import os
 import secrets
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,17 +19,15 @@ from sync import guards
 from sync.decide import Decider, assign
 from sync.errors import StoreError
 from sync.guards import GuardStopError, Limits
+from sync.lease import Lease
 from sync.ledger_rows import Quarantined, RunStatus
 from sync.plan import Compared, ConnectionPlan
-from sync.pull import Pulled, pull
+from sync.pull import pull
 from sync.report import ConnectionReport, RunReport
 from sync.roster import find
 from sync.session import Session
 from sync.stop import Stop, StoppedError
 from sync.write import Writer, reconcile
-
-LEASE = timedelta(minutes=5)
-"""How long a holder may be silent before another instance takes over; renewed at every step."""
 
 
 @dataclass
@@ -40,7 +36,6 @@ class Cycle:
 
     report: RunReport
     plans: list[ConnectionPlan] = field(default_factory=list)
-    unread: dict[str, int] = field(default_factory=dict)
 
 
 def run_cycle(
@@ -54,40 +49,35 @@ def run_cycle(
 ) -> Cycle:
     """Run one cycle over the session's connections, under the lease and recorded in the ledger.
 
-    Raises GuardStopError before the first write, StoppedError after a clean stop, and what the
-    connectors raise; whatever was done by then is kept and recorded.
+    Raises GuardStopError before the first write, StoppedError after a clean stop, StoreBusy when
+    another instance holds the lease, and what the connectors raise; whatever was done by then is
+    kept and recorded.
     """
     run_id = f"{session.clock():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     cycle = Cycle(RunReport(run_id))
-    with _recorded(session, run_id, kind, cycle):
-        pulled = {
-            name: _pull(session, connector, cycle, stop, progress, limits)
-            for name, connector in session.connectors.items()
-        }
-        at = _whole_second(max(result.until for result in pulled.values()))
+    with Lease(session.ledger, session.clock) as lease, _recorded(session, kind, cycle):
+        steps = _Steps(session, run_id if write else None, lease, stop, progress, limits)
+        pulled = []
+        for connector in session.connectors.values():
+            report = ConnectionReport(connector.name)
+            cycle.report.connections.append(report)
+            pulled.append(steps.pull(connector, report))
+        at = _whole_second(max(pulled))
+        parts = list(zip(session.connectors.values(), cycle.report.connections, strict=True))
         with Decider(session.model, session.config.routing, session.facts, at) as decider:
-            for connector, report in zip(
-                session.connectors.values(), cycle.report.connections, strict=True
-            ):
-                session.ledger.acquire(_holder(), at=session.clock(), lasts=LEASE)
-                record = run_id if write else ""
-                cycle.plans.append(_decide(session, connector, decider, report, record))
-                stop.check()
-        _guard(session, cycle, limits)
+            for connector, report in parts:
+                cycle.plans.append(steps.plan(connector, report, decider))
+        steps.guard(cycle.plans)
         if write:
-            for connector, report, planned in zip(
-                session.connectors.values(), cycle.report.connections, cycle.plans, strict=True
-            ):
-                writer = Writer(run_id, connector, session.facts, session.ledger, session.clock)
-                writer.carry_out(planned, report.steps["write"], stop, progress)
+            for (connector, report), planned in zip(parts, cycle.plans, strict=True):
+                steps.write(connector, report, planned)
     return cycle
 
 
 @contextmanager
-def _recorded(session: Session, run_id: str, kind: str, cycle: Cycle) -> Iterator[None]:
-    """Hold the lease, and record how the run ends, whatever way it does."""
-    ledger, clock = session.ledger, session.clock
-    ledger.acquire(_holder(), at=clock(), lasts=LEASE)
+def _recorded(session: Session, kind: str, cycle: Cycle) -> Iterator[None]:
+    """Record in the ledger how the run ends, whatever way it does."""
+    ledger, clock, run_id = session.ledger, session.clock, cycle.report.run_id
     ledger.close_dead_runs(at=clock())
     ledger.start(run_id, kind, model=session.model.label, at=clock())
     status, error = RunStatus.FAILED, None
@@ -104,18 +94,11 @@ def _recorded(session: Session, run_id: str, kind: str, cycle: Cycle) -> Iterato
         error = str(failure)
         raise
     finally:
-        for connector, report in zip(
-            session.connectors.values(), cycle.report.connections, strict=False
-        ):
-            report.calls = dict(connector.usage.calls)
+        for report in cycle.report.connections:
+            report.calls = dict(session.connectors[report.connection].usage.calls)
         counts = {c.connection: c.as_dict() for c in cycle.report.connections}
         calls = {c.connection: c.calls for c in cycle.report.connections}
         ledger.finish(run_id, status, at=clock(), counts=counts, calls=calls, error=error)
-        ledger.release(_holder())
-
-
-def _holder() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _whole_second(moment: datetime) -> datetime:
@@ -124,74 +107,108 @@ def _whole_second(moment: datetime) -> datetime:
     return whole if whole == moment else whole + timedelta(seconds=1)
 
 
-def _pull(
-    session: Session,
-    connector: Connector,
-    cycle: Cycle,
-    stop: Stop,
-    progress: Progress,
-    limits: Limits,
-) -> Pulled:
-    """Settle what was left open, pull, and refuse a source that lost most of its leads."""
-    report = ConnectionReport(connector.name)
-    cycle.report.connections.append(report)
-    reconcile(connector, session.facts, session.ledger, session.clock)
-    held = session.facts.counts(connector.name)[LEADS.name]
-    pulled = pull(connector, session.facts, report.steps["pull"], stop, progress)
-    cycle.unread[connector.name] = len(pulled.unread)
-    live = session.facts.counts(connector.name)[LEADS.name]
-    removed = pulled.leads_removed
-    known = max(held, live + removed)
-    findings = guards.emptied(connector.name, live, held) or guards.removals(
-        connector.name, removed, known, limits
-    )
-    if findings and limits.change_share < 1:
-        raise GuardStopError(findings)
-    return pulled
+class _Steps:
+    """The steps of one run, a connection at a time. Without a run id nothing is recorded."""
 
+    def __init__(
+        self,
+        session: Session,
+        run_id: str | None,
+        lease: Lease,
+        stop: Stop,
+        progress: Progress,
+        limits: Limits,
+    ) -> None:
+        self._session = session
+        self._run_id = run_id
+        self._lease = lease
+        self._stop = stop
+        self._shown = progress
+        self._limits = limits
 
-def _decide(
-    session: Session,
-    connector: Connector,
-    decider: Decider,
-    report: ConnectionReport,
-    run_id: str,
-) -> ConnectionPlan:
-    """Route, compare and plan one connection; recorded in the ledger where there is a run."""
-    name, ledger = connector.name, session.ledger
-    routing = session.config.routing
-    roster = find(routing, session.facts, name, connector.capabilities).roster if routing else None
-    assignments = assign(decider, name, roster, ledger)
-    if run_id:
-        given = [a for a in assignments.values() if a.owner_id is not None]
-        ledger.assign(run_id, name, given, at=session.clock())
-    planned = ConnectionPlan(
-        name,
-        connector.capabilities,
-        targets={o: connector.written_fields(o) for o in connector.capabilities.objects},
-        policies=session.config.connections[name].policies(),
-    )
-    quarantined = {q.record_id: q for q in ledger.quarantine(name)}
-    for batch in decider.decided(name, assignments):
-        if run_id:
-            ledger.decide(run_id, (item.decision for item in batch))
-        last = ledger.last_written(name, [item.decision.lead_id for item in batch])
-        for item in batch:
-            decision = item.decision
-            written = last.get(decision.lead_id, {})
-            if decision.owner_id is not None:
-                # Routing gives an owner only where the present one is nobody's choice.
-                written = {**written, Output.OWNER: item.present.get(Output.OWNER)}
-            refused = _refused(quarantined.get(decision.lead_id), item.modified_at)
-            planned.add(Compared(decision, item.present, written, refused, item.parent))
-            _count(report, decision, assignments.get(decision.lead_id), routed=roster is not None)
-    report.steps["score"].reject("not a lead", decider.rejected(name))
-    report.steps["diff"].passed(len(planned.changes))
-    report.steps["diff"].hold("nothing to change", planned.equal)
-    report.steps["diff"].hold("in quarantine", planned.waiting)
-    report.planned_write_calls = planned.write_calls
-    report.foreign = len(planned.foreign)
-    return planned
+    def pull(self, connector: Connector, report: ConnectionReport) -> datetime:
+        """Settle what was left open, pull, and refuse a source that lost most of its leads.
+
+        Returns up to when was pulled, by the CRM's clock.
+        """
+        name, facts = connector.name, self._session.facts
+        reconcile(connector, facts, self._session.ledger, self._session.clock)
+        held = facts.counts(name)[LEADS.name]
+        pulled = pull(connector, facts, report.steps["pull"], self._stop, self._progress)
+        report.unread.update(f"{p.field}: {p.reason}" for p in pulled.unread)
+        live = facts.counts(name)[LEADS.name]
+        findings = guards.emptied(name, live, held, self._limits) or guards.removals(
+            name, pulled.leads_removed, max(held, live + pulled.leads_removed), self._limits
+        )
+        if findings:
+            raise GuardStopError(findings)
+        return pulled.until
+
+    def plan(
+        self, connector: Connector, report: ConnectionReport, decider: Decider
+    ) -> ConnectionPlan:
+        """Route, compare and plan; what was decided is recorded in the ledger."""
+        session, name, ledger = self._session, connector.name, self._session.ledger
+        routing = session.config.routing
+        roster = (
+            find(routing, session.facts, name, connector.capabilities).roster if routing else None
+        )
+        assignments = assign(decider, name, roster, ledger)
+        if self._run_id is not None:
+            given = [a for a in assignments.values() if a.owner_id is not None]
+            ledger.assign(self._run_id, name, given, at=session.clock())
+        planned = ConnectionPlan(
+            name,
+            connector.capabilities,
+            targets={o: connector.written_fields(o) for o in connector.capabilities.objects},
+            policies=session.config.connections[name].policies(),
+        )
+        quarantined = {q.record_id: q for q in ledger.quarantine(name)}
+        for batch in decider.decided(name, assignments):
+            if self._run_id is not None:
+                ledger.decide(self._run_id, (item.decision for item in batch))
+            last = ledger.last_written(name, [item.decision.lead_id for item in batch])
+            for item in batch:
+                decision = item.decision
+                written = last.get(decision.lead_id, {})
+                if decision.owner_id is not None:
+                    # Routing gives an owner only where the present one is nobody's choice.
+                    written = {**written, Output.OWNER: item.present.get(Output.OWNER)}
+                refused = _refused(quarantined.get(decision.lead_id), item.modified_at)
+                planned.add(Compared(decision, item.present, written, refused, item.parent))
+                _count(report, decision, assignments.get(decision.lead_id), routed=bool(roster))
+            self._progress(f"{name}: decide", planned.records, None)
+        report.steps["score"].reject("not a lead", decider.rejected(name))
+        report.compared(planned)
+        return planned
+
+    def guard(self, plans: list[ConnectionPlan]) -> None:
+        """Stop before the first write where a plan is not plausible; all reasons at once."""
+        known = self._session.ledger.has_written
+        findings = [
+            finding
+            for planned in plans
+            for finding in guards.changes(planned, known(planned.connection), self._limits)
+        ]
+        if findings:
+            raise GuardStopError(findings)
+
+    def write(
+        self, connector: Connector, report: ConnectionReport, planned: ConnectionPlan
+    ) -> None:
+        """Carry a plan out, and count what it cost."""
+        session = self._session
+        before = connector.usage.total
+        writer = Writer(self._run_id or "", connector, session.facts, session.ledger, session.clock)
+        try:
+            writer.carry_out(planned, report.steps["write"], self._stop, self._progress)
+        finally:
+            report.write_calls = connector.usage.total - before
+
+    def _progress(self, stage: str, done: int, total: int | None) -> None:
+        """Work goes on: say so, to whoever watches and to other instances."""
+        self._lease.renew()
+        self._shown(stage, done, total)
 
 
 def _refused(entry: Quarantined | None, modified_at: datetime) -> Values | None:
@@ -214,16 +231,3 @@ def _count(
         report.steps["route"].hold(assignment.reason)
     else:
         report.steps["route"].passed()
-
-
-def _guard(session: Session, cycle: Cycle, limits: Limits) -> None:
-    """Stop before the first write where a plan is not plausible; all reasons at once."""
-    findings = [
-        finding
-        for planned in cycle.plans
-        for finding in guards.changes(
-            planned, known=session.ledger.has_written(planned.connection), limits=limits
-        )
-    ]
-    if findings:
-        raise GuardStopError(findings)

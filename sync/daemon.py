@@ -16,6 +16,9 @@ from sync.guards import GuardStopError, Limits
 from sync.session import Session
 from sync.stop import Stop, StoppedError
 
+NAME = "daemon"
+"""Whose heartbeat `status` looks for."""
+
 
 def trigger(schedule: Schedule) -> BaseTrigger:
     """When cycles start: every so many seconds, or by a cron expression in UTC."""
@@ -29,6 +32,7 @@ def cycle(session: Session, stop: Stop, say: Callable[[str], None]) -> None:
 
     Wrong credentials and a wrong mapping are raised: trying on would only burn the quota.
     """
+    session.ledger.beat(NAME, at=session.clock())
     guards = session.config.guards
     limits = Limits(guards.max_change_share, guards.max_calls)
     try:

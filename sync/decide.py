@@ -86,7 +86,8 @@ class Decider:
 
     def rejected(self, connection: str) -> int:
         """How many records are not leads: neither contact data nor any activity (S034)."""
-        return int(self.scored.rejected.filter(_.connection == connection).count().execute())
+        count = self.scored.rejected.filter(_.connection == connection).count()
+        return int(count.to_pyarrow().as_py())
 
     def candidates(
         self, connection: str, stages: frozenset[str], ledger: Ledger

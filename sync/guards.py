@@ -35,9 +35,9 @@ def removals(connection: str, removed: int, held: int, limits: Limits) -> list[s
     ]
 
 
-def emptied(connection: str, live: int, held: int) -> list[str]:
+def emptied(connection: str, live: int, held: int, limits: Limits) -> list[str]:
     """Whether a source that had leads has none any more."""
-    if live or not held:
+    if live or not held or limits.change_share >= 1:
         return []
     return [
         f"{connection}: no lead is left of {held}. Check what the CRM user may see; if that is "

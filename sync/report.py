@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from sync.plan import ConnectionPlan
+
 
 @dataclass
 class Step:
@@ -61,13 +63,29 @@ STEPS = ("pull", "score", "qualify", "route", "diff", "write")
 
 @dataclass
 class ConnectionReport:
-    """One connection's part of a run. `calls` are by class;."""
+    """One connection's part of a run.
+
+    `calls` are all API calls by class; `write_calls` those spent on writing, beside the fewest
+    that the plan could cost. `unread` counts values that could not be read, by field and reason;
+    `foreign` the fields that held what somebody else put there.
+    """
 
     connection: str
     steps: dict[str, Step] = field(default_factory=lambda: {name: Step(name) for name in STEPS})
     calls: dict[str, int] = field(default_factory=dict)
-    planned_write_calls: int = 0
+    write_calls: int = 0
+    fewest_write_calls: int = 0
+    unread: Counter[str] = field(default_factory=Counter)
     foreign: int = 0
+
+    def compared(self, planned: ConnectionPlan) -> None:
+        """Take the balance of a plan."""
+        step = self.steps["diff"]
+        step.passed(len(planned.changes))
+        step.hold("nothing to change", planned.equal)
+        step.hold("in quarantine", planned.waiting)
+        self.fewest_write_calls = planned.write_calls
+        self.foreign = len(planned.foreign)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain data."""
@@ -75,7 +93,9 @@ class ConnectionReport:
             "connection": self.connection,
             "steps": [step.as_dict() for step in self.steps.values()],
             "calls": self.calls,
-            "planned_write_calls": self.planned_write_calls,
+            "write_calls": self.write_calls,
+            "fewest_write_calls": self.fewest_write_calls,
+            "unread": dict(self.unread),
             "foreign_values": self.foreign,
         }
 

@@ -1,5 +1,6 @@
 """What people read: plans, reports, explanations and status as text tables."""
 
+import sys
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -10,15 +11,16 @@ from core.decision import Decision
 from core.explain import Explanation
 from sync.ledger import Ledger
 from sync.plan import ConnectionPlan
-from sync.report import RunReport
+from sync.report import ConnectionReport, RunReport
 
 SHOWN = 20
 """Records that are listed unless more are asked for."""
 
 
 def out() -> Console:
-    """Where data goes: stdout."""
-    return Console(highlight=False, soft_wrap=False)
+    """Where data goes: stdout; wide enough for tables where it is no terminal."""
+    width = None if sys.stdout.isatty() else 120
+    return Console(highlight=False, width=width)
 
 
 def table(title: str, *columns: str) -> Table:
@@ -43,10 +45,20 @@ def report(found: RunReport) -> Iterable[Table]:
             numbers = (step.taken, step.out, step.held, step.rejected)
             made.add_row(step.name, *map(str, numbers), why)
         yield made
-        calls = ", ".join(f"{kind} {count}" for kind, count in sorted(part.calls.items()))
-        line = table("", "calls made", "write calls: fewest possible")
-        line.add_row(f"{sum(part.calls.values())} ({calls})", str(part.planned_write_calls))
-        yield line
+        yield _calls(part)
+
+
+def _calls(part: ConnectionReport) -> Table:
+    """What the run cost, and what could not be read."""
+    made = table("", "", "")
+    by_class = ", ".join(f"{kind} {count}" for kind, count in sorted(part.calls.items()))
+    made.add_row("calls made", f"{sum(part.calls.values())} ({by_class})")
+    made.add_row("to write", f"{part.write_calls}, the fewest possible {part.fewest_write_calls}")
+    for problem, count in part.unread.most_common(5):
+        made.add_row("not readable", f"{problem} ({count})")
+    if part.foreign:
+        made.add_row("set by others", f"{part.foreign} of the fields that leadgauge writes")
+    return made
 
 
 def plan(planned: ConnectionPlan, limit: int = SHOWN) -> Iterable[Table]:
@@ -115,6 +127,11 @@ def status(ledger: Ledger, now: datetime) -> Iterable[Table]:
         started = f"{run.started_at:%Y-%m-%d %H:%M:%S}"
         runs.add_row(run.id, run.kind, run.status, started, str(calls), run.error or "")
     yield runs
+    beat = ledger.heartbeat("daemon")
+    if beat is not None:
+        alive = table("", "")
+        alive.add_row(f"the daemon last began a cycle at {beat:%Y-%m-%d %H:%M:%S} UTC")
+        yield alive
     quarantine = ledger.quarantine()
     held = table(
         f"\nquarantine: {len(quarantine)} records the CRM refuses",

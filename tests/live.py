@@ -7,6 +7,7 @@ stand still until they are told to go on, so that no test waits.
 
 import io
 import json
+import re
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -83,6 +84,8 @@ FIELDS = {
         for name in ("score", "tier", "stage", "reason", "model", "scored_at")
     },
 }
+READING = re.compile(r"(/search|/batch/read|/token|/composite/sobjects/\w+|/jobs/query)/?$")
+"""Requests that read, although they are sent with POST."""
 
 
 @dataclass(frozen=True)
@@ -132,17 +135,10 @@ class Seller:
         self.crm.update(record, {name: value}, by=self.users[ANA].number)
 
     def writes(self) -> int:
-        """How many requests have changed records so far."""
-        return sum(is_write(method, path) for method, path in self.server.requests)
-
-
-def is_write(method: str, path: str) -> bool:
-    """Whether a request changes records: reads by POST and the making of fields do not."""
-    reads = ("/search", "/batch/read", "/token", "/tooling/", "/composite/sobjects/", "/properties")
-    return (
-        method in ("PATCH", "PUT", "DELETE")
-        or (method == "POST" and not any(part in path for part in reads))
-    ) and "/tooling/" not in path
+        """How many requests so far have changed anything in the CRM."""
+        return sum(
+            method != "GET" and not READING.search(path) for method, path in self.server.requests
+        )
 
 
 @dataclass
@@ -182,6 +178,12 @@ class Live:
             connections[name] = {**CONNECTIONS[name], "url": url, **more.pop(name, {})}
         self.config.write_text(yaml.safe_dump({"connections": connections, **more}))
         self.model()
+
+    def configure_write(self, name: str, written: Mapping[str, Any]) -> None:
+        """Give outputs of one connection fields and policies."""
+        content = yaml.safe_load(self.config.read_text())
+        content["connections"][name]["write"] = dict(written)
+        self.config.write_text(yaml.safe_dump(content))
 
     def model(self, **changes: Any) -> None:
         """Write model.yaml: the default model, some of its keys replaced."""

@@ -9,6 +9,7 @@ from typing import Any
 from typer.main import get_command
 
 from connectors import registry
+from core.facts import TABLES, schema
 from core.rules import Model
 from sync.cli import app
 from sync.config import Config
@@ -64,6 +65,22 @@ def model() -> str:
     """docs/model-reference.md: every key of model.yaml."""
     lines = ["# Model reference", "", "Made from the code by `python -m tests.reference`.", ""]
     return "\n".join(lines + _sections("The file", Model.model_json_schema(by_alias=True))) + "\n"
+
+
+def common_model() -> str:
+    """docs/common-model.md: every field of the common model."""
+    lines = ["# The common model", "", "Made from the code by `python -m tests.reference`.", ""]
+    lines += ["What a connector turns a CRM's records into, and what conditions may ask for.", ""]
+    for table in TABLES:
+        lines += [f"## {table.model.__name__} (table {table.name})", ""]
+        lines += [str(table.model.__doc__).split("\n\n")[0].replace("\n", " "), ""]
+        lines += ["| field | holds | meaning |", "| --- | --- | --- |"]
+        columns = schema(table.model)
+        for name, field in table.model.model_fields.items():
+            kind = str(columns[name]).removeprefix("!").replace("('UTC', 6)", " (UTC)")
+            lines.append(f"| `{name}` | {kind} | {field.description} |")
+        lines.append("")
+    return "\n".join(lines)
 
 
 def _sections(title: str, schema: dict[str, Any]) -> list[str]:
@@ -125,7 +142,12 @@ def _references(field: Any) -> list[str]:
     return []
 
 
-PAGES = {"commands.md": commands, "configuration.md": configuration, "model-reference.md": model}
+PAGES = {
+    "commands.md": commands,
+    "configuration.md": configuration,
+    "model-reference.md": model,
+    "common-model.md": common_model,
+}
 
 
 def main() -> None:

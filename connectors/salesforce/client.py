@@ -8,9 +8,10 @@ what an error means in `failures`.
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -105,6 +106,21 @@ class SalesforceClient:
     ) -> QueryPage:
         reply = self._call(ask, expired=expired)
         return QueryPage(reply["records"], reply["totalSize"], reply.get("nextRecordsUrl"))
+
+    def describe(self, names: Sequence[str]) -> dict[str, list[dict[str, Any]] | ConnectorError]:
+        """The fields of up to 25 objects, in one call; an error for each that is refused."""
+        root = f"/services/data/v{self._settings.api_version}/sobjects"
+        parts = [
+            {"method": "GET", "url": f"{root}/{name}/describe", "referenceId": name}
+            for name in names
+        ]
+        reply = self.send("POST", "composite", {"compositeRequest": parts})
+        return {
+            part["referenceId"]: part["body"]["fields"]
+            if part["httpStatusCode"] == HTTPStatus.OK
+            else failures.of_call(part["httpStatusCode"], part["body"], self.name)
+            for part in reply["compositeResponse"]
+        }
 
     def get(self, path: str) -> Any:
         """A JSON resource under the API version's root."""

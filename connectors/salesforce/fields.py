@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.base import Field, FieldKind, Problem
+from connectors.errors import ConnectorError
 from connectors.salesforce import soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.settings import SalesforceSettings
@@ -203,6 +204,8 @@ OBJECTS = (
     ),
 )
 BY_NAME = {item.name: item for item in OBJECTS}
+CAMPAIGN = "Campaign"
+"""What a campaign member leads to; not a stream of its own."""
 
 _KINDS = {
     "boolean": FieldKind.BOOLEAN,
@@ -326,8 +329,14 @@ class Schema:
 
     def _describe(self, object_type: str) -> dict[str, Mapping[str, Any]]:
         if object_type not in self._describes:
-            reply = self._client.get(f"sobjects/{soql.name(object_type)}/describe")
-            self._describes[object_type] = {item["name"]: item for item in reply["fields"]}
+            # Together they count as one call, so the first asks for all that will be needed.
+            others = () if self._describes else (*BY_NAME, CAMPAIGN)
+            found = self._client.describe(sorted({soql.name(object_type), *others}))
+            for name, fields in found.items():
+                if not isinstance(fields, ConnectorError):
+                    self._describes[name] = {item["name"]: item for item in fields}
+            if isinstance(refusal := found[object_type], ConnectorError):
+                raise refusal
         return self._describes[object_type]
 
 

@@ -22,7 +22,7 @@ WRITE_SECONDS = 300
 CALL_CLASSES = (
     ("login", re.compile(r"/services/(oauth2|Soap)/")),
     ("bulk", re.compile(r"/jobs/")),
-    ("describe", re.compile(r"/describe$")),
+    ("describe", re.compile(r"/composite$")),
 )
 _COLLECTION_READ = re.compile(r"/composite/sobjects/\w+$")
 

@@ -360,6 +360,19 @@ def test_events_of_those_who_were_seen(own: Account) -> None:
     assert str(other.number) not in {r["lead_id"] for r in found}
 
 
+def test_whoever_had_any_event_is_asked_for_all(own: Account) -> None:
+    """S086: a contact that never visited a page, or visited it long ago, has its own events."""
+    never, ago = contact(own, email="a@buyer.example"), contact(own, email="b@buyer.example")
+    activity(own, "page_view", ago, asset="/old", at=own.clock() - timedelta(days=30))
+    for who in (never, ago):
+        activity(own, "trade_show", who, campaign="Factory Days")
+    found = read(own, "events", yesterday(own))
+    assert {(r["type"], r["lead_id"]) for r in found} == {
+        ("trade_show", str(never.number)),
+        ("trade_show", str(ago.number)),
+    }
+
+
 def test_events_since_the_cursor_also_of_those_who_came_again(own: Account) -> None:
     """A visit after the run began does not hide the one before it."""
     who = contact(own, email="a@buyer.example")
@@ -373,7 +386,7 @@ def test_events_since_the_cursor_also_of_those_who_came_again(own: Account) -> N
 def test_marketing_email_without_robots(own: Account) -> None:
     who = contact(own, email="A@Buyer.example")
     opened = activity(own, "email_open", who, campaign="Spring")
-    activity(own, "email_click", who, campaign="Spring")
+    activity(own, "email_click", who)
     activity(own, "email_open", who, outcome="bot")
     connector = own.connect()
     found = rows(pages(connector, "email_events", None, own.clock()))
@@ -382,6 +395,11 @@ def test_marketing_email_without_robots(own: Account) -> None:
         ("email_click", str(who.number), "email"),
     }
     assert {r["occurred_at"] for r in found} == {opened.values["at"]}
+    # A campaign is named by its number, which is missing or 0 where there is none.
+    assert {r["type"]: r["campaign"] is None for r in found} == {
+        "email_open": False,
+        "email_click": True,
+    }
     assert connector.usage.calls["read"] == 4
 
 
@@ -409,6 +427,7 @@ def test_account_without_event_sources() -> None:
         who = contact(own, email="a@buyer.example")
         at = own.clock() - timedelta(minutes=30)
         activity(own, "page_view", who, url="https://www.vendor.example/pricing")
+        activity(own, "demo_requested", who, at=own.clock())
         activity(own, "email_open", who)
         activity(own, "email_click", who)
         activity(own, "form_submission", who, asset="Contact us")

@@ -60,4 +60,10 @@ def test_removals(removed, held, stops):
 @pytest.mark.parametrize(("live", "held", "stops"), [(0, 5, True), (1, 5, False), (0, 0, False)])
 def test_an_emptied_source(live, held, stops):
     """A source that had leads and has none stops the run; one that never had any does not."""
-    assert bool(guards.emptied("crm", live, held)) == stops
+    assert bool(guards.emptied("crm", live, held, Limits(0.5))) == stops
+
+
+def test_the_override_lets_an_emptied_source_pass():
+    """What the message names works."""
+    assert guards.emptied("crm", 0, 5, Limits(1.0)) == []
+    assert guards.removals("crm", 100, 100, Limits(1.0)) == []

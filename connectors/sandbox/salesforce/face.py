@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors.sandbox.crm import Crm
 from connectors.sandbox.http import Request, Response
 from connectors.sandbox.salesforce.bulk import PAGE_ROWS, Bulk, Job
+from connectors.sandbox.salesforce.composite import composite
 from connectors.sandbox.salesforce.customs import Customs
 from connectors.sandbox.salesforce.errors import (
     JSON_TYPE,
@@ -319,6 +320,12 @@ class SalesforceFace:
         text = self._records.read_many(call.sobject(name), ids, names, call.version)
         return Response(200, text.encode(), {"Content-Type": JSON_TYPE})
 
+    def _composite(self, call: Call) -> Response:
+        def answer(request: Request, path: str) -> Response:
+            return self._routed(replace(call, request=request), path)
+
+        return call.json(composite(call.request, call.body(), answer))
+
     # Bulk
 
     def _create_job(self, call: Call, which: str) -> Response:
@@ -384,6 +391,7 @@ _ROUTES = [
         ("GET", r"/sobjects/(\w+)/(\w{15,18})", _FACE._read),
         ("PATCH", r"/sobjects/(\w+)/(\w{15,18})", _FACE._update),
         ("DELETE", r"/sobjects/(\w+)/(\w{15,18})", _FACE._delete),
+        ("POST", r"/composite", _FACE._composite),
         ("PATCH", r"/composite/sobjects", _FACE._update_many),
         ("POST", r"/composite/sobjects", _FACE._create_many),
         ("DELETE", r"/composite/sobjects", _FACE._delete_many),

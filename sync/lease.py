@@ -1,0 +1,48 @@
+"""The lease: one instance at a time on one ledger, also when the holder was killed."""
+
+import os
+import socket
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from sync.ledger import Ledger
+from sync.session import Clock
+
+LASTS = timedelta(minutes=5)
+"""How long a holder may be silent before another instance takes over."""
+
+
+class Lease:
+    """Held while in its `with` block; `renew` at least every few minutes, or lose it.
+
+    Raises StoreBusy where another instance holds it.
+    """
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._holder = f"{socket.gethostname()}:{os.getpid()}"
+        self._taken = clock()
+
+    def __enter__(self) -> Self:
+        self._take(self._clock())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ledger.release(self._holder)
+
+    def renew(self) -> None:
+        """Say that this instance is alive; costs nothing unless a part of the lease is gone."""
+        now = self._clock()
+        if now - self._taken > LASTS / 10:
+            self._take(now)
+
+    def _take(self, now: datetime) -> None:
+        self._ledger.acquire(self._holder, at=now, lasts=LASTS)
+        self._taken = now

@@ -1,0 +1,53 @@
+"""How commands talk: data on stdout, talk and progress on stderr."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from connectors.base import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+
+def utc_now() -> datetime:
+    """The machine's clock."""
+    return datetime.now(UTC)
+
+
+def say(text: str) -> None:
+    """Talk goes to stderr."""
+    typer.echo(text, err=True)
+
+
+def show(data: Any) -> None:
+    """Data for machines goes to stdout."""
+    typer.echo(json.dumps(data, indent=2, default=str))
+
+
+@contextmanager
+def progress_bars() -> "Iterator[Progress]":
+    """Progress bars on a terminal, silence elsewhere."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda *_: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Bars(*columns, TimeRemainingColumn(), console=console) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield progress
