@@ -205,7 +205,8 @@ class Capabilities:
     changes from which one bulk job of `bulk_write_calls` calls is used instead; None: never.
     `read_page` is how many records one read call brings when everything is read. `lookback` is
     how far before its cursor a stream is read again, against late commits and a lagging index.
-    `objects` are the object types whose records can be written.
+    `objects` are the object types whose records can be written, `queue_objects` those among
+    them whose owner may be a queue.
     """
 
     objects: tuple[str, ...]
@@ -216,7 +217,7 @@ class Capabilities:
     bulk_write_calls: int = 0
     can_write: bool = True
     can_create_fields: bool = True
-    can_assign_queues: bool = False
+    queue_objects: tuple[str, ...] = ()
     reports_removals: bool = True
 
 

@@ -15,12 +15,14 @@ from fractions import Fraction
 class Candidate:
     """A decided lead that may need an owner.
 
-    `score` is in 1/10,000 point, None when unscored. `present_owner` is what the CRM holds,
-    `written_owner` what we last wrote there, `assigned_owner` what we decided last, written or
-    not. `territory` is the name of the lead's territory, if it is in one.
+    `object_type` is the lead's in its CRM. `score` is in 1/10,000 point, None when unscored.
+    `present_owner` is what the CRM holds, `written_owner` what we last wrote there,
+    `assigned_owner` what we decided last, written or not. `territory` is the name of the lead's
+    territory, if it is in one.
     """
 
     lead_id: str
+    object_type: str
     score: int | None
     stage: str | None
     present_owner: str | None = None
@@ -42,15 +44,22 @@ class Share:
 class Roster:
     """Who can be given leads in one CRM.
 
-    `active` are the owners that may hold a lead. Leads of an owner in `unassigned` (a queue,
-    the integration user) count as having none. `territories` are pools by territory name.
+    `active` are the owners that may hold a lead; those of them in `queues` may hold leads of
+    `queue_objects` only. Leads of an owner in `unassigned` (a queue, the integration user)
+    count as having none. `territories` are pools by territory name.
     """
 
     active: frozenset[str]
     pool: tuple[Share, ...]
     territories: Mapping[str, tuple[Share, ...]] = field(default_factory=dict)
     unassigned: frozenset[str] = frozenset()
+    queues: frozenset[str] = frozenset()
+    queue_objects: frozenset[str] = frozenset()
     stages: frozenset[str] = frozenset({"SQL"})
+
+    def able(self, lead: Candidate) -> frozenset[str]:
+        """The owners that a lead can be given to."""
+        return self.active if lead.object_type in self.queue_objects else self.active - self.queues
 
 
 @dataclass(frozen=True)
@@ -86,13 +95,14 @@ def _assign(lead: Candidate, roster: Roster, counts: dict[str, int]) -> Assignme
     kept = _reason_to_keep(lead, roster)
     if kept:
         return Assignment(lead.lead_id, None, kept)
-    if lead.assigned_owner in roster.active and lead.written_owner is None:
+    able = roster.able(lead)
+    if lead.assigned_owner in able and lead.written_owner is None:
         return Assignment(lead.lead_id, lead.assigned_owner, "decided before, not yet written")
-    if lead.account_owner in roster.active and lead.account_owner not in roster.unassigned:
+    if lead.account_owner in able and lead.account_owner not in roster.unassigned:
         return Assignment(lead.lead_id, lead.account_owner, "owner of the account")
     territory = roster.territories.get(lead.territory or "", ())
     for shares, why in ((territory, f"territory {lead.territory}"), (roster.pool, "round robin")):
-        owner = _next(shares, roster.active, counts)
+        owner = _next(shares, able, counts)
         if owner is not None:
             counts[owner] = counts.get(owner, 0) + 1
             return Assignment(lead.lead_id, owner, why)
@@ -101,18 +111,18 @@ def _assign(lead: Candidate, roster: Roster, counts: dict[str, int]) -> Assignme
 
 def _reason_to_keep(lead: Candidate, roster: Roster) -> str | None:
     owner = lead.present_owner
+    if owner in roster.active and owner == lead.written_owner:
+        return KEPT
     if owner is None or owner in roster.unassigned:
         # A lead that we had assigned and that is free again was freed by somebody.
         moved = lead.written_owner is not None and lead.written_owner != owner
         return HUMAN if moved else None
-    if owner not in roster.active:
-        return None
-    return KEPT if owner == lead.written_owner else HUMAN
+    return HUMAN if owner in roster.active else None
 
 
-def _next(shares: Sequence[Share], active: frozenset[str], counts: Mapping[str, int]) -> str | None:
-    """The active owner that is furthest behind its weight; the first of equals."""
-    able = [share for share in shares if share.owner_id in active]
-    if not able:
+def _next(shares: Sequence[Share], able: frozenset[str], counts: Mapping[str, int]) -> str | None:
+    """The able owner that is furthest behind its weight; the first of equals."""
+    open_ = [share for share in shares if share.owner_id in able]
+    if not open_:
         return None
-    return min(able, key=lambda s: Fraction(counts.get(s.owner_id, 0) + 1, s.weight)).owner_id
+    return min(open_, key=lambda s: Fraction(counts.get(s.owner_id, 0) + 1, s.weight)).owner_id

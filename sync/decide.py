@@ -13,7 +13,7 @@ from core.decision import Decision, Output
 from core.diff import Values
 from core.explain import Explanation, reasons
 from core.explain import explain as explain_lead
-from core.facts import as_of
+from core.facts import LEADS, as_of
 from core.qualification import qualify
 from core.routing import Assignment, Candidate, Roster, route
 from core.rules import Model
@@ -94,13 +94,16 @@ class Decider:
     ) -> list[Candidate]:
         """The leads of the stages that get owners, with all that routing looks at."""
         rows = self._table.filter(_.connection == connection, _.stage.isin(sorted(stages)))
-        hot = rows.select("lead_id", "score", "stage", "owner_id", "account_owner", "territory")
+        hot = rows.select(
+            "lead_id", "object_type", "score", "stage", "owner_id", "account_owner", "territory"
+        )
         listed = hot.to_pyarrow().to_pylist()
         assigned = ledger.assigned(connection)
         written = ledger.last_written(connection, [row["lead_id"] for row in listed])
         return [
             Candidate(
                 lead_id=row["lead_id"],
+                object_type=row["object_type"],
                 score=row["score"],
                 stage=row["stage"],
                 present_owner=row["owner_id"],
@@ -165,9 +168,7 @@ def explain(session: Session, lead_id: str) -> list[tuple[Decision, Explanation]
     """Every point of a lead as of now, in each connection that has it; nothing is routed."""
     at = session.clock().replace(microsecond=0)
     facts = facts_of(session.facts)
-    one = Facts(
-        facts.leads.filter(_.id == lead_id), facts.accounts, facts.activities, facts.aliases
-    )
+    one = _about(facts, lead_id)
     scored = score(session.model, one, at)
     key = ["connection", "lead_id"]
     rows = qualify(session.model, scored.scores, one, at).inner_join(reasons(scored), key)
@@ -196,3 +197,15 @@ def explain(session: Session, lead_id: str) -> list[tuple[Decision, Explanation]
         gaps = [u["rule"] for u in missing if u["connection"] == name]
         found.append((decision, explain_lead(session.model, row["score"], lines, gaps)))
     return found
+
+
+def _about(facts: Facts, lead_id: str) -> Facts:
+    """The facts that one lead's score rests on: its own activities and those merged into it."""
+    merged = facts.aliases.filter(_.table_name == LEADS.name, _.survivor == lead_id)
+    ids = [lead_id, *merged.id.to_pyarrow().to_pylist()]
+    return Facts(
+        facts.leads.filter(_.id == lead_id),
+        facts.accounts,
+        facts.activities.filter(_.lead_id.isin(ids)),
+        facts.aliases.filter(_.survivor == lead_id),
+    )

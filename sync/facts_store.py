@@ -7,16 +7,13 @@ of a look-back window come late). Everything is set-based: a page is copied into
 table `arrived`, what is stored of its records into `held`, and each row gets a verdict.
 """
 
-import os
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import duckdb
 import ibis
 import pyarrow as pa
 from ibis.expr.types import Table
@@ -24,7 +21,7 @@ from ibis.expr.types import Table
 from connectors.base import Cursor, Page, Removed
 from core.facts import ALIASES, BY_NAME, TABLES, TIME, FactsTable
 from sync.aliases import followed
-from sync.errors import StoreBusy, StoreError
+from sync.facts_file import FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
 
 _STAMP = pa.timestamp("us", "UTC")
@@ -72,22 +69,7 @@ class FactsStore:
     """
 
     def __init__(self, path: Path | str) -> None:
-        try:
-            with _owner_only():
-                self._con = duckdb.connect(str(path))
-        except duckdb.IOException as error:
-            if "lock" in str(error):
-                raise StoreBusy(f"{path}: another leadgauge process has the facts open") from None
-            raise StoreError(
-                f"{path}: cannot be opened as a facts file. Check that its folder exists and can "
-                "be written; a damaged file may be deleted, everything is then pulled again"
-            ) from error
-        self._ibis = ibis.duckdb.from_connection(self._con)
-        with self._transaction():
-            for name, schema in _SCHEMAS.items():
-                columns = schema.to_sqlglot_column_defs("duckdb")
-                definition = ", ".join(column.sql("duckdb") for column in columns)
-                self._run(f"CREATE TABLE IF NOT EXISTS {name} ({definition})")
+        self._file = FactsFile(path, _SCHEMAS)
 
     def __enter__(self) -> Self:
         return self
@@ -102,16 +84,15 @@ class FactsStore:
 
     def close(self) -> None:
         """Close the file, so that another process may open it."""
-        with _owner_only():
-            self._con.close()
+        self._file.close()
 
     def table(self, name: str) -> Table:
         """A table of `core.facts`, or `aliases`, as an Ibis table expression."""
-        return self._ibis.table(name)
+        return self._file.table(name)
 
     def cursor(self, connection: str, stream: str) -> Cursor | None:
         """The cursor stored with the last page of a stream; None before the first."""
-        rows = self._rows(
+        rows = self._file.rows(
             "SELECT stamp, id, until FROM cursors WHERE connection = $c AND stream = $s",
             c=connection,
             s=stream,
@@ -122,7 +103,7 @@ class FactsStore:
         """How many rows of each facts table stand now: open versions, and all activities."""
         counts = {}
         for table in TABLES:
-            (row,) = self._rows(
+            (row,) = self._file.rows(
                 f"SELECT count(*) AS n FROM {table.name} t "
                 f"WHERE connection = $c AND {standing(table)}",
                 c=connection,
@@ -132,7 +113,7 @@ class FactsStore:
 
     def modified(self, connection: str, ids: Collection[str]) -> dict[str, datetime]:
         """The last-modified stamps of those of the leads that stand now."""
-        rows = self._rows(
+        rows = self._file.rows(
             "SELECT id, modified_at FROM leads WHERE connection = $c AND valid_to IS NULL "
             "AND id IN (SELECT unnest($ids))",
             c=connection,
@@ -148,7 +129,7 @@ class FactsStore:
         was seen: what was not known at an instant must not appear in a replay of it.
         """
         table = BY_NAME[page.stream.table]
-        with self._transaction(), self._given("arrived", page.rows):
+        with self._file.transaction(), self._file.given("arrived", page.rows):
             if self._knows(connection, table):
                 verdicts, taken_off = self._merge(connection, table, at)
             else:
@@ -169,8 +150,8 @@ class FactsStore:
         Our own write is no change of the lead: it opens no version, and when it comes back from
         the CRM, it finds itself stored.
         """
-        with self._transaction(), self._given("incoming", written.cast(WRITTEN)):
-            self._run(
+        with self._file.transaction(), self._file.given("incoming", written.cast(WRITTEN)):
+            self._file.run(
                 """
                 UPDATE leads SET
                     present = map_from_entries(list_filter(
@@ -185,8 +166,8 @@ class FactsStore:
 
     def rewind(self, connection: str, stream: str, cursor: Cursor | None) -> None:
         """Read a stream again from a cursor (None: from the start); what is stored stays."""
-        with self._transaction():
-            self._run(
+        with self._file.transaction():
+            self._file.run(
                 "DELETE FROM cursors WHERE connection = $c AND stream = $s", c=connection, s=stream
             )
             if cursor is not None:
@@ -194,22 +175,22 @@ class FactsStore:
 
     def forget(self, connection: str) -> None:
         """Delete everything of one connection, cursors included: it is then pulled again."""
-        with self._transaction():
+        with self._file.transaction():
             for name in _SCHEMAS:
-                self._run(f"DELETE FROM {name} WHERE connection = $c", c=connection)
+                self._file.run(f"DELETE FROM {name} WHERE connection = $c", c=connection)
 
     def _knows(self, connection: str, table: FactsTable) -> bool:
         """Fill `found` with what stands of the arrived records; whether anything is known.
 
         Reads the key columns alone: a page must not cost a scan of everything.
         """
-        self._run(
+        self._file.run(
             "CREATE OR REPLACE TEMP TABLE found AS SELECT t.rowid AS found_row "
             f"FROM {table.name} t SEMI JOIN arrived a ON {equal(table.replaced_by, 't', 'a')} "
             f"WHERE t.connection = $c AND {standing(table)}",
             c=connection,
         )
-        (row,) = self._rows(
+        (row,) = self._file.rows(
             "SELECT EXISTS (FROM found) OR EXISTS (FROM removals g "
             "WHERE g.connection = $c AND g.table_name = $t AND g.id IN (SELECT id FROM arrived)) "
             "AS known",
@@ -220,7 +201,7 @@ class FactsStore:
 
     def _insert_all(self, connection: str, table: FactsTable) -> None:
         versions = ", modified_at, NULL" if table.versioned else ""
-        self._run(
+        self._file.run(
             f"INSERT INTO {table.name} SELECT $c, {columns(table)}{versions} FROM arrived",
             c=connection,
         )
@@ -232,17 +213,17 @@ class FactsStore:
 
         Returns how many rows got each verdict, and how many rows are named no more.
         """
-        self._run(
+        self._file.run(
             f"CREATE OR REPLACE TEMP TABLE held AS SELECT rowid AS held_row, * FROM {table.name} "
             "WHERE rowid IN (SELECT found_row FROM found)"
         )
-        self._run(judged(table), c=connection, at=at)
-        counted = self._rows("SELECT verdict, count(*) AS n FROM judged GROUP BY verdict")
+        self._file.run(judged(table), c=connection, at=at)
+        counted = self._file.rows("SELECT verdict, count(*) AS n FROM judged GROUP BY verdict")
         taken_off = self._amend_versions(table) if table.versioned else self._amend_rows(table)
         self._revive(connection, table)
         verdicts = "'new', 'changed'" if table.versioned else "'new', 'changed', 'touched'"
         versions = ", greatest(held_from, since), NULL" if table.versioned else ""
-        self._run(
+        self._file.run(
             f"INSERT INTO {table.name} SELECT $c, {columns(table)}{versions} FROM judged "
             f"WHERE verdict IN ({verdicts})",
             c=connection,
@@ -253,7 +234,7 @@ class FactsStore:
         """What lives again is no longer removed, and stands for itself."""
         same_object = f"g.object_type = {record_type(table, 'j')}"
         for name, condition in (("removals", same_object), ("aliases", "true")):
-            self._run(
+            self._file.run(
                 f"DELETE FROM {name} g USING judged j WHERE g.connection = $c "
                 f"AND g.table_name = '{table.name}' AND g.id = j.id AND j.verdict = 'new' "
                 f"AND {condition}",
@@ -262,16 +243,16 @@ class FactsStore:
 
     def _amend_versions(self, table: FactsTable) -> int:
         """Move the stamps of untouched rows; close the versions that changed."""
-        self._run(
+        self._file.run(
             f"UPDATE {table.name} t SET modified_at = j.modified_at FROM judged j "
             "WHERE t.rowid = j.held_row AND j.verdict = 'touched'"
         )
         # A version that would be empty never held: the new one takes its place.
-        self._run(
+        self._file.run(
             f"DELETE FROM {table.name} WHERE rowid IN "
             "(SELECT held_row FROM judged WHERE verdict = 'changed' AND since <= held_from)"
         )
-        self._run(
+        self._file.run(
             f"UPDATE {table.name} t SET valid_to = j.since FROM judged j "
             "WHERE t.rowid = j.held_row AND j.verdict = 'changed' AND j.since > j.held_from"
         )
@@ -279,15 +260,15 @@ class FactsStore:
 
     def _amend_rows(self, table: FactsTable) -> int:
         """Delete what the page replaces; how many rows it does not name any more."""
-        self._run(
+        self._file.run(
             "CREATE OR REPLACE TEMP TABLE replaced AS SELECT h.held_row, "
             f"NOT EXISTS (FROM judged j WHERE {equal(table.key, 'j', 'h')}) AS taken_off "
             f"FROM held h WHERE EXISTS (FROM judged j WHERE {equal(table.replaced_by, 'j', 'h')} "
             "AND j.verdict <> 'stale') "
             "AND h.held_row NOT IN (SELECT held_row FROM judged WHERE verdict = 'same')"
         )
-        self._run(f"DELETE FROM {table.name} WHERE rowid IN (SELECT held_row FROM replaced)")
-        (row,) = self._rows("SELECT count(*) AS n FROM replaced WHERE taken_off")
+        self._file.run(f"DELETE FROM {table.name} WHERE rowid IN (SELECT held_row FROM replaced)")
+        (row,) = self._file.rows("SELECT count(*) AS n FROM replaced WHERE taken_off")
         return int(row["n"])
 
     def _end(self, connection: str, table: FactsTable, page: Page) -> int:
@@ -303,14 +284,14 @@ class FactsStore:
         )
         object_type = page.stream.name if "object_type" in table.replaced_by else ""
         of_object = "($o = '' OR t.object_type = $o)"
-        with self._given("incoming", gone):
-            self._run(
+        with self._file.given("incoming", gone):
+            self._file.run(
                 "CREATE OR REPLACE TEMP TABLE gone AS SELECT r.id, "
                 "greatest(max(r.removed_at), max(t.modified_at)) AS removed_at "
                 f"FROM incoming r LEFT JOIN arrived t ON t.id = r.id AND {of_object} GROUP BY r.id",
                 o=object_type,
             )
-        self._run(
+        self._file.run(
             "CREATE OR REPLACE TEMP TABLE ending AS "
             "SELECT t.rowid AS held_row, g.id, g.removed_at, t.modified_at > g.removed_at AS alive "
             f"FROM {table.name} t JOIN gone g ON t.id = g.id "
@@ -318,8 +299,8 @@ class FactsStore:
             c=connection,
             o=object_type,
         )
-        self._run("DELETE FROM gone WHERE id IN (SELECT id FROM ending WHERE alive)")
-        self._run(
+        self._file.run("DELETE FROM gone WHERE id IN (SELECT id FROM ending WHERE alive)")
+        self._file.run(
             f"UPDATE {table.name} t SET valid_to = greatest(t.valid_from, e.removed_at) "
             "FROM ending e WHERE t.rowid = e.held_row AND NOT e.alive"
             if table.versioned
@@ -327,26 +308,26 @@ class FactsStore:
             "(SELECT held_row FROM ending WHERE NOT alive)"
         )
         self._bury(connection, table, object_type)
-        dead = {row["id"] for row in self._rows("SELECT id FROM gone")}
+        dead = {row["id"] for row in self._file.rows("SELECT id FROM gone")}
         self._follow(connection, table, [r for r in page.removed if r.id in dead])
-        (row,) = self._rows("SELECT count(*) AS n FROM ending WHERE NOT alive")
+        (row,) = self._file.rows("SELECT count(*) AS n FROM ending WHERE NOT alive")
         return int(row["n"])
 
     def _bury(self, connection: str, table: FactsTable, object_type: str) -> None:
         """Remember when the records of `gone` were removed, at the latest."""
         buried = f"connection = $c AND table_name = '{table.name}' AND object_type = $o"
-        self._run(
+        self._file.run(
             "UPDATE gone SET removed_at = greatest(gone.removed_at, r.removed_at) FROM "
             f"(SELECT id, removed_at FROM removals WHERE {buried}) r WHERE r.id = gone.id",
             c=connection,
             o=object_type,
         )
-        self._run(
+        self._file.run(
             f"DELETE FROM removals WHERE {buried} AND id IN (SELECT id FROM gone)",
             c=connection,
             o=object_type,
         )
-        self._run(
+        self._file.run(
             f"INSERT INTO removals SELECT $c, '{table.name}', $o, id, removed_at FROM gone",
             c=connection,
             o=object_type,
@@ -360,23 +341,23 @@ class FactsStore:
         scope = f"connection = $c AND table_name = '{table.name}'"
         touching = f"{scope} AND (id IN (SELECT unnest($n)) OR survivor IN (SELECT unnest($n)))"
         named = list({record for pair in pairs for record in pair})
-        known = self._rows(
+        known = self._file.rows(
             f"SELECT id, survivor FROM aliases WHERE {touching}", c=connection, n=named
         )
         aliases = followed({row["id"]: row["survivor"] for row in known}, pairs)
-        self._run(f"DELETE FROM aliases WHERE {touching}", c=connection, n=named)
+        self._file.run(f"DELETE FROM aliases WHERE {touching}", c=connection, n=named)
         rows = pa.table({"id": list(aliases.keys()), "survivor": list(aliases.values())})
-        with self._given("incoming", rows):
-            self._run(
+        with self._file.given("incoming", rows):
+            self._file.run(
                 f"INSERT INTO aliases SELECT $c, '{table.name}', id, survivor FROM incoming",
                 c=connection,
             )
 
     def _save(self, connection: str, stream: str, cursor: Cursor) -> None:
-        self._run(
+        self._file.run(
             "DELETE FROM cursors WHERE connection = $c AND stream = $s", c=connection, s=stream
         )
-        self._run(
+        self._file.run(
             "INSERT INTO cursors VALUES ($c, $s, $stamp, $id, $until)",
             c=connection,
             s=stream,
@@ -384,40 +365,3 @@ class FactsStore:
             id=cursor.id,
             until=cursor.until,
         )
-
-    def _run(self, sql: str, **values: Any) -> None:
-        self._con.execute(sql, values)
-
-    def _rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self._con.sql(sql, params=values).to_arrow_table().to_pylist()
-        return rows
-
-    @contextmanager
-    def _given(self, name: str, rows: pa.Table) -> Iterator[None]:
-        """Let SQL read an Arrow table by this name; a rollback ends that as well."""
-        self._con.register(name, rows)
-        yield
-        self._con.unregister(name)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with _owner_only():
-            self._run("BEGIN")
-            try:
-                yield
-                self._run("COMMIT")
-            except BaseException:
-                # A COMMIT that failed has ended the transaction already.
-                with suppress(duckdb.TransactionException):
-                    self._run("ROLLBACK")
-                raise
-
-
-@contextmanager
-def _owner_only() -> Iterator[None]:
-    """Files made within (the store and its write-ahead log) are their owner's alone."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)

@@ -1,11 +1,14 @@
 """Pull: every stream of a CRM into the facts, page by page, each with its cursor."""
 
+import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from connectors.base import Connector, Cursor, Progress, RowProblem
 from core.facts import LEADS
 from sync.facts_store import FactsStore
+from sync.pages import joined, read_ahead
 from sync.report import Step
 from sync.stop import Stop
 
@@ -48,15 +51,17 @@ def pull(
             continue
         cursor = start_of(facts.cursor(name, stream.name), connector.capabilities.lookback)
         done = 0
-        for page in connector.pull(stream, cursor, pulled.until):
-            stored = facts.store(name, page, at=pulled.until)
-            step.passed(stored.new + stored.changed)
-            step.hold("unchanged", stored.unchanged)
-            for problem in page.rejected:
-                pulled.unread.append(problem)
-            if stream.table == LEADS.name:
-                pulled.leads_removed += stored.removed
-            done += page.rows.num_rows
-            progress(f"{name}: pull {stream.name}", done, None)
-            stop.check()
+        arriving = joined(connector.pull(stream, cursor, pulled.until), time.monotonic)
+        with closing(read_ahead(arriving)) as pages:
+            for page in pages:
+                stored = facts.store(name, page, at=pulled.until)
+                step.passed(stored.new + stored.changed)
+                step.hold("unchanged", stored.unchanged)
+                for problem in page.rejected:
+                    pulled.unread.append(problem)
+                if stream.table == LEADS.name:
+                    pulled.leads_removed += stored.removed
+                done += page.rows.num_rows
+                progress(f"{name}: pull {stream.name}", done, None)
+                stop.check()
     return pulled

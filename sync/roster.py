@@ -35,7 +35,7 @@ def find(routing: Routing, store: FactsStore, connection: str, capabilities: Cap
     may_hold = {
         row["id"]
         for row in rows
-        if row["active"] and (row["kind"] == "person" or capabilities.can_assign_queues)
+        if row["active"] and (row["kind"] == "person" or capabilities.queue_objects)
     }
     unknown: list[str] = []
     inactive: list[str] = []
@@ -58,6 +58,8 @@ def find(routing: Routing, store: FactsStore, connection: str, capabilities: Cap
         pool=shares(routing.pool),
         territories={t.name: shares(t.owners) for t in routing.territories},
         unassigned=frozenset(queues | free),
+        queues=frozenset(queues),
+        queue_objects=frozenset(capabilities.queue_objects),
         stages=frozenset(routing.stages),
     )
     return Found(roster, tuple(dict.fromkeys(unknown)), tuple(dict.fromkeys(inactive)))

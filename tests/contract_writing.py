@@ -158,13 +158,14 @@ class WriteContract:
         assert {row["object_type"] for row in mirrored(world).table("leads")} == objects
 
     def test_queue_is_assigned_as_declared(self, world: World) -> None:
-        """A queue can be given a lead where the capabilities say so, and nowhere else."""
+        """A queue can be given records of the object types declared for it, and no others."""
         ready(world)
         queue = world.crm.add(Kind.QUEUE, {"name": "Inbound"})
-        lead = world.lead()
-        (result,) = world.write(world.change(lead, owner=world.id(queue)))
-        declared = world.connector.capabilities.can_assign_queues
-        assert (result.status is Status.WRITTEN) is declared
+        for lead in (world.lead(), world.lead(Kind.CONTACT)):
+            change = world.change(lead, owner=world.id(queue))
+            (result,) = world.write(change)
+            declared = change.object_type in world.connector.capabilities.queue_objects
+            assert (result.status is Status.WRITTEN) is declared
 
     def test_usage_counts_calls(self, world: World) -> None:
         """Calls are counted by class; what is not called is not counted."""

@@ -84,8 +84,11 @@ FIELDS = {
         for name in ("score", "tier", "stage", "reason", "model", "scored_at")
     },
 }
-READING = re.compile(r"(/search|/batch/read|/token|/composite/sobjects/\w+|/jobs/query)/?$")
-"""Requests that read, although they are sent with POST."""
+WRITING = re.compile(
+    r"(PATCH|PUT|DELETE) |POST .*(/batch/(update|create|upsert|archive)|/jobs/ingest|"
+    r"/sobjects/(Lead|Contact)/?$|/objects/contacts/?$)"
+)
+"""The requests that change records."""
 
 
 @dataclass(frozen=True)
@@ -135,10 +138,8 @@ class Seller:
         self.crm.update(record, {name: value}, by=self.users[ANA].number)
 
     def writes(self) -> int:
-        """How many requests so far have changed anything in the CRM."""
-        return sum(
-            method != "GET" and not READING.search(path) for method, path in self.server.requests
-        )
+        """How many requests so far asked to change records."""
+        return sum(bool(WRITING.match(" ".join(seen))) for seen in self.server.requests)
 
 
 @dataclass

@@ -73,7 +73,7 @@ class FilesConnector:
             read_page=page_size,
             lookback=timedelta(hours=1),
             can_create_fields=False,
-            can_assign_queues=True,
+            queue_objects=("leads",),
             reports_removals=False,
         )
         self._settings = settings

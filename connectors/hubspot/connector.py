@@ -49,7 +49,7 @@ class HubSpotConnector:
         read_page=LIST_PAGE,
         # Rows reach the search index late and out of order: users saw up to minutes.
         lookback=timedelta(minutes=10),
-        can_assign_queues=True,
+        queue_objects=(CONTACTS,),
     )
 
     def __init__(

@@ -31,6 +31,8 @@ MODIFIED: Mapping[str, str] = {
 
 MERGED = "hs_merged_object_ids"
 
+# No bounced_at: HubSpot counts bounces (hs_email_bounce) and names the reason of a hard one
+# (hs_email_hard_bounce_reason_enum), but does not say when it was.
 LEAD: Mapping[str, str] = {
     "created_at": "createdate",
     "modified_at": MODIFIED[CONTACTS],

@@ -20,7 +20,7 @@ from connectors.errors import CredentialsError
 from connectors.salesforce import setup, soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.failures import CallRefused
-from connectors.salesforce.fields import BY_NAME, OBJECTS, WRITTEN_OBJECTS, Schema
+from connectors.salesforce.fields import BY_NAME, OBJECTS, ROLES, WRITTEN_OBJECTS, Schema
 from connectors.salesforce.pull import REST_PAGE, Pull, RolePull
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.salesforce.shape import Shaper
@@ -33,10 +33,7 @@ LOOKBACK = timedelta(minutes=10)
 
 
 class SalesforceConnector:
-    """One Salesforce org as a connector (see `connectors.base.Connector`).
-
-    Queues can own leads; a contact is only ever given to a user, which Salesforce enforces.
-    """
+    """One Salesforce org as a connector (see `connectors.base.Connector`)."""
 
     def __init__(
         self, name: str, settings: SalesforceSettings, *, sleep: Sleep = time.sleep
@@ -57,7 +54,7 @@ class SalesforceConnector:
             lookback=LOOKBACK,
             bulk_write_from=bulk_from,
             bulk_write_calls=BULK_CALLS,
-            can_assign_queues=True,
+            queue_objects=("Lead",),
         )
 
     def now(self) -> datetime:
@@ -102,12 +99,14 @@ class SalesforceConnector:
 
     def count(self, stream: Stream, cursor: Cursor | None) -> int | None:
         """How many records were changed since the cursor, deleted ones counted too."""
+        if stream.name == ROLES and (cursor is None or cursor.stamp is None):
+            return 0
         item = BY_NAME[stream.name]
         return self._client.count(soql.count(item.name, item.where, soql.after(cursor)))
 
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """The records changed since the cursor, deleted, merged and converted ones followed."""
-        reading = RolePull if stream.name == "OpportunityContactRole" else Pull
+        reading = RolePull if stream.name == ROLES else Pull
         pull = reading(
             self._client,
             self._schema,

@@ -45,6 +45,7 @@ OUTPUT_FIELDS = {
     Output.OWNER: "OwnerId",
 }
 WRITTEN_OBJECTS = ("Lead", "Contact")
+ROLES = "OpportunityContactRole"
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ OBJECTS = (
     ),
     # Before the opportunities: what changes while they are first read is then not missed.
     ObjectMap(
-        "OpportunityContactRole",
+        ROLES,
         "outcomes",
         {"_opportunity": "OpportunityId"},
         bulk=False,

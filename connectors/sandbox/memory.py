@@ -100,7 +100,7 @@ class MemoryConnector:
             write_batch=write_batch,
             read_page=page_size,
             lookback=lookback,
-            can_assign_queues=True,
+            queue_objects=LEAD_OBJECTS,
         )
         self._settings = settings or ConnectionSettings()
         written = {o: self._settings.write.get(o, WrittenField(field=o)) for o in Output}

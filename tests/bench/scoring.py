@@ -3,8 +3,8 @@
     python -m tests.bench.scoring --leads 1000000 --activities 20000000 --rules 16 50 150
 
 Prints, for each number of rules, seconds, processor time (steadier on a busy machine), the ratios,
-and the peak memory of the process; fails unless both give every lead the same score. Each side runs in a process of its own, on
-the same database file, `--repeat` times in turn; the best counts.
+and the peak memory of the process; fails unless both give every lead the same score. Each side
+runs in a process of its own, on the same database file, `--repeat` times in turn; the best counts.
 """
 
 import argparse
@@ -203,7 +203,7 @@ def by_hand(engine: duckdb.DuckDBPyConnection, model: Model) -> str:
 
 
 def run(side: str, path: Path, rules: int, memory: str) -> None:
-    """One measurement: seconds, processor seconds, peak memory in MB, a fingerprint of all scores."""
+    """One measurement: seconds, processor time, memory in MB, a fingerprint of all scores."""
     backend = ibis.duckdb.connect(
         str(path), read_only=True, memory_limit=memory, temp_directory=f"{path}.{os.getpid()}"
     )

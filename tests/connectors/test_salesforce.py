@@ -1,6 +1,8 @@
 """The Salesforce connector over real HTTP: log-ins, trouble, big reads, big writes."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,11 +11,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from connectors.base import Change, Cursor, FieldKind, NewField, Page, Status, Stream, WriteResult
-from connectors.errors import CredentialsError, QuotaExhausted, TemporaryError
+from connectors.errors import CredentialsError, MappingError, QuotaExhausted, TemporaryError
 from connectors.salesforce.connector import SalesforceConnector
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.sandbox.crm import Crm, Kind, Record
-from connectors.sandbox.http import Fault, Server
+from connectors.sandbox.http import Fault, Request, Response, Server
 from connectors.sandbox.salesforce.face import SalesforceFace
 from connectors.sandbox.salesforce.sessions import Credentials
 from core.decision import Output
@@ -227,6 +229,51 @@ def test_the_next_run_reads_only_what_changed(world: SalesforceWorld) -> None:
     assert world.connector.usage.total - before == 1
 
 
+def test_a_run_over_an_unchanged_org_costs_a_dozen_calls(world: SalesforceWorld) -> None:
+    """D15: one log-in, one call that describes everything, one query for each object."""
+    world.leads(3)
+    mirror = mirrored(world)
+    connector = world.open()
+    mirror.pull(connector, world.clock.tick())
+    for name in connector.capabilities.objects:
+        connector.written_fields(name)
+    assert connector.usage.calls == {"login": 1, "describe": 1, "read": len(connector.streams())}
+    assert connector.usage.total == 12
+
+
+def test_an_object_that_is_not_visible_stops_only_its_own_stream(world: SalesforceWorld) -> None:
+    """An object kept from the integration user is a finding, and an error where it is read."""
+    lead = world.lead()
+    world.clock.tick()
+
+    def hide_events(request: Request) -> Response:
+        body = request.body.replace(b"/sobjects/Event/", b"/sobjects/Hidden/")
+        return world.face(replace(request, body=body))
+
+    world.server.faults.append(Fault("/composite$", response=hide_events, times=None))
+    assert [(p.severity, p.where) for p in world.connector.check()] == [("error", "Event")]
+    assert _ids(list(_leads(world))) == [world.id(lead)]
+    with pytest.raises(MappingError, match="NOT_FOUND"):
+        list(world.connector.pull(Stream("Event", "activities"), None, world.clock()))
+
+
+def test_a_call_refused_inside_the_describe_is_temporary(world: SalesforceWorld) -> None:
+    """An object that could not be described for now is asked for again, and nothing else is."""
+    busy = b'[{"errorCode":"SERVER_UNAVAILABLE","message":"busy"}]'
+
+    def overloaded(request: Request) -> Response:
+        reply = json.loads(world.face(request).body)
+        (part,) = (p for p in reply["compositeResponse"] if p["referenceId"] == "Lead")
+        part |= {"httpStatusCode": 503, "body": json.loads(busy)}
+        return Response(200, json.dumps(reply).encode(), {"Content-Type": "application/json"})
+
+    world.server.faults.append(Fault("/composite$", response=overloaded))
+    with pytest.raises(TemporaryError, match="SERVER_UNAVAILABLE"):
+        list(_leads(world))
+    assert "Email" in world.connector.fields("Lead")
+    assert _calls(world, "describe") == 2
+
+
 def _long_fields(world: SalesforceWorld, count: int) -> dict[str, str]:
     """So many custom fields on leads that their names do not fit a URI; the mapping to them."""
     names = [f"A_field_with_a_name_of_forty_letters_{n:03}__c" for n in range(count)]
@@ -261,7 +308,7 @@ def test_a_long_field_list_is_read_all_the_same(world: SalesforceWorld) -> None:
 
 
 def test_rest_and_bulk_say_the_same(world: SalesforceWorld) -> None:
-    """S086: a record is the same row whichever interface it came through."""
+    """A record is the same row whichever interface it came through."""
     mapped = _long_fields(world, 350)
     values = {
         "email": "A@Buyer.example",
@@ -457,9 +504,11 @@ def test_a_contact_role_that_comes_late_is_followed(world: SalesforceWorld) -> N
     world.crm.add(Kind.DEAL, {"name": "Deal", "people": numbers, "closed": False})
     roles = Stream("OpportunityContactRole", "outcomes")
     world.clock.tick(minutes=5)
+    assert world.connector.count(roles, None) == 0
     (first,) = world.connector.pull(roles, None, world.clock())
     assert (first.rows.num_rows, first.cursor) == (0, Cursor(world.clock()))
     early = Cursor(world.clock() - timedelta(hours=1))
+    assert world.connector.count(roles, early) == 2
     (page,) = world.connector.pull(roles, early, world.clock())
     rows = page.rows.to_pylist()
     assert {row["lead_id"] for row in rows} == {world.id(person) for person in people}

@@ -377,7 +377,7 @@ class QueuesUndeclared(MemoryConnector):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.capabilities = replace(self.capabilities, can_assign_queues=False)
+        self.capabilities = replace(self.capabilities, queue_objects=())
 
 
 class FreeOfCharge(MemoryConnector):

@@ -356,11 +356,12 @@ def killed_at(store: FactsStore, step: int) -> Iterator[list[int]]:
             return call
 
     seen = [0]
-    con, store._con = store._con, Dying(store._con)  # type: ignore[assignment]
+    file = store._file
+    con, file._con = file._con, Dying(file._con)  # type: ignore[assignment]
     try:
         yield seen
     finally:
-        store._con = con
+        file._con = con
 
 
 @pytest.mark.parametrize("stream", [LEADS, TASKS], ids=["versioned", "replaced"])

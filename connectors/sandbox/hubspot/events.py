@@ -59,13 +59,19 @@ def _event(activity: Record, person: Record) -> dict[str, Any]:
         properties = {n: values.get(n) for n in ("asset", "url")}
     properties |= {n: values.get(n) for n in ("area", "channel", "campaign")}
     return {
-        "id": f"{activity.number}-{person.number}",
+        "id": _id(activity, person),
         "eventType": name,
         "objectType": "CONTACT",
         "objectId": str(person.number),
         "occurredAt": stamp(values["at"]),
         "properties": {n: str(v) for n, v in properties.items() if v is not None},
     }
+
+
+def _id(activity: Record, person: Record) -> str:
+    """The id of what one of its people did; a merge of people leaves it as it is."""
+    place = activity.values["people"].index(person.number)
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{activity.number}/{place}"))
 
 
 def _url(values: dict[str, Any]) -> str | None:
@@ -194,7 +200,7 @@ def _submission(activity: Record, person: Record) -> dict[str, Any]:
         "lastname": person.values.get("last_name"),
     }
     return {
-        "conversionId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{activity.number}/{person.number}")),
+        "conversionId": _id(activity, person),
         "submittedAt": millis(activity.values["at"]),
         "values": [
             {"name": name, "value": value, "objectTypeId": "0-1"}

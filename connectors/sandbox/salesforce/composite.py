@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from connectors.sandbox.http import Request, Response
+from connectors.sandbox.http import Response
+from connectors.sandbox.salesforce.call import Call
 from connectors.sandbox.salesforce.errors import ApiError, RowError
 
 MOST = 25
@@ -15,38 +16,37 @@ MOST_QUERIES = 5
 _COSTLY = re.compile(r"/(query|queryAll|composite/sobjects)\b")
 
 
-def composite(
-    request: Request, body: Mapping[str, Any], answer: Callable[[Request, str], Response]
-) -> dict[str, Any]:
-    """The answers to the requests of a body, in their order; `answer` takes one and its path.
+def composite(call: Call, route: Callable[[Call, str], Response]) -> dict[str, Any]:
+    """The answers to the requests in a call's body, in their order; `route` has them answered.
 
     References from one request to the result of another are not resolved. Raises ApiError for
     a body that is refused as a whole.
     """
-    parts = body.get("compositeRequest") or []
+    parts = call.body().get("compositeRequest") or []
     if not 0 < len(parts) <= MOST:
         raise ApiError(400, "INVALID_INPUT", f"Give 1 to {MOST} subrequests")
     if sum(bool(_COSTLY.search(part["url"])) for part in parts) > MOST_QUERIES:
         raise ApiError(400, "INVALID_INPUT", f"Give at most {MOST_QUERIES} queries or collections")
-    return {"compositeResponse": [_answered(request, part, answer) for part in parts]}
+    return {"compositeResponse": [_answered(call, part, route) for part in parts]}
 
 
 def _answered(
-    request: Request, part: Mapping[str, Any], answer: Callable[[Request, str], Response]
+    call: Call, part: Mapping[str, Any], route: Callable[[Call, str], Response]
 ) -> dict[str, Any]:
     url = urlsplit(part["url"])
-    path = re.sub(r"^/services/data/v\d+\.0", "", unquote(url.path))
-    sub = replace(
-        request,
+    request = replace(
+        call.request,
         method=part["method"],
-        path=url.path,
+        path=unquote(url.path),
         query=parse_qs(url.query),
-        headers={k: v for k, v in request.headers.items() if k != "accept-encoding"},
+        # The answer is packed as a whole.
+        headers={k: v for k, v in call.request.headers.items() if k != "accept-encoding"},
         body=json.dumps(part.get("body", {})).encode(),
         target=part["url"],
     )
     try:
-        response = answer(sub, path.rstrip("/"))
+        path = request.path.removeprefix(f"/services/data/v{call.version}")
+        response = route(replace(call, request=request), path.rstrip("/"))
     except ApiError as error:
         response = error.response()
     except RowError as refusal:

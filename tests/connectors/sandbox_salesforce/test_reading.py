@@ -346,3 +346,39 @@ def test_describe(world: World) -> None:
     with pytest.raises(SalesforceResourceNotFound) as refused:
         client.Nonsense.describe()
     assert refusal(refused) == (404, "NOT_FOUND")
+
+
+def composite(client: Any, *urls: str) -> list[Any]:
+    """Status and body of each GET in one composite call."""
+    root = "/services/data/v64.0"
+    parts = [
+        {"method": "GET", "url": root + url, "referenceId": f"r{n}"} for n, url in enumerate(urls)
+    ]
+    reply = client.restful("composite", method="POST", json={"compositeRequest": parts})
+    assert [part["referenceId"] for part in reply["compositeResponse"]] == [
+        part["referenceId"] for part in parts
+    ]
+    return [(part["httpStatusCode"], part["body"]) for part in reply["compositeResponse"]]
+
+
+def test_composite_counts_as_one_call_and_refuses_part_by_part(world: World) -> None:
+    """Each request has its own status; what is refused does not stop the others."""
+    lead, client = world.lead("Bell"), world.client()
+    before = world.face.used
+    (described, found, missing) = composite(
+        client,
+        "/sobjects/Lead/describe",
+        "/query/?q=SELECT+LastName+FROM+Lead",
+        "/sobjects/Nonsense/describe",
+    )
+    assert world.face.used == before + 1
+    assert (described[0], described[1]) == (200, client.Lead.describe())
+    assert [row["LastName"] for row in found[1]["records"]] == [lead.values["last_name"]]
+    assert (missing[0], missing[1][0]["errorCode"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("urls", [[], 26 * ["/limits"], 6 * ["/query/?q=SELECT+Id+FROM+Lead"]])
+def test_composite_has_its_limits(world: World, urls: list[str]) -> None:
+    """At most 25 requests, and five queries among them."""
+    with pytest.raises(SalesforceMalformedRequest):
+        composite(world.client(), *urls)

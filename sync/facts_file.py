@@ -1,0 +1,86 @@
+"""The DuckDB file under the facts: opened by one process, its tables made, changed by transactions.
+
+A committed transaction survives a kill: it is in the file or in the write-ahead log beside it.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+import pyarrow as pa
+from ibis.expr.types import Table
+
+from sync.errors import StoreBusy, StoreError
+
+LOG_SIZE = "256MB"
+"""How long the log may grow before it is worked into the tables: doing so writes the last row
+group of a table anew, which at DuckDB's own 16 MB costs a first load more than the rows do."""
+
+
+class FactsFile:
+    """One DuckDB file with some tables; `:memory:` keeps nothing after closing.
+
+    The file is made its owner's alone; the logs that follow it go by the process's umask.
+    Raises StoreBusy when another process has it open, StoreError when it is no facts file.
+    """
+
+    def __init__(self, path: Path | str, schemas: Mapping[str, ibis.Schema]) -> None:
+        before = os.umask(0o077)
+        try:
+            self._con = duckdb.connect(str(path), config={"checkpoint_threshold": LOG_SIZE})
+            self._ibis = ibis.duckdb.from_connection(self._con)
+            with self.transaction():
+                for name, schema in schemas.items():
+                    columns = schema.to_sqlglot_column_defs("duckdb")
+                    definition = ", ".join(column.sql("duckdb") for column in columns)
+                    self.run(f"CREATE TABLE IF NOT EXISTS {name} ({definition})")
+        except duckdb.IOException as error:
+            if "lock" in str(error):
+                raise StoreBusy(f"{path}: another leadgauge process has the facts open") from None
+            raise StoreError(
+                f"{path}: cannot be opened as a facts file. Check that its folder exists and can "
+                "be written; a damaged file may be deleted, everything is then pulled again"
+            ) from error
+        finally:
+            os.umask(before)
+
+    def close(self) -> None:
+        """Close the file, so that another process may open it."""
+        self._con.close()
+
+    def table(self, name: str) -> Table:
+        """A table as an Ibis expression."""
+        return self._ibis.table(name)
+
+    def run(self, sql: str, **values: Any) -> None:
+        """Run a statement."""
+        self._con.execute(sql, values)
+
+    def rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
+        """The rows of a query."""
+        rows: list[dict[str, Any]] = self._con.sql(sql, params=values).to_arrow_table().to_pylist()
+        return rows
+
+    @contextmanager
+    def given(self, name: str, rows: pa.Table) -> Iterator[None]:
+        """Let SQL read an Arrow table by this name; a rollback ends that as well."""
+        self._con.register(name, rows)
+        yield
+        self._con.unregister(name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is run within is kept as a whole, or after an error not at all."""
+        self.run("BEGIN")
+        try:
+            yield
+            self.run("COMMIT")
+        except BaseException:
+            # A COMMIT that failed has ended the transaction already.
+            with suppress(duckdb.TransactionException):
+                self.run("ROLLBACK")
+            raise
