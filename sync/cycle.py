@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from connectors.base import Connector, Progress
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, MappingError
 from core.decision import Decision, Output
 from core.diff import Values
 from core.facts import LEADS
@@ -129,9 +129,10 @@ class _Steps:
     def pull(self, connector: Connector, report: ConnectionReport) -> datetime:
         """Settle what was left open, pull, and refuse a source that lost most of its leads.
 
-        Returns up to when was pulled, by the CRM's clock.
+        Fails before reading anything where there is nowhere to write to. Returns up to when was pulled, by the CRM's clock.
         """
         name, facts = connector.name, self._session.facts
+        _require_fields(connector)
         reconcile(connector, facts, self._session.ledger, self._session.clock)
         held = facts.counts(name)[LEADS.name]
         pulled = pull(connector, facts, report.steps["pull"], self._stop, self._progress)
@@ -209,6 +210,17 @@ class _Steps:
         """Work goes on: say so, to whoever watches and to other instances."""
         self._lease.renew()
         self._shown(stage, done, total)
+
+
+def _require_fields(connector: Connector) -> None:
+    """Refuse to go on without the fields that scores go to: nothing would be written, silently."""
+    missing = [f"{field.object_type}.{field.name}" for field in connector.missing_fields()]
+    if missing:
+        raise MappingError(
+            f"fields to write to do not exist, or may not be seen: {', '.join(missing)}. Create "
+            "them with `leadgauge setup`, or name others under `write`",
+            connection=connector.name,
+        )
 
 
 def _refused(entry: Quarantined | None, modified_at: datetime) -> Values | None:
