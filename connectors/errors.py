@@ -11,11 +11,11 @@ class ConnectorError(Exception):
 
     def __init__(self, message: str, *, connection: str = "") -> None:
         super().__init__(message)
+        self.message = message
         self.connection = connection
 
     def __str__(self) -> str:
-        text = super().__str__()
-        return f"{self.connection}: {text}" if self.connection else text
+        return f"{self.connection}: {self.message}" if self.connection else self.message
 
 
 class CredentialsError(ConnectorError):

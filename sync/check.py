@@ -1,7 +1,11 @@
 """Check: what would fail in a run, found before it."""
 
+from collections.abc import Iterator
+
 from connectors.base import Connector, Problem
+from core.decision import Output
 from core.facts import OWNERS
+from core.qualification import Stage
 from sync.pull import pull
 from sync.report import Step
 from sync.roster import find
@@ -19,6 +23,8 @@ def check(session: Session, stop: Stop) -> list[Problem]:
             Problem(p.severity, f"{name}: {p.where}", p.what, p.advice) for p in connector.check()
         ]
         problems += found
+        if not found:
+            problems += _choices(session, connector)
         if session.config.routing and not any(p.severity == "credentials" for p in found):
             unknown = _owners(session, connector, stop, problems)
             asked |= unknown
@@ -33,6 +39,21 @@ def check(session: Session, stop: Stop) -> list[Problem]:
             )
         )
     return problems
+
+
+def _choices(session: Session, connector: Connector) -> Iterator[Problem]:
+    """What the model gives that a choice field would refuse."""
+    given = {Output.TIER: [*session.model.tiers], Output.STAGE: [*Stage]}
+    for object_type in connector.capabilities.objects:
+        for output, field in connector.written_fields(object_type).items():
+            missing = [v for v in given.get(output, ()) if v not in field.choices]
+            if field.choices and missing:
+                yield Problem(
+                    "error",
+                    f"{connector.name}: {object_type}.{field.name}",
+                    f"the {output} {', '.join(missing)} is none of the values that it accepts",
+                    f"Add the value in the CRM, or name another field under write.{output}.",
+                )
 
 
 def _configured(session: Session) -> set[str]:

@@ -229,8 +229,7 @@ def daemon(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG) -> None:
     schedule = load(config, _outside(ctx).env).schedule
 
     def cycle() -> None:
-        with _session(ctx, config) as session:
-            running.cycle(session, stop, say)
+        running.cycle(_session(ctx, config), stop, say)
 
     running.run(cycle, schedule, stop)
     say("stopped as asked")
@@ -274,10 +273,10 @@ def explain(
         found = find(session, lead)
     if not found:
         raise ConfigError([f"no lead {lead} in the facts: check the id, or run `leadgauge sync`"])
+    if as_json:
+        show([{**vars(decision), **asdict(explanation)} for decision, explanation in found])
+        return
     for decision, explanation in found:
-        if as_json:
-            show({**vars(decision), **asdict(explanation)})
-            continue
         for table in text.explanation(decision, explanation):
             text.out().print(table)
 
@@ -361,10 +360,17 @@ def _show_report(report: "RunReport", as_json: bool) -> None:
     if report.refused:
         say("some records were refused by the CRM: `leadgauge status` says why")
         ends(Exit.REFUSED)
+    if report.waiting:
+        say(f"{report.waiting} records could not be written for now: the next run writes them")
+        ends(Exit.TEMPORARY)
 
 
 def main() -> None:
-    """Run a command; what a user can mend ends in a message and an exit code, no traceback."""
+    """Run a command; what a user can mend ends in a message and an exit code, no traceback.
+
+    Every file that is made on the way, logs of the stores included, is its owner's alone.
+    """
+    os.umask(0o077)
     sys.exit(run(sys.argv[1:]))
 
 

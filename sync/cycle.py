@@ -129,7 +129,8 @@ class _Steps:
     def pull(self, connector: Connector, report: ConnectionReport) -> datetime:
         """Settle what was left open, pull, and refuse a source that lost most of its leads.
 
-        Fails before reading anything where there is nowhere to write to. Returns up to when was pulled, by the CRM's clock.
+        Fails before reading anything where there is nowhere to write to. Returns up to when was
+        pulled, by the CRM's clock.
         """
         name, facts = connector.name, self._session.facts
         _require_fields(connector)

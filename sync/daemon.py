@@ -1,6 +1,7 @@
 """Cycles on a schedule until told to stop: no overlap, missed ticks coalesce."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -27,16 +28,21 @@ def trigger(schedule: Schedule) -> BaseTrigger:
     return IntervalTrigger(seconds=int(schedule.every.total_seconds()), timezone="UTC")
 
 
-def cycle(session: Session, stop: Stop, say: Callable[[str], None]) -> None:
+def cycle(
+    opened: AbstractContextManager[Session], stop: Stop, say: Callable[[str], None]
+) -> None:
     """One cycle of the daemon. What the next one may get over is said, and not raised.
 
     Wrong credentials and a wrong mapping are raised: trying on would only burn the quota.
     """
-    session.ledger.beat(NAME, at=session.clock())
-    guards = session.config.guards
-    limits = Limits(guards.max_change_share, guards.max_calls)
     try:
-        done = run_cycle(session, kind="daemon", stop=stop, progress=lambda *_: None, limits=limits)
+        with opened as session:
+            session.ledger.beat(NAME, at=session.clock())
+            guards = session.config.guards
+            limits = Limits(guards.max_change_share, guards.max_calls)
+            done = run_cycle(
+                session, kind="daemon", stop=stop, progress=lambda *_: None, limits=limits
+            )
     except StoppedError:
         return
     except GuardStopError as error:
@@ -67,7 +73,6 @@ def run(cycle: Callable[[], None], schedule: Schedule, stop: Stop) -> None:
         except BaseException as error:
             failures.append(error)
             stop.ask()
-            raise
 
     scheduler = BackgroundScheduler(timezone="UTC", executors={"default": ThreadPoolExecutor(1)})
     scheduler.add_job(tick)

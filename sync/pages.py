@@ -5,7 +5,7 @@ thousand rows, so pages that come fast are joined into one; pages that come slow
 back, so that progress shows, and a stop or a crash costs little.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ LINGER = 1.0
 """Seconds since the last page was passed on, after which a page waits for no other."""
 
 
-def read_ahead(pages: Iterator[Page]) -> Iterator[Page]:
+def read_ahead(pages: Iterator[Page]) -> Generator[Page]:
     """The same pages, read by a thread of their own up to one page ahead of the caller."""
     with ThreadPoolExecutor(1) as reader:
         following = reader.submit(next, pages, None)

@@ -102,7 +102,7 @@ class ConnectionReport:
 
 @dataclass
 class RunReport:
-    """A whole run. `refused` says whether some records were, for the exit code."""
+    """A whole run, and what its exit code depends on."""
 
     run_id: str
     connections: list[ConnectionReport] = field(default_factory=list)
@@ -111,6 +111,11 @@ class RunReport:
     def refused(self) -> bool:
         """Whether the CRM refused some record of this run."""
         return any(c.steps["write"].rejected for c in self.connections)
+
+    @property
+    def waiting(self) -> int:
+        """How many records are to be written by the next run: locked, or sent and unanswered."""
+        return sum(c.steps["write"].held for c in self.connections)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain data."""

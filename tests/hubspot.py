@@ -9,7 +9,8 @@ from connectors.hubspot.connector import HubSpotConnector
 from connectors.hubspot.settings import HubSpotSettings
 from connectors.sandbox.crm import Crm, Record
 from connectors.sandbox.http import Fault, Server
-from connectors.sandbox.hubspot import HubSpotFace, fault
+from connectors.sandbox.hubspot.face import HubSpotFace
+from connectors.sandbox.hubspot.faults import fault
 from connectors.sandbox.hubspot.limits import TOKEN
 from connectors.settings import FieldMapping
 from tests.world import DEFAULT, Clock, World

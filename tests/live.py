@@ -9,6 +9,7 @@ import io
 import json
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -209,7 +210,7 @@ class Live:
         given = list(arguments)
         if given and given[0] not in ("init", "schema", "demo", "sandbox"):
             given += ["--config", str(self.config)]
-        with signals_kept(), redirect_stdout(out), redirect_stderr(err):
+        with nobody_there(), redirect_stdout(out), redirect_stderr(err):
             code = run(given, outside)
         outcome = Outcome(code, out.getvalue(), err.getvalue())
         for secret in SECRETS.values():
@@ -278,12 +279,15 @@ def staff(crm: Crm) -> dict[str, Record]:
 
 
 @contextmanager
-def signals_kept() -> Iterator[None]:
-    """Give the signal handlers back that a command replaces."""
+def nobody_there() -> Iterator[None]:
+    """Answer no question, and give the signal handlers back that a command replaces."""
+    stdin = sys.stdin
+    sys.stdin = io.StringIO()
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
+        sys.stdin = stdin
         for number, handler in kept.items():
             signal.signal(number, handler)
 

@@ -77,7 +77,7 @@ class HubSpotConnector:
         try:
             now = self.now()
         except CredentialsError as error:
-            return [Problem("credentials", CONTACTS, str(error))]
+            return [Problem("credentials", CONTACTS, error.message)]
         problems = []
         for where, needed, attempt in self._endpoints(now):
             try:
@@ -88,7 +88,7 @@ class HubSpotConnector:
             except MissingScope as error:
                 severity = "credentials" if needed else "warning"
                 advice = "" if needed else "the last such event of each contact is read instead"
-                problems.append(Problem(severity, where, str(error), advice))
+                problems.append(Problem(severity, where, error.message, advice))
         if not any(p.severity == "credentials" for p in problems):
             problems += self._fields.check()
         return problems

@@ -186,11 +186,11 @@ class Fields:
                 self._gateway.create_property(new.object_type, _definition(new))
             except Refused as error:
                 if error.status != ALREADY_EXISTS:
-                    problems.append(Problem("error", f"{new.object_type}.{new.name}", str(error)))
+                    problems.append(Problem("error", f"{new.object_type}.{new.name}", error.message))
             except MissingScope as error:
                 where = f"{new.object_type}.{new.name}"
                 advice = "grant the scope crm.schemas.contacts.write"
-                problems.append(Problem("credentials", where, str(error), advice))
+                problems.append(Problem("credentials", where, error.message, advice))
             self._known.pop(new.object_type, None)
         return problems
 
@@ -200,7 +200,7 @@ class Fields:
             try:
                 mapped()
             except MappingError as error:
-                yield Problem("error", "mapping", str(error), "correct it in config.yaml")
+                yield Problem("error", "mapping", error.message, "correct it in config.yaml")
         for output, written in self.written.items():
             yield from _unfit(output, written.field, self.of(CONTACTS).get(written.field))
 

@@ -70,10 +70,10 @@ class SalesforceConnector:
                     self._schema.fields(item.name)
                 except CallRefused as error:
                     advice = f"give the integration user read access to {item.name}"
-                    problems.append(Problem("error", item.name, str(error), advice))
+                    problems.append(Problem("error", item.name, error.message, advice))
             return problems or self._schema.problems()
         except CredentialsError as error:
-            return [Problem("credentials", self.name, str(error), "correct the auth section")]
+            return [Problem("credentials", "log-in", error.message, "correct the auth section")]
 
     def fields(self, object_type: str) -> dict[str, Field]:
         """The fields of an object that the integration user can see."""

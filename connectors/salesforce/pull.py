@@ -33,7 +33,9 @@ REST_PAGE = 2_000
 BULK_FROM = 50 * REST_PAGE
 """Above 50 pages a bulk job is faster, although it never ends within 10 seconds."""
 
-BULK_PAGE = 50_000
+BULK_PAGE = 122_880
+"""A row group of DuckDB, which it takes whole at a third of the cost; about 45 MB of CSV."""
+
 P = TypeVar("P")
 K = TypeVar("K")
 

@@ -120,7 +120,7 @@ class MemoryConnector:
         try:
             self._call("login")
         except CredentialsError as error:
-            return [Problem("credentials", self.name, str(error), "give credentials that work")]
+            return [Problem("credentials", "log-in", error.message, "give credentials that work")]
         unknown = [
             Problem("error", where, "there is no such field", "correct the mapping")
             for stream in STREAMS

@@ -25,7 +25,7 @@ from connectors.hubspot.fields import LEAD
 from connectors.hubspot.settings import HubSpotSettings
 from connectors.sandbox.crm import Crm, Kind
 from connectors.sandbox.http import Server
-from connectors.sandbox.hubspot import HubSpotFace
+from connectors.sandbox.hubspot.face import HubSpotFace
 from connectors.sandbox.hubspot.limits import TOKEN
 from sync.facts_store import FactsStore
 

@@ -33,6 +33,7 @@ from connectors.sandbox.crm import Crm, Kind
 from connectors.sandbox.http import Request, Response, Server
 from connectors.sandbox.salesforce.face import SalesforceFace
 from sync.facts_store import FactsStore
+from sync.pages import joined, read_ahead
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LEADS = Stream("Lead", "leads")
@@ -105,7 +106,7 @@ def into_arrow(settings: SalesforceSettings, store: FactsStore | None = None) ->
     """The connector, into Arrow tables, and from there into a facts store where one is given."""
     connector = SalesforceConnector("sales", settings)
     count = 0
-    for page in connector.pull(LEADS, None, AT):
+    for page in read_ahead(joined(connector.pull(LEADS, None, AT), time.monotonic)):
         count += page.rows.num_rows
         if store:
             store.store("sales", page, at=AT)

@@ -17,6 +17,7 @@ from connectors.sandbox.hubspot.replies import not_found
 from connectors.settings import FieldMapping
 from core.decision import Output
 from tests.hubspot import Account, account
+from tests.world import Mirror
 
 
 @pytest.fixture
@@ -395,7 +396,7 @@ def test_marketing_email_without_robots(own: Account) -> None:
         ("email_click", str(who.number), "email"),
     }
     assert {r["occurred_at"] for r in found} == {opened.values["at"]}
-    # A campaign is named by its number, which is missing or 0 where there is none.
+    # A campaign is named by its number.
     assert {r["type"]: r["campaign"] is None for r in found} == {
         "email_open": False,
         "email_click": True,
@@ -460,6 +461,21 @@ def test_activity_types_and_fields_of_the_mapping(own: Account) -> None:
         ("page_view", None),
         ("webinar", "billing"),
     }
+
+
+def test_a_run_over_an_unchanged_account_costs_20_calls_and_one_for_each_form(
+    own: Account,
+) -> None:
+    """D15: nothing is read again; what cannot say that it changed costs a call to see."""
+    who = contact(own, email="a@buyer.example")
+    for kind in ("page_view", "email_open", "form_submission", "call"):
+        activity(own, kind, who, asset="Contact us")
+    mirror = Mirror()
+    mirror.pull(own.connect(), own.clock.tick())
+    connector = own.connect()
+    own.clock.tick()
+    assert mirror.pull(connector, connector.now())
+    assert connector.usage.calls == {"read": 8 + 1, "describe": 2, "search": 10}
 
 
 def test_count_costs_one_call(own: Account) -> None:

@@ -191,7 +191,8 @@ def test_tracked_scored_assigned(history: History) -> None:
 
 def explained(world: Live, connection: str, lead: str) -> Any:
     """What `explain --json` says of one lead in one CRM."""
-    return world.run("explain", lead, "--json", "--connection", connection).json
+    (found,) = world.run("explain", lead, "--json", "--connection", connection).json
+    return found
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def found(queue_objects: tuple[str, ...], *pool: Any) -> Found:
 def test_a_queue_is_given_only_what_it_may_own(
     queue_objects: tuple[str, ...], to_lead: str, to_contact: str
 ) -> None:
-    """D33: a record goes to nobody who cannot own it, so the CRM has no reason to refuse."""
+    """A record goes to nobody who cannot own it, so the CRM has no reason to refuse."""
     roster = found(queue_objects, {"owner": "inbound", "weight": 9}, "ann@seller.example").roster
     for object_type, owner in (("Lead", to_lead), ("Contact", to_contact)):
         (assignment,) = route([Candidate("L1", object_type, 1, "SQL")], roster, {})
@@ -54,7 +54,7 @@ def test_a_queue_is_given_only_what_it_may_own(
 
 
 def test_who_cannot_be_given_leads_is_reported() -> None:
-    """Owners that the CRM does not know, and those that are inactive there, are named."""
+    """D33: owners that the CRM does not know or has inactive are named, and given nothing."""
     result = found((), "ANN@seller.example", "Bob Gone", "Inbound", "eve@seller.example")
     assert [share.owner_id for share in result.roster.pool] == ["1", "2", "3"]
     assert result.roster.active == {"1"}

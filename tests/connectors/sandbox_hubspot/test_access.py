@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from connectors.sandbox.hubspot import FAULTS, fault
+from connectors.sandbox.hubspot.faults import FAULTS, fault
 from connectors.sandbox.hubspot.limits import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, SCOPES
 from tests.connectors.sandbox_hubspot.world import World, refused
 

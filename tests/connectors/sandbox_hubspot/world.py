@@ -12,7 +12,7 @@ import urllib3
 
 from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.http import Server
-from connectors.sandbox.hubspot import HubSpotFace
+from connectors.sandbox.hubspot.face import HubSpotFace
 from connectors.sandbox.hubspot.limits import (
     TOKEN,
 )

@@ -10,7 +10,7 @@ from simple_salesforce.exceptions import (
 )
 
 from connectors.sandbox.http import Fault
-from connectors.sandbox.salesforce import FAULTS, fault
+from connectors.sandbox.salesforce.faults import FAULTS, fault
 from connectors.sandbox.salesforce.org import id_of
 from tests.connectors.sandbox_salesforce.world import World, patch, refusal
 

@@ -14,7 +14,8 @@ from simple_salesforce.exceptions import (
 )
 
 from connectors.sandbox.http import Server
-from connectors.sandbox.salesforce import Credentials, SalesforceFace
+from connectors.sandbox.salesforce.face import SalesforceFace
+from connectors.sandbox.salesforce.sessions import Credentials
 from tests.connectors.sandbox_salesforce.world import OAUTH, SOAP, Loopback, World, refusal
 
 

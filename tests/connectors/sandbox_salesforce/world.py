@@ -13,7 +13,7 @@ from simple_salesforce.exceptions import (
 
 from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.http import Server
-from connectors.sandbox.salesforce import SalesforceFace
+from connectors.sandbox.salesforce.face import SalesforceFace
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SOAP: dict[str, Any] = {
