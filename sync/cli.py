@@ -231,7 +231,7 @@ def daemon(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG) -> None:
     def cycle() -> None:
         running.cycle(_session(ctx, config), stop, say)
 
-    running.run(cycle, schedule, stop)
+    running.run(cycle, schedule, stop, _outside(ctx).clock)
     say("stopped as asked")
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
@@ -14,7 +12,7 @@ from sync.config import Schedule
 from sync.cycle import run_cycle
 from sync.errors import StoreBusy
 from sync.guards import GuardStopError, Limits
-from sync.session import Session
+from sync.session import Clock, Session
 from sync.stop import Stop, StoppedError
 
 NAME = "daemon"
@@ -28,9 +26,7 @@ def trigger(schedule: Schedule) -> BaseTrigger:
     return IntervalTrigger(seconds=int(schedule.every.total_seconds()), timezone="UTC")
 
 
-def cycle(
-    opened: AbstractContextManager[Session], stop: Stop, say: Callable[[str], None]
-) -> None:
+def cycle(opened: AbstractContextManager[Session], stop: Stop, say: Callable[[str], None]) -> None:
     """One cycle of the daemon. What the next one may get over is said, and not raised.
 
     Wrong credentials and a wrong mapping are raised: trying on would only burn the quota.
@@ -59,31 +55,13 @@ def cycle(
             )
 
 
-def run(cycle: Callable[[], None], schedule: Schedule, stop: Stop) -> None:
-    """Run `cycle` at once and then on schedule, one at a time, until `stop` is asked for.
+def run(cycle: Callable[[], None], schedule: Schedule, stop: Stop, clock: Clock) -> None:
+    """Run `cycle` at once and then on schedule, until `stop` is asked for.
 
-    A cycle in hand is waited for: it finishes its batch and ends by itself. An exception of
-    `cycle` ends the daemon and is raised here; what may happen again it must handle itself.
+    Ticks that pass during a cycle are one with the next. What `cycle` raises ends the daemon.
     """
-    failures: list[BaseException] = []
-
-    def tick() -> None:
-        try:
-            cycle()
-        except BaseException as error:
-            failures.append(error)
-            stop.ask()
-
-    scheduler = BackgroundScheduler(timezone="UTC", executors={"default": ThreadPoolExecutor(1)})
-    scheduler.add_job(tick)
-    scheduler.add_job(
-        tick, trigger(schedule), max_instances=1, coalesce=True, misfire_grace_time=None
-    )
-    scheduler.start()
-    try:
-        while not stop.wait(1.0):
-            pass
-    finally:
-        scheduler.shutdown(wait=True)
-    if failures:
-        raise failures[0]
+    ticks = trigger(schedule)
+    while not stop.asked:
+        cycle()
+        now = clock()
+        stop.wait((ticks.get_next_fire_time(None, now) - now).total_seconds())

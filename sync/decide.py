@@ -56,6 +56,10 @@ class Decider:
         self._facts = facts_of(store)
         self.scored: Scored = score(model, self._facts, at)
         self._table = self._decisions(routing).cache()
+        counted = self.scored.rejected.connection.value_counts(name="count").to_pyarrow()
+        self._rejected: dict[str, int] = dict(
+            zip(counted["connection"].to_pylist(), counted["count"].to_pylist(), strict=True)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -86,8 +90,7 @@ class Decider:
 
     def rejected(self, connection: str) -> int:
         """How many records are not leads: neither contact data nor any activity (S034)."""
-        count = self.scored.rejected.filter(_.connection == connection).count()
-        return int(count.to_pyarrow().as_py())
+        return self._rejected.get(connection, 0)
 
     def candidates(
         self, connection: str, stages: frozenset[str], ledger: Ledger

@@ -179,14 +179,13 @@ class Ledger:
                 db.execute(insert(INTENTS), rows)
 
     def settle(
-        self, run_id: str, connection: str, results: Iterable[WriteResult], *, at: datetime
+        self, run_id: str | None, connection: str, results: Iterable[WriteResult], *, at: datetime
     ) -> None:
-        """Record what the CRM answered.
+        """Record what the CRM answered to a run; None: to one of before, as was now read back.
 
         An acknowledged value becomes the last written one and ends the record's quarantine; a
         refused record goes into quarantine with the CRM's reason; of the others nothing is
-        known to be written. An unknown outcome stays open until it was read back. An empty
-        `run_id` says that no run of now sent it.
+        known to be written. An unknown outcome stays open until it was read back.
         """
         with self._engine.begin() as db:
             for chunk in chunks(results):
@@ -197,17 +196,15 @@ class Ledger:
                 keep_refused(db, run_id, connection, refused, at)
 
     def withdraw(self, run_id: str, connection: str) -> None:
-        """Forget what a run meant to send and did not, as no answer was even waited for.
-
-        An empty `run_id`: whatever stands open or unknown of any run, once it was read back.
-        """
-        stale = [INTENTS.c.connection == connection]
-        if run_id:
-            stale += [INTENTS.c.run_id == run_id, INTENTS.c.state == OPEN]
-        else:
-            stale += [unanswered()]
+        """Forget what a run meant to send and did not, as no answer was even waited for."""
+        unsent = (INTENTS.c.run_id == run_id) & (INTENTS.c.state == OPEN)
         with self._engine.begin() as db:
-            db.execute(delete(INTENTS).where(*stale))
+            db.execute(delete(INTENTS).where(INTENTS.c.connection == connection, unsent))
+
+    def withdraw_unanswered(self, connection: str) -> None:
+        """Forget what no answer came to in any run, once it was read back."""
+        with self._engine.begin() as db:
+            db.execute(delete(INTENTS).where(INTENTS.c.connection == connection, unanswered()))
 
     def open_intents(self, connection: str) -> list[Change]:
         """What was sent, or was about to be, and never answered; to be read back. Oldest first.

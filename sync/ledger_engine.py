@@ -4,7 +4,7 @@ This is the only place that knows which database it is.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,21 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import (
+    JSON,
+    Column,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    Text,
+    create_engine,
+    event,
+    func,
+    literal,
+    make_url,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
 from sqlalchemy.sql import Executable
@@ -66,6 +80,13 @@ def upsert(
     }
     upserting: Executable = statement.on_conflict_do_update(index_elements=key, set_=new)
     connection.execute(upserting, rows)
+
+
+def listed(connection: Connection, texts: Iterable[str]) -> Select[tuple[str]]:
+    """Any number of texts as a subquery for IN: one parameter, where a list has one for each."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    elements = func.json_each if is_sqlite else func.json_array_elements_text
+    return select(elements(literal(list(texts), JSON)).table_valued(Column("value", Text)).c.value)
 
 
 def _make_private(path: Path) -> None:

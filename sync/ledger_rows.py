@@ -102,8 +102,8 @@ def change_key(connection: str, change: Change) -> dict[str, str]:
 
 
 def plain(values: Mapping[Output, str | None]) -> dict[str, str | None]:
-    """Written values in the form of a JSON column."""
-    return {output.value: text for output, text in values.items()}
+    """Written values in the form of a JSON column; an output is its own name."""
+    return dict(values)
 
 
 def outputs(values: Mapping[str, str | None]) -> dict[Output, str | None]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from connectors.base import Page
 from connectors.errors import ConnectorError
 
-JOINED_ROWS = 20_000
+JOINED_ROWS = 50_000
 LINGER = 1.0
 """Seconds since the last page was passed on, after which a page waits for no other."""
 

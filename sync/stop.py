@@ -1,7 +1,8 @@
 """A clean stop: asked for by a signal, honoured between two pages or two batches."""
 
 import signal
-import threading
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 
@@ -13,16 +14,20 @@ class Stop:
     """Whether somebody asked to stop. `check` raises where stopping is safe."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._asked = False
+        # Of what wakes a sleeper, this alone may be used in a signal handler: the lock of an
+        # Event may be held by the very thread that the signal interrupts.
+        self._bell: SimpleQueue[None] = SimpleQueue()
 
     def ask(self) -> None:
         """Ask for a stop at the next safe point."""
-        self._event.set()
+        self._asked = True
+        self._bell.put(None)
 
     @property
     def asked(self) -> bool:
         """Whether a stop was asked for."""
-        return self._event.is_set()
+        return self._asked
 
     def check(self) -> None:
         """Raise StoppedError if a stop was asked for."""
@@ -31,7 +36,10 @@ class Stop:
 
     def wait(self, seconds: float) -> bool:
         """Sleep until asked to stop or `seconds` have passed; whether it was asked."""
-        return self._event.wait(seconds)
+        if not self.asked and seconds > 0:
+            with suppress(Empty):
+                self._bell.get(timeout=seconds)
+        return self.asked
 
     def on_signals(self) -> None:
         """Let SIGTERM and SIGINT ask; a second one ends the process at once."""

@@ -124,7 +124,7 @@ def reconcile(connector: Connector, facts: FactsStore, ledger: Ledger, clock: Cl
             for change in changes
             if change.values.items() <= held.get(change.id, {}).items()
         ]
-        ledger.settle("", connector.name, arrived, at=clock())
+        ledger.settle(None, connector.name, arrived, at=clock())
         facts.settle(connector.name, written_table(arrived))
-    ledger.withdraw("", connector.name)
+    ledger.withdraw_unanswered(connector.name)
     return len(opened)

@@ -169,6 +169,11 @@ class Live:
         """The configuration file."""
         return self.folder / "config.yaml"
 
+    @property
+    def outside(self) -> Outside:
+        """What a command takes from the world."""
+        return Outside(self.env, self.clock, self.connect or self.open)
+
     def configure(self, *names: str, **more: Any) -> None:
         """Write config.yaml for some connections (default: both) and the default model.
 
@@ -206,12 +211,11 @@ class Live:
         """
         self.clock.tick(minutes=1)
         out, err = io.StringIO(), io.StringIO()
-        outside = Outside(self.env, self.clock, self.connect or self.open)
         given = list(arguments)
         if given and given[0] not in ("init", "schema", "demo", "sandbox"):
             given += ["--config", str(self.config)]
         with nobody_there(), redirect_stdout(out), redirect_stderr(err):
-            code = run(given, outside)
+            code = run(given, self.outside)
         outcome = Outcome(code, out.getvalue(), err.getvalue())
         for secret in SECRETS.values():
             assert secret not in outcome.out + outcome.err

@@ -186,7 +186,8 @@ class Fields:
                 self._gateway.create_property(new.object_type, _definition(new))
             except Refused as error:
                 if error.status != ALREADY_EXISTS:
-                    problems.append(Problem("error", f"{new.object_type}.{new.name}", error.message))
+                    where = f"{new.object_type}.{new.name}"
+                    problems.append(Problem("error", where, error.message))
             except MissingScope as error:
                 where = f"{new.object_type}.{new.name}"
                 advice = "grant the scope crm.schemas.contacts.write"

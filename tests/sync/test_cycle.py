@@ -13,9 +13,6 @@ from connectors.sandbox.scenario import GOLDEN_50, GOLDEN_107, Did, Story, build
 from sync.exits import Exit
 from tests.live import ANA, BEN, LEFT, ROBOT, WRITING, Live, Outcome, balanced, live
 
-# Ibis 12 reads batches by a method that DuckDB 1.5 has renamed.
-pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWarning")
-
 BOTH = pytest.mark.parametrize("seller", ["sales", "marketing"])
 ROUTING = {"pool": [ANA, BEN], "unassigned_owners": [ROBOT]}
 OUTPUTS = ("score", "tier", "stage", "reason", "owner")
@@ -260,7 +257,7 @@ def test_many_leads_in_few_calls(world: Live) -> None:
 def test_what_a_human_changed(world: Live) -> None:
     """Each policy decides for its field; what was kept is counted, and never asked again."""
     policies = {"score": "respect_edits", "tier": "overwrite", "stage": "fill_empty"}
-    for name, seller in world.sellers.items():
+    for name in world.sellers:
         written = {o: {"field": field_name(name, o), "policy": p} for o, p in policies.items()}
         never = {"reason": {"field": field_name(name, "reason"), "policy": "never"}}
         world.configure_write(name, {**written, **never})
@@ -306,9 +303,7 @@ def test_who_gets_the_lead(world: Live) -> None:
             for email in (ANA, LEFT)
         }
 
-        def told(
-            email: str, kind: Kind = Kind.LEAD, seller: Any = seller, **values: Any
-        ) -> int:
+        def told(email: str, kind: Kind = Kind.LEAD, seller: Any = seller, **values: Any) -> int:
             given = {"last_name": "X", "company": "X", "email": f"{email}@x.example", **values}
             story = Story(given, (page("/pricing"),), kind)
             return int(build(seller.crm, story, at=world.clock()).number)
@@ -337,7 +332,7 @@ def test_who_gets_the_lead(world: Live) -> None:
 
 
 def test_a_human_owner_stays(world: Live) -> None:
-    """An owner that we gave and somebody changed, or took away, is theirs from then on."""
+    """An owner that we gave and somebody changed is theirs from then on, and not asked again."""
     world.configure(routing=ROUTING)
     world.model(**HOT)
     people = world.tell(Story({"last_name": "H", "company": "H", "email": "h@h.example"},

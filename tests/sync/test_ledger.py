@@ -178,7 +178,7 @@ def test_a_killed_run_leaves_its_intents_to_be_read_back(url):
         killed.settle("r1", "crm", [answer(change("L1"), Status.WRITTEN)], at=T0)
     with Ledger(url) as next_one:
         assert next_one.open_intents("crm") == [change("L2")]
-        next_one.settle("", "crm", [answer(change("L2"), Status.WRITTEN)], at=T0)
+        next_one.settle(None, "crm", [answer(change("L2"), Status.WRITTEN)], at=T0)
         assert next_one.open_intents("crm") == []
         assert set(next_one.last_written("crm")) == {"L1", "L2"}
 
@@ -191,7 +191,7 @@ def test_withdrawing_forgets_what_was_not_sent_and_keeps_what_is_unknown(ledger)
     ledger.settle("r1", "crm", [answer(change("L1"), Status.UNKNOWN)], at=T0)
     ledger.withdraw("r1", "crm")
     assert [c.id for c in ledger.open_intents("crm")] == ["L1", "L3"]
-    ledger.withdraw("", "crm")
+    ledger.withdraw_unanswered("crm")
     assert ledger.open_intents("crm") == []
 
 

@@ -16,9 +16,6 @@ from tests.hubspot import hubspot_world
 from tests.salesforce import salesforce_world
 from tests.world import Mirror, World
 
-# Ibis 12 reads batches by a method that DuckDB 1.5 has renamed.
-pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWarning")
-
 
 @dataclass
 class Told:

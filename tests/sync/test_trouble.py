@@ -16,9 +16,6 @@ from connectors.settings import ConnectionSettings
 from sync.exits import Exit
 from tests.live import Live, live
 
-# Ibis 12 reads batches by a method that DuckDB 1.5 has renamed.
-pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWarning")
-
 TECHNOLOGY = {
     "fit": [{"id": "technology", "points": 100, "when": {"industry": "technology"}}],
     "behaviour": [],
@@ -139,7 +136,7 @@ def test_a_rate_limit_beyond_patience(world: Live, name: str) -> None:
 @pytest.mark.parametrize("name", ["sales", "marketing"])
 def test_an_unreachable_host(world: Live, name: str) -> None:
     """The error says which connection and where, and that it may be tried again."""
-    world.configure(**{name: {"url": "http://127.0.0.1:9"}})
+    world.configure(name, **{name: {"url": "http://127.0.0.1:9"}})
     outcome = world.run("sync")
     assert outcome.code == Exit.TEMPORARY
     assert f"error: {name}: " in outcome.err
@@ -181,6 +178,11 @@ def test_the_host_goes_away_in_mid_write(world: Live, name: str) -> None:
         assert ledger.open_intents(name) == []
 
 
+def own(settings: ConnectionSettings) -> ConnectionSettings:
+    """The settings that every kind of connection has: the in-memory CRM has its own names."""
+    return ConnectionSettings(write=settings.write)
+
+
 class Killed(BaseException):
     """The process is killed; nothing of leadgauge's may catch this."""
 
@@ -198,7 +200,7 @@ def test_a_crash_around_a_write(world: Live, carried_out: bool) -> None:
 
     def connect(name: str, settings: ConnectionSettings) -> Connector:
         hook = {"after" if carried_out else "before": kill}
-        return MemoryConnector(name, crm, ConnectionSettings(), write_batch=2, **hook)  # type: ignore[arg-type]
+        return MemoryConnector(name, crm, own(settings), write_batch=2, **hook)  # type: ignore[arg-type]
 
     world.connect = connect
     prepare(world, "sales")
