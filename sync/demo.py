@@ -101,6 +101,7 @@ def _explained(out: Console, session: Session) -> None:
     leads = session.facts.table("leads").filter(_.valid_to.isnull(), _.present.notnull())
     score = _.present.get(Output.SCORE.value).cast("decimal(18, 4)")
     halved = leads.filter(score != score.cast("int64")).order_by(score.desc(), _.id).limit(1)
+    out.print("\none lead, explained to the last point")
     for row in halved.to_pyarrow().to_pylist():
         for decision, explanation in explain(session, row["id"])[:1]:
             for table in show.explanation(decision, explanation):

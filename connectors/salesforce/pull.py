@@ -89,7 +89,6 @@ class Pull:
 
     def _records(self, cursor: Cursor) -> Iterator[tuple[list[dict[str, Any]], bool]]:
         """Records in order, page by page, and whether there are more."""
-
         page = self.client.query(self._query(cursor))
         if page.total > BULK_FROM and self.item.bulk:
             raise _TooMany

@@ -84,6 +84,16 @@ def org(leads: int) -> Iterator[SalesforceSettings]:
         yield SalesforceSettings.model_validate({"kind": "salesforce", "url": url, "auth": AUTH})
 
 
+@contextmanager
+def bulk_from(records: int) -> Iterator[None]:
+    """Let the connector use Bulk 2.0 above another number of records."""
+    before, pull.BULK_FROM = pull.BULK_FROM, records
+    try:
+        yield
+    finally:
+        pull.BULK_FROM = before
+
+
 def into_arrow(settings: SalesforceSettings, store: FactsStore | None = None) -> int:
     """As a sync reads, into Arrow tables, and from there into a facts store where one is given."""
     count = 0
@@ -134,8 +144,7 @@ def query_of(settings: SalesforceSettings) -> str:
 
 def lines(leads: int, repeat: int, *, bulk: bool) -> list[Line]:
     """Measure the library, the connector and the whole way into the facts in turn."""
-    pull.BULK_FROM = 0 if bulk else sys.maxsize
-    with org(leads) as settings:
+    with org(leads) as settings, bulk_from(0 if bulk else sys.maxsize):
         query = query_of(settings)
         drain = bare_bulk if bulk else bare_rest
         sides: dict[str, Callable[[], int]] = {
