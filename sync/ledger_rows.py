@@ -103,7 +103,7 @@ def change_key(connection: str, change: Change) -> dict[str, str]:
 
 def plain(values: Mapping[Output, str | None]) -> dict[str, str | None]:
     """Written values in the form of a JSON column; an output is its own name."""
-    return dict(values)
+    return dict(values.items())
 
 
 def outputs(values: Mapping[str, str | None]) -> dict[Output, str | None]:
