@@ -146,6 +146,6 @@ def load(path: Path, env: Mapping[str, str]) -> Config:
     )
 
 
-def load_model(config: Config) -> Model:
-    """The scoring model that a configuration names. Raises ConfigError with all its mistakes."""
-    return load_yaml(config.model, Model, {})
+def read_model(path: Path) -> Model:
+    """The scoring model in a file. Raises ConfigError with all its mistakes."""
+    return load_yaml(path, Model, {})

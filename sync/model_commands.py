@@ -1,0 +1,90 @@
+"""The commands that ask what a model says: of a lead, of a date, and what a change would move."""
+
+import csv
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, Only, opened, outside_of
+from sync.terminal import show
+from sync.yaml_source import ConfigError
+
+Lead = Annotated[str, typer.Argument(help="The lead's record id in its CRM.")]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+        help="As of this instant in UTC (a date: its midnight), by what was known then.",
+    ),
+]
+REPLAYED = ("connection", "object_type", "lead_id", "score", "tier", "stage", "reason", "model")
+
+
+def explain(
+    ctx: typer.Context,
+    lead: Lead,
+    config: ConfigPath = DEFAULT_CONFIG,
+    only: Only = None,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every point of one lead: rule, evidence, date, decay and cap, adding up to its score."""
+    from sync import show as text
+    from sync.replay import explain as find
+
+    with opened(ctx, config, only) as session:
+        found = find(session, lead, _instant(ctx, as_of))
+    if not found:
+        raise ConfigError([f"no lead {lead} in the facts: check the id, or run `leadgauge sync`"])
+    for decision, explanation in found:
+        if as_json:
+            show({**vars(decision), **asdict(explanation)})
+            continue
+        for table in text.explanation(decision, explanation):
+            text.out().print(table)
+
+
+def replay(
+    ctx: typer.Context,
+    leads: Annotated[
+        list[str] | None, typer.Argument(help="Record ids of leads; none: all leads.")
+    ] = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+    only: Only = None,
+    as_of: AsOf = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A model file, instead of the configured one.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object for each lead, instead of CSV.")
+    ] = False,
+) -> None:
+    """Score, tier and stage of the whole base as of a date, under any model, as CSV."""
+    from sync import replay as replaying
+    from sync.config import read_model
+
+    with opened(ctx, config, only) as session:
+        chosen = read_model(model) if model else session.model
+        decisions = replaying.replay(
+            session.facts, chosen, _instant(ctx, as_of), session.connectors.keys(), leads or ()
+        )
+        table = csv.DictWriter(sys.stdout, (*REPLAYED, "scored_at"), lineterminator="\n")
+        if not as_json:
+            table.writeheader()
+        for decision in decisions:
+            row = {name: getattr(decision, name) for name in REPLAYED}
+            row["score"] = f"{decision.points:f}"
+            row["scored_at"] = f"{decision.scored_at:%Y-%m-%dT%H:%M:%SZ}"
+            if as_json:
+                typer.echo(json.dumps(row))
+            else:
+                table.writerow(row)
+
+
+def _instant(ctx: typer.Context, as_of: datetime | None) -> datetime:
+    return as_of.replace(tzinfo=UTC) if as_of else outside_of(ctx).clock()
