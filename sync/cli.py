@@ -256,6 +256,7 @@ def status(
 
 app.command()(model_commands.explain)
 app.command()(model_commands.replay)
+app.command()(model_commands.preview)
 
 
 @app.command()

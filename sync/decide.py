@@ -58,18 +58,18 @@ class Decider:
     def __init__(
         self, model: Model, routing: Routing | None, store: FactsStore, at: datetime
     ) -> None:
-        self._model = model
+        self.model = model
         self._at = at
         self._facts = facts_of(store, at)
         self.scored: Scored = score(model, self._facts, at)
-        self._table = self._decisions(routing).cache()
+        self.decisions = self._decisions(routing).cache()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Give the memory back; the decisions are not read afterwards."""
-        self._table.release()
+        self.decisions.release()
 
     def _decisions(self, routing: Routing | None) -> Table:
         """One row for each lead: what was decided, and what routing and the diff ask for."""
@@ -80,7 +80,7 @@ class Decider:
             "connection", "object_type", "modified_at", "owner_id", "account_id", "present",
             lead_id="id",
         )  # fmt: skip
-        qualified = qualify(self._model, self.scored.scores, self._facts, self._at)
+        qualified = qualify(self.model, self.scored.scores, self._facts, self._at)
         key = ["connection", "lead_id"]
         table = records.inner_join(qualified, key).inner_join(reasons(self.scored), key)
         table = table.left_join(owners, ["connection", "account_id"])
@@ -100,7 +100,7 @@ class Decider:
         self, connection: str, stages: frozenset[str], ledger: Ledger
     ) -> list[Candidate]:
         """The leads of the stages that get owners, with all that routing looks at."""
-        rows = self._table.filter(_.connection == connection, _.stage.isin(sorted(stages)))
+        rows = self.decisions.filter(_.connection == connection, _.stage.isin(sorted(stages)))
         hot = rows.select(
             "lead_id", "object_type", "score", "stage", "owner_id", "account_owner", "territory"
         )
@@ -126,7 +126,7 @@ class Decider:
         self, connection: str, assignments: Mapping[str, Assignment]
     ) -> Iterator[list[Decided]]:
         """Every decision of a connection with its record, in batches, in order of id."""
-        rows = self._table.filter(_.connection == connection).order_by("lead_id")
+        rows = self.decisions.filter(_.connection == connection).order_by("lead_id")
         for batch in rows.to_pyarrow_batches(chunk_size=BATCH):
             yield [self._decided(row, assignments.get(row["lead_id"])) for row in batch.to_pylist()]
 
@@ -139,7 +139,7 @@ class Decider:
             tier=row["tier"],
             stage=row["stage"],
             reason=row["reason"],
-            model=self._model.label,
+            model=self.model.label,
             scored_at=self._at,
             owner_id=assignment.owner_id if assignment else None,
             owner_reason=assignment.reason if assignment else "",

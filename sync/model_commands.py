@@ -88,3 +88,30 @@ def replay(
 
 def _instant(ctx: typer.Context, as_of: datetime | None) -> datetime:
     return as_of.replace(tzinfo=UTC) if as_of else outside_of(ctx).clock()
+
+
+def preview(
+    ctx: typer.Context,
+    model: Annotated[Path, typer.Argument(help="The changed model file.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    only: Only = None,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+    limit: Annotated[int, typer.Option(min=0, help="How many leads to list.")] = 20,
+) -> None:
+    """Every lead that a changed model would move, and by which rules. Writes nothing."""
+    from sync import preview as previewing
+    from sync import show_model as text
+    from sync.config import read_model
+    from sync.show import out
+
+    changed = read_model(model)
+    with (
+        opened(ctx, config, only) as session,
+        previewing.opened(session, changed, _instant(ctx, as_of)) as found,
+    ):
+        if as_json:
+            show(text.preview_data(found))
+            return
+        for table in text.preview(found, limit):
+            out().print(table)

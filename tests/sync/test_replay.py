@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from connectors.base import Page, Removed
@@ -84,7 +84,12 @@ def replayed(store: FactsStore, n: float, *leads: str) -> list[Decision]:
     return list(replay(store, MODEL, hour(n), ["crm"], leads))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+)
 @given(st.lists(STEPS, min_size=2, max_size=10), st.data())
 def test_nothing_that_comes_later_changes_the_past(steps: list[Step], data: st.DataObject) -> None:
     """U01: field changes, events, late associations, merges and removals after a date, known by
