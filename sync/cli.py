@@ -257,6 +257,7 @@ def status(
 app.command()(model_commands.explain)
 app.command()(model_commands.replay)
 app.command()(model_commands.preview)
+app.command()(model_commands.sign)
 
 
 @app.command()
@@ -310,6 +311,8 @@ def _limits(guards: "Guards", change_share: float | None, calls: int | None) -> 
 def _show_report(report: "RunReport", as_json: bool) -> None:
     from sync import show as text
 
+    for warning in report.warnings:
+        say(f"warning: {warning}")
     if as_json:
         show(report.as_dict())
     else:

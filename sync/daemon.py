@@ -44,6 +44,8 @@ def cycle(session: Session, stop: Stop, say: Callable[[str], None]) -> None:
     except (TemporaryError, QuotaExhausted, StoreBusy) as error:
         say(f"will try again: {error}")
     else:
+        for warning in done.report.warnings:
+            say(f"warning: {warning}")
         for part in done.report.connections:
             write = part.steps["write"]
             say(

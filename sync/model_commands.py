@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, Only, opened, outside_of
-from sync.terminal import show
+from sync.guards import Team
+from sync.terminal import say, show
 from sync.yaml_source import ConfigError
 
 Lead = Annotated[str, typer.Argument(help="The lead's record id in its CRM.")]
@@ -115,3 +116,21 @@ def preview(
             return
         for table in text.preview(found, limit):
             out().print(table)
+
+
+def sign(
+    ctx: typer.Context,
+    model: Annotated[Path, typer.Argument(help="The model file that the team agrees to.")],
+    team: Annotated[Team, typer.Option("--as", help="The team that agrees.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> None:
+    """Record that marketing or sales agrees to a model, by its content; a change needs it anew."""
+    from sync.config import load, read_model
+    from sync.ledger import Ledger
+
+    chosen, outside = read_model(model), outside_of(ctx)
+    with Ledger(load(config, outside.env).ledger) as ledger:
+        ledger.sign(chosen, team, at=outside.clock())
+        missing = [other for other in Team if other not in ledger.signed(chosen)]
+    typer.echo(f"{chosen.label}: signed by {team}")
+    say(f"still to sign: {', '.join(missing)}" if missing else "both teams have signed")
