@@ -6,12 +6,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from connectors.base import Cursor, Page
 from connectors.sandbox.scenario import GOLDEN_50, GOLDEN_107
 from core.decision import UNIT
+from core.facts import BY_NAME, arrow_schema
 from core.routing import Roster, Share
 from core.rules import Model, parse
 from sync.decide import Decider, assign
@@ -189,3 +192,46 @@ def test_an_equal_model_moves_nobody(world: Live) -> None:
     found = json.loads(world.run("preview", str(same), "--json").out)
     assert (found["changes"], found["movers"], found["disagree"]) == ([], [], [])
     assert Decimal(found["agree"]) == 2
+
+
+@pytest.mark.slow
+def test_one_weight_over_a_large_base() -> None:
+    """U03: of 100,000 leads exactly those move whom the changed rule matches."""
+    count = 100_000
+    titles = ["CTO" if n % 7 == 0 else "Clerk" for n in range(count)]
+    columns: dict[str, Any] = {
+        "id": [f"L{n:06}" for n in range(count)],
+        "object_type": ["Lead"] * count,
+        "modified_at": [hour(0)] * count,
+        "email": ["x@x.example"] * count,
+        "title": titles,
+    }
+    schema = arrow_schema(BY_NAME["leads"].model)
+    nothing = pa.nulls(count)
+    rows = pa.table(
+        [pa.array(columns[f.name], f.type) if f.name in columns else nothing.cast(f.type)
+         for f in schema],
+        schema=schema,
+    )  # fmt: skip
+
+    def paying(points: int) -> Model:
+        fit = [
+            {"id": "cto", "points": points, "when": {"title": "CTO"}},
+            {"id": "clerk", "points": 3, "when": {"title": "Clerk"}},
+        ]
+        return parse({"name": "m", "fit": fit, "thresholds": {"mql": 10, "sql": 20}})
+
+    with FactsStore(":memory:") as store, Ledger("sqlite://") as ledger:
+        store.store("crm", Page(LEADS, rows, Cursor(hour(0))), at=hour(0))
+        with (
+            Decider(paying(5), None, store, hour(1)) as old,
+            Decider(paying(12), None, store, hour(1)) as new,
+        ):
+            preview = Preview(old, new, {"crm": None}, ledger)
+            movers, stages = list(preview.movers()), preview.stages()
+    expected = [id_ for id_, title in zip(columns["id"], titles, strict=True) if title == "CTO"]
+    assert [m.lead_id for m in movers] == expected
+    assert {(m.before.score, m.after.score, m.after.stage) for m in movers} == {(5, 12, "MQL")}
+    assert {(m.before, m.after): m.leads for m in stages} == {
+        (None, "MQL"): len(expected), (None, None): count - len(expected),
+    }  # fmt: skip

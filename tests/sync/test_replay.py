@@ -1,8 +1,10 @@
 """Scores as of a date: what becomes known later changes nothing."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +136,8 @@ def iso(moment: datetime) -> str:
 
 
 def test_replay_and_explain_as_of_a_date(world: Live) -> None:
-    """U01: the same store, date and model give the same bytes, whatever happened since."""
+    """U01 D57: the same store, date and model give the same bytes, whatever happened since; what
+    is explained is the equation of the score."""
     golden, other = world.tell(GOLDEN_107), world.tell(GOLDEN_50)
     world.set_up()
     world.sync()
@@ -154,6 +157,13 @@ def test_replay_and_explain_as_of_a_date(world: Live) -> None:
         for name, seller in world.sellers.items()
     }
     points = {name: world.run(*line).out for name, line in explained.items()}
+    for said in map(json.loads, points.values()):
+        assert sum(Decimal(line["points"]) for line in said["lines"]) == Decimal("107")
+        for line in said["lines"]:
+            raw, decay, cap, weight, counted = (
+                Decimal(line[key]) for key in ("raw", "decay_loss", "cap_loss", "weight", "points")
+            )
+            assert (raw - decay - cap) * weight == counted
     for name, seller in world.sellers.items():
         visit = {"type": "page_view", "asset": "/pricing", "people": [other[name].number]}
         seller.crm.add(Kind.ACTIVITY, {**visit, "at": world.clock()})
