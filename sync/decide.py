@@ -77,8 +77,10 @@ class Decider:
         accounts = as_of(self._facts.accounts, self._at)
         owners = accounts.select("connection", account_id="id", account_owner="owner_id")
         records = leads.select(
-            "connection", "object_type", "modified_at", "owner_id", "account_id", "present",
+            "connection", "object_type", "modified_at", "account_id", "present",
             lead_id="id",
+            # What we wrote last is in `present` at once, in `owner_id` after the next pull.
+            owner_id=_.present.get(Output.OWNER.value).coalesce(_.owner_id),
         )  # fmt: skip
         qualified = qualify(self.model, self.scored.scores, self._facts, self._at)
         key = ["connection", "lead_id"]

@@ -171,6 +171,9 @@ def test_preview_lists_who_moves_and_asks_no_crm(world: Live) -> None:
         assert (mover["before"]["score"], mover["after"]["score"]) == ("50", "49")
         assert (mover["before"]["tier"], mover["after"]["tier"]) == ("C", "D")
         assert (mover["before"]["stage"], mover["after"]["stage"]) == ("MQL", None)
+        assert seller.shown(people["50"][seller.name])["owner"] in (ANA, BEN)
+        owner = seller.users[seller.shown(people["50"][seller.name])["owner"]]
+        assert mover["before"]["owner"] == mover["after"]["owner"] == seller.id(owner)
         assert mover["rules"] == [{"rule": "industry-healthcare", "before": "10", "after": "9"}]
     text = world.run("preview", str(new))
     assert "rule industry-healthcare: points 10 -> 9" in text.out
@@ -231,7 +234,9 @@ def test_one_weight_over_a_large_base() -> None:
             movers, stages = list(preview.movers()), preview.stages()
     expected = [id_ for id_, title in zip(columns["id"], titles, strict=True) if title == "CTO"]
     assert [m.lead_id for m in movers] == expected
-    assert {(m.before.score, m.after.score, m.after.stage) for m in movers} == {(5, 12, "MQL")}
+    assert {(int(m.before.score), int(m.after.score), m.after.stage) for m in movers} == {
+        (5, 12, "MQL")
+    }
     assert {(m.before, m.after): m.leads for m in stages} == {
         (None, "MQL"): len(expected), (None, None): count - len(expected),
     }  # fmt: skip
