@@ -1,8 +1,9 @@
 """The facts tables: their schemas, derived from the common model, and their views.
 
 Every facts table holds the columns of its model type plus the name of the connection the row
-came from. Leads and accounts are kept in versions: a row holds from `valid_from` (inclusive)
-to `valid_to` (exclusive; null while it is the latest), so that they can be read as of a date.
+came from. Leads, accounts and activities are kept in versions: a row holds from `valid_from`
+(inclusive) to `valid_to` (exclusive; null while it is the latest), so that they can be read as
+of a date: an activity that is given to another person later was the first one's until then.
 A record that is removed has no open version; where it was merged into another or converted,
 `ALIASES` says which record now stands for it.
 """
@@ -81,7 +82,11 @@ class FactsTable:
 LEADS = FactsTable("leads", Lead, ("id",), ("id",), versioned=True)
 ACCOUNTS = FactsTable("accounts", Account, ("id",), ("id",), versioned=True)
 ACTIVITIES = FactsTable(
-    "activities", Activity, ("object_type", "id", "lead_id"), ("object_type", "id")
+    "activities",
+    Activity,
+    ("object_type", "id", "lead_id"),
+    ("object_type", "id"),
+    versioned=True,
 )
 OWNERS = FactsTable("owners", Owner, ("id",), ("id",))
 OUTCOMES = FactsTable("outcomes", Outcome, ("id", "lead_id"), ("id",))
@@ -96,11 +101,11 @@ ALIASES = ibis.schema(
         "survivor": "!string",
     }
 )
-"""Merged and converted records: `id` now stands for `survivor`, which is never itself an alias."""
+"""Merged and converted records: `survivor` stands for `id`, and is never itself an alias."""
 
 
 def as_of(table: Table, at: datetime) -> Table:
-    """The versions of a versioned table that held at `at`."""
+    """The rows of a table with `valid_from` and `valid_to` that held at `at`."""
     moment = ibis.literal(at, type=TIME)
     return table.filter(
         table.valid_from <= moment, table.valid_to.isnull() | (table.valid_to > moment)

@@ -6,6 +6,7 @@ from connectors.base import Connector, Problem
 from core.decision import Output
 from core.facts import OWNERS
 from core.qualification import Stage
+from sync.check_model import suspicions
 from sync.pull import pull
 from sync.report import Step
 from sync.roster import find
@@ -15,7 +16,7 @@ from sync.stop import Stop
 
 def check(session: Session, stop: Stop) -> list[Problem]:
     """Log in to every CRM, compare fields, and look up the configured owners. Writes nothing."""
-    problems: list[Problem] = []
+    problems: list[Problem] = suspicions(session)
     known: set[str] = set()
     asked: set[str] = set()
     for name, connector in session.connectors.items():

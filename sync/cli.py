@@ -6,8 +6,6 @@ Each command is a few lines: it opens a session, calls what does the work, and s
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -17,17 +15,28 @@ import typer
 from typer.exceptions import TyperException
 
 from connectors.errors import ConnectorError
+from sync import model_commands
+from sync.command import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigPath,
+    Only,
+    ends,
+    opened,
+    outside_of,
+    stop_on_signals,
+)
 from sync.errors import StoreBusy, StoreError
 from sync.exits import Exit, exit_of
 from sync.guards import GuardStopError, Limits
-from sync.stop import Stop, StoppedError
+from sync.stop import StoppedError
 from sync.terminal import progress_bars, say, show, utc_now
 from sync.yaml_source import ConfigError
 
 if TYPE_CHECKING:
     from sync.config import Guards
     from sync.report import RunReport
-    from sync.session import Outside, Session
+    from sync.session import Outside
 
 app = typer.Typer(
     name="leadgauge",
@@ -38,12 +47,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Only = Annotated[
-    list[str] | None,
-    typer.Option("--connection", help="Only this connection; may be given more than once."),
-]
 ChangeShare = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="Override guards.max_change_share for this run (0 to 1)."),
@@ -51,12 +54,6 @@ ChangeShare = Annotated[
 MaxCalls = Annotated[
     int | None, typer.Option(min=0, help="Override guards.max_calls for this run.")
 ]
-DEFAULT_CONFIG = Path("config.yaml")
-
-
-def ends(code: Exit) -> None:
-    """End the command with an exit code."""
-    raise typer.Exit(int(code))
 
 
 class Document(StrEnum):
@@ -84,8 +81,8 @@ def check(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJs
     """Prove configuration, model and mapping against the live CRM, before a run fails."""
     from sync.check import check as find_problems
 
-    with _session(ctx, config) as session:
-        problems = find_problems(session, _stop())
+    with opened(ctx, config) as session:
+        problems = find_problems(session, stop_on_signals())
     if as_json:
         show([vars(problem) for problem in problems])
     for problem in problems:
@@ -106,7 +103,7 @@ def setup(
 ) -> None:
     """Create the CRM fields that scores are written to; what exists is left alone."""
     failed = False
-    with _session(ctx, config) as session:
+    with opened(ctx, config) as session:
         for name, connector in session.connectors.items():
             missing = connector.missing_fields()
             for field in missing:
@@ -137,11 +134,11 @@ def plan(
     from sync import show as text
     from sync.cycle import run_cycle
 
-    with _session(ctx, config, only) as session, progress_bars() as progress:
+    with opened(ctx, config, only) as session, progress_bars() as progress:
         cycle = run_cycle(
             session,
             kind="plan",
-            stop=_stop(),
+            stop=stop_on_signals(),
             progress=progress,
             limits=Limits(change_share=1),
             write=False,
@@ -166,11 +163,11 @@ def sync(
     """Run one cycle: pull what changed, decide, and write what differs."""
     from sync.cycle import run_cycle
 
-    with _session(ctx, config, only) as session, progress_bars() as progress:
+    with opened(ctx, config, only) as session, progress_bars() as progress:
         cycle = run_cycle(
             session,
             kind="sync",
-            stop=_stop(),
+            stop=stop_on_signals(),
             progress=progress,
             limits=_limits(session.config.guards, max_change_share, max_calls),
         )
@@ -198,7 +195,7 @@ def backfill(
     from sync import backfill as backfilling
     from sync.cycle import run_cycle
 
-    with _session(ctx, config, only) as session, progress_bars() as progress:
+    with opened(ctx, config, only) as session, progress_bars() as progress:
         start = since.replace(tzinfo=UTC) if since else None
         if backfilling.unfinished(session, start):
             say("going on with the backfill that was interrupted")
@@ -212,7 +209,7 @@ def backfill(
         cycle = run_cycle(
             session,
             kind=backfilling.kind(start),
-            stop=_stop(),
+            stop=stop_on_signals(),
             progress=progress,
             limits=_limits(session.config.guards, max_change_share, max_calls),
         )
@@ -225,13 +222,13 @@ def daemon(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG) -> None:
     from sync import daemon as running
     from sync.config import load
 
-    stop = _stop()
-    schedule = load(config, _outside(ctx).env).schedule
+    stop = stop_on_signals()
+    schedule = load(config, outside_of(ctx).env).schedule
 
     def cycle() -> None:
-        running.cycle(_session(ctx, config), stop, say)
+        running.cycle(opened(ctx, config), stop, say)
 
-    running.run(cycle, schedule, stop, _outside(ctx).clock)
+    running.run(cycle, schedule, stop, outside_of(ctx).clock)
     say("stopped as asked")
 
 
@@ -244,7 +241,7 @@ def status(
     from sync.config import load
     from sync.ledger import Ledger
 
-    with Ledger(load(config, _outside(ctx).env).ledger) as ledger:
+    with Ledger(load(config, outside_of(ctx).env).ledger) as ledger:
         if as_json:
             show(
                 {
@@ -253,32 +250,14 @@ def status(
                 }
             )
             return
-        for table in text.status(ledger, _outside(ctx).clock()):
+        for table in text.status(ledger, outside_of(ctx).clock()):
             text.out().print(table)
 
 
-@app.command()
-def explain(
-    ctx: typer.Context,
-    lead: Annotated[str, typer.Argument(help="The lead's record id in its CRM.")],
-    config: ConfigPath = DEFAULT_CONFIG,
-    only: Only = None,
-    as_json: AsJson = False,
-) -> None:
-    """Every point of one lead: rule, evidence, date, decay and cap, adding up to its score."""
-    from sync import show as text
-    from sync.decide import explain as find
-
-    with _session(ctx, config, only) as session:
-        found = find(session, lead)
-    if not found:
-        raise ConfigError([f"no lead {lead} in the facts: check the id, or run `leadgauge sync`"])
-    if as_json:
-        show([{**vars(decision), **asdict(explanation)} for decision, explanation in found])
-        return
-    for decision, explanation in found:
-        for table in text.explanation(decision, explanation):
-            text.out().print(table)
+app.command()(model_commands.explain)
+app.command()(model_commands.replay)
+app.command()(model_commands.preview)
+app.command()(model_commands.sign)
 
 
 @app.command()
@@ -308,7 +287,7 @@ def sandbox(
     from sync.sandbox import serve
 
     ports = (salesforce_port, hubspot_port)
-    serve(ports, (leads, seed), fault or [], minutes, _stop(), say)
+    serve(ports, (leads, seed), fault or [], minutes, stop_on_signals(), say)
 
 
 @app.command()
@@ -319,27 +298,7 @@ def demo(
     """A full sync of both sandbox CRMs, a second that writes nothing, and a lead explained."""
     from sync.demo import run
 
-    run(leads, seed, utc_now, _stop(), say)
-
-
-def _outside(ctx: typer.Context) -> "Outside":
-    from sync.session import Outside
-
-    return ctx.obj or Outside(os.environ, utc_now)
-
-
-def _session(
-    ctx: typer.Context, config: Path, only: list[str] | None = None
-) -> "AbstractContextManager[Session]":
-    from sync.session import open_session
-
-    return open_session(config, _outside(ctx), only)
-
-
-def _stop() -> Stop:
-    stop = Stop()
-    stop.on_signals()
-    return stop
+    run(leads, seed, utc_now, stop_on_signals(), say)
 
 
 def _limits(guards: "Guards", change_share: float | None, calls: int | None) -> Limits:
@@ -352,6 +311,8 @@ def _limits(guards: "Guards", change_share: float | None, calls: int | None) -> 
 def _show_report(report: "RunReport", as_json: bool) -> None:
     from sync import show as text
 
+    for warning in report.warnings:
+        say(f"warning: {warning}")
     if as_json:
         show(report.as_dict())
     else:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, Union
 
@@ -85,6 +86,14 @@ class Guards(Settings):
     max_calls: int | None = Field(None, ge=0, description="Most write calls one run may cost.")
 
 
+class SignOff(StrEnum):
+    """What a model without the sign-off of both teams means for a run that writes."""
+
+    REQUIRED = "required"
+    WARN = "warn"
+    NONE = "none"
+
+
 class Schedule(Settings):
     """When the daemon starts a cycle: at an interval, or by a cron expression in UTC."""
 
@@ -116,6 +125,11 @@ class Config(Settings):
         min_length=1, description="The CRMs, by a name of your own."
     )
     model: Path = Field(Path("model.yaml"), description="The scoring model file.")
+    model_signoff: SignOff = Field(
+        SignOff.NONE,
+        description="Sign-off of a model by marketing and sales: required, or nothing is written; "
+        "warn; none: not asked for.",
+    )
     facts: Path = Field(Path("facts.duckdb"), description="File that holds what the CRMs said.")
     ledger: str = Field(
         "sqlite:///ledger.db", description="Database that holds what was decided and written."
@@ -146,6 +160,6 @@ def load(path: Path, env: Mapping[str, str]) -> Config:
     )
 
 
-def load_model(config: Config) -> Model:
-    """The scoring model that a configuration names. Raises ConfigError with all its mistakes."""
-    return load_yaml(config.model, Model, {})
+def read_model(path: Path) -> Model:
+    """The scoring model in a file. Raises ConfigError with all its mistakes."""
+    return load_yaml(path, Model, {})

@@ -16,6 +16,7 @@ from core.diff import Values
 from core.facts import LEADS
 from core.routing import NOT_READY, Assignment
 from sync import guards
+from sync.config import SignOff
 from sync.decide import Decider, assign
 from sync.errors import StoreError
 from sync.guards import GuardStopError, Limits
@@ -56,6 +57,8 @@ def run_cycle(
     run_id = f"{session.clock():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     cycle = Cycle(RunReport(run_id))
     with Lease(session.ledger, session.clock) as lease, _recorded(session, kind, cycle):
+        if write:
+            cycle.report.warnings += _signed_off(session)
         steps = _Steps(session, run_id if write else None, lease, stop, progress, limits)
         pulled = []
         for connector in session.connectors.values():
@@ -99,6 +102,17 @@ def _recorded(session: Session, kind: str, cycle: Cycle) -> Iterator[None]:
         counts = {c.connection: c.as_dict() for c in cycle.report.connections}
         calls = {c.connection: c.calls for c in cycle.report.connections}
         ledger.finish(run_id, status, at=clock(), counts=counts, calls=calls, error=error)
+
+
+def _signed_off(session: Session) -> list[str]:
+    """Refuse a model that lacks a required sign-off; what to warn of where it is only asked for."""
+    asked = session.config.model_signoff
+    if asked is SignOff.NONE:
+        return []
+    findings = guards.unsigned(session.model, session.ledger.signed(session.model))
+    if findings and asked is SignOff.REQUIRED:
+        raise GuardStopError(findings)
+    return findings
 
 
 def _whole_second(moment: datetime) -> datetime:

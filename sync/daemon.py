@@ -46,6 +46,8 @@ def cycle(opened: AbstractContextManager[Session], stop: Stop, say: Callable[[st
     except (TemporaryError, QuotaExhausted, StoreBusy) as error:
         say(f"will try again: {error}")
     else:
+        for warning in done.report.warnings:
+            say(f"warning: {warning}")
         for part in done.report.connections:
             write = part.steps["write"]
             say(

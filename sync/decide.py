@@ -11,25 +11,32 @@ from ibis.expr.types import Table
 
 from core.decision import Decision, Output
 from core.diff import Values
-from core.explain import Explanation, reasons
-from core.explain import explain as explain_lead
-from core.facts import LEADS, as_of
+from core.explain import reasons
+from core.facts import as_of
 from core.qualification import qualify
 from core.routing import Assignment, Candidate, Roster, route
 from core.rules import Model
-from core.scoring import Facts, Scored, lead_columns, score, unknown
+from core.scoring import Facts, Scored, lead_columns, score
 from sync.config import Routing
 from sync.facts_store import FactsStore
 from sync.ledger import Ledger
-from sync.session import Session
 
 BATCH = 10_000
 """Leads that are in memory at a time."""
 
 
-def facts_of(store: FactsStore) -> Facts:
-    """The stored facts as the expressions that scoring takes."""
-    return Facts(*(store.table(n) for n in ("leads", "accounts", "activities", "aliases")))
+def facts_of(store: FactsStore, at: datetime) -> Facts:
+    """The facts known at `at`, as the expressions that scoring takes.
+
+    Leads and accounts are there in all their versions, activities and aliases in that of `at`:
+    whose an activity was, and which record stood for which, is not what it became later.
+    """
+    return Facts(
+        store.table("leads"),
+        store.table("accounts"),
+        as_of(store.table("activities"), at),
+        as_of(store.table("aliases"), at),
+    )
 
 
 @dataclass(frozen=True)
@@ -51,11 +58,11 @@ class Decider:
     def __init__(
         self, model: Model, routing: Routing | None, store: FactsStore, at: datetime
     ) -> None:
-        self._model = model
+        self.model = model
         self._at = at
-        self._facts = facts_of(store)
+        self._facts = facts_of(store, at)
         self.scored: Scored = score(model, self._facts, at)
-        self._table = self._decisions(routing).cache()
+        self.decisions = self._decisions(routing).cache()
         counted = self.scored.rejected.connection.value_counts(name="count").to_pyarrow()
         self._rejected: dict[str, int] = dict(
             zip(counted["connection"].to_pylist(), counted["count"].to_pylist(), strict=True)
@@ -66,7 +73,7 @@ class Decider:
 
     def __exit__(self, *_: object) -> None:
         """Give the memory back; the decisions are not read afterwards."""
-        self._table.release()
+        self.decisions.release()
 
     def _decisions(self, routing: Routing | None) -> Table:
         """One row for each lead: what was decided, and what routing and the diff ask for."""
@@ -74,10 +81,12 @@ class Decider:
         accounts = as_of(self._facts.accounts, self._at)
         owners = accounts.select("connection", account_id="id", account_owner="owner_id")
         records = leads.select(
-            "connection", "object_type", "modified_at", "owner_id", "account_id", "present",
+            "connection", "object_type", "modified_at", "account_id", "present",
             lead_id="id",
+            # What we wrote last is in `present` at once, in `owner_id` after the next pull.
+            owner_id=_.present.get(Output.OWNER.value).coalesce(_.owner_id),
         )  # fmt: skip
-        qualified = qualify(self._model, self.scored.scores, self._facts, self._at)
+        qualified = qualify(self.model, self.scored.scores, self._facts, self._at)
         key = ["connection", "lead_id"]
         table = records.inner_join(qualified, key).inner_join(reasons(self.scored), key)
         table = table.left_join(owners, ["connection", "account_id"])
@@ -96,7 +105,7 @@ class Decider:
         self, connection: str, stages: frozenset[str], ledger: Ledger
     ) -> list[Candidate]:
         """The leads of the stages that get owners, with all that routing looks at."""
-        rows = self._table.filter(_.connection == connection, _.stage.isin(sorted(stages)))
+        rows = self.decisions.filter(_.connection == connection, _.stage.isin(sorted(stages)))
         hot = rows.select(
             "lead_id", "object_type", "score", "stage", "owner_id", "account_owner", "territory"
         )
@@ -122,7 +131,7 @@ class Decider:
         self, connection: str, assignments: Mapping[str, Assignment]
     ) -> Iterator[list[Decided]]:
         """Every decision of a connection with its record, in batches, in order of id."""
-        rows = self._table.filter(_.connection == connection).order_by("lead_id")
+        rows = self.decisions.filter(_.connection == connection).order_by("lead_id")
         for batch in rows.to_pyarrow_batches(chunk_size=BATCH):
             yield [self._decided(row, assignments.get(row["lead_id"])) for row in batch.to_pylist()]
 
@@ -135,7 +144,7 @@ class Decider:
             tier=row["tier"],
             stage=row["stage"],
             reason=row["reason"],
-            model=self._model.label,
+            model=self.model.label,
             scored_at=self._at,
             owner_id=assignment.owner_id if assignment else None,
             owner_reason=assignment.reason if assignment else "",
@@ -165,50 +174,3 @@ def assign(
     candidates = decider.candidates(connection, roster.stages, ledger)
     routed = route(candidates, roster, ledger.assigned_counts(connection))
     return {assignment.lead_id: assignment for assignment in routed}
-
-
-def explain(session: Session, lead_id: str) -> list[tuple[Decision, Explanation]]:
-    """Every point of a lead as of now, in each connection that has it; nothing is routed."""
-    at = session.clock().replace(microsecond=0)
-    facts = facts_of(session.facts)
-    one = _about(facts, lead_id)
-    scored = score(session.model, one, at)
-    key = ["connection", "lead_id"]
-    rows = qualify(session.model, scored.scores, one, at).inner_join(reasons(scored), key)
-    records = as_of(one.leads, at).select("connection", "object_type", lead_id="id")
-    contributions = scored.contributions.to_pyarrow().to_pylist()
-    missing = unknown(session.model, one, at).to_pyarrow().to_pylist()
-    found = []
-    for row in rows.inner_join(records, key).to_pyarrow().to_pylist():
-        name = row["connection"]
-        if name not in session.connectors:
-            continue
-        assigned = session.ledger.decisions(name, lead_id)
-        decision = Decision(
-            connection=name,
-            lead_id=lead_id,
-            object_type=row["object_type"],
-            score=row["score"],
-            tier=row["tier"],
-            stage=row["stage"],
-            reason=row["reason"],
-            model=session.model.label,
-            scored_at=at,
-            owner_reason=assigned[-1].decision.owner_reason if assigned else "",
-        )
-        lines = [c for c in contributions if c["connection"] == name]
-        gaps = [u["rule"] for u in missing if u["connection"] == name]
-        found.append((decision, explain_lead(session.model, row["score"], lines, gaps)))
-    return found
-
-
-def _about(facts: Facts, lead_id: str) -> Facts:
-    """The facts that one lead's score rests on: its own activities and those merged into it."""
-    merged = facts.aliases.filter(_.table_name == LEADS.name, _.survivor == lead_id)
-    ids = [lead_id, *merged.id.to_pyarrow().to_pylist()]
-    return Facts(
-        facts.leads.filter(_.id == lead_id),
-        facts.accounts,
-        facts.activities.filter(_.lead_id.isin(ids)),
-        facts.aliases.filter(_.survivor == lead_id),
-    )

@@ -29,7 +29,7 @@ def judged(table: FactsTable) -> str:
     """SQL that fills `judged`: every row of `arrived` against what is `held` of its record.
 
     Verdicts: new; changed; touched: only the stamp moved; same: nothing did; stale: older than
-    what is known. `since` is when a changed row's new version begins. Parameters: c, at.
+    what is known. `since` is when the record became what the page shows. Parameters: c, at.
     Maps are compared in the order of their keys, and an entry of null is none.
     """
 
@@ -58,7 +58,7 @@ def judged(table: FactsTable) -> str:
                 WHEN a.modified_at IS DISTINCT FROM h.modified_at THEN 'touched'
                 ELSE 'same'
             END AS verdict,
-            CASE WHEN a.modified_at = h.modified_at THEN $at ELSE a.modified_at END AS since
+            CASE WHEN a.modified_at = r.stamp THEN $at ELSE a.modified_at END AS since
         FROM arrived a
         LEFT JOIN held h ON {equal(table.key, "a", "h")}
         LEFT JOIN records r ON {equal(table.replaced_by, "a", "r")}

@@ -20,12 +20,15 @@ from ibis.expr.types import Table
 
 from connectors.base import Cursor, Page, Removed
 from core.facts import ALIASES, BY_NAME, TABLES, TIME, FactsTable
-from sync.aliases import followed
+from sync.aliases import Alias, Merge, followed
 from sync.facts_file import FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
 
 _STAMP = pa.timestamp("us", "UTC")
 _TEXTS = pa.map_(pa.string(), pa.string())
+_ALIAS_ROWS = pa.schema(
+    {"id": pa.string(), "survivor": pa.string(), "valid_from": _STAMP, "valid_to": _STAMP}
+)
 
 _CURSORS = ibis.schema(
     {"connection": "!string", "stream": "!string", "stamp": TIME, "id": "!string", "until": TIME}
@@ -43,7 +46,9 @@ _REMOVALS = ibis.schema(
 
 _SCHEMAS = {
     **{table.name: table.schema for table in TABLES},
-    "aliases": ALIASES,
+    "aliases": ibis.schema(
+        {**dict(ALIASES.items()), "valid_from": TIME.copy(nullable=False), "valid_to": TIME}
+    ),
     "cursors": _CURSORS,
     "removals": _REMOVALS,
 }
@@ -231,32 +236,49 @@ class FactsStore:
         return {row["verdict"]: row["n"] for row in counted}, taken_off
 
     def _revive(self, connection: str, table: FactsTable) -> None:
-        """What lives again is no longer removed, and stands for itself."""
-        same_object = f"g.object_type = {record_type(table, 'j')}"
-        for name, condition in (("removals", same_object), ("aliases", "true")):
-            self._file.run(
-                f"DELETE FROM {name} g USING judged j WHERE g.connection = $c "
-                f"AND g.table_name = '{table.name}' AND g.id = j.id AND j.verdict = 'new' "
-                f"AND {condition}",
-                c=connection,
-            )
+        """What lives again is no longer removed, and stands for itself from then on."""
+        self._file.run(
+            "DELETE FROM removals g USING judged j WHERE g.connection = $c "
+            f"AND g.table_name = '{table.name}' AND g.id = j.id AND j.verdict = 'new' "
+            f"AND g.object_type = {record_type(table, 'j')}",
+            c=connection,
+        )
+        self._file.run(
+            "UPDATE aliases a SET valid_to = greatest(j.since, a.valid_from) FROM judged j "
+            f"WHERE a.connection = $c AND a.table_name = '{table.name}' AND a.id = j.id "
+            "AND a.valid_to IS NULL AND j.verdict = 'new'",
+            c=connection,
+        )
 
     def _amend_versions(self, table: FactsTable) -> int:
-        """Move the stamps of untouched rows; close the versions that changed."""
+        """Move the stamps of untouched rows; close the versions that changed.
+
+        Returns how many rows of the page's records it does not name any more: those end too.
+        """
         self._file.run(
             f"UPDATE {table.name} t SET modified_at = j.modified_at FROM judged j "
             "WHERE t.rowid = j.held_row AND j.verdict = 'touched'"
         )
+        self._file.run(
+            "CREATE OR REPLACE TEMP TABLE closing AS "
+            "SELECT held_row, held_from, since, false AS taken_off "
+            "FROM judged WHERE verdict = 'changed' UNION ALL BY NAME "
+            f"SELECT h.held_row, h.valid_from AS held_from, max(j.since) AS since, "
+            f"true AS taken_off FROM held h JOIN judged j ON {equal(table.replaced_by, 'j', 'h')} "
+            f"WHERE j.verdict <> 'stale' GROUP BY h.held_row, h.valid_from "
+            "HAVING h.held_row NOT IN (SELECT held_row FROM judged WHERE held_row IS NOT NULL)"
+        )
         # A version that would be empty never held: the new one takes its place.
         self._file.run(
             f"DELETE FROM {table.name} WHERE rowid IN "
-            "(SELECT held_row FROM judged WHERE verdict = 'changed' AND since <= held_from)"
+            "(SELECT held_row FROM closing WHERE since <= held_from)"
         )
         self._file.run(
-            f"UPDATE {table.name} t SET valid_to = j.since FROM judged j "
-            "WHERE t.rowid = j.held_row AND j.verdict = 'changed' AND j.since > j.held_from"
+            f"UPDATE {table.name} t SET valid_to = c.since FROM closing c "
+            "WHERE t.rowid = c.held_row AND c.since > c.held_from"
         )
-        return 0
+        (row,) = self._file.rows("SELECT count(*) AS n FROM closing WHERE taken_off")
+        return int(row["n"])
 
     def _amend_rows(self, table: FactsTable) -> int:
         """Delete what the page replaces; how many rows it does not name any more."""
@@ -334,22 +356,25 @@ class FactsStore:
         )
 
     def _follow(self, connection: str, table: FactsTable, removed: Iterable[Removed]) -> None:
-        """Let every removed record that has a survivor stand for it from now on."""
-        pairs = [(r.id, r.survivor) for r in sorted(removed, key=lambda r: r.at) if r.survivor]
-        if not pairs:
+        """Let every removed record that has a survivor stand for it from then on."""
+        merges = [
+            Merge(r.id, r.survivor, r.at) for r in sorted(removed, key=lambda r: r.at) if r.survivor
+        ]
+        if not merges:
             return
-        scope = f"connection = $c AND table_name = '{table.name}'"
+        scope = f"connection = $c AND table_name = '{table.name}' AND valid_to IS NULL"
         touching = f"{scope} AND (id IN (SELECT unnest($n)) OR survivor IN (SELECT unnest($n)))"
-        named = list({record for pair in pairs for record in pair})
+        named = list({record for m in merges for record in (m.id, m.survivor)})
         known = self._file.rows(
-            f"SELECT id, survivor FROM aliases WHERE {touching}", c=connection, n=named
+            f"SELECT id, survivor, valid_from FROM aliases WHERE {touching}", c=connection, n=named
         )
-        aliases = followed({row["id"]: row["survivor"] for row in known}, pairs)
         self._file.run(f"DELETE FROM aliases WHERE {touching}", c=connection, n=named)
-        rows = pa.table({"id": list(aliases.keys()), "survivor": list(aliases.values())})
+        aliases = followed((Alias(**row) for row in known), merges)
+        rows = pa.Table.from_pylist([vars(alias) for alias in aliases], _ALIAS_ROWS)
         with self._file.given("incoming", rows):
             self._file.run(
-                f"INSERT INTO aliases SELECT $c, '{table.name}', id, survivor FROM incoming",
+                f"INSERT INTO aliases SELECT $c, '{table.name}', id, survivor, valid_from, "
+                "valid_to FROM incoming",
                 c=connection,
             )
 

@@ -1,8 +1,10 @@
 """Guards: what is implausible stops before the first write, and says what overrides it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
+from core.rules import Model
 from sync.plan import ConnectionPlan
 
 FLOOR = 20
@@ -17,12 +19,31 @@ class GuardStopError(Exception):
         super().__init__("\n".join(self.findings))
 
 
+class Team(StrEnum):
+    """Who agrees to a model."""
+
+    MARKETING = "marketing"
+    SALES = "sales"
+
+
 @dataclass(frozen=True)
 class Limits:
     """How much a run may do. `change_share` is of the records compared; `calls` of write calls."""
 
     change_share: float
     calls: int | None = None
+
+
+def unsigned(model: Model, signed: Collection[str]) -> list[str]:
+    """Whether a team has not agreed to the model as it now is."""
+    missing = [team for team in Team if team not in signed]
+    if not missing:
+        return []
+    return [
+        f"model {model.label} has no sign-off by {' and '.join(missing)}. Look at it with "
+        f"`leadgauge preview`, then sign it with `leadgauge sign MODEL --as {missing[0]}` "
+        "(model_signoff in the configuration asks for it)"
+    ]
 
 
 def removals(connection: str, removed: int, held: int, limits: Limits) -> list[str]:

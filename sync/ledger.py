@@ -21,6 +21,7 @@ from sqlalchemy import (
 from connectors.base import Change, Status, WriteResult
 from core.decision import Decision, Output
 from core.routing import Assignment
+from core.rules import Model
 from sync.errors import StoreBusy
 from sync.ledger_engine import open_ledger, upsert
 from sync.ledger_rows import (
@@ -45,6 +46,7 @@ from sync.ledger_schema import (
     LEASES,
     QUARANTINE,
     RUNS,
+    SIGN_OFFS,
     WRITTEN,
 )
 from sync.ledger_settling import OPEN, close_intents, keep_refused, keep_written, unanswered
@@ -302,6 +304,20 @@ class Ledger:
                 .group_by(ASSIGNMENTS.c.owner_id)
             )
             return {row[0]: row[1] for row in rows}
+
+    # Sign-offs
+
+    def sign(self, model: Model, team: str, *, at: datetime) -> None:
+        """Record that a team agrees to a model, by its content; the first time counts."""
+        row = {"version": model.version, "team": team, "model": model.name, "at": at}
+        with self._engine.begin() as db:
+            upsert(db, SIGN_OFFS, [row], keep=("at",))
+
+    def signed(self, model: Model) -> dict[str, datetime]:
+        """The teams that agreed to a model of this content, and when."""
+        query = select(SIGN_OFFS.c.team, SIGN_OFFS.c.at).where(SIGN_OFFS.c.version == model.version)
+        with self._readers.begin() as db:
+            return {row[0]: row[1] for row in db.execute(query.order_by(SIGN_OFFS.c.team))}
 
     # One instance at a time
 

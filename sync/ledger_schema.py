@@ -171,3 +171,12 @@ HEARTBEATS = Table(
     Column("name", String, primary_key=True),
     Column("at", UtcTime, nullable=False),
 )
+
+SIGN_OFFS = Table(
+    "sign_offs",
+    METADATA,
+    Column("version", String, primary_key=True),
+    Column("team", String, primary_key=True),
+    Column("model", String, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)

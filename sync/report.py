@@ -106,6 +106,7 @@ class RunReport:
 
     run_id: str
     connections: list[ConnectionReport] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def refused(self) -> bool:
@@ -119,4 +120,8 @@ class RunReport:
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain data."""
-        return {"run": self.run_id, "connections": [c.as_dict() for c in self.connections]}
+        return {
+            "run": self.run_id,
+            "warnings": self.warnings,
+            "connections": [c.as_dict() for c in self.connections],
+        }

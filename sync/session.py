@@ -10,7 +10,7 @@ from connectors import registry
 from connectors.base import Connector
 from connectors.settings import ConnectionSettings
 from core.rules import Model
-from sync.config import Config, load, load_model
+from sync.config import Config, load, read_model
 from sync.facts_store import FactsStore
 from sync.ledger import Ledger
 from sync.yaml_source import ConfigError
@@ -49,7 +49,7 @@ def open_session(
     Nothing is asked of a CRM before the first verb of its connector.
     """
     config = load(path, outside.env)
-    model = load_model(config)
+    model = read_model(config.model)
     names = list(config.connections) if not only else list(only)
     unknown = [name for name in names if name not in config.connections]
     if unknown:

@@ -7,7 +7,7 @@ and a second equal key is a mistake. `${NAME}` stands for an environment variabl
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -87,9 +87,23 @@ class _Source:
     def says(self, mark: yaml.Mark, text: str) -> str:
         return f"{self.path}:{mark.line + 1}:{mark.column + 1}: {text}"
 
+    def address(self, place: Place) -> str:
+        """Where a place stands; where it is not in the file, what it would be in."""
+        while place not in self.marks:
+            place = place[:-1]
+        mark = self.marks[place]
+        return f"{self.path}:{mark.line + 1}:{mark.column + 1}"
+
 
 def load_yaml(path: Path, model: type[M], env: Mapping[str, str]) -> M:
     """The content of a file as `model`. Raises ConfigError with every mistake, addressed."""
+    return placed_yaml(path, model, env)[0]
+
+
+def placed_yaml(
+    path: Path, model: type[M], env: Mapping[str, str]
+) -> tuple[M, Callable[[Place], str]]:
+    """The content of a file, and where each of its places stands, as file:line:column."""
     source = _Source(path, env)
     try:
         text = path.read_text(encoding="utf-8")
@@ -112,7 +126,7 @@ def load_yaml(path: Path, model: type[M], env: Mapping[str, str]) -> M:
         found += [source.says(mark, text) for mark, text in _explained(error, source, model)]
     else:
         if not found:
-            return loaded
+            return loaded, source.address
     raise ConfigError(sorted(dict.fromkeys(found), key=_by_place))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from sync.config import Config, load, load_model
+from sync.config import Config, load, read_model
 from sync.yaml_source import ConfigError, load_yaml
 
 ROOT = Path(__file__).parent.parent.parent
@@ -189,7 +189,7 @@ def test_the_model_file_is_checked_as_well(tmp_path):
     )
     config = load(tmp_path / "config.yaml", ENV)
     with pytest.raises(ConfigError) as caught:
-        load_model(config)
+        read_model(config.model)
     path = tmp_path / "model.yaml"
     assert caught.value.problems == [
         f"{path}:1:1: the file: thresholds is missing",

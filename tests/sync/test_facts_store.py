@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import ibis
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -60,6 +61,12 @@ def task(id: str = "T1", at: float = 0, person: str = "L1", **values: Any) -> di
     return {"id": id, "modified_at": hour(at), **row, **values}
 
 
+def deal(id: str = "D1", at: float = 0, **values: Any) -> dict[str, Any]:
+    """A deal of one person."""
+    row = {"object_type": "Opportunity", "lead_id": "L1", "result": "open"}
+    return {"id": id, "modified_at": hour(at), **row, **values}
+
+
 @pytest.fixture
 def store() -> Iterator[FactsStore]:
     """A store in memory."""
@@ -76,6 +83,18 @@ def rows(store: FactsStore, table: str = "leads", *columns: str) -> list[tuple[A
     """Some columns of a table, in order."""
     found = store.table(table).select(*columns).to_pyarrow().to_pylist()
     return sorted((tuple(row.values()) for row in found), key=str)
+
+
+def aliases(store: FactsStore, at: float = 1000) -> list[tuple[Any, ...]]:
+    """Which record stood for which at an instant, in hours."""
+    held = as_of(store.table("aliases"), hour(at)).select("id", "survivor")
+    return sorted(tuple(row.values()) for row in held.to_pyarrow().to_pylist())
+
+
+def people(store: FactsStore, at: float = 1000) -> list[tuple[Any, ...]]:
+    """Whose each activity was at an instant, in hours."""
+    held = as_of(store.table("activities"), hour(at)).select("id", "lead_id", "outcome")
+    return sorted((tuple(row.values()) for row in held.to_pyarrow().to_pylist()), key=str)
 
 
 def versions(store: FactsStore, *columns: str) -> list[tuple[Any, ...]]:
@@ -199,10 +218,11 @@ def test_an_undeleted_lead_lives_again(store):
         page(LEADS, lead(), lead("L2")),
         page(LEADS, removed=(Removed("L1", hour(5), "L2"),)),
     )
-    assert rows(store, "aliases", "id", "survivor") == [("L1", "L2")]
+    assert aliases(store) == [("L1", "L2")]
     assert put(store, page(LEADS, lead(at=6))) == [Stored(new=1)]
     assert versions(store)[:2] == [("L1", 0, 5), ("L1", 6, None)]
-    assert rows(store, "aliases", "id") == []
+    assert aliases(store) == []
+    assert aliases(store, 5.5) == [("L1", "L2")]
     assert put(store, page(LEADS, removed=(Removed("L1", hour(5), "L2"),))) == [Stored()]
     assert store.counts("crm")["leads"] == 2
 
@@ -234,16 +254,27 @@ def test_aliases_have_no_chains(store, order):
     """Whatever order merges become known in, each merged record names its last survivor."""
     merges = [Removed("A", hour(1), "B"), Removed("B", hour(2), "C"), Removed("C", hour(3), "D")]
     put(store, *(page(LEADS, removed=(merges[i],)) for i in order))
-    assert rows(store, "aliases", "id", "survivor") == [("A", "D"), ("B", "D"), ("C", "D")]
+    assert aliases(store) == [("A", "D"), ("B", "D"), ("C", "D")]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (0, 2, 1)])
+def test_aliases_are_those_of_their_time(store, order):
+    """U01: a merge that came later does not change which record stood for which before."""
+    merges = [Removed("A", hour(1), "B"), Removed("B", hour(2), "C"), Removed("X", hour(3), "A")]
+    put(store, *(page(LEADS, removed=(merges[i],)) for i in order))
+    assert aliases(store, 0.5) == []
+    assert aliases(store, 1.5) == [("A", "B")]
+    assert aliases(store, 2.5) == [("A", "C"), ("B", "C")]
+    assert aliases(store, 3.5) == [("A", "C"), ("B", "C"), ("X", "C")]
 
 
 def test_merges_in_a_ring_end_in_the_newer_word(store):
     """No survivor is ever an alias, also where the CRM contradicts itself."""
     there, back = Removed("A", hour(1), "B"), Removed("B", hour(2), "A")
     put(store, page(LEADS, removed=(back, there)))
-    assert rows(store, "aliases", "id", "survivor") == [("B", "A")]
+    assert aliases(store) == [("B", "A")]
     put(store, page(LEADS, removed=(Removed("A", hour(3), "A"),)))
-    assert rows(store, "aliases", "id", "survivor") == [("B", "A")]
+    assert aliases(store) == [("B", "A")]
 
 
 # Activities, outcomes, owners
@@ -254,18 +285,25 @@ def test_an_activity_is_replaced_with_all_its_people(store):
     put(store, page(TASKS, task(), task(person="L2"), task("T2")))
     again = page(TASKS, task(at=1, outcome="reached"), task(at=1, person="L3"))
     assert put(store, again, again) == [Stored(new=1, changed=1, removed=1), Stored(unchanged=2)]
-    assert rows(store, "activities", "id", "lead_id", "outcome") == [
-        ("T1", "L1", "reached"),
-        ("T1", "L3", None),
-        ("T2", "L1", None),
-    ]
+    assert people(store) == [("T1", "L1", "reached"), ("T1", "L3", None), ("T2", "L1", None)]
+    assert people(store, 0.5) == [("T1", "L1", None), ("T1", "L2", None), ("T2", "L1", None)]
 
 
 def test_a_person_taken_off_under_an_equal_stamp(store):
     """Associations change without the record's stamp: what the page shows is what holds."""
     put(store, page(TASKS, task(), task(person="L2")))
     assert put(store, page(TASKS, task())) == [Stored(unchanged=1, removed=1)]
-    assert rows(store, "activities", "lead_id") == [("L1",)]
+    assert people(store) == [("T1", "L1", None)]
+    assert people(store, 99) == [("T1", "L1", None), ("T1", "L2", None)]
+
+
+@pytest.mark.parametrize(("stamp", "since"), [(0, 100), (5, 5)])
+def test_a_late_association_is_not_known_before(store, stamp, since):
+    """U01: a person added later counts from when the CRM's stamp, or else the pull, says so."""
+    put(store, page(TASKS, task()))
+    put(store, page(TASKS, task(at=stamp), task(at=stamp, person="L2")))
+    assert people(store, since - 0.1) == [("T1", "L1", None)]
+    assert people(store, since) == [("T1", "L1", None), ("T1", "L2", None)]
 
 
 def test_an_older_page_of_an_activity_changes_nothing(store):
@@ -280,7 +318,8 @@ def test_an_id_is_unique_only_within_its_object(store):
     put(store, page(calls, task("7", object_type="calls")))
     put(store, page(emails, task("7", object_type="emails")))
     assert put(store, page(calls, removed=(Removed("7", hour(1)),))) == [Stored(removed=1)]
-    assert rows(store, "activities", "object_type") == [("emails",)]
+    standing = store.table("activities").filter(ibis._.valid_to.isnull())
+    assert standing.object_type.to_pyarrow().to_pylist() == ["emails"]
     assert put(store, page(calls, task("7", object_type="calls"))) == [Stored(unchanged=1)]
     assert put(store, page(calls, task("7", at=2, object_type="calls"))) == [Stored(new=1)]
 
@@ -364,15 +403,15 @@ def killed_at(store: FactsStore, step: int) -> Iterator[list[int]]:
         file._con = con
 
 
-@pytest.mark.parametrize("stream", [LEADS, TASKS], ids=["versioned", "replaced"])
+@pytest.mark.parametrize("stream", [LEADS, TASKS, DEALS], ids=lambda stream: stream.table)
 def test_a_crash_leaves_page_and_cursor_or_neither(stream):
     """D10, D18: whatever statement a crash hits, the state is the one before or the one after,
     and storing the page again gets there."""
-    make = lead if stream is LEADS else task
+    make = {"leads": lead, "activities": task, "outcomes": deal}[stream.table]
     first = page(stream, make("A"), make("B"), make("C"), cursor=Cursor(T0, "C"))
     second = page(
         stream,
-        make("A", 1, owner_id="U1"),
+        make("A", 1, account_id="A1"),
         make("B", 1),
         make("D", 1),
         removed=(Removed("C", hour(1), "D"),),

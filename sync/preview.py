@@ -1,0 +1,184 @@
+"""What a changed model would move, lead by lead, before it is used.
+
+Two models over the same facts at the same instant, compared in whole sets. Nothing is written
+to a CRM or recorded in the ledger.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import ibis
+import pyarrow as pa
+from ibis import _
+from ibis.expr.types import Table
+
+from core.changes import changes
+from core.decision import UNIT
+from core.routing import Roster
+from core.rules import Model
+from sync.decide import BATCH, Decider, assign
+from sync.ledger import Ledger
+from sync.roster import find
+from sync.session import Session
+
+KEY = ["connection", "lead_id"]
+_GIVEN = pa.schema([(name, pa.string()) for name in (*KEY, "given", "new_given")])
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a lead stands under one model: points, tier, stage, and its owner's id."""
+
+    score: Decimal
+    tier: str | None
+    stage: str | None
+    owner: str | None
+
+
+@dataclass(frozen=True)
+class RuleMove:
+    """A rule that gives a lead other points than before; 0 where it does not match or exist."""
+
+    rule: str
+    before: Decimal
+    after: Decimal
+
+
+@dataclass(frozen=True)
+class Mover:
+    """A lead that the new model moves, and the rules that do it.
+
+    Without rules it is moved by a threshold or a tier, or by its turn in the round robin.
+    """
+
+    connection: str
+    object_type: str
+    lead_id: str
+    before: Standing
+    after: Standing
+    rules: tuple[RuleMove, ...]
+
+
+@dataclass(frozen=True)
+class StageMove:
+    """How many leads of a connection go from one stage to another; equal ones stay."""
+
+    connection: str
+    before: str | None
+    after: str | None
+    leads: int
+
+
+class Preview:
+    """Two models compared. `changes` says how the models differ, `old` and `new` name them."""
+
+    def __init__(
+        self, old: Decider, new: Decider, rosters: Mapping[str, Roster | None], ledger: Ledger
+    ) -> None:
+        self.old, self.new = old.model.label, new.model.label
+        self.changes = changes(old.model, new.model)
+        self._both = _beside(old, new, _given(old, new, rosters, ledger))
+        self._rules = _rule_moves(old, new)
+        self._connections = sorted(rosters)
+
+    def stages(self) -> list[StageMove]:
+        """How many leads keep or change their stage: where two definitions agree and differ."""
+        counted = self._of_connections().group_by("connection", "stage", "new_stage")
+        rows = counted.aggregate(leads=_.count()).to_pyarrow().to_pylist()
+        moves = (StageMove(*(row[name] for name in row)) for row in rows)
+        return sorted(moves, key=lambda m: (m.connection, m.before or "", m.after or ""))
+
+    def movers(self) -> Iterator[Mover]:
+        """Every lead whose score, tier, stage or owner differs, by connection and id."""
+        both = self._of_connections()
+        differs = [~both[n].identical_to(both[f"new_{n}"]) for n in ("tier", "stage", "owner")]
+        moved = both.filter((both.score != both.new_score) | differs[0] | differs[1] | differs[2])
+        rows = moved.left_join(self._rules, KEY).select(moved, self._rules.moves).order_by(KEY)
+        for batch in rows.to_pyarrow_batches(chunk_size=BATCH):
+            yield from map(_mover, batch.to_pylist())
+
+    def _of_connections(self) -> Table:
+        return self._both.filter(_.connection.isin(self._connections))
+
+
+@contextmanager
+def opened(session: Session, model: Model, at: datetime) -> Iterator[Preview]:
+    """The configured model compared with another one, as of an instant."""
+    at = at.replace(microsecond=0)
+    routing, facts = session.config.routing, session.facts
+    with ExitStack() as stack:
+        old, new = (
+            stack.enter_context(Decider(m, routing, facts, at)) for m in (session.model, model)
+        )
+        rosters = {
+            name: find(routing, facts, name, connector.capabilities).roster if routing else None
+            for name, connector in session.connectors.items()
+        }
+        yield Preview(old, new, rosters, session.ledger)
+
+
+def _given(
+    old: Decider, new: Decider, rosters: Mapping[str, Roster | None], ledger: Ledger
+) -> Table:
+    """The owners that either model would give: connection, lead_id, given, new_given."""
+    rows = []
+    for name, roster in rosters.items():
+        owners = [
+            {id_: a.owner_id for id_, a in assign(decider, name, roster, ledger).items()}
+            for decider in (old, new)
+        ]
+        for id_ in sorted(owners[0].keys() | owners[1].keys()):
+            given, new_given = (found.get(id_) for found in owners)
+            rows.append(dict(zip(_GIVEN.names, (name, id_, given, new_given), strict=True)))
+    return ibis.memtable(pa.Table.from_pylist(rows, _GIVEN))
+
+
+def _beside(old: Decider, new: Decider, given: Table) -> Table:
+    """One row for each lead: what each model decides; an owner that is not given stays."""
+    columns = ("object_type", "score", "tier", "stage")
+    before = old.decisions.select(*KEY, *columns, present="owner_id")
+    after = new.decisions.select(*KEY, **{f"new_{name}": name for name in columns[1:]})
+    rows = before.inner_join(after, KEY).left_join(given, KEY, rname="{name}_right")
+    owners = {"owner": _.given.coalesce(_.present), "new_owner": _.new_given.coalesce(_.present)}
+    names = [*before.columns[:-1], "new_score", "new_tier", "new_stage"]
+    return rows.select(*names, **owners).view()
+
+
+def _rule_moves(old: Decider, new: Decider) -> Table:
+    """For each lead the rules that give it other points: connection, lead_id, moves."""
+    zero = ibis.literal(0, "int64")
+    sides = (
+        decider.scored.contributions.select(*KEY, "rule", before=before, after=after)
+        for decider, before, after in ((old, _.points, zero), (new, zero, _.points))
+    )
+    sums = ibis.union(*sides).group_by(*KEY, "rule")
+    moves = sums.aggregate(before=_.before.sum(), after=_.after.sum()).filter(_.before != _.after)
+    listed = ibis.struct({"rule": moves.rule, "before": moves.before, "after": moves.after})
+    return moves.group_by(KEY).aggregate(moves=listed.collect())
+
+
+def _mover(row: Mapping[str, Any]) -> Mover:
+    before, after = (
+        Standing(
+            score=_points(row[f"{side}score"]),
+            tier=row[f"{side}tier"],
+            stage=row[f"{side}stage"],
+            owner=row[f"{side}owner"],
+        )
+        for side in ("", "new_")
+    )
+    moves = (
+        RuleMove(m["rule"], _points(m["before"]), _points(m["after"])) for m in row["moves"] or ()
+    )
+    ordered = sorted(moves, key=lambda m: (-abs(m.after - m.before), m.rule))
+    return Mover(
+        row["connection"], row["object_type"], row["lead_id"], before, after, tuple(ordered)
+    )
+
+
+def _points(units: Any) -> Decimal:
+    return Decimal(int(units)) / UNIT

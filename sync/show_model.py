@@ -1,0 +1,61 @@
+"""What a change of the model would do, as text tables and as plain data."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+from rich.table import Table
+
+from sync.preview import Mover, Preview
+from sync.show import table
+
+
+def preview(found: Preview, limit: int) -> Iterable[Table]:
+    """How the models differ, how many leads change their stage, and who moves by which rule."""
+    differences = table(f"{found.old} -> {found.new}", "")
+    for line in found.changes or ["the models say the same"]:
+        differences.add_row(line)
+    yield differences
+    stages = table("\nstages", "connection", "from", "to", "leads>")
+    for move in found.stages():
+        same = "(stays)" if move.before == move.after else move.after or "-"
+        stages.add_row(move.connection, move.before or "-", same, str(move.leads))
+    yield stages
+    movers = table("\nleads that move", "lead", "score", "tier", "stage", "owner", "by")
+    listed = list(islice(found.movers(), limit + 1))
+    for mover in listed[:limit]:
+        movers.add_row(*_row(mover))
+    yield movers
+    if len(listed) > limit:
+        more = table("")
+        more.add_column("... and more (--limit and --json show them)")
+        yield more
+
+
+def _row(mover: Mover) -> list[str]:
+    sides = [
+        (f"{side.score:f}", side.tier, side.stage, side.owner)
+        for side in (mover.before, mover.after)
+    ]
+    cells = [
+        (a or "-") if a == b else f"{a or '-'} -> {b or '-'}" for a, b in zip(*sides, strict=True)
+    ]
+    by = ", ".join(f"{m.rule} {m.before:f} -> {m.after:f}" for m in mover.rules)
+    return [f"{mover.connection}: {mover.lead_id}", *cells, by or "threshold, tier or turn"]
+
+
+def preview_data(found: Preview) -> dict[str, Any]:
+    """The same for machines: `agree` counts the leads whose stage is equal in both."""
+    stages, movers = found.stages(), list(found.movers())
+    return {
+        "from": found.old,
+        "to": found.new,
+        "changes": found.changes,
+        "stages": [asdict(move) for move in stages],
+        "agree": sum(move.leads for move in stages if move.before == move.after),
+        "disagree": [
+            f"{m.connection}: {m.lead_id}" for m in movers if m.before.stage != m.after.stage
+        ],
+        "movers": [asdict(mover) for mover in movers],
+    }

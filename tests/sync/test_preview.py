@@ -1,0 +1,242 @@
+"""What a changed model would move: equal to two full decisions compared one by one."""
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from connectors.base import Cursor, Page
+from connectors.sandbox.scenario import GOLDEN_50, GOLDEN_107
+from core.decision import UNIT
+from core.facts import BY_NAME, arrow_schema
+from core.routing import Roster, Share
+from core.rules import Model, parse
+from sync.decide import Decider, assign
+from sync.exits import Exit
+from sync.facts_store import FactsStore
+from sync.ledger import Ledger
+from sync.preview import Preview, Standing
+from tests.live import ANA, BEN, ROBOT, Live, live
+from tests.sync.test_facts_store import LEADS, TASKS, hour, lead, page, task
+
+pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWarning")
+
+OWNERS = ("U1", "U2")
+ROSTER = Roster(frozenset(OWNERS), (Share("U1", 2), Share("U2")), stages=frozenset({"MQL", "SQL"}))
+ASSETS = ("/pricing", "/blog", "/docs")
+POINTS = st.sampled_from([-5, 0, 5, 10, 20])
+
+
+@st.composite
+def models(draw: st.DrawFn) -> Model:
+    """A small model; two of them share some of their rules."""
+    titles = [
+        {"id": title.lower(), "points": draw(POINTS), "when": {"title": title}}
+        for title in ("CTO", "Clerk")
+    ]
+    assets = [
+        {
+            "id": asset.strip("/"),
+            "points": draw(POINTS),
+            "when": {"asset": asset},
+            "count": draw(st.sampled_from(["once", "each"])),
+        }
+        for asset in draw(st.lists(st.sampled_from(ASSETS), min_size=1, unique=True))
+    ]
+    mql = draw(st.sampled_from([5, 10, 20]))
+    tiers = {"A": mql * 2, "B": draw(st.sampled_from([0, 5]))}
+    return parse(
+        {
+            "name": "m",
+            "fit": titles,
+            "behaviour": assets,
+            "thresholds": {"mql": mql, "sql": mql * 2},
+            "tiers": tiers,
+        }
+    )
+
+
+LEAD = st.tuples(
+    st.sampled_from(["CTO", "Clerk", None]),
+    st.sampled_from([None, "U1", "U2", "gone"]),
+    st.lists(st.sampled_from(ASSETS), max_size=4),
+)
+
+
+def fill(store: FactsStore, people: list[Any]) -> None:
+    """Store leads by title, owner and the pages they saw."""
+    rows = [
+        lead(f"L{n}", title=title, owner_id=owner, email="x@x.example")
+        for n, (title, owner, _) in enumerate(people)
+    ]
+    visits = [
+        task(f"T{n}-{k}", person=f"L{n}", asset=asset)
+        for n, (_, _, seen) in enumerate(people)
+        for k, asset in enumerate(seen)
+    ]
+    store.store("crm", page(LEADS, *rows), at=hour(0))
+    store.store("crm", page(TASKS, *visits), at=hour(0))
+
+
+def decided(decider: Decider, ledger: Ledger) -> dict[str, tuple[Standing, dict[str, int]]]:
+    """Every lead as one model decides it, and what each rule gives it."""
+    assignments = assign(decider, "crm", ROSTER, ledger)
+    owners = {r["lead_id"]: r["owner_id"] for r in decider.decisions.to_pyarrow().to_pylist()}
+    points: dict[str, dict[str, int]] = {}
+    for row in decider.scored.contributions.to_pyarrow().to_pylist():
+        points.setdefault(row["lead_id"], {})[row["rule"]] = row["points"]
+    found = {}
+    for batch in decider.decided("crm", assignments):
+        for item in batch:
+            d = item.decision
+            owner = d.owner_id or owners[d.lead_id]
+            standing = Standing(d.points, d.tier, d.stage, owner)
+            found[d.lead_id] = (standing, points.get(d.lead_id, {}))
+    return found
+
+
+@settings(
+    max_examples=10,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+)
+@given(st.lists(LEAD, min_size=1, max_size=8), models(), models())
+def test_movers_equal_two_full_decisions_compared(
+    people: list[Any], old_model: Model, new_model: Model
+) -> None:
+    """U03 D76 S115: score, tier, stage, owner and rules of every mover, and nobody else; the
+    counts of stages add up to all leads, and those who agree and disagree."""
+    with FactsStore(":memory:") as store, Ledger("sqlite://") as ledger:
+        fill(store, people)
+        with (
+            Decider(old_model, None, store, hour(1)) as old,
+            Decider(new_model, None, store, hour(1)) as new,
+        ):
+            before, after = decided(old, ledger), decided(new, ledger)
+            preview = Preview(old, new, {"crm": ROSTER}, ledger)
+            movers, stages = list(preview.movers()), preview.stages()
+    expected = {id_ for id_ in before if before[id_][0] != after[id_][0]}
+    assert [m.lead_id for m in movers] == sorted(expected)
+    for mover in movers:
+        was, now = before[mover.lead_id], after[mover.lead_id]
+        assert (mover.before, mover.after) == (was[0], now[0])
+        pairs = {r: (was[1].get(r, 0), now[1].get(r, 0)) for r in was[1].keys() | now[1].keys()}
+        assert {m.rule: (int(m.before * UNIT), int(m.after * UNIT)) for m in mover.rules} == {
+            rule: pair for rule, pair in pairs.items() if pair[0] != pair[1]
+        }
+    assert sum(move.leads for move in stages) == len(people)
+    disagree = {id_ for id_ in before if before[id_][0].stage != after[id_][0].stage}
+    assert sum(move.leads for move in stages if move.before != move.after) == len(disagree)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Live]:
+    """Both CRMs, empty."""
+    with live(tmp_path) as world:
+        yield world
+
+
+def test_preview_lists_who_moves_and_asks_no_crm(world: Live) -> None:
+    """U03 D76 D74: who moves from what to what and by which rule, with an owner where one is
+    given; not one request is sent, and a sync with the new model then does exactly that."""
+    world.configure(routing={"pool": [ANA, BEN], "unassigned_owners": [ROBOT], "stages": ["MQL"]})
+    people = {"107": world.tell(GOLDEN_107), "50": world.tell(GOLDEN_50)}
+    configured = world.folder / "model.yaml"
+    changed = configured.read_text().replace("id: industry-healthcare, points: 10",
+                                             "id: industry-healthcare, points: 9")  # fmt: skip
+    new = world.folder / "new.yaml"
+    new.write_text(changed)
+    world.set_up()
+    world.sync()
+    seen = {name: len(seller.server.requests) for name, seller in world.sellers.items()}
+    outcome = world.run("preview", str(new), "--json")
+    assert outcome.code == Exit.DONE, outcome.err
+    assert {name: len(s.server.requests) for name, s in world.sellers.items()} == seen
+    found = outcome.json
+    assert found["changes"] == ["rule industry-healthcare: points 10 -> 9"]
+    assert (found["agree"], found["disagree"]) == (
+        2, [f"{n}: {s.id(people['50'][n])}" for n, s in sorted(world.sellers.items())],
+    )  # fmt: skip
+    assert len(found["movers"]) == 2
+    for mover in found["movers"]:
+        seller = world.sellers[mover["connection"]]
+        assert mover["lead_id"] == seller.id(people["50"][seller.name])
+        assert (mover["before"]["score"], mover["after"]["score"]) == ("50", "49")
+        assert (mover["before"]["tier"], mover["after"]["tier"]) == ("C", "D")
+        assert (mover["before"]["stage"], mover["after"]["stage"]) == ("MQL", None)
+        assert seller.shown(people["50"][seller.name])["owner"] in (ANA, BEN)
+        owner = seller.users[seller.shown(people["50"][seller.name])["owner"]]
+        assert mover["before"]["owner"] == mover["after"]["owner"] == seller.id(owner)
+        assert mover["rules"] == [{"rule": "industry-healthcare", "before": "10", "after": "9"}]
+    text = world.run("preview", str(new))
+    assert "rule industry-healthcare: points 10 -> 9" in text.out
+    assert "MQL" in text.out
+    configured.write_text(changed)
+    world.sync()
+    for name, seller in world.sellers.items():
+        assert seller.shown(people["50"][name])["score"] == 49
+        assert seller.shown(people["107"][name])["score"] == 107
+
+
+def test_an_equal_model_moves_nobody(world: Live) -> None:
+    """U03: the same content under another file name, comments and all."""
+    world.tell(GOLDEN_107)
+    world.set_up()
+    world.sync()
+    same = world.folder / "same.yaml"
+    same.write_text("# A comment.\n" + (world.folder / "model.yaml").read_text())
+    found = json.loads(world.run("preview", str(same), "--json").out)
+    assert (found["changes"], found["movers"], found["disagree"]) == ([], [], [])
+    assert Decimal(found["agree"]) == 2
+
+
+@pytest.mark.slow
+def test_one_weight_over_a_large_base() -> None:
+    """U03: of 100,000 leads exactly those move whom the changed rule matches."""
+    count = 100_000
+    titles = ["CTO" if n % 7 == 0 else "Clerk" for n in range(count)]
+    columns: dict[str, Any] = {
+        "id": [f"L{n:06}" for n in range(count)],
+        "object_type": ["Lead"] * count,
+        "modified_at": [hour(0)] * count,
+        "email": ["x@x.example"] * count,
+        "title": titles,
+    }
+    schema = arrow_schema(BY_NAME["leads"].model)
+    nothing = pa.nulls(count)
+    rows = pa.table(
+        [pa.array(columns[f.name], f.type) if f.name in columns else nothing.cast(f.type)
+         for f in schema],
+        schema=schema,
+    )  # fmt: skip
+
+    def paying(points: int) -> Model:
+        fit = [
+            {"id": "cto", "points": points, "when": {"title": "CTO"}},
+            {"id": "clerk", "points": 3, "when": {"title": "Clerk"}},
+        ]
+        return parse({"name": "m", "fit": fit, "thresholds": {"mql": 10, "sql": 20}})
+
+    with FactsStore(":memory:") as store, Ledger("sqlite://") as ledger:
+        store.store("crm", Page(LEADS, rows, Cursor(hour(0))), at=hour(0))
+        with (
+            Decider(paying(5), None, store, hour(1)) as old,
+            Decider(paying(12), None, store, hour(1)) as new,
+        ):
+            preview = Preview(old, new, {"crm": None}, ledger)
+            movers, stages = list(preview.movers()), preview.stages()
+    expected = [id_ for id_, title in zip(columns["id"], titles, strict=True) if title == "CTO"]
+    assert [m.lead_id for m in movers] == expected
+    assert {(int(m.before.score), int(m.after.score), m.after.stage) for m in movers} == {
+        (5, 12, "MQL")
+    }
+    assert {(m.before, m.after): m.leads for m in stages} == {
+        (None, "MQL"): len(expected), (None, None): count - len(expected),
+    }  # fmt: skip

@@ -1,0 +1,89 @@
+"""A model is agreed to by marketing and sales, by its content, before a sync may write."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connectors.sandbox.scenario import GOLDEN_107
+from sync.exits import Exit
+from sync.guards import Team
+from sync.ledger import Ledger
+from tests.core.golden import T0, weighted
+from tests.live import Live, live
+
+pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWarning")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Live]:
+    """Both CRMs, empty."""
+    with live(tmp_path) as world:
+        yield world
+
+
+def sign(world: Live, *teams: str) -> None:
+    """Sign the configured model."""
+    for team in teams:
+        outcome = world.run("sign", str(world.folder / "model.yaml"), "--as", team)
+        assert (outcome.code, f"signed by {team}" in outcome.out) == (Exit.DONE, True)
+
+
+def test_without_both_sign_offs_nothing_is_written(world: Live) -> None:
+    """S084 U04 D74: refused with exit code 6 and the command that helps; an edited model needs
+    both again; a model taken back to what it was has its sign-offs and its old scores."""
+    world.configure(model_signoff="required")
+    people = world.tell(GOLDEN_107)
+    world.set_up()
+    refused = world.run("sync")
+    assert refused.code == Exit.GUARD
+    assert "no sign-off by marketing and sales" in refused.err
+    assert "leadgauge sign MODEL --as marketing" in refused.err
+    sign(world, "marketing")
+    refused = world.run("sync")
+    assert (refused.code, "by sales" in refused.err) == (Exit.GUARD, True)
+    assert "by marketing" not in refused.err
+    assert {s.writes() for s in world.sellers.values()} == {0}
+    sign(world, "sales", "sales")
+    world.sync()
+    assert {s.shown(people[n])["score"] for n, s in world.sellers.items()} == {107}
+    model = world.folder / "model.yaml"
+    agreed = model.read_text()
+    model.write_text(agreed.replace("points: 20", "points: 21"))
+    before = {n: s.writes() for n, s in world.sellers.items()}
+    assert world.run("sync").code == Exit.GUARD
+    assert world.run("backfill", "--yes").code == Exit.GUARD
+    assert world.run("plan").code == Exit.DONE
+    assert {n: s.writes() for n, s in world.sellers.items()} == before
+    sign(world, "marketing", "sales")
+    world.sync()
+    assert {s.shown(people[n])["score"] for n, s in world.sellers.items()} == {109}
+    model.write_text("# As it was.\n" + agreed)
+    world.sync()
+    assert {s.shown(people[n])["score"] for n, s in world.sellers.items()} == {107}
+
+
+def test_a_warning_where_it_is_only_asked_for(world: Live) -> None:
+    """S084: with `warn` the run writes and says what is missing; without it, nothing."""
+    people = world.tell(GOLDEN_107)
+    world.set_up()
+    world.configure(model_signoff="warn")
+    outcome = world.sync()
+    (warning,) = outcome.json["warnings"]
+    assert "no sign-off by marketing and sales" in warning
+    assert warning in outcome.err
+    assert world.sales.shown(people["sales"])["score"] == 107
+    sign(world, "marketing", "sales")
+    assert world.sync().json["warnings"] == []
+    world.configure()
+    world.model(name="other")
+    assert world.sync().json["warnings"] == []
+
+
+def test_a_sign_off_keeps_its_first_time() -> None:
+    """D74: who agreed to which content, and when; signing again changes nothing."""
+    with Ledger("sqlite://") as ledger:
+        ledger.sign(weighted(), Team.SALES, at=T0)
+        ledger.sign(weighted(), Team.SALES, at=T0.replace(hour=13))
+        assert ledger.signed(weighted()) == {"sales": T0}
+        assert ledger.signed(weighted(name="other")) == {}
