@@ -42,10 +42,10 @@ def explain(
         found = find(session, lead, _instant(ctx, as_of))
     if not found:
         raise ConfigError([f"no lead {lead} in the facts: check the id, or run `leadgauge sync`"])
+    if as_json:
+        show([{**vars(decision), **asdict(explanation)} for decision, explanation in found])
+        return
     for decision, explanation in found:
-        if as_json:
-            show({**vars(decision), **asdict(explanation)})
-            continue
         for table in text.explanation(decision, explanation):
             text.out().print(table)
 
