@@ -8,7 +8,8 @@ from ibis import _
 from ibis.expr.types import Table
 
 from core.facts import TIME, as_of
-from core.rules import Model, units
+from core.points import units
+from core.rules import Model
 from core.scoring import Facts
 
 

@@ -7,64 +7,17 @@ exact to 1/10,000 point; a model whose numbers would need rounding is refused.
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
-from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    field_validator,
-    model_validator,
-)
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from core.conditions import ActivityCondition, LeadCondition
+from core.decay import Decay
 from core.decision import UNIT
-
-LARGEST = 1_000_000
-"""The most points one rule may give: sums of many events still fit 64-bit integers."""
-
-
-def units(points: Decimal) -> int:
-    """Points in whole units of 1/10,000. ValueError: they do not come out even."""
-    scaled = points * UNIT
-    if scaled != scaled.to_integral_value():
-        raise ValueError(f"{points} is not a whole number of 1/10,000 point")
-    return int(scaled)
-
-
-def _exact(points: Decimal) -> Decimal:
-    units(points)
-    return points.normalize()
-
-
-def _duration(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"(\d+) (day|hour)s?", value.strip())
-    if not match:
-        raise ValueError("a duration is a whole number of days or hours, such as 30 days")
-    return timedelta(**{f"{match[2]}s": int(match[1])})
-
-
-Points = Annotated[Decimal, Field(ge=-LARGEST, le=LARGEST), AfterValidator(_exact)]
-Duration = Annotated[timedelta, Field(gt=timedelta()), BeforeValidator(_duration)]
-Share = Annotated[Decimal, Field(ge=0, le=1), AfterValidator(_exact)]
-RuleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=32)]
-
-
-class Part(BaseModel):
-    """A part of the model file; frozen, unknown keys forbidden."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from core.points import Duration, Grain, Part, Period, Points, RuleId, Share
 
 
 class FitRule(Part):
@@ -86,31 +39,19 @@ class BestOf(Part):
         return sorted(self.best_of, key=lambda rule: -rule.points)
 
 
-class Decay(Part):
-    """What an event loses, in one step, once it is strictly older than `after`.
+class Per(Part):
+    """Events count again in every calendar period, once in each."""
 
-    Either its points are multiplied by `factor`, or `minus` is taken off, never below zero.
-    """
+    per: Period = Field(description="The period, in UTC: day, week (from Monday), month, ...")
 
-    after: Duration = Field(description="The age up to which an event keeps its points.")
-    factor: Share | None = Field(None, lt=1, description="Share of the points it keeps.")
-    minus: Points | None = Field(None, gt=0, description="Points it loses.")
-    unless_engaged: bool = Field(
-        False, description="It keeps its points if a later activity earned points."
+
+class Run(Part):
+    """An event counts only as the n-th of a run of events that the rule matches."""
+
+    nth: int = Field(ge=2, le=1000, description="How many events complete a run.")
+    within: Duration | None = Field(
+        None, description="The first of them must be no older than this at the last."
     )
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if (self.factor is None) == (self.minus is None):
-            raise ValueError("a decay needs either factor or minus")
-        return self
-
-    def left(self, points: Decimal) -> Decimal:
-        """What remains of an event's points after the step."""
-        if self.factor is not None:
-            return points * self.factor
-        assert self.minus is not None
-        return max(points - self.minus, Decimal(0))
 
 
 class BehaviourRule(Part):
@@ -119,12 +60,19 @@ class BehaviourRule(Part):
     id: RuleId = Field(description="Name of the rule, as explanations show it.")
     points: Points = Field(description="Points of one event; negative takes away.")
     when: ActivityCondition = Field(description="Which activities count.")
-    count: Literal["once", "each"] = Field(
-        "once", description="Whether the first event alone earns points, or each one does."
+    count: Literal["once", "each"] | Per = Field(
+        "once", description="Whether one event in all earns points, each one, or one a period."
     )
+    at: Run | None = Field(None, description="Which event of a run of them earns the points.")
     within: Duration | None = Field(None, description="Older events do not count at all.")
     cap: Points | None = Field(None, description="The most that all events together give.")
     decay: str | None = Field(None, description="Name of the decay its points are subject to.")
+    group: str | None = Field(None, description="Name of the group whose cap it is subject to.")
+
+    @property
+    def period(self) -> Period | None:
+        """The period that it counts one event of; None: no period is told from another."""
+        return self.count.per if isinstance(self.count, Per) else None
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -134,7 +82,34 @@ class BehaviourRule(Part):
             raise ValueError("cap needs count: each; a single event is its own cap")
         if self.cap is not None and self.cap < self.points:
             raise ValueError(f"cap {self.cap} is below the {self.points} points of one event")
+        if self.at is not None and self.count == "each":
+            raise ValueError(
+                "at needs count: once or {per: ...}: every further event would complete a run too"
+            )
         return self
+
+
+class Group(Part):
+    """Behaviour rules that share a cap."""
+
+    cap: Points = Field(ge=0, description="The most that its rules together give.")
+    per: Period | None = Field(
+        None, description="The cap holds anew in every calendar period; left out: over all time."
+    )
+
+
+class Limit(Part):
+    """Bounds of the points of a whole part, before weighting."""
+
+    cap: Points | None = Field(None, ge=0, description="The most it gives.")
+    floor: Points | None = Field(None, le=0, description="The least it gives.")
+
+
+class Limits(Part):
+    """Bounds of the parts of a score."""
+
+    fit: Limit = Field(Limit(), description="Bounds of all fit points together.")
+    behaviour: Limit = Field(Limit(), description="Bounds of all behaviour points together.")
 
 
 class Weights(Part):
@@ -183,6 +158,8 @@ class Model(Part):
     fit: tuple[FitItem, ...] = Field((), description="Rules over lead and account.")
     behaviour: tuple[BehaviourRule, ...] = Field((), description="Rules over activities.")
     decays: dict[str, Decay] = Field({}, description="Decays by name, for rules to refer to.")
+    groups: dict[RuleId, Group] = Field({}, description="Groups by name, for rules to refer to.")
+    limits: Limits = Field(Limits(), description="Bounds of whole parts of the score.")
     weights: Weights = Field(Weights(), description="How fit and behaviour are mixed.")
     thresholds: Thresholds = Field(description="When a lead becomes MQL and SQL. Required.")
     sql: Sql = Field(Sql(), description="How a lead becomes an SQL.")
@@ -209,8 +186,13 @@ class Model(Part):
         return f"{self.name} {self.version}"
 
     def left(self, rule: BehaviourRule) -> Decimal:
-        """The points of an event of this rule once it is past its decay's step."""
+        """The points of an event of this rule once its decay is through."""
         return self.decays[rule.decay].left(rule.points) if rule.decay else rule.points
+
+    @property
+    def grain(self) -> Grain:
+        """In what behaviour points are counted."""
+        return Grain(self.weights.behaviour)
 
     @field_validator("tiers")
     @classmethod
@@ -234,23 +216,51 @@ class Model(Part):
         for id_ in sorted({id_ for id_ in ids if ids.count(id_) > 1}):
             yield f"two rules are called {id_}"
         for rule in self.behaviour:
-            if rule.decay is not None and rule.decay not in self.decays:
-                known = ", ".join(self.decays) or "none"
-                yield f"rule {rule.id}: no decay is called {rule.decay} (there are: {known})"
-                return
+            named = (("decay", rule.decay, self.decays), ("group", rule.group, self.groups))
+            for kind, name, there in named:
+                if name is not None and name not in there:
+                    known = ", ".join(there) or "none"
+                    yield f"rule {rule.id}: no {kind} is called {name} (there are: {known})"
+                    return
+        yield from self._misgrouped()
         yield from self._inexact()
+
+    def _misgrouped(self) -> Iterator[str]:
+        """Groups that nothing belongs to, and rules that their group's cap cannot hold."""
+        for name, group in self.groups.items():
+            rules = [rule for rule in self.behaviour if rule.group == name]
+            if not rules:
+                yield f"group {name}: no rule belongs to it"
+            for rule in rules:
+                if group.cap < rule.points:
+                    yield f"group {name}: cap {group.cap} is below the points of rule {rule.id}"
+                if group.per and (rule.cap is not None or not _fits(rule, group.per)):
+                    yield (
+                        f"rule {rule.id}: group {name} is capped by the {group.per}; that needs "
+                        f"count: each, {{per: day}} or {{per: {group.per}}}, and no cap of its own"
+                    )
 
     def _inexact(self) -> Iterator[str]:
         """Rules whose decayed or weighted points would need rounding."""
-        parts = [(r.id, r.points, self.weights.fit) for r in self.fit_rules]
+        parts = [(f"rule {r.id}", r.points, self.weights.fit) for r in self.fit_rules]
         for rule in self.behaviour:
             for points in {rule.points, self.left(rule), rule.cap or rule.points}:
-                parts.append((rule.id, points, self.weights.behaviour))
-        for id_, points, weight in parts:
+                parts.append((f"rule {rule.id}", points, self.weights.behaviour))
+        for name, group in self.groups.items():
+            parts.append((f"group {name}", group.cap, self.weights.behaviour))
+        for name, limit in self.limits:
+            for bound in (limit.cap, limit.floor):
+                parts.append((f"limits.{name}", bound or Decimal(0), getattr(self.weights, name)))
+        for what, points, weight in parts:
             for value in (points, points * weight):
                 if value * UNIT != (value * UNIT).to_integral_value():
-                    yield f"rule {id_}: {points} x weight {weight} is finer than 1/10,000 point"
+                    yield f"{what}: {points} x weight {weight} is finer than 1/10,000 point"
                     break
+
+
+def _fits(rule: BehaviourRule, period: Period) -> bool:
+    """Whether each thing the rule pays for belongs to one such period alone."""
+    return rule.count == "each" or rule.period in (Period.DAY, period)
 
 
 def parse(data: object) -> Model:
