@@ -25,7 +25,7 @@ from core.contributions import capped, contributions, matched
 from core.decay import Gradual, Step
 from core.facts import TIME
 from core.points import Period
-from core.rules import BehaviourRule, Model
+from core.rules import BehaviourRule, Ignored, Model
 
 RESIDUAL = "duration"
 """The one activity field that is not part of a signature: nearly every call has its own."""
@@ -46,6 +46,12 @@ def behaviour(model: Model, activities: Table, moved: Table, at: datetime) -> Ta
 
     `moved` are activities that count besides `activities`; none after `at` counts.
     """
+    now = ibis.literal(at, type=TIME)
+    activities, moved = activities.mutate(now=now), moved.mutate(now=now)
+    everything = until(activities.union(moved), at)
+    unheard = [_ignored(rule, everything) for rule in model.ignore]
+    for rule in model.ignore:
+        activities, moved = _without(rule, activities), _without(rule, moved)
     events = _runs(model, _counting(model, activities, moved, at))
     paid = _paid(model, _worth(model, events, at))
     sums = _summed(paid) if "period" in paid.columns else paid
@@ -60,7 +66,8 @@ def behaviour(model: Model, activities: Table, moved: Table, at: datetime) -> Ta
             decay_loss=(rows.gross - rows.amount) * grain.raw,
             cap_loss=(rows.amount - rows.kept) * grain.raw,
             points=rows.kept * grain.weighted,
-        )
+        ),
+        *unheard,
     ]
     for name, group in model.groups.items():
         table = rows.select(*_LEAD, "group", amount="kept")
@@ -70,6 +77,32 @@ def behaviour(model: Model, activities: Table, moved: Table, at: datetime) -> Ta
         mine = table.filter(table.group == name)
         parts.append(capped(mine, f"cap:{name}", grain, cap=group.cap))
     return ibis.union(*parts) if len(parts) > 1 else parts[0]
+
+
+def _ignored(rule: Ignored, events: Table) -> Table:
+    """A line without points for the events of each lead that a rule leaves out."""
+    wide = _wide(rule, events)
+    hidden = wide.filter(rule.when.holds(wide))
+    rows = hidden.group_by(*_LEAD).aggregate(
+        events=_.count(),
+        first=_.occurred_at.min(),
+        last=_.occurred_at.max(),
+        evidence=_.id.argmax(ibis.struct({"at": _.occurred_at, "id": _.id})),
+    )
+    nothing = dict.fromkeys(("raw", "decay_loss", "cap_loss", "points"), ibis.literal(0, "int64"))
+    name = ibis.literal(f"ignored:{rule.id}")
+    return contributions(rows, rule=name, part=ibis.literal("behaviour"), **nothing)
+
+
+def _without(rule: Ignored, events: Table) -> Table:
+    """The events that a rule does not leave out."""
+    wide = _wide(rule, events)
+    return wide.filter(~rule.when.holds(wide).fill_null(False)).select(events.columns)
+
+
+def _wide(rule: Ignored, events: Table) -> Table:
+    """Events with all columns that a rule reads."""
+    return events.mutate(**{name: _event_column(events, name) for name in rule.when.columns()})
 
 
 def _paid(model: Model, events: Table) -> Table:
@@ -247,11 +280,12 @@ def until(events: Table, at: datetime) -> Table:
 
 
 def _event_columns(events: Table, names: Set[str]) -> Table:
-    def column(name: str) -> Value:
-        _before, custom, field = name.rpartition("custom.")
-        return events.custom.get(field) if custom else events[name]
+    return events.select(**{name: _event_column(events, name) for name in sorted(names)})
 
-    return events.select(**{name: column(name) for name in sorted(names)})
+
+def _event_column(events: Table, name: str) -> Value:
+    _before, custom, field = name.rpartition("custom.")
+    return events.custom.get(field) if custom else events[name]
 
 
 def _all(conditions: Iterable[BooleanValue]) -> BooleanValue:

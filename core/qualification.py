@@ -1,4 +1,5 @@
-"""Stage and tier: pure functions of the unrounded score and of what sales has accepted."""
+"""Stage and tier: pure functions of the unrounded score, what the lead is and did, and what sales
+has accepted."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -8,35 +9,57 @@ from ibis import _
 from ibis.expr.types import Table
 
 from core.facts import TIME, as_of
+from core.gates import Standing
 from core.points import units
 from core.rules import Model
 from core.scoring import Facts
 
 
 class Stage(StrEnum):
-    """How far a lead is on its way to sales; below MQL it has no stage."""
+    """How far a lead is on its way to sales, or what keeps it off; it may have no stage."""
 
+    IQL = "IQL"
     MQL = "MQL"
+    PQL = "PQL"
     SQL_PENDING = "SQL pending"
     SQL = "SQL"
+    PENDING = "Pending"
+    INELIGIBLE = "Ineligible"
+    DISQUALIFIED = "Disqualified"
 
 
 def qualify(model: Model, scores: Table, facts: Facts, at: datetime) -> Table:
     """`scores` of a model with `tier` and `stage` (text, null for none) as of `at`.
 
     Thresholds are inclusive and compared with the exact score: 49.9999 points are no MQL at 50.
-    In vetted mode an SQL is `SQL pending` until sales has accepted the lead.
+    What a lead did may give it a stage whatever its score: the fast lane leads to SQL, a trial with
+    its key actions to PQL; asking for information makes an IQL of a lead below MQL.
+    In vetted mode an SQL is `SQL pending` until sales has accepted the lead. A lead that is ruled
+    out is `Ineligible` or `Disqualified` whatever its score; one that would have a stage, were all
+    table stakes known to be met, is `Pending`.
     """
     mql, sql = units(model.thresholds.mql), units(model.thresholds.sql)
-    stage = ibis.cases((_.score >= sql, Stage.SQL.value), (_.score >= mql, Stage.MQL.value))
+    top = (_.score >= sql) | (_.fast_lane > 0)
+    stage = ibis.cases(
+        (top, Stage.SQL.value),
+        (ibis.literal(bool(model.stages.pql)) & (_.pql == len(model.stages.pql)), Stage.PQL.value),
+        (_.score >= mql, Stage.MQL.value),
+        (_.iql > 0, Stage.IQL.value),
+    )
     if model.sql.mode == "vetted":
         accepted = as_of(facts.leads, at).select("connection", "accepted_at", lead_id="id")
         scores = scores.left_join(accepted, ["connection", "lead_id"]).select(
             scores, accepted.accepted_at
         )
         vetted = (_.accepted_at <= ibis.literal(at, type=TIME)).fill_null(False)
-        pending = (_.score >= sql) & ~vetted
+        pending = top & ~vetted
         stage = pending.ifelse(Stage.SQL_PENDING.value, stage)
+    stage = ibis.cases(
+        (_.standing == Standing.DISQUALIFIED.value, Stage.DISQUALIFIED.value),
+        (_.standing == Standing.INELIGIBLE.value, Stage.INELIGIBLE.value),
+        (stage.notnull() & (_.standing == Standing.PENDING.value), Stage.PENDING.value),
+        else_=stage,
+    )
     tiers = [(_.score >= units(start), name) for name, start in model.tiers.items()]
     tier = ibis.cases(*tiers) if tiers else ibis.null("string")
     return scores.mutate(tier=tier, stage=stage).drop(*({"accepted_at"} & set(scores.columns)))

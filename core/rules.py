@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -17,6 +18,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from core.conditions import ActivityCondition, LeadCondition
 from core.decay import Decay
 from core.decision import UNIT
+from core.gates import Criterion, Gates
 from core.points import Duration, Grain, Part, Period, Points, RuleId, Share
 
 
@@ -89,6 +91,13 @@ class BehaviourRule(Part):
         return self
 
 
+class Ignored(Part):
+    """Activities that no rule counts; the explanation lists them with no points."""
+
+    id: RuleId = Field(description="Name of the rule, as explanations show it.")
+    when: ActivityCondition = Field(description="Which activities are not counted.")
+
+
 class Group(Part):
     """Behaviour rules that share a cap."""
 
@@ -141,6 +150,26 @@ class Sql(Part):
     )
 
 
+class Stages(Part):
+    """Stages that behaviour gives, whatever the score: by the ids of behaviour rules.
+
+    A rule worth 0 points marks a stage without moving the score.
+    """
+
+    iql: tuple[RuleId, ...] = Field(
+        (), description="Any of these makes a lead below MQL an IQL: it asked for information."
+    )
+    pql: tuple[RuleId, ...] = Field(
+        (), description="All of these make a lead a PQL: a trial, and its key actions."
+    )
+    fast_lane: tuple[RuleId, ...] = Field(
+        (), description="Any of these makes a lead an SQL at any score: a demo request."
+    )
+
+
+Checklist = Annotated[tuple[Criterion, ...], Field(min_length=1)]
+
+
 def _fit_item(value: object) -> str:
     group = "best_of" in value if isinstance(value, dict) else isinstance(value, BestOf)
     return "group" if group else "rule"
@@ -160,9 +189,20 @@ class Model(Part):
     decays: dict[str, Decay] = Field({}, description="Decays by name, for rules to refer to.")
     groups: dict[RuleId, Group] = Field({}, description="Groups by name, for rules to refer to.")
     limits: Limits = Field(Limits(), description="Bounds of whole parts of the score.")
+    gates: Gates | None = Field(None, description="What a lead must be whatever it does.")
+    disqualify: tuple[Criterion, ...] = Field(
+        (), description="What rules a lead out: show-stoppers."
+    )
+    ignore: tuple[Ignored, ...] = Field(
+        (), description="Activities that no rule counts, such as visits from our own office."
+    )
     weights: Weights = Field(Weights(), description="How fit and behaviour are mixed.")
     thresholds: Thresholds = Field(description="When a lead becomes MQL and SQL. Required.")
     sql: Sql = Field(Sql(), description="How a lead becomes an SQL.")
+    stages: Stages = Field(Stages(), description="Stages that behaviour gives.")
+    checklists: dict[RuleId, Checklist] = Field(
+        {}, description="Sales checklists by name, such as bant: criteria in the order asked."
+    )
     tiers: dict[str, Points] = Field({}, description="Tier and the score it begins at, best first.")
 
     @property
@@ -210,9 +250,12 @@ class Model(Part):
         return self
 
     def _problems(self) -> Iterator[str]:
-        ids = [*(rule.id for rule in self.fit_rules), *(rule.id for rule in self.behaviour)]
+        criteria = self.gates.criteria if self.gates else ()
+        ids = [rule.id for rule in self.fit_rules] + [rule.id for rule in self.behaviour]
+        ids += [rule.id for rule in criteria]
         if not ids:
             yield "a model needs at least one rule"
+        ids += [rule.id for rule in self.disqualify] + [rule.id for rule in self.ignore]
         for id_ in sorted({id_ for id_ in ids if ids.count(id_) > 1}):
             yield f"two rules are called {id_}"
         for rule in self.behaviour:
@@ -222,8 +265,19 @@ class Model(Part):
                     known = ", ".join(there) or "none"
                     yield f"rule {rule.id}: no {kind} is called {name} (there are: {known})"
                     return
+        yield from self._unmarked()
         yield from self._misgrouped()
         yield from self._inexact()
+
+    def _unmarked(self) -> Iterator[str]:
+        """Stages that no behaviour can give."""
+        known = [rule.id for rule in self.behaviour]
+        for stage, marks in self.stages:
+            for mark in marks:
+                if mark not in known:
+                    near = get_close_matches(mark, known, 1)
+                    hint = f" (did you mean {near[0]}?)" if near else ""
+                    yield f"stages.{stage}: no behaviour rule is called {mark}{hint}"
 
     def _misgrouped(self) -> Iterator[str]:
         """Groups that nothing belongs to, and rules that their group's cap cannot hold."""

@@ -10,6 +10,7 @@ read, and only what they match is joined and summed; see `core.behaviour`.
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 import ibis
 import pyarrow as pa
@@ -17,10 +18,13 @@ from ibis import _
 from ibis.expr.types import Table, Value
 
 from core.behaviour import behaviour, until
+from core.checklists import check
+from core.conditions import NOW
 from core.contributions import NO_EVENTS, capped, contributions, matched
-from core.facts import LEADS, as_of
+from core.facts import LEADS, TIME, as_of
+from core.gates import Criterion, Gates, standing
 from core.points import Grain, units
-from core.rules import BestOf, Model
+from core.rules import BestOf, FitRule, Model, Stages
 
 FROM_ACCOUNT = ("industry", "employees", "revenue", "country", "region", "technologies")
 """What a lead takes from its account where it does not say so itself."""
@@ -45,13 +49,16 @@ class Facts:
 class Scored:
     """What a model says of the facts as of an instant.
 
-    `contributions`: connection, lead_id, rule, part (fit or behaviour), events (null for fit),
-    first and last (their times), evidence (id of the latest event), raw, decay_loss, cap_loss
-    (points before weighting, so that raw - decay_loss - cap_loss is what counts) and points,
-    weighted. A rule that matched but is worth nothing any more has a row with 0 points.
+    `contributions`: connection, lead_id, rule, part (fit, behaviour or gate), events, first and
+    last (their times), evidence (id of the latest event; these four are null where no activity is
+    counted), raw, decay_loss, cap_loss (points before weighting, so that raw - decay_loss -
+    cap_loss is what counts) and points, weighted. A rule that matched but is worth nothing any
+    more has a row with 0 points. What caps and limits take has rows of its own: `cap:<group>`,
+    `limit:<part>`; so has what is not counted: `ignored:<rule>`.
 
     `scores`: connection, lead_id, fit and behaviour (before weighting), score (the sum of the
-    points of its contributions), one row for each lead.
+    points of its contributions), how many rules mark each of the model's `stages` for it, standing
+    (`core.gates`) and because of which criteria, one row for each lead.
 
     `rejected`: connection, lead_id of records with neither contact data nor any activity: they
     are not leads, and are not scored.
@@ -72,16 +79,19 @@ def score(model: Model, facts: Facts, at: datetime) -> Scored:
     for events in (facts.activities, moved):
         rejected = rejected.anti_join(until(events, at), ["connection", "lead_id"])
     leads = people.anti_join(rejected, ["connection", ("id", "lead_id")])
+    wide = lead_columns(_asked(model), people, as_of(facts.accounts, at), at)
     parts = []
-    if model.fit:
-        parts.append(_fit(model, people, as_of(facts.accounts, at)))
+    if model.fit or model.gates:
+        parts.append(_fit(model, wide))
     if model.behaviour:
         parts.append(behaviour(model, facts.activities, moved, at))
     parts += _limits(model, _union(parts))
+    if model.gates and model.gates.worth:
+        parts.append(_rest(model.gates, _union(parts)))
     lines = _union(parts)
     return Scored(
         contributions=lines.semi_join(leads, ["connection", ("lead_id", "id")]),
-        scores=_scores(leads, lines),
+        scores=_scores(model, leads, lines, standing(model.gates, model.disqualify, wide)),
         rejected=rejected,
     )
 
@@ -102,34 +112,73 @@ def _limits(model: Model, lines: Table) -> Iterator[Table]:
             yield capped(mine, f"limit:{part}", grain, part=part, cap=limit.cap, floor=limit.floor)
 
 
+def _rest(gates: Gates, lines: Table) -> Table:
+    """What keeps everything but the criteria below the worth of one of them."""
+    rest = lines.filter(lines.part != "gate").select("connection", "lead_id", amount="points")
+    return capped(
+        rest,
+        "limit:rest",
+        Grain(Decimal(1)),
+        part="gate",
+        cap=gates.worth - 1,
+        floor=Decimal(0),
+    )
+
+
 def unknown(model: Model, facts: Facts, at: datetime) -> Table:
-    """The fit rules that missing facts leave undecided: connection, lead_id, rule."""
+    """The fit rules and criteria that missing facts leave undecided: connection, lead_id, rule."""
     people = as_of(facts.leads, at)
-    if not model.fit:
+    rules = _rules(model)
+    if not rules:
         return people.select("connection", lead_id="id", rule=ibis.null("string")).limit(0)
-    wide = lead_columns(_asked(model), people, as_of(facts.accounts, at))
-    signatures = wide.drop("connection", "lead_id").distinct()
+    wide = lead_columns(_asked(model), people, as_of(facts.accounts, at), at)
+    signatures = _signatures(wide)
     undecided = (
-        [(rule.when.holds(signatures).isnull(), number)]
-        for number, rule in enumerate(model.fit_rules)
+        [(rule.when.holds(signatures).isnull(), number)] for number, rule in enumerate(rules)
     )
     found = matched(wide, signatures, undecided)
     return found.join(_fit_worth(model), "number").select("connection", "lead_id", "rule")
 
 
-def _scores(leads: Table, lines: Table) -> Table:
+def checklists(model: Model, facts: Facts, at: datetime) -> Table:
+    """How far each lead has come on each of the model's checklists: see `core.checklists.check`.
+
+    The model must have one.
+    """
+    asked = (rule.when.columns() for rules in model.checklists.values() for rule in rules)
+    people, accounts = as_of(facts.leads, at), as_of(facts.accounts, at)
+    wide = lead_columns(frozenset[str]().union(*asked), people, accounts, at)
+    return check(model.checklists, wide)
+
+
+def _signatures(wide: Table) -> Table:
+    return wide.drop("connection", "lead_id").distinct()
+
+
+def _rules(model: Model) -> list[FitRule | Criterion]:
+    """Everything that a lead may earn points by for what it is; numbered in this order."""
+    return [*model.fit_rules, *(model.gates.criteria if model.gates else ())]
+
+
+def _scores(model: Model, leads: Table, lines: Table, standings: Table) -> Table:
     counts = _.raw - _.decay_loss - _.cap_loss
     sums = lines.group_by("connection", "lead_id").aggregate(
         fit=counts.sum(where=_.part == "fit"),
         behaviour=counts.sum(where=_.part == "behaviour"),
         score=_.points.sum(),
+        **{
+            stage: _.count(where=_.rule.isin(marks)) if marks else ibis.literal(0)
+            for stage, marks in model.stages
+        },
     )
+    numbers = ("fit", "behaviour", "score", *Stages.model_fields)
     every = leads.select("connection", lead_id="id")
-    return every.left_join(sums, ["connection", "lead_id"]).select(
+    scores = every.left_join(sums, ["connection", "lead_id"]).select(
         "connection",
         "lead_id",
-        **{c: sums[c].coalesce(0).cast("int64") for c in ("fit", "behaviour", "score")},
+        **{c: sums[c].coalesce(0).cast("int64") for c in numbers},
     )
+    return scores.join(standings, ["connection", "lead_id"])
 
 
 def _moved(facts: Facts, people: Table) -> Table:
@@ -156,12 +205,13 @@ def _moved(facts: Facts, people: Table) -> Table:
 
 
 def _asked(model: Model) -> frozenset[str]:
-    """The columns that fit conditions read."""
-    return frozenset[str]().union(*(rule.when.columns() for rule in model.fit_rules))
+    """The columns that conditions on leads read."""
+    rules = (*_rules(model), *model.disqualify)
+    return frozenset[str]().union(*(rule.when.columns() for rule in rules))
 
 
-def lead_columns(wanted: Set[str], leads: Table, accounts: Table) -> Table:
-    """The columns that lead conditions read, with connection and lead_id.
+def lead_columns(wanted: Set[str], leads: Table, accounts: Table, at: datetime) -> Table:
+    """The columns that lead conditions read as of `at`, with connection and lead_id.
 
     What the lead does not say, its account may.
 
@@ -178,6 +228,8 @@ def lead_columns(wanted: Set[str], leads: Table, accounts: Table) -> Table:
     placed = joined.country.notnull() | joined.region.notnull()
 
     def column(name: str) -> Value:
+        if name == NOW:
+            return ibis.literal(at, type=TIME)
         owner, custom, field = name.rpartition("custom.")
         if custom:
             return joined[f"{owner}custom"].get(field)
@@ -192,16 +244,18 @@ def lead_columns(wanted: Set[str], leads: Table, accounts: Table) -> Table:
     return joined.select("connection", lead_id="id", **columns).view()
 
 
-def _fit(model: Model, leads: Table, accounts: Table) -> Table:
-    wide = lead_columns(_asked(model), leads, accounts)
-    signatures = wide.drop("connection", "lead_id").distinct()
-    numbers = {rule.id: number for number, rule in enumerate(model.fit_rules)}
-    groups = (item.ranked if isinstance(item, BestOf) else [item] for item in model.fit)
-    best = (((rule.when.holds(signatures), numbers[rule.id]) for rule in group) for group in groups)
+def _fit(model: Model, wide: Table) -> Table:
+    signatures = _signatures(wide)
+    rules = _rules(model)
+    numbers = {rule.id: number for number, rule in enumerate(rules)}
+    items: list[list[FitRule | Criterion]] = [
+        list(item.ranked) if isinstance(item, BestOf) else [item] for item in model.fit
+    ]
+    items += [[rule] for rule in rules[len(model.fit_rules) :]]
+    best = (((rule.when.holds(signatures), numbers[rule.id]) for rule in group) for group in items)
     found = matched(wide, signatures, best)
     return contributions(
         found.join(_fit_worth(model), "number"),
-        part=ibis.literal("fit"),
         decay_loss=ibis.literal(0, "int64"),
         cap_loss=ibis.literal(0, "int64"),
         **NO_EVENTS,
@@ -209,15 +263,16 @@ def _fit(model: Model, leads: Table, accounts: Table) -> Table:
 
 
 def _fit_worth(model: Model) -> Table:
-    """The points of each fit rule in units: raw, and weighted."""
-    rows = [
-        {
-            "number": number,
-            "rule": rule.id,
-            "raw": units(rule.points),
-            "points": units(rule.points * model.weights.fit),
-        }
-        for number, rule in enumerate(model.fit_rules)
+    """The points of each fit rule and criterion in units: raw, and weighted."""
+    worth = [
+        ("fit", rule.id, rule.points, rule.points * model.weights.fit) for rule in model.fit_rules
     ]
-    schema = pa.schema({"number": "int32", "rule": "string", "raw": "int64", "points": "int64"})
+    if gates := model.gates:
+        worth += [("gate", rule.id, gates.worth, gates.worth) for rule in gates.criteria]
+    rows = [
+        {"number": n, "part": part, "rule": id_, "raw": units(raw), "points": units(points)}
+        for n, (part, id_, raw, points) in enumerate(worth)
+    ]
+    kinds = {"number": "int32", "part": "string", "rule": "string"}
+    schema = pa.schema({**kinds, "raw": "int64", "points": "int64"})
     return ibis.memtable(pa.Table.from_pylist(rows, schema))

@@ -17,7 +17,7 @@ from core.facts import LEADS, as_of
 from core.qualification import qualify
 from core.routing import Assignment, Candidate, Roster, route
 from core.rules import Model
-from core.scoring import Facts, Scored, lead_columns, score, unknown
+from core.scoring import Facts, Scored, checklists, lead_columns, score, unknown
 from sync.config import Routing
 from sync.facts_store import FactsStore
 from sync.ledger import Ledger
@@ -81,7 +81,7 @@ class Decider:
         if routing is None or not routing.territories:
             return table.mutate(territory=ibis.null("string"))
         return table.left_join(
-            _territories(routing, leads, accounts), key, rname="{name}_right"
+            _territories(routing, leads, accounts, self._at), key, rname="{name}_right"
         ).drop("connection_right", "lead_id_right")
 
     def rejected(self, connection: str) -> int:
@@ -145,10 +145,10 @@ class Decider:
         )
 
 
-def _territories(routing: Routing, leads: Table, accounts: Table) -> Table:
+def _territories(routing: Routing, leads: Table, accounts: Table, at: datetime) -> Table:
     """For each lead the name of the first territory whose condition holds."""
     wanted = frozenset[str]().union(*(t.when.columns() for t in routing.territories))
-    facts = lead_columns(wanted, leads, accounts)
+    facts = lead_columns(wanted, leads, accounts, at)
     name = ibis.cases(*((t.when.holds(facts), t.name) for t in routing.territories))
     return facts.select("connection", "lead_id", territory=name)
 
@@ -175,6 +175,9 @@ def explain(session: Session, lead_id: str) -> list[tuple[Decision, Explanation]
     records = as_of(one.leads, at).select("connection", "object_type", lead_id="id")
     contributions = scored.contributions.to_pyarrow().to_pylist()
     missing = unknown(session.model, one, at).to_pyarrow().to_pylist()
+    checked: list[dict[str, Any]] = []
+    if session.model.checklists:
+        checked = checklists(session.model, one, at).to_pyarrow().to_pylist()
     found = []
     for row in rows.inner_join(records, key).to_pyarrow().to_pylist():
         name = row["connection"]
@@ -195,7 +198,8 @@ def explain(session: Session, lead_id: str) -> list[tuple[Decision, Explanation]
         )
         lines = [c for c in contributions if c["connection"] == name]
         gaps = [u["rule"] for u in missing if u["connection"] == name]
-        found.append((decision, explain_lead(session.model, row["score"], lines, gaps)))
+        checks = [c for c in checked if c["connection"] == name]
+        found.append((decision, explain_lead(session.model, row["score"], lines, gaps, checks)))
     return found
 
 
