@@ -1,17 +1,20 @@
 """Stage and tier: pure functions of the unrounded score, what the lead is and did, and what sales
 has accepted."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 import ibis
 from ibis import _
-from ibis.expr.types import Table
+from ibis.expr.types import Table, Value
 
 from core.facts import TIME, as_of
 from core.gates import Standing
 from core.points import units
 from core.rules import Model
+from core.scales import Matrix
 from core.scoring import Facts
 
 
@@ -60,6 +63,20 @@ def qualify(model: Model, scores: Table, facts: Facts, at: datetime) -> Table:
         (stage.notnull() & (_.standing == Standing.PENDING.value), Stage.PENDING.value),
         else_=stage,
     )
-    tiers = [(_.score >= units(start), name) for name, start in model.tiers.items()]
-    tier = ibis.cases(*tiers) if tiers else ibis.null("string")
+    tier = _grade(model.matrix) if model.matrix else _label(_.score, model.tiers, None)
     return scores.mutate(tier=tier, stage=stage).drop(*({"accepted_at"} & set(scores.columns)))
+
+
+def _label(points: Value, starts: Mapping[str, Decimal], below: str | None) -> Value:
+    """The label whose start the points, in units, reach; `below` where they reach none."""
+    if not starts:
+        return ibis.null("string")
+    cases = ((points >= units(start), name) for name, start in starts.items())
+    return ibis.cases(*cases, else_=ibis.literal(below, "string"))
+
+
+def _grade(matrix: Matrix) -> Value:
+    worst = {axis: list(starts)[-1] for axis, starts in matrix}
+    return _label(_.fit, matrix.fit, worst["fit"]) + _label(
+        _.behaviour, matrix.behaviour, worst["behaviour"]
+    )

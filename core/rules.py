@@ -10,16 +10,16 @@ import json
 from collections.abc import Iterator
 from decimal import Decimal
 from difflib import get_close_matches
-from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from core.conditions import ActivityCondition, LeadCondition
 from core.decay import Decay
 from core.decision import UNIT
 from core.gates import Criterion, Gates
 from core.points import Duration, Grain, Part, Period, Points, RuleId, Share
+from core.scales import Labels, Limits, Matrix, Scale
 
 
 class FitRule(Part):
@@ -107,20 +107,6 @@ class Group(Part):
     )
 
 
-class Limit(Part):
-    """Bounds of the points of a whole part, before weighting."""
-
-    cap: Points | None = Field(None, ge=0, description="The most it gives.")
-    floor: Points | None = Field(None, le=0, description="The least it gives.")
-
-
-class Limits(Part):
-    """Bounds of the parts of a score."""
-
-    fit: Limit = Field(Limit(), description="Bounds of all fit points together.")
-    behaviour: Limit = Field(Limit(), description="Bounds of all behaviour points together.")
-
-
 class Weights(Part):
     """How much of each part goes into the score."""
 
@@ -203,7 +189,12 @@ class Model(Part):
     checklists: dict[RuleId, Checklist] = Field(
         {}, description="Sales checklists by name, such as bant: criteria in the order asked."
     )
-    tiers: dict[str, Points] = Field({}, description="Tier and the score it begins at, best first.")
+    sizes: tuple[Criterion, ...] = Field(
+        (), description="Company sizes, smallest first: each adds a thousand more than the last."
+    )
+    scale: Scale | None = Field(None, description="Scores from 1 to 100 instead of plain points.")
+    matrix: Matrix | None = Field(None, description="Tiers of two letters, by fit and behaviour.")
+    tiers: Labels = Field({}, description="Tier and the score it begins at, best first.")
 
     @property
     def fit_rules(self) -> list[FitRule]:
@@ -234,13 +225,35 @@ class Model(Part):
         """In what behaviour points are counted."""
         return Grain(self.weights.behaviour)
 
-    @field_validator("tiers")
-    @classmethod
-    def _tiers_fall(cls, tiers: dict[str, Decimal]) -> dict[str, Decimal]:
-        starts = list(tiers.values())
-        if any(lower >= upper for upper, lower in pairwise(starts)):
-            raise ValueError("tiers must be listed best first, each beginning below the one before")
-        return tiers
+    @property
+    def most(self) -> Decimal | None:
+        """The most points that fit and behaviour rules can give together; None: no end to it."""
+        best = Decimal(0)
+        for item in self.fit:
+            rules = item.best_of if isinstance(item, BestOf) else (item,)
+            best += max(Decimal(0), *(rule.points for rule in rules))
+        fit = self.limits.fit.cap
+        behaviour = [self.limits.behaviour.cap, self._most_behaviour()]
+        bounds = [bound for bound in behaviour if bound is not None]
+        if not bounds:
+            return None
+        fit_points = best if fit is None else min(best, fit)
+        return fit_points * self.weights.fit + min(bounds) * self.weights.behaviour
+
+    def _most_behaviour(self) -> Decimal | None:
+        """The most that behaviour rules give before weighting and the part's own limit."""
+        most = Decimal(0)
+        for name in (None, *self.groups):
+            rules = [r for r in self.behaviour if r.group == name and r.points > 0]
+            ends = [r.points if r.count == "once" else r.cap for r in rules]
+            group = self.groups[name] if name else None
+            bounds = [group.cap] if group and group.per is None else []
+            if None not in ends:
+                bounds.append(sum((end for end in ends if end is not None), Decimal(0)))
+            if not bounds:
+                return None
+            most += min(bounds)
+        return most
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -252,7 +265,7 @@ class Model(Part):
     def _problems(self) -> Iterator[str]:
         criteria = self.gates.criteria if self.gates else ()
         ids = [rule.id for rule in self.fit_rules] + [rule.id for rule in self.behaviour]
-        ids += [rule.id for rule in criteria]
+        ids += [rule.id for rule in criteria] + [rule.id for rule in self.sizes]
         if not ids:
             yield "a model needs at least one rule"
         ids += [rule.id for rule in self.disqualify] + [rule.id for rule in self.ignore]
@@ -266,6 +279,7 @@ class Model(Part):
                     yield f"rule {rule.id}: no {kind} is called {name} (there are: {known})"
                     return
         yield from self._unmarked()
+        yield from self._misscaled()
         yield from self._misgrouped()
         yield from self._inexact()
 
@@ -278,6 +292,21 @@ class Model(Part):
                     near = get_close_matches(mark, known, 1)
                     hint = f" (did you mean {near[0]}?)" if near else ""
                     yield f"stages.{stage}: no behaviour rule is called {mark}{hint}"
+
+    def _misscaled(self) -> Iterator[str]:
+        """Scales that contradict each other, or that the rules do not fit."""
+        given = {"gates": self.gates and self.gates.worth, "sizes": self.sizes, "scale": self.scale}
+        named = [name for name, value in given.items() if value]
+        if len(named) > 1:
+            yield f"{' and '.join(named)} each decide what the digits of a score mean: keep one"
+        if self.matrix and self.tiers:
+            yield "matrix and tiers both name the tier: keep one"
+        most = self.most
+        if self.sizes and (most is None or most > 999):
+            said = "without end" if most is None else f"up to {most:f}"
+            yield f"sizes leave 999 points for all else, and the rules give {said}: cap them"
+        if self.scale and not self.scale.top and not most:
+            yield "scale: the rules give points without end; cap them, or say top"
 
     def _misgrouped(self) -> Iterator[str]:
         """Groups that nothing belongs to, and rules that their group's cap cannot hold."""

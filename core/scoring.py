@@ -21,13 +21,17 @@ from core.behaviour import behaviour, until
 from core.checklists import check
 from core.conditions import NOW
 from core.contributions import NO_EVENTS, capped, contributions, matched
+from core.decision import UNIT
 from core.facts import LEADS, TIME, as_of
-from core.gates import Criterion, Gates, standing
+from core.gates import Criterion, standing
 from core.points import Grain, units
 from core.rules import BestOf, FitRule, Model, Stages
 
 FROM_ACCOUNT = ("industry", "employees", "revenue", "country", "region", "technologies")
 """What a lead takes from its account where it does not say so itself."""
+
+THOUSAND = Decimal(1000)
+"""What the size of a company counts for, where a model ranks by size."""
 
 _EVENT = ("connection", "object_type", "id", "lead_id")
 
@@ -81,13 +85,15 @@ def score(model: Model, facts: Facts, at: datetime) -> Scored:
     leads = people.anti_join(rejected, ["connection", ("id", "lead_id")])
     wide = lead_columns(_asked(model), people, as_of(facts.accounts, at), at)
     parts = []
-    if model.fit or model.gates:
+    if _rules(model):
         parts.append(_fit(model, wide))
     if model.behaviour:
         parts.append(behaviour(model, facts.activities, moved, at))
     parts += _limits(model, _union(parts))
-    if model.gates and model.gates.worth:
-        parts.append(_rest(model.gates, _union(parts)))
+    if (room := _room(model)) is not None:
+        parts.append(_rest(room, _union(parts)))
+    if model.scale:
+        parts.append(_scaled(model.scale.top or model.most, leads, _union(parts)))
     lines = _union(parts)
     return Scored(
         contributions=lines.semi_join(leads, ["connection", ("lead_id", "id")]),
@@ -112,16 +118,38 @@ def _limits(model: Model, lines: Table) -> Iterator[Table]:
             yield capped(mine, f"limit:{part}", grain, part=part, cap=limit.cap, floor=limit.floor)
 
 
-def _rest(gates: Gates, lines: Table) -> Table:
-    """What keeps everything but the criteria below the worth of one of them."""
-    rest = lines.filter(lines.part != "gate").select("connection", "lead_id", amount="points")
-    return capped(
-        rest,
-        "limit:rest",
-        Grain(Decimal(1)),
-        part="gate",
-        cap=gates.worth - 1,
-        floor=Decimal(0),
+def _room(model: Model) -> Decimal | None:
+    """The most that fit and behaviour may give, so that they leave the higher digits alone."""
+    if model.sizes:
+        return THOUSAND - 1
+    return model.gates.worth - 1 if model.gates and model.gates.worth else None
+
+
+def _rest(room: Decimal, lines: Table) -> Table:
+    """What keeps everything but table stakes and sizes between zero and `room`."""
+    rest = lines.filter(lines.part.isin(["fit", "behaviour"]))
+    points = rest.select("connection", "lead_id", amount="points")
+    whole = Grain(Decimal(1))
+    return capped(points, "limit:rest", whole, part="gate", cap=room, floor=Decimal(0))
+
+
+def _scaled(top: Decimal | None, leads: Table, lines: Table) -> Table:
+    """What brings each lead's sum to a whole number from 1 (no points) to 100 (`top` or more)."""
+    assert top is not None, "a model with a scale has a top"
+    sums = lines.group_by("connection", "lead_id").aggregate(sum=lines.points.sum())
+    every = leads.select("connection", lead_id="id").left_join(sums, ["connection", "lead_id"])
+    rows = every.select("connection", "lead_id", sum=sums["sum"].coalesce(0).cast("int64"))
+    steps = (rows["sum"] * 99 // units(top)).cast("int64")
+    scaled = ibis.cases((steps < 0, 1), (steps > 99, 100), else_=steps + 1) * UNIT
+    return contributions(
+        rows,
+        rule=ibis.literal("scale:100"),
+        part=ibis.literal("gate"),
+        raw=ibis.literal(0, "int64"),
+        decay_loss=ibis.literal(0, "int64"),
+        cap_loss=rows["sum"] - scaled,
+        points=scaled - rows["sum"],
+        **NO_EVENTS,
     )
 
 
@@ -157,7 +185,7 @@ def _signatures(wide: Table) -> Table:
 
 def _rules(model: Model) -> list[FitRule | Criterion]:
     """Everything that a lead may earn points by for what it is; numbered in this order."""
-    return [*model.fit_rules, *(model.gates.criteria if model.gates else ())]
+    return [*model.fit_rules, *(model.gates.criteria if model.gates else ()), *model.sizes]
 
 
 def _scores(model: Model, leads: Table, lines: Table, standings: Table) -> Table:
@@ -251,7 +279,8 @@ def _fit(model: Model, wide: Table) -> Table:
     items: list[list[FitRule | Criterion]] = [
         list(item.ranked) if isinstance(item, BestOf) else [item] for item in model.fit
     ]
-    items += [[rule] for rule in rules[len(model.fit_rules) :]]
+    items += [[rule] for rule in (model.gates.criteria if model.gates else ())]
+    items += [list(model.sizes)] if model.sizes else []
     best = (((rule.when.holds(signatures), numbers[rule.id]) for rule in group) for group in items)
     found = matched(wide, signatures, best)
     return contributions(
@@ -269,6 +298,8 @@ def _fit_worth(model: Model) -> Table:
     ]
     if gates := model.gates:
         worth += [("gate", rule.id, gates.worth, gates.worth) for rule in gates.criteria]
+    for place, rule in enumerate(model.sizes, start=1):
+        worth.append(("gate", rule.id, place * THOUSAND, place * THOUSAND))
     rows = [
         {"number": n, "part": part, "rule": id_, "raw": units(raw), "points": units(points)}
         for n, (part, id_, raw, points) in enumerate(worth)
