@@ -5,6 +5,7 @@ number, cannot make up for one. What is not known is neither met nor failed: the
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from enum import StrEnum
 from typing import Self
 
@@ -40,9 +41,8 @@ class Gates(Part):
         None, ge=1, description="How many of them must be met; left out: all."
     )
     worth: Points = Field(
-        100,
+        Decimal(100),
         ge=0,
-        validate_default=True,
         description="Points of each one met. All else together is kept between 0 and one point "
         "less. 0: the criteria give no points, and limit none.",
     )

@@ -38,33 +38,35 @@ def qualify(model: Model, scores: Table, facts: Facts, at: datetime) -> Table:
     What a lead did may give it a stage whatever its score: the fast lane leads to SQL, a trial with
     its key actions to PQL; asking for information makes an IQL of a lead below MQL.
     In vetted mode an SQL is `SQL pending` until sales has accepted the lead. A lead that is ruled
-    out is `Ineligible` or `Disqualified` whatever its score; one that would have a stage, were all
-    table stakes known to be met, is `Pending`.
+    out is `Ineligible` or `Disqualified` whatever its score; one that might be, for all that is
+    known, is `Pending`.
     """
-    mql, sql = units(model.thresholds.mql), units(model.thresholds.sql)
-    top = (_.score >= sql) | (_.fast_lane > 0)
+    top = (_.score >= units(model.thresholds.sql)) | (_.fast_lane > 0)
     stage = ibis.cases(
         (top, Stage.SQL.value),
         (ibis.literal(bool(model.stages.pql)) & (_.pql == len(model.stages.pql)), Stage.PQL.value),
-        (_.score >= mql, Stage.MQL.value),
+        (_.score >= units(model.thresholds.mql), Stage.MQL.value),
         (_.iql > 0, Stage.IQL.value),
     )
     if model.sql.mode == "vetted":
-        accepted = as_of(facts.leads, at).select("connection", "accepted_at", lead_id="id")
-        scores = scores.left_join(accepted, ["connection", "lead_id"]).select(
-            scores, accepted.accepted_at
-        )
-        vetted = (_.accepted_at <= ibis.literal(at, type=TIME)).fill_null(False)
-        pending = top & ~vetted
-        stage = pending.ifelse(Stage.SQL_PENDING.value, stage)
+        scores = _with_acceptance(scores, facts, at)
+        stage = (top & ~_.accepted).ifelse(Stage.SQL_PENDING.value, stage)
     stage = ibis.cases(
         (_.standing == Standing.DISQUALIFIED.value, Stage.DISQUALIFIED.value),
         (_.standing == Standing.INELIGIBLE.value, Stage.INELIGIBLE.value),
-        (stage.notnull() & (_.standing == Standing.PENDING.value), Stage.PENDING.value),
+        (_.standing == Standing.PENDING.value, Stage.PENDING.value),
         else_=stage,
     )
     tier = _grade(model.matrix) if model.matrix else _label(_.score, model.tiers, None)
-    return scores.mutate(tier=tier, stage=stage).drop(*({"accepted_at"} & set(scores.columns)))
+    return scores.mutate(tier=tier, stage=stage).drop(*({"accepted"} & set(scores.columns)))
+
+
+def _with_acceptance(scores: Table, facts: Facts, at: datetime) -> Table:
+    """`scores`, and whether sales has accepted each lead by then."""
+    known = as_of(facts.leads, at).select("connection", "accepted_at", lead_id="id")
+    rows = scores.left_join(known, ["connection", "lead_id"]).select(scores, known.accepted_at)
+    accepted = (rows.accepted_at <= ibis.literal(at, type=TIME)).fill_null(False)
+    return rows.mutate(accepted=accepted).drop("accepted_at")
 
 
 def _label(points: Value, starts: Mapping[str, Decimal], below: str | None) -> Value:

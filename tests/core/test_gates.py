@@ -125,9 +125,17 @@ def test_a_minimum_criterion(fields: dict[str, Any], stage: str, said: str) -> N
     assert gaps == ([] if fields else ["area"])
 
 
-def test_a_lead_below_the_threshold_is_not_pending() -> None:
-    world = World([lead("x")])
-    assert judged(world, model())[:2] == (0, None)
+def test_enough_criteria_need_no_further_answer() -> None:
+    """S099 S110: pending while the unknown could still decide, in either direction."""
+    known = meets(3)
+    for fields, stage in (
+        (dict(list(known.items())[:3]), "MQL"),
+        (dict(list(known.items())[:2]), "Pending"),
+        ({**meets(1), "region": None, "custom": None}, "Ineligible"),
+        ({**meets(1), "custom": None, "seniority": None}, "Pending"),
+        ({}, "Pending"),
+    ):
+        assert judged(World([lead("x", **fields)]), model())[1] == stage
 
 
 @pytest.mark.parametrize(
