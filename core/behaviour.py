@@ -206,14 +206,14 @@ def _aged(model: Model, events: Table, at: datetime) -> Table:
     curve = list(_curves(model))
     if not curve:
         return events
-    kinds = {"number": "int32", "age": "int64", "now": "int64"}
+    kinds = {"number": "int32", "age": "int64", "aged": "int64"}
     table = ibis.memtable(pa.Table.from_pylist(curve, pa.schema(kinds)))
     seconds = ibis.literal(int(at.timestamp())) - events.occurred_at.truncate("s").epoch_seconds()
     dated = events.mutate(age=(seconds // 86_400).cast("int64"))
-    joined = dated.left_join(table, ["number", "age"]).select(dated, table.now)
+    joined = dated.left_join(table, ["number", "age"]).select(dated, table.aged)
     gradual = sorted({row["number"] for row in curve})
-    now = joined.number.isin(gradual).ifelse(joined.now.coalesce(0), joined.fresh)
-    return joined.mutate(fresh=now).drop("age", "now")
+    fresh = joined.number.isin(gradual).ifelse(joined.aged.coalesce(0), joined.fresh)
+    return joined.mutate(fresh=fresh).drop("age", "aged")
 
 
 def _curves(model: Model) -> Iterator[Mapping[str, int]]:
@@ -222,8 +222,8 @@ def _curves(model: Model) -> Iterator[Mapping[str, int]]:
         decay = model.decays[rule.decay] if rule.decay else None
         if isinstance(decay, Gradual):
             values = (model.grain.of(rule.points * decay.share(days)) for days in count())
-            for age, now in enumerate(takewhile(bool, values)):
-                yield {"number": number, "age": age, "now": now}
+            for age, aged in enumerate(takewhile(bool, values)):
+                yield {"number": number, "age": age, "aged": aged}
 
 
 def _runs(model: Model, events: Table) -> Table:

@@ -167,14 +167,10 @@ def explain(
         unknown=tuple(unknown),
         next_stage=stage,
         missing=start - points if stage else None,
-        checklists=tuple(
-            Checked(
-                checklist=row["checklist"],
-                met=row["met"],
-                asked=row["asked"],
-                failed=row["failed"],
-                missing=tuple(row["missing"].split(", ")) if row["missing"] else (),
-            )
-            for row in checked
-        ),
+        checklists=tuple(map(_checked, checked)),
     )
+
+
+def _checked(row: Mapping[str, Any]) -> Checked:
+    missing = tuple(row["missing"].split(", ")) if row["missing"] else ()
+    return Checked(row["checklist"], row["met"], row["asked"], row["failed"], missing)
