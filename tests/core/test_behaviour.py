@@ -236,3 +236,36 @@ def test_everything_compiles_for_spark() -> None:
     world = World([lead("x")], [*views(*days(1, 2, 3)), *views(*days(1, 2, 3, 95), kind="call")])
     assert lines(rules, views(*days(1, 2, 3)))["view"] == 10
     assert "SELECT" in str(ibis.to_sql(world.scored(rules).scores, dialect="pyspark"))
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(["page_view", "call"]), st.integers(0, 900)), max_size=25),
+    st.integers(2, 4),
+    st.sampled_from([1, 24, 100]),
+)
+def test_counting_by_hand(events: list[tuple[str, int]], nth: int, hours: int) -> None:
+    """D45 D65 S075 D48: days, runs and caps reckoned event by event; the lines add up."""
+    rules = model(
+        {**VIEW, "id": "daily", "count": {"per": "day"}, "group": "web"},
+        {**CALL, "group": "web"},
+        {**RUN, "at": {"nth": nth, "within": f"{hours} hours"}},
+        groups={"web": {"cap": 30, "per": "week"}},
+        limits={"behaviour": {"cap": 90}},
+    )
+    history = [
+        activity(f"e{n:02}", "x", kind, T0 - timedelta(hours=age))
+        for n, (kind, age) in enumerate(events)
+    ]
+    seen = sorted(e.occurred_at for e in history if e.type == "page_view")
+    calls = [e.occurred_at.date() for e in history if e.type == "call"]
+    by_week: dict[tuple[int, int], int] = {}
+    paid = [(day, 10) for day in {at.date() for at in seen}] + [(day, 7) for day in calls]
+    for day, worth in paid:
+        week = day.isocalendar()[:2]
+        by_week[week] = by_week.get(week, 0) + worth
+    runs = zip(seen, seen[nth - 1 :], strict=False)
+    total = sum(min(worth, 30) for worth in by_week.values())
+    total += 10 * any(last - first <= timedelta(hours=hours) for first, last in runs)
+    found = lines(rules, history)
+    assert sum(found.values()) == points(rules, history) == min(total, 90)
