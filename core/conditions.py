@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial, reduce
+from ipaddress import IPv4Network
 from operator import and_, or_
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
@@ -51,6 +52,10 @@ def _as_instant(value: object) -> object:
     return moment
 
 
+NOW = "now"
+"""The column that relative tests read besides the tested one: the instant of scoring."""
+
+Span = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,3} (day|month|year)s?$")]
 OneOf = Annotated[tuple[T, ...], Field(min_length=1), BeforeValidator(_as_tuple)]
 Instant = Annotated[datetime, BeforeValidator(_as_instant)]
 
@@ -75,14 +80,25 @@ class Test(Clause):
 
     known: bool | None = Field(None, description="true: it holds a value; false: it is empty.")
 
-    def holds(self, value: Value) -> BooleanValue:
-        """The Ibis boolean that all operators of this test hold for `value`."""
+    @property
+    def relative(self) -> bool:
+        """Whether it compares with the instant of scoring."""
+        return False
+
+    def holds(self, value: Value, now: Value | None) -> BooleanValue:
+        """The Ibis boolean that all operators of this test hold for `value`, at `now` if it is
+        relative."""
         parts = list(self._parts(value))
+        if now is not None:
+            parts.extend(self._relative_parts(value, now))
         if self.known is not None:
             parts.append(value.notnull() if self.known else value.isnull())
         return reduce(and_, parts)
 
     def _parts(self, value: Value) -> Iterator[BooleanValue]:
+        raise NotImplementedError
+
+    def _relative_parts(self, value: Value, now: Value) -> Iterator[BooleanValue]:
         raise NotImplementedError
 
 
@@ -105,6 +121,9 @@ class TextTest(ValueTest):
     equals: OneOf[str] | None = Field(None, description="Is this text, or one of a list.")
     contains: OneOf[str] | None = Field(None, description="Contains this text, or one of a list.")
     starts_with: OneOf[str] | None = Field(None, description="Starts so, or with one of a list.")
+    in_network: OneOf[IPv4Network] | None = Field(
+        None, description="Is an IPv4 address of this network, or of one of a list."
+    )
 
     def _parts(self, value: Value) -> Iterator[BooleanValue]:
         text = _folded(value)
@@ -115,6 +134,17 @@ class TextTest(ValueTest):
         if self.starts_with:
             starts = (text.startswith(_folded(ibis.literal(w))) for w in self.starts_with)
             yield reduce(or_, starts)
+        if self.in_network:
+            address = _address(text)
+            ranges = ((int(net[0]), int(net[-1])) for net in self.in_network)
+            yield reduce(or_, (address.between(low, high) for low, high in ranges))
+
+
+def _address(text: Value) -> Value:
+    """An IPv4 address as a number; NULL where the text is none."""
+    bytes_ = text.split(".")
+    first, *rest = (bytes_[n].try_cast("int64") for n in range(4))
+    return reduce(lambda number, byte: number * 256 + byte, rest, first)
 
 
 class NumberTest(ValueTest):
@@ -158,6 +188,11 @@ class FlagTest(ValueTest):
             yield value == ibis.literal(self.equals)
 
 
+def _interval(span: str) -> Value:
+    number, unit = span.rstrip("s").split(" ")
+    return ibis.interval(**{f"{unit}s": int(number)})
+
+
 class TimeTest(Test):
     """An instant; a date stands for its midnight in UTC."""
 
@@ -165,6 +200,24 @@ class TimeTest(Test):
 
     since: Instant | None = Field(None, description="At this instant or later.")
     before: Instant | None = Field(None, description="Earlier than this instant.")
+    at_least_ago: Span | None = Field(
+        None, description="That long ago or longer: 21 years, 6 months, 90 days."
+    )
+    at_most_ago: Span | None = Field(None, description="Past, and not longer ago than this.")
+    within_next: Span | None = Field(None, description="To come, and no further off than this.")
+
+    @property
+    def relative(self) -> bool:
+        """Whether it compares with the instant of scoring."""
+        return any((self.at_least_ago, self.at_most_ago, self.within_next))
+
+    def _relative_parts(self, value: Value, now: Value) -> Iterator[BooleanValue]:
+        if self.at_least_ago:
+            yield value <= now - _interval(self.at_least_ago)
+        if self.at_most_ago:
+            yield (value >= now - _interval(self.at_most_ago)) & (value <= now)
+        if self.within_next:
+            yield (value >= now) & (value <= now + _interval(self.within_next))
 
     def _parts(self, value: Value) -> Iterator[BooleanValue]:
         if self.since is not None:
@@ -189,7 +242,7 @@ def _reading(test: object) -> str:
     if isinstance(test, Test):
         return type(test).__name__
     tests = test if isinstance(test, Mapping) else {"equals": test}
-    if tests.keys() & {"since", "before"}:
+    if tests.keys() & TimeTest.model_fields.keys() - {"known"}:
         return TimeTest.__name__
     if tests.keys() & {"at_least", "above", "at_most", "below"}:
         return NumberTest.__name__
@@ -263,7 +316,8 @@ class Condition(Fields):
     def conjuncts(self) -> Iterator[Conjunct]:
         """The parts that must all hold, each with the columns it reads."""
         for name, test in self.tests():
-            yield Conjunct(frozenset({name}), partial(_ask, name, test))
+            read = {name, NOW} if test.relative else {name}
+            yield Conjunct(frozenset(read), partial(_ask, name, test))
         for condition in self.all_:
             yield Conjunct(condition.columns(), condition.holds)
         if self.any_:
@@ -289,7 +343,8 @@ def _ask(name: str, test: Test, table: Table) -> BooleanValue:
     """A custom value that cannot be read as what it is compared with is unknown."""
     value = table[name]
     as_text = value.type().is_string() and not test.datatype.is_string()
-    return test.holds(value.try_cast(test.datatype) if as_text else value)
+    now = table[NOW] if test.relative else None
+    return test.holds(value.try_cast(test.datatype) if as_text else value, now)
 
 
 _UNTESTED = {"id", "modified_at", "custom", "present"}

@@ -13,6 +13,7 @@ from ibis import _
 from ibis.expr.types import StringValue, Table, Value
 
 from core.decision import UNIT
+from core.gates import Standing
 from core.qualification import Stage
 from core.rules import Model
 from core.scoring import Scored
@@ -29,7 +30,8 @@ def reasons(scored: Scored) -> Table:
     """One line for each lead: connection, lead_id, reason (at most 255 characters).
 
     `107: industry-technology +20, pricing-page +20, ... , 4 more +27` names the score, then the
-    biggest contributions first, equal ones by name, and sums up the rest: it adds up.
+    biggest contributions first, equal ones by name, and sums up the rest: it adds up. A lead that
+    may not become a customer names why: `282 ineligible (service-area): ...`.
     """
     counting = scored.contributions.filter(_.points != 0)
     place = ibis.row_number().over(
@@ -51,6 +53,11 @@ def reasons(scored: Scored) -> Table:
         add,
         [
             _text(rows.score),
+            ibis.ifelse(
+                rows.standing == Standing.OPEN.value,
+                "",
+                " " + rows.standing + " (" + rows.because + ")",
+            ),
             (": " + rows.item_0).fill_null(""),
             *texts,
             (rows.more > 0).ifelse(more, "").fill_null(""),
@@ -90,11 +97,32 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """How far a lead has come on one sales checklist.
+
+    `failed` is the criterion that it stopped at; `missing` are those not known, in order.
+    """
+
+    checklist: str
+    met: int
+    asked: int
+    failed: str | None
+    missing: tuple[str, ...]
+
+    def __str__(self) -> str:
+        said = f"{self.checklist}: {self.met}/{self.asked}"
+        if self.failed:
+            return f"{said}, failed at {self.failed}"
+        return f"{said}, missing: {', '.join(self.missing)}" if self.missing else f"{said}, passed"
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Every point of one lead's score, biggest first; their sum is the score.
 
     `unknown` are fit rules that could not be decided, because a fact is missing. `next_stage`
     is the nearest stage by score that the lead has not reached, `missing` the points to it.
+    `checklists` says how far the lead has come on each sales checklist.
     """
 
     score: Decimal
@@ -102,6 +130,7 @@ class Explanation:
     unknown: tuple[str, ...]
     next_stage: Stage | None
     missing: Decimal | None
+    checklists: tuple[Checked, ...] = ()
 
 
 def explain(
@@ -109,10 +138,11 @@ def explain(
     score: int,
     contributions: Iterable[Mapping[str, Any]],
     unknown: Iterable[str],
+    checked: Iterable[Mapping[str, Any]] = (),
 ) -> Explanation:
-    """Explain one lead: its score in units, its rows of `Scored.contributions`, and the ids of
-    its rows in `core.scoring.unknown`."""
-    weights = {"fit": model.weights.fit, "behaviour": model.weights.behaviour}
+    """Explain one lead: its score in units, its rows of `Scored.contributions`, the ids of its
+    rows in `core.scoring.unknown`, and its rows of `core.scoring.checklists`."""
+    weights = {"fit": model.weights.fit, "behaviour": model.weights.behaviour, "gate": Decimal(1)}
     lines = [
         Line(
             rule=row["rule"],
@@ -137,4 +167,10 @@ def explain(
         unknown=tuple(unknown),
         next_stage=stage,
         missing=start - points if stage else None,
+        checklists=tuple(map(_checked, checked)),
     )
+
+
+def _checked(row: Mapping[str, Any]) -> Checked:
+    missing = tuple(row["missing"].split(", ")) if row["missing"] else ()
+    return Checked(row["checklist"], row["met"], row["asked"], row["failed"], missing)

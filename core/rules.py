@@ -7,64 +7,19 @@ exact to 1/10,000 point; a model whose numbers would need rounding is refused.
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
-from datetime import timedelta
 from decimal import Decimal
-from itertools import pairwise
+from difflib import get_close_matches
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    field_validator,
-    model_validator,
-)
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from core.conditions import ActivityCondition, LeadCondition
+from core.decay import Decay
 from core.decision import UNIT
-
-LARGEST = 1_000_000
-"""The most points one rule may give: sums of many events still fit 64-bit integers."""
-
-
-def units(points: Decimal) -> int:
-    """Points in whole units of 1/10,000. ValueError: they do not come out even."""
-    scaled = points * UNIT
-    if scaled != scaled.to_integral_value():
-        raise ValueError(f"{points} is not a whole number of 1/10,000 point")
-    return int(scaled)
-
-
-def _exact(points: Decimal) -> Decimal:
-    units(points)
-    return points.normalize()
-
-
-def _duration(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"(\d+) (day|hour)s?", value.strip())
-    if not match:
-        raise ValueError("a duration is a whole number of days or hours, such as 30 days")
-    return timedelta(**{f"{match[2]}s": int(match[1])})
-
-
-Points = Annotated[Decimal, Field(ge=-LARGEST, le=LARGEST), AfterValidator(_exact)]
-Duration = Annotated[timedelta, Field(gt=timedelta()), BeforeValidator(_duration)]
-Share = Annotated[Decimal, Field(ge=0, le=1), AfterValidator(_exact)]
-RuleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=32)]
-
-
-class Part(BaseModel):
-    """A part of the model file; frozen, unknown keys forbidden."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from core.gates import Criterion, Gates
+from core.points import Duration, Grain, Part, Period, Points, RuleId, Share
+from core.scales import Labels, Limits, Matrix, Scale
 
 
 class FitRule(Part):
@@ -86,31 +41,19 @@ class BestOf(Part):
         return sorted(self.best_of, key=lambda rule: -rule.points)
 
 
-class Decay(Part):
-    """What an event loses, in one step, once it is strictly older than `after`.
+class Per(Part):
+    """Events count again in every calendar period, once in each."""
 
-    Either its points are multiplied by `factor`, or `minus` is taken off, never below zero.
-    """
+    per: Period = Field(description="The period, in UTC: day, week (from Monday), month, ...")
 
-    after: Duration = Field(description="The age up to which an event keeps its points.")
-    factor: Share | None = Field(None, lt=1, description="Share of the points it keeps.")
-    minus: Points | None = Field(None, gt=0, description="Points it loses.")
-    unless_engaged: bool = Field(
-        False, description="It keeps its points if a later activity earned points."
+
+class Run(Part):
+    """An event counts only as the n-th of a run of events that the rule matches."""
+
+    nth: int = Field(ge=2, le=1000, description="How many events complete a run.")
+    within: Duration | None = Field(
+        None, description="The first of them must be no older than this at the last."
     )
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if (self.factor is None) == (self.minus is None):
-            raise ValueError("a decay needs either factor or minus")
-        return self
-
-    def left(self, points: Decimal) -> Decimal:
-        """What remains of an event's points after the step."""
-        if self.factor is not None:
-            return points * self.factor
-        assert self.minus is not None
-        return max(points - self.minus, Decimal(0))
 
 
 class BehaviourRule(Part):
@@ -119,12 +62,19 @@ class BehaviourRule(Part):
     id: RuleId = Field(description="Name of the rule, as explanations show it.")
     points: Points = Field(description="Points of one event; negative takes away.")
     when: ActivityCondition = Field(description="Which activities count.")
-    count: Literal["once", "each"] = Field(
-        "once", description="Whether the first event alone earns points, or each one does."
+    count: Literal["once", "each"] | Per = Field(
+        "once", description="Whether one event in all earns points, each one, or one a period."
     )
+    at: Run | None = Field(None, description="Which event of a run of them earns the points.")
     within: Duration | None = Field(None, description="Older events do not count at all.")
     cap: Points | None = Field(None, description="The most that all events together give.")
     decay: str | None = Field(None, description="Name of the decay its points are subject to.")
+    group: str | None = Field(None, description="Name of the group whose cap it is subject to.")
+
+    @property
+    def period(self) -> Period | None:
+        """The period that it counts one event of; None: no period is told from another."""
+        return self.count.per if isinstance(self.count, Per) else None
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -134,7 +84,27 @@ class BehaviourRule(Part):
             raise ValueError("cap needs count: each; a single event is its own cap")
         if self.cap is not None and self.cap < self.points:
             raise ValueError(f"cap {self.cap} is below the {self.points} points of one event")
+        if self.at is not None and self.count == "each":
+            raise ValueError(
+                "at needs count: once or {per: ...}: every further event would complete a run too"
+            )
         return self
+
+
+class Ignored(Part):
+    """Activities that no rule counts; the explanation lists them with no points."""
+
+    id: RuleId = Field(description="Name of the rule, as explanations show it.")
+    when: ActivityCondition = Field(description="Which activities are not counted.")
+
+
+class Group(Part):
+    """Behaviour rules that share a cap."""
+
+    cap: Points = Field(ge=0, description="The most that its rules together give.")
+    per: Period | None = Field(
+        None, description="The cap holds anew in every calendar period; left out: over all time."
+    )
 
 
 class Weights(Part):
@@ -166,6 +136,26 @@ class Sql(Part):
     )
 
 
+class Stages(Part):
+    """Stages that behaviour gives, whatever the score: by the ids of behaviour rules.
+
+    A rule worth 0 points marks a stage without moving the score.
+    """
+
+    iql: tuple[RuleId, ...] = Field(
+        (), description="Any of these makes a lead below MQL an IQL: it asked for information."
+    )
+    pql: tuple[RuleId, ...] = Field(
+        (), description="All of these make a lead a PQL: a trial, and its key actions."
+    )
+    fast_lane: tuple[RuleId, ...] = Field(
+        (), description="Any of these makes a lead an SQL at any score: a demo request."
+    )
+
+
+Checklist = Annotated[tuple[Criterion, ...], Field(min_length=1)]
+
+
 def _fit_item(value: object) -> str:
     group = "best_of" in value if isinstance(value, dict) else isinstance(value, BestOf)
     return "group" if group else "rule"
@@ -183,10 +173,28 @@ class Model(Part):
     fit: tuple[FitItem, ...] = Field((), description="Rules over lead and account.")
     behaviour: tuple[BehaviourRule, ...] = Field((), description="Rules over activities.")
     decays: dict[str, Decay] = Field({}, description="Decays by name, for rules to refer to.")
+    groups: dict[RuleId, Group] = Field({}, description="Groups by name, for rules to refer to.")
+    limits: Limits = Field(Limits(), description="Bounds of whole parts of the score.")
+    gates: Gates | None = Field(None, description="What a lead must be whatever it does.")
+    disqualify: tuple[Criterion, ...] = Field(
+        (), description="What rules a lead out: show-stoppers."
+    )
+    ignore: tuple[Ignored, ...] = Field(
+        (), description="Activities that no rule counts, such as visits from our own office."
+    )
     weights: Weights = Field(Weights(), description="How fit and behaviour are mixed.")
     thresholds: Thresholds = Field(description="When a lead becomes MQL and SQL. Required.")
     sql: Sql = Field(Sql(), description="How a lead becomes an SQL.")
-    tiers: dict[str, Points] = Field({}, description="Tier and the score it begins at, best first.")
+    stages: Stages = Field(Stages(), description="Stages that behaviour gives.")
+    checklists: dict[RuleId, Checklist] = Field(
+        {}, description="Sales checklists by name, such as bant: criteria in the order asked."
+    )
+    sizes: tuple[Criterion, ...] = Field(
+        (), description="Company sizes, smallest first: each adds a thousand more than the last."
+    )
+    scale: Scale | None = Field(None, description="Scores from 1 to 100 instead of plain points.")
+    matrix: Matrix | None = Field(None, description="Tiers of two letters, by fit and behaviour.")
+    tiers: Labels = Field({}, description="Tier and the score it begins at, best first.")
 
     @property
     def fit_rules(self) -> list[FitRule]:
@@ -209,16 +217,43 @@ class Model(Part):
         return f"{self.name} {self.version}"
 
     def left(self, rule: BehaviourRule) -> Decimal:
-        """The points of an event of this rule once it is past its decay's step."""
+        """The points of an event of this rule once its decay is through."""
         return self.decays[rule.decay].left(rule.points) if rule.decay else rule.points
 
-    @field_validator("tiers")
-    @classmethod
-    def _tiers_fall(cls, tiers: dict[str, Decimal]) -> dict[str, Decimal]:
-        starts = list(tiers.values())
-        if any(lower >= upper for upper, lower in pairwise(starts)):
-            raise ValueError("tiers must be listed best first, each beginning below the one before")
-        return tiers
+    @property
+    def grain(self) -> Grain:
+        """In what behaviour points are counted."""
+        return Grain(self.weights.behaviour)
+
+    @property
+    def most(self) -> Decimal | None:
+        """The most points that fit and behaviour rules can give together; None: no end to it."""
+        best = Decimal(0)
+        for item in self.fit:
+            rules = item.best_of if isinstance(item, BestOf) else (item,)
+            best += max(Decimal(0), *(rule.points for rule in rules))
+        fit = self.limits.fit.cap
+        behaviour = [self.limits.behaviour.cap, self._most_behaviour()]
+        bounds = [bound for bound in behaviour if bound is not None]
+        if not bounds:
+            return None
+        fit_points = best if fit is None else min(best, fit)
+        return fit_points * self.weights.fit + min(bounds) * self.weights.behaviour
+
+    def _most_behaviour(self) -> Decimal | None:
+        """The most that behaviour rules give before weighting and the part's own limit."""
+        most = Decimal(0)
+        for name in (None, *self.groups):
+            rules = [r for r in self.behaviour if r.group == name and r.points > 0]
+            ends = [r.points if r.count == "once" else r.cap for r in rules]
+            group = self.groups[name] if name else None
+            bounds = [group.cap] if group and group.per is None else []
+            if None not in ends:
+                bounds.append(sum((end for end in ends if end is not None), Decimal(0)))
+            if not bounds:
+                return None
+            most += min(bounds)
+        return most
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -228,29 +263,87 @@ class Model(Part):
         return self
 
     def _problems(self) -> Iterator[str]:
-        ids = [*(rule.id for rule in self.fit_rules), *(rule.id for rule in self.behaviour)]
+        criteria = self.gates.criteria if self.gates else ()
+        ids = [rule.id for rule in self.fit_rules] + [rule.id for rule in self.behaviour]
+        ids += [rule.id for rule in criteria] + [rule.id for rule in self.sizes]
         if not ids:
             yield "a model needs at least one rule"
+        ids += [rule.id for rule in self.disqualify] + [rule.id for rule in self.ignore]
         for id_ in sorted({id_ for id_ in ids if ids.count(id_) > 1}):
             yield f"two rules are called {id_}"
         for rule in self.behaviour:
-            if rule.decay is not None and rule.decay not in self.decays:
-                known = ", ".join(self.decays) or "none"
-                yield f"rule {rule.id}: no decay is called {rule.decay} (there are: {known})"
-                return
+            named = (("decay", rule.decay, self.decays), ("group", rule.group, self.groups))
+            for kind, name, there in named:
+                if name is not None and name not in there:
+                    known = ", ".join(there) or "none"
+                    yield f"rule {rule.id}: no {kind} is called {name} (there are: {known})"
+                    return
+        yield from self._unmarked()
+        yield from self._misscaled()
+        yield from self._misgrouped()
         yield from self._inexact()
+
+    def _unmarked(self) -> Iterator[str]:
+        """Stages that no behaviour can give."""
+        known = [rule.id for rule in self.behaviour]
+        for stage, marks in self.stages:
+            for mark in marks:
+                if mark not in known:
+                    near = get_close_matches(mark, known, 1)
+                    hint = f" (did you mean {near[0]}?)" if near else ""
+                    yield f"stages.{stage}: no behaviour rule is called {mark}{hint}"
+
+    def _misscaled(self) -> Iterator[str]:
+        """Scales that contradict each other, or that the rules do not fit."""
+        given = {"gates": self.gates and self.gates.worth, "sizes": self.sizes, "scale": self.scale}
+        named = [name for name, value in given.items() if value]
+        if len(named) > 1:
+            yield f"{' and '.join(named)} each decide what the digits of a score mean: keep one"
+        if self.matrix and self.tiers:
+            yield "matrix and tiers both name the tier: keep one"
+        most = self.most
+        if self.sizes and (most is None or most > 999):
+            said = "without end" if most is None else f"up to {most:f}"
+            yield f"sizes leave 999 points for all else, and the rules give {said}: cap them"
+        if self.scale and not self.scale.top and not most:
+            yield "scale: the rules give points without end; cap them, or say top"
+
+    def _misgrouped(self) -> Iterator[str]:
+        """Groups that nothing belongs to, and rules that their group's cap cannot hold."""
+        for name, group in self.groups.items():
+            rules = [rule for rule in self.behaviour if rule.group == name]
+            if not rules:
+                yield f"group {name}: no rule belongs to it"
+            for rule in rules:
+                if group.cap < rule.points:
+                    yield f"group {name}: cap {group.cap} is below the points of rule {rule.id}"
+                if group.per and (rule.cap is not None or not _fits(rule, group.per)):
+                    yield (
+                        f"rule {rule.id}: group {name} is capped by the {group.per}; that needs "
+                        f"count: each, {{per: day}} or {{per: {group.per}}}, and no cap of its own"
+                    )
 
     def _inexact(self) -> Iterator[str]:
         """Rules whose decayed or weighted points would need rounding."""
-        parts = [(r.id, r.points, self.weights.fit) for r in self.fit_rules]
+        parts = [(f"rule {r.id}", r.points, self.weights.fit) for r in self.fit_rules]
         for rule in self.behaviour:
             for points in {rule.points, self.left(rule), rule.cap or rule.points}:
-                parts.append((rule.id, points, self.weights.behaviour))
-        for id_, points, weight in parts:
+                parts.append((f"rule {rule.id}", points, self.weights.behaviour))
+        for name, group in self.groups.items():
+            parts.append((f"group {name}", group.cap, self.weights.behaviour))
+        for name, limit in self.limits:
+            for bound in (limit.cap, limit.floor):
+                parts.append((f"limits.{name}", bound or Decimal(0), getattr(self.weights, name)))
+        for what, points, weight in parts:
             for value in (points, points * weight):
                 if value * UNIT != (value * UNIT).to_integral_value():
-                    yield f"rule {id_}: {points} x weight {weight} is finer than 1/10,000 point"
+                    yield f"{what}: {points} x weight {weight} is finer than 1/10,000 point"
                     break
+
+
+def _fits(rule: BehaviourRule, period: Period) -> bool:
+    """Whether each thing the rule pays for belongs to one such period alone."""
+    return rule.count == "each" or rule.period in (Period.DAY, period)
 
 
 def parse(data: object) -> Model:

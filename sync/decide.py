@@ -94,7 +94,7 @@ class Decider:
         if routing is None or not routing.territories:
             return table.mutate(territory=ibis.null("string"))
         return table.left_join(
-            _territories(routing, leads, accounts), key, rname="{name}_right"
+            _territories(routing, leads, accounts, self._at), key, rname="{name}_right"
         ).drop("connection_right", "lead_id_right")
 
     def rejected(self, connection: str) -> int:
@@ -157,10 +157,10 @@ class Decider:
         )
 
 
-def _territories(routing: Routing, leads: Table, accounts: Table) -> Table:
+def _territories(routing: Routing, leads: Table, accounts: Table, at: datetime) -> Table:
     """For each lead the name of the first territory whose condition holds."""
     wanted = frozenset[str]().union(*(t.when.columns() for t in routing.territories))
-    facts = lead_columns(wanted, leads, accounts)
+    facts = lead_columns(wanted, leads, accounts, at)
     name = ibis.cases(*((t.when.holds(facts), t.name) for t in routing.territories))
     return facts.select("connection", "lead_id", territory=name)
 

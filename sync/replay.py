@@ -5,6 +5,7 @@ Both read versions of facts: what became known after the date is not in them.
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
+from typing import Any
 
 from ibis import _
 from ibis.expr.types import Table
@@ -15,7 +16,7 @@ from core.explain import explain as explain_lead
 from core.facts import LEADS, as_of
 from core.qualification import qualify
 from core.rules import Model
-from core.scoring import Facts, Scored, score, unknown
+from core.scoring import Facts, Scored, checklists, score, unknown
 from sync.decide import BATCH, facts_of
 from sync.facts_store import FactsStore
 from sync.session import Session
@@ -30,6 +31,9 @@ def explain(session: Session, lead_id: str, at: datetime) -> list[tuple[Decision
     scored = score(model, facts, at)
     contributions = scored.contributions.to_pyarrow().to_pylist()
     missing = unknown(model, facts, at).to_pyarrow().to_pylist()
+    checked: list[dict[str, Any]] = []
+    if model.checklists:
+        checked = checklists(model, facts, at).to_pyarrow().to_pylist()
     found = []
     for row in _standing(model, facts, scored, at).to_pyarrow().to_pylist():
         name = row["connection"]
@@ -42,7 +46,8 @@ def explain(session: Session, lead_id: str, at: datetime) -> list[tuple[Decision
         )
         lines = [c for c in contributions if c["connection"] == name]
         gaps = [u["rule"] for u in missing if u["connection"] == name]
-        found.append((decision, explain_lead(model, row["score"], lines, gaps)))
+        checks = [c for c in checked if c["connection"] == name]
+        found.append((decision, explain_lead(model, row["score"], lines, gaps, checks)))
     return found
 
 

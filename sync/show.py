@@ -114,6 +114,8 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
         notes.add_row(f"unknown, so neither for nor against: {', '.join(found.unknown)}")
     if found.next_stage:
         notes.add_row(f"{found.missing} points to {found.next_stage}")
+    for checked in found.checklists:
+        notes.add_row(str(checked))
     if decision.owner_reason:
         notes.add_row(f"owner: {decision.owner_reason}")
     yield notes

@@ -14,6 +14,8 @@ from tests.core.golden import weighted
 
 RULE = {"id": "pricing", "points": 20, "when": {"type": "page_view"}}
 FIT = {"id": "tech", "points": 20, "when": {"industry": "technology"}}
+WEB = {**RULE, "group": "web"}
+BY_WEEK = {"web": {"cap": 40, "per": "week"}}
 BASE: dict[str, Any] = {"name": "m", "thresholds": {"mql": 50, "sql": 100}, "fit": [FIT]}
 
 
@@ -43,6 +45,28 @@ def refusal(data: object) -> str:
         ({"behaviour": [{**RULE, "within": "90"}]}, "such as 30 days"),
         ({"behaviour": [{**RULE, "within": "0 days"}]}, "greater than 0"),
         ({"behaviour": [{**RULE, "decay": "slow"}]}, "no decay is called slow"),
+        ({"behaviour": [{**RULE, "count": {"per": "hour"}}]}, "'day', 'week'"),
+        ({"behaviour": [{**RULE, "count": "each", "at": {"nth": 3}}]}, "at needs count: once"),
+        ({"behaviour": [{**RULE, "at": {"nth": 1}}]}, "greater than or equal to 2"),
+        ({"behaviour": [{**RULE, "group": "web"}]}, "no group is called web (there are: none)"),
+        ({"groups": {"web": {"cap": 40}}}, "group web: no rule belongs to it"),
+        ({"behaviour": [WEB], "groups": {"web": {"cap": 19}}}, "cap 19 is below the points of"),
+        ({"behaviour": [WEB], "groups": {"web": {"cap": 40, "per": "week"}}}, "count: each, {per:"),
+        (
+            {"behaviour": [{**WEB, "count": {"per": "month"}}], "groups": BY_WEEK},
+            "rule pricing: group web is capped by the week",
+        ),
+        (
+            {"behaviour": [{**WEB, "count": "each", "cap": 40}], "groups": BY_WEEK},
+            "and no cap of its own",
+        ),
+        ({"decays": {"slow": {"half_life": "12 hours"}}}, "a whole number of days"),
+        ({"decays": {"slow": {"over": "9 days", "factor": 1}}}, "Extra inputs"),
+        ({"limits": {"fit": {"cap": -1}}}, "greater than or equal to 0"),
+        (
+            {"limits": {"fit": {"cap": "0.0001"}}, "weights": {"fit": "0.5"}},
+            "limits.fit: 0.0001 x weight 0.5 is finer",
+        ),
         ({"decays": {"slow": {"after": "30 days"}}}, "either factor or minus"),
         ({"decays": {"slow": {"after": "30 days", "factor": 1}}}, "less than 1"),
         ({"weights": {"fit": "0.33333", "behaviour": 1}}, "not a whole number of 1/10,000"),
@@ -101,5 +125,8 @@ def test_the_preset_is_a_model() -> None:
 
 def test_the_example_of_the_guide_is_a_model() -> None:
     guide = Path(__file__).parents[2].joinpath("docs", "model.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
-    assert parse(yaml.safe_load(example)).name == "example"
+    first, *rest = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL))
+    assert parse(first).name == "example"
+    assert len(rest) >= 1
+    for example in rest:
+        assert parse({**first, **example}).version != parse(first).version

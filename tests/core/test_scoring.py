@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.decay import Step
 from core.decision import UNIT
 from core.model import Activity
 from core.rules import Model, parse
@@ -387,6 +388,7 @@ def expected(rules: Model, events: list[Activity], who: str) -> int:
             if not earns(rule, event):
                 continue
             decay = rules.decays[rule.decay] if rule.decay else None
+            assert decay is None or isinstance(decay, Step)
             old = decay is not None and event.occurred_at < T0 - decay.after
             engaged = any(other.occurred_at > event.occurred_at for other in scored)
             if decay and decay.unless_engaged and engaged:

@@ -1,0 +1,85 @@
+"""The scalars of a model file: exact points, shares, durations and periods."""
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from core.decision import UNIT
+
+LARGEST = 1_000_000
+"""The most points one rule may give: sums of many events still fit 64-bit integers."""
+
+
+def units(points: Decimal) -> int:
+    """Points in whole units of 1/10,000. ValueError: they do not come out even."""
+    scaled = points * UNIT
+    if scaled != scaled.to_integral_value():
+        raise ValueError(f"{points} is not a whole number of 1/10,000 point")
+    return int(scaled)
+
+
+def _exact(points: Decimal) -> Decimal:
+    units(points)
+    return points.normalize()
+
+
+def _duration(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+) (day|hour)s?", value.strip())
+    if not match:
+        raise ValueError("a duration is a whole number of days or hours, such as 30 days")
+    return timedelta(**{f"{match[2]}s": int(match[1])})
+
+
+def _whole_days(value: timedelta) -> timedelta:
+    if value % timedelta(days=1):
+        raise ValueError("this must be a whole number of days")
+    return value
+
+
+Points = Annotated[Decimal, Field(ge=-LARGEST, le=LARGEST), AfterValidator(_exact)]
+Duration = Annotated[timedelta, Field(gt=timedelta()), BeforeValidator(_duration)]
+Days = Annotated[Duration, AfterValidator(_whole_days)]
+Share = Annotated[Decimal, Field(ge=0, le=1), AfterValidator(_exact)]
+RuleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=32)]
+
+
+class Part(BaseModel):
+    """A part of the model file; frozen, unknown keys forbidden."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Period(StrEnum):
+    """A calendar period, in UTC; a week begins on Monday."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
+
+
+class Grain:
+    """The smallest amount whose weighted points are whole units too.
+
+    A weight is p/q in lowest terms: points that are a whole number of q units weigh in at a whole
+    number of p units for each of them. So amounts are counted in grains, and no engine divides.
+    """
+
+    def __init__(self, weight: Decimal) -> None:
+        ratio = Fraction(weight)
+        self.raw = ratio.denominator
+        """Units of one grain before weighting."""
+        self.weighted = ratio.numerator
+        """Units of one grain after weighting."""
+
+    def of(self, points: Decimal) -> int:
+        """Points in whole grains, rounded down towards zero."""
+        return int(points * UNIT / self.raw)
