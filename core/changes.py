@@ -6,7 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 from core.conditions import Clause
-from core.rules import BestOf, Model, Part
+from core.points import Part
+from core.rules import BestOf, Model
 
 ONE_OF = {"thresholds": "threshold", "tiers": "tier", "decays": "decay", "weights": "weight"}
 """What one entry of a section is called; of another section, its key is the word."""

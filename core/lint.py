@@ -14,6 +14,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from core.covering import covers, never_holds
+from core.decay import Step
 from core.rules import BehaviourRule, BestOf, FitRule, Model
 from core.scoring import FROM_ACCOUNT, Scored
 
@@ -131,24 +132,23 @@ def _counts(model: Model, rule: FitRule | BehaviourRule) -> Decimal:
     return rule.points * part
 
 
-def _extreme(model: Model, sign: int) -> Decimal | None:
-    """The highest (sign 1) or lowest (-1) score there can be; None: without bound."""
-    total = Decimal(0)
-    for item in model.fit:
-        rules = item.best_of if isinstance(item, BestOf) else (item,)
-        total += max(Decimal(0), *(sign * _counts(model, rule) for rule in rules))
-    for rule in model.behaviour:
-        points = sign * _counts(model, rule)
-        if points > 0 and rule.count == "each":
-            if rule.cap is None:
-                return None
-            points = rule.cap * model.weights.behaviour
-        total += max(Decimal(0), points)
-    return total if sign > 0 else 0 - total
+def _most(model: Model) -> Decimal | None:
+    """The highest score there can be; None: not bounded, or not by the rules alone."""
+    return None if model.gates or model.sizes or model.scale else model.most
+
+
+def _least(model: Model) -> Decimal | None:
+    """The lowest score there can be; None: not bounded, or not by the rules alone."""
+    if model.scale or any(r.points < 0 and r.count != "once" for r in model.behaviour):
+        return None
+    groups = [item.best_of if isinstance(item, BestOf) else (item,) for item in model.fit]
+    worst = [min(_counts(model, rule) for rule in rules) for rules in groups]
+    worst += [_counts(model, rule) for rule in model.behaviour]
+    return sum((points for points in worst if points < 0), Decimal(0))
 
 
 def _unreachable(model: Model) -> Iterator[Finding]:
-    most, least = _extreme(model, 1), _extreme(model, -1)
+    most, least = _most(model), _least(model)
     for name, start in (("mql", model.thresholds.mql), ("sql", model.thresholds.sql)):
         if most is not None and start > most:
             yield Finding(
@@ -201,8 +201,11 @@ def _enough_alone(model: Model) -> Iterator[Finding]:
         if isinstance(rule, FitRule) or rule.count == "once":
             alone = events <= 1
         else:
-            capped = None if rule.cap is None else rule.cap * model.weights.behaviour
-            alone = capped is None or capped >= mql
+            group = model.groups[rule.group] if rule.group else None
+            caps = [rule.cap, model.limits.behaviour.cap]
+            caps += [group.cap] if group and group.per is None else []
+            bounds = [cap * model.weights.behaviour for cap in caps if cap is not None]
+            alone = all(bound >= mql for bound in bounds)
         if alone:
             how = "" if events == 1 else f": {events} events do"
             yield Finding(
@@ -220,7 +223,8 @@ def _idle_decays(model: Model) -> Iterator[Finding]:
             what = f"decay {name} is used by no rule"
             yield Finding("warning", ("decays", name), what, "Remove it.")
     for number, rule in enumerate(model.behaviour):
-        if rule.decay and rule.within and rule.within <= model.decays[rule.decay].after:
+        decay = model.decays[rule.decay] if rule.decay else None
+        if isinstance(decay, Step) and rule.within and rule.within <= decay.after:
             yield Finding(
                 "warning",
                 ("behaviour", number, "decay"),
