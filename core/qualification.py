@@ -31,6 +31,10 @@ class Stage(StrEnum):
     DISQUALIFIED = "Disqualified"
 
 
+RULED_OUT = (Stage.PENDING, Stage.INELIGIBLE, Stage.DISQUALIFIED)
+"""What a lead is not passed on from: it is out, or may be, for all that is known."""
+
+
 def qualify(model: Model, scores: Table, facts: Facts, at: datetime) -> Table:
     """`scores` of a model with `tier` and `stage` (text, null for none) as of `at`.
 

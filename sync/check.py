@@ -13,6 +13,9 @@ from sync.roster import find
 from sync.session import Session
 from sync.stop import Stop
 
+SEVERITIES = ("credentials", "error", "warning")
+"""Worst first."""
+
 
 def check(session: Session, stop: Stop) -> list[Problem]:
     """Log in to every CRM, compare fields, and look up the configured owners. Writes nothing."""
@@ -39,7 +42,7 @@ def check(session: Session, stop: Stop) -> list[Problem]:
                 "Mend the address, or remove the owner from its pool.",
             )
         )
-    return problems
+    return sorted(problems, key=lambda problem: SEVERITIES.index(problem.severity))
 
 
 def _choices(session: Session, connector: Connector) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from connectors.errors import ConnectorError, MappingError
 from core.decision import Decision, Output
 from core.diff import Values
 from core.facts import LEADS
+from core.qualification import RULED_OUT
 from core.routing import NOT_READY, Assignment
 from sync import guards
 from sync.config import SignOff
@@ -248,8 +249,8 @@ def _count(
 ) -> None:
     """Count one lead through the steps up to routing."""
     report.steps["score"].passed()
-    if decision.stage is None:
-        report.steps["qualify"].hold("below every threshold")
+    if decision.stage is None or decision.stage in RULED_OUT:
+        report.steps["qualify"].hold(decision.stage or "below every threshold")
         return
     report.steps["qualify"].passed()
     if assignment is None:

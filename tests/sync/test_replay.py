@@ -157,7 +157,7 @@ def test_replay_and_explain_as_of_a_date(world: Live) -> None:
         for name, seller in world.sellers.items()
     }
     points = {name: world.run(*line).out for name, line in explained.items()}
-    for said in map(json.loads, points.values()):
+    for (said,) in map(json.loads, points.values()):
         assert sum(Decimal(line["points"]) for line in said["lines"]) == Decimal("107")
         for line in said["lines"]:
             raw, decay, cap, weight, counted = (
