@@ -101,6 +101,7 @@ def decided(decider: Decider, ledger: Ledger) -> dict[str, tuple[Standing, dict[
     return found
 
 
+@pytest.mark.slow
 @settings(
     max_examples=10,
     deadline=None,

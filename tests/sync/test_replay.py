@@ -86,6 +86,7 @@ def replayed(store: FactsStore, n: float, *leads: str) -> list[Decision]:
     return list(replay(store, MODEL, hour(n), ["crm"], leads))
 
 
+@pytest.mark.slow
 @settings(
     max_examples=15,
     deadline=None,
