@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from enum import StrEnum
 
 UNIT = 10_000
-"""Points are kept as whole numbers of 1/10,000 point (design, truth 2)."""
+"""Points are kept as whole numbers of 1/10,000 point."""
 
 
 class Output(StrEnum):
@@ -45,8 +45,3 @@ class Decision:
     def points(self) -> Decimal:
         """The score in points, exact."""
         return Decimal(self.score) / UNIT
-
-
-def whole_points(score: int) -> int:
-    """A score rounded half up to whole points, for a CRM field that holds integers."""
-    return int((Decimal(score) / UNIT).quantize(Decimal(1), rounding=ROUND_HALF_UP))

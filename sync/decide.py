@@ -98,7 +98,7 @@ class Decider:
         ).drop("connection_right", "lead_id_right")
 
     def rejected(self, connection: str) -> int:
-        """How many records are not leads: neither contact data nor any activity (S034)."""
+        """How many records are not leads: neither contact data nor any activity."""
         return self._rejected.get(connection, 0)
 
     def candidates(

@@ -7,7 +7,7 @@ of a look-back window come late). Everything is set-based: a page is copied into
 table `arrived`, what is stored of its records into `held`, and each row gets a verdict.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -116,16 +116,6 @@ class FactsStore:
             counts[table.name] = row["n"]
         return counts
 
-    def modified(self, connection: str, ids: Collection[str]) -> dict[str, datetime]:
-        """The last-modified stamps of those of the leads that stand now."""
-        rows = self._file.rows(
-            "SELECT id, modified_at FROM leads WHERE connection = $c AND valid_to IS NULL "
-            "AND id IN (SELECT unnest($ids))",
-            c=connection,
-            ids=list(ids),
-        )
-        return {row["id"]: row["modified_at"] for row in rows}
-
     def store(self, connection: str, page: Page, *, at: datetime) -> Stored:
         """Store a page with its removals and its cursor, all or nothing.
 
@@ -177,12 +167,6 @@ class FactsStore:
             )
             if cursor is not None:
                 self._save(connection, stream, cursor)
-
-    def forget(self, connection: str) -> None:
-        """Delete everything of one connection, cursors included: it is then pulled again."""
-        with self._file.transaction():
-            for name in _SCHEMAS:
-                self._file.run(f"DELETE FROM {name} WHERE connection = $c", c=connection)
 
     def _knows(self, connection: str, table: FactsTable) -> bool:
         """Fill `found` with what stands of the arrived records; whether anything is known.
