@@ -238,6 +238,7 @@ def test_everything_compiles_for_spark() -> None:
     assert "SELECT" in str(ibis.to_sql(world.scored(rules).scores, dialect="pyspark"))
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["page_view", "call"]), st.integers(0, 900)), max_size=25),

@@ -467,6 +467,7 @@ def _pages(events: list[tuple[str, int, str]]) -> list[Page]:
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(events=st.lists(EVENTS, min_size=1, max_size=8, unique_by=lambda e: e[:2]), data=st.data())
 def test_the_order_and_repetition_of_pages_is_of_no_consequence(events, data):

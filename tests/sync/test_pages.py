@@ -118,6 +118,7 @@ def _page_of(n: int, events: list[tuple[str, int, str]]) -> Page:
     return page(n, *rows, removed=removed)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(EVENT, max_size=3, unique_by=lambda e: e[0]), min_size=1, max_size=6))
 def test_joining_changes_nothing_of_what_is_stored(contents):
