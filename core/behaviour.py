@@ -1,108 +1,106 @@
 """The behaviour part of a model: what every lead's activities contribute to its score.
 
-Cost follows matches, not rules: the conditions of all rules are put to the *distinct* activity
-signatures (the few columns that conditions read), which yields (signature, rule) pairs;
-activities join them, and each match is worth what its rule and its age say. Then matches are
-summed by (lead, rule), or by (lead, rule, period) first where a rule pays by the period.
+From activities to points: what counts at all (`core.events`, `core.uncounted`), which rules it
+matches, in which periods and runs (`core.counting`), what each match is worth at its age; then
+matches are summed by (lead, rule), or by (lead, rule, period) first where a rule pays by the
+period, and bounded (`core.limits`). What is told of all activities together is measured apart
+(`core.measures`).
 
-Amounts are counted in grains (`core.points.Grain`) until the end. Engines are expected to tell
-calendar periods in UTC, the time zone that Ibis gives its DuckDB sessions.
+Amounts are counted in grains (`core.points.Grain`) until the end.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Set
-from datetime import datetime, timedelta
-from functools import reduce
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from itertools import count, takewhile
-from operator import and_
 from typing import Any
 
 import ibis
 import pyarrow as pa
 from ibis import _
-from ibis.expr.types import BooleanValue, Table, Value
+from ibis.expr.types import Table
 
-from core.contributions import capped, contributions, matched
+from core.contributions import capped, contributions
+from core.counting import RULE, periods, runs
 from core.decay import Gradual, Step
+from core.events import LEAD, matches, unrepeated, until
 from core.facts import TIME
-from core.points import Period
-from core.rules import BehaviourRule, Ignored, Model
-
-RESIDUAL = "duration"
-"""The one activity field that is not part of a signature: nearly every call has its own."""
-
-_LEAD = ("connection", "lead_id")
-_RULE = (*_LEAD, "number")
-_TRUNCATE = {
-    Period.DAY: "D",
-    Period.WEEK: "W",
-    Period.MONTH: "M",
-    Period.QUARTER: "Q",
-    Period.YEAR: "Y",
-}
+from core.limits import gains, path
+from core.measures import known, measured
+from core.rules import BehaviourRule, Model
+from core.uncounted import counted
 
 
-def behaviour(model: Model, activities: Table, moved: Table, at: datetime) -> Table:
-    """The contributions of all behaviour rules and group caps.
+def behaviour(
+    model: Model, activities: Table, moved: Table, at: datetime, fit: Table | None
+) -> Table:
+    """The contributions of all behaviour rules and measures, of group caps, and of path limits.
 
-    `moved` are activities that count besides `activities`; none after `at` counts.
+    `moved` are activities that count besides `activities`; none after `at` counts. `fit` has the
+    contributions of the fit part; None: there are none.
     """
-    now = ibis.literal(at, type=TIME)
-    activities, moved = activities.mutate(now=now), moved.mutate(now=now)
-    everything = until(activities.union(moved), at)
-    unheard = [_ignored(rule, everything) for rule in model.ignore]
-    for rule in model.ignore:
-        activities, moved = _without(rule, activities), _without(rule, moved)
-    events = _runs(model, _counting(model, activities, moved, at))
-    paid = _paid(model, _worth(model, events, at))
+    activities = activities.mutate(now=ibis.literal(at, type=TIME))
+    events, parts = _events(model, activities, moved, at)
+    if model.behaviour:
+        parts += _earned(model, activities, events, at, fit)
+    if model.measures:
+        parts.append(measured(model.measures, model.grain, activities, events, at))
+    return ibis.union(*parts) if len(parts) > 1 else parts[0]
+
+
+def unmeasured(model: Model, activities: Table, moved: Table, leads: Table, at: datetime) -> Table:
+    """The measures that no facts decide: connection, lead_id, rule; a count is always known."""
+    activities = activities.mutate(now=ibis.literal(at, type=TIME))
+    events, _lines = _events(model, activities, moved, at)
+    names = {"rule": [m.id for m in model.measures if m.count is None]}
+    asked = ibis.memtable(pa.table(names, pa.schema({"rule": "string"})))
+    every = leads.select("connection", lead_id="id").cross_join(asked)
+    return every.anti_join(known(model.measures, activities, events, at), [*LEAD, "rule"])
+
+
+def _events(
+    model: Model, activities: Table, moved: Table, at: datetime
+) -> tuple[Table, list[Table]]:
+    """The events that count, and the lines of those that do not."""
+    moved = moved.mutate(now=ibis.literal(at, type=TIME))
+    return counted(model.ignore, model.reset, unrepeated(until(activities.union(moved), at)))
+
+
+def _earned(
+    model: Model, activities: Table, events: Table, at: datetime, fit: Table | None
+) -> Iterator[Table]:
+    """What rules give for events, and what the caps of groups and the path's limits take."""
+    worth = _worth(model, runs(model, _counting(model, activities, events, at)), at)
+    paid = _paid(model, worth)
     sums = _summed(paid) if "period" in paid.columns else paid
     kept = (sums.amount > sums.cap).ifelse(sums.cap, sums.amount)
     rows = sums.mutate(kept=kept.coalesce(sums.amount))
     grain = model.grain
-    parts = [
-        contributions(
-            rows,
-            part=ibis.literal("behaviour"),
-            raw=rows.gross * grain.raw,
-            decay_loss=(rows.gross - rows.amount) * grain.raw,
-            cap_loss=(rows.amount - rows.kept) * grain.raw,
-            points=rows.kept * grain.weighted,
-        ),
-        *unheard,
-    ]
-    for name, group in model.groups.items():
-        table = rows.select(*_LEAD, "group", amount="kept")
-        if group.per:
-            start = paid.period.truncate(_TRUNCATE[group.per])
-            table = paid.select(*_LEAD, "group", "amount", period=start)
-        mine = table.filter(table.group == name)
-        parts.append(capped(mine, f"cap:{name}", grain, cap=group.cap))
-    return ibis.union(*parts) if len(parts) > 1 else parts[0]
-
-
-def _ignored(rule: Ignored, events: Table) -> Table:
-    """A line without points for the events of each lead that a rule leaves out."""
-    wide = _wide(rule, events)
-    hidden = wide.filter(rule.when.holds(wide))
-    rows = hidden.group_by(*_LEAD).aggregate(
-        events=_.count(),
-        first=_.occurred_at.min(),
-        last=_.occurred_at.max(),
-        evidence=_.id.argmax(ibis.struct({"at": _.occurred_at, "id": _.id})),
+    yield contributions(
+        rows,
+        part=ibis.literal("behaviour"),
+        raw=rows.gross * grain.raw,
+        decay_loss=(rows.gross - rows.amount) * grain.raw,
+        cap_loss=(rows.amount - rows.kept) * grain.raw,
+        points=rows.kept * grain.weighted,
     )
-    nothing = dict.fromkeys(("raw", "decay_loss", "cap_loss", "points"), ibis.literal(0, "int64"))
-    name = ibis.literal(f"ignored:{rule.id}")
-    return contributions(rows, rule=name, part=ibis.literal("behaviour"), **nothing)
+    for name, group in model.groups.items():
+        table = rows.select(*LEAD, "group", amount="kept")
+        if group.per:
+            start = paid.period.truncate(group.per.unit)
+            table = paid.select(*LEAD, "group", "amount", period=start)
+        mine = table.filter(table.group == name)
+        yield capped(mine, f"cap:{name}", grain, cap=group.cap)
+    limit = model.limits.behaviour
+    if limit.on_the_way:
+        yield from path(limit, grain, gains(worth, _rules(model), model.groups, grain), fit)
 
 
-def _without(rule: Ignored, events: Table) -> Table:
-    """The events that a rule does not leave out."""
-    wide = _wide(rule, events)
-    return wide.filter(~rule.when.holds(wide).fill_null(False)).select(events.columns)
-
-
-def _wide(rule: Ignored, events: Table) -> Table:
-    """Events with all columns that a rule reads."""
-    return events.mutate(**{name: _event_column(events, name) for name in rule.when.columns()})
+def _counting(model: Model, activities: Table, events: Table, at: datetime) -> Table:
+    """Every event with every rule that counts it: connection, lead_id, number of the rule,
+    occurred_at, id, the period where rules tell any, and what `_terms` says of the rule."""
+    found = matches(activities, events, [rule.when for rule in model.behaviour])
+    found = periods(model, found).join(_terms(model, at), "number")
+    return found.filter(found.since.isnull() | (found.occurred_at >= found.since))
 
 
 def _paid(model: Model, events: Table) -> Table:
@@ -110,14 +108,7 @@ def _paid(model: Model, events: Table) -> Table:
 
     `gross` is what the paid events were worth when they were new, `amount` what they are now.
     """
-    keys = list(_RULE)
-    if periods := _periods(model):
-        starts = [
-            (_.number.isin(numbers), _.occurred_at.truncate(_TRUNCATE[period]))
-            for period, numbers in periods.items()
-        ]
-        events = events.mutate(period=ibis.cases(*starts))
-        keys.append("period")
+    keys = [*RULE, *({"period"} & set(events.columns))]
     sums = events.group_by(keys).aggregate(
         count=_.count(),
         total=_.worth.sum(),
@@ -136,7 +127,7 @@ def _paid(model: Model, events: Table) -> Table:
 
 def _summed(paid: Table) -> Table:
     """The periods of each lead and rule together."""
-    return paid.group_by(*_RULE, "rule", "cap", "group").aggregate(
+    return paid.group_by(*RULE, "rule", "cap", "group").aggregate(
         events=paid.events.sum(),
         gross=paid.gross.sum(),
         amount=paid.amount.sum(),
@@ -144,16 +135,6 @@ def _summed(paid: Table) -> Table:
         last=paid["last"].max(),
         evidence=paid.evidence.argmax(ibis.struct({"at": paid["last"], "id": paid.evidence})),
     )
-
-
-def _periods(model: Model) -> Mapping[Period, list[int]]:
-    """The numbers of the rules that are paid by the period, or whose group is capped by it."""
-    found: dict[Period, list[int]] = {}
-    for number, rule in enumerate(model.behaviour):
-        group = model.groups[rule.group] if rule.group else None
-        if period := rule.period or (group and group.per):
-            found.setdefault(period, []).append(number)
-    return found
 
 
 def _rules(model: Model) -> Table:
@@ -188,14 +169,14 @@ def _worth(model: Model, events: Table, at: datetime) -> Table:
     earning = [number for number, rule in enumerate(model.behaviour) if rule.points > 0]
     engaged = (
         events.filter(events.number.isin(earning))
-        .join(risky.select(*_LEAD).distinct(), _LEAD)
-        .group_by(*_LEAD)
+        .join(risky.select(*LEAD).distinct(), LEAD)
+        .group_by(*LEAD)
         .aggregate(engaged=_.occurred_at.max())
     )
-    judged = risky.left_join(engaged, _LEAD).select(risky, engaged.engaged)
+    judged = risky.left_join(engaged, LEAD).select(risky, engaged.engaged)
     saved = (judged.occurred_at < judged.engaged).ifelse(judged.fresh, judged.left)
     settled = (safe.occurred_at < safe.step).ifelse(safe.left, safe.fresh)
-    columns = [*_RULE, "id", "occurred_at", "worth"]
+    columns = [*RULE, "id", "occurred_at", "worth", *({"period"} & set(events.columns))]
     return (
         safe.mutate(worth=settled).select(columns).union(judged.mutate(worth=saved).select(columns))
     )
@@ -224,72 +205,6 @@ def _curves(model: Model) -> Iterator[Mapping[str, int]]:
             values = (model.grain.of(rule.points * decay.share(days)) for days in count())
             for age, aged in enumerate(takewhile(bool, values)):
                 yield {"number": number, "age": age, "aged": aged}
-
-
-def _runs(model: Model, events: Table) -> Table:
-    """Of the events of rules with `at`, only those that complete a run."""
-    runs = {n: rule.at for n, rule in enumerate(model.behaviour) if rule.at is not None}
-    if not runs:
-        return events
-    mine = events.number.isin(list(runs))
-    steps = events.filter(mine)
-    order = ibis.window(group_by=_RULE, order_by=[steps.occurred_at, steps.id])
-    place = ibis.row_number().over(order) + 1
-    fires = []
-    for number, run in runs.items():
-        completes = place == run.nth
-        if run.within:
-            start = steps.occurred_at.lag(run.nth - 1).over(order)
-            completes = start >= steps.occurred_at - _interval(run.within)
-        fires.append((steps.number == number, completes))
-    marked = steps.mutate(completes=ibis.cases(*fires))
-    return events.filter(~mine).union(marked.filter(marked.completes).drop("completes"))
-
-
-def _interval(duration: timedelta) -> Value:
-    return ibis.interval(seconds=int(duration.total_seconds()))
-
-
-def _counting(model: Model, activities: Table, moved: Table, at: datetime) -> Table:
-    """Every event with every rule that counts it: connection, lead_id, number of the rule,
-    occurred_at, id, and what `_terms` says of the rule."""
-    rules = [list(rule.when.conjuncts()) for rule in model.behaviour]
-    columns = {"type"}.union(*(part.columns for rule in rules for part in rule))
-    signatures = _event_columns(activities, columns - {RESIDUAL}).distinct()
-    decided = (
-        [(_all(part.holds(signatures) for part in rule if RESIDUAL not in part.columns), number)]
-        for number, rule in enumerate(rules)
-    )
-    keys = {"connection", "lead_id", "id", "occurred_at"}
-    events = _event_columns(until(activities.union(moved), at), columns | keys)
-    found = matched(events, signatures, decided).join(_terms(model, at), "number")
-    return found.filter(
-        found.since.isnull() | (found.occurred_at >= found.since),
-        *(
-            (found.number != number) | part.holds(found)
-            for number, rule in enumerate(rules)
-            for part in rule
-            if RESIDUAL in part.columns
-        ),
-    )
-
-
-def until(events: Table, at: datetime) -> Table:
-    """The events up to and including `at`."""
-    return events.filter(events.occurred_at <= ibis.literal(at, type=TIME))
-
-
-def _event_columns(events: Table, names: Set[str]) -> Table:
-    return events.select(**{name: _event_column(events, name) for name in sorted(names)})
-
-
-def _event_column(events: Table, name: str) -> Value:
-    _before, custom, field = name.rpartition("custom.")
-    return events.custom.get(field) if custom else events[name]
-
-
-def _all(conditions: Iterable[BooleanValue]) -> BooleanValue:
-    return reduce(and_, conditions, ibis.literal(True))
 
 
 def _terms(model: Model, at: datetime) -> Table:

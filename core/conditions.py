@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from functools import partial, reduce
 from ipaddress import IPv4Network
-from operator import and_, or_
+from operator import and_, ge, gt, le, lt, or_
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
 
@@ -84,6 +85,20 @@ class Test(Clause):
     def relative(self) -> bool:
         """Whether it compares with the instant of scoring."""
         return False
+
+    def reads(self, name: str) -> frozenset[str]:
+        """The columns that it reads, asked of the field `name`."""
+        return frozenset({name, NOW} if self.relative else {name})
+
+    def ask(self, name: str, table: Table) -> BooleanValue:
+        """Whether it holds for the field `name`.
+
+        A custom value that cannot be read as what it is compared with is unknown.
+        """
+        value = table[name]
+        as_text = value.type().is_string() and not self.datatype.is_string()
+        now = table[NOW] if self.relative else None
+        return self.holds(value.try_cast(self.datatype) if as_text else value, now)
 
     def holds(self, value: Value, now: Value | None) -> BooleanValue:
         """The Ibis boolean that all operators of this test hold for `value`, at `now` if it is
@@ -174,6 +189,37 @@ class NumberTest(ValueTest):
 def _number(number: Decimal) -> Value:
     whole = number == number.to_integral_value()
     return ibis.literal(int(number)) if whole else ibis.literal(number, type=dt.Decimal(38, 9))
+
+
+class AttendedTest(NumberTest):
+    """A share of the planned length: 0.75 is three quarters. Unknown if either is not known."""
+
+    def reads(self, name: str) -> frozenset[str]:  # noqa: ARG002 - it has columns of its own
+        """Duration and length."""
+        return frozenset({"duration", "length"})
+
+    def ask(self, name: str, table: Table) -> BooleanValue:  # noqa: ARG002
+        """Whether it holds, by cross-multiplication: nothing is divided, so nothing is rounded."""
+        length = table.length.nullif(0)
+        parts = [
+            compare(table.duration * ratio.denominator, length * ratio.numerator)
+            for compare, bound in (
+                (ge, self.at_least),
+                (gt, self.above),
+                (le, self.at_most),
+                (lt, self.below),
+            )
+            if bound is not None
+            for ratio in (Fraction(bound),)
+        ]
+        if self.equals:
+            shares = map(Fraction, self.equals)
+            same = (table.duration * s.denominator == length * s.numerator for s in shares)
+            parts.append(reduce(or_, same))
+        if self.known is not None:
+            known = table.duration.notnull() & length.notnull()
+            parts.append(known if self.known else ~known)
+        return reduce(and_, parts)
 
 
 class FlagTest(ValueTest):
@@ -316,8 +362,7 @@ class Condition(Fields):
     def conjuncts(self) -> Iterator[Conjunct]:
         """The parts that must all hold, each with the columns it reads."""
         for name, test in self.tests():
-            read = {name, NOW} if test.relative else {name}
-            yield Conjunct(frozenset(read), partial(_ask, name, test))
+            yield Conjunct(test.reads(name), partial(test.ask, name))
         for condition in self.all_:
             yield Conjunct(condition.columns(), condition.holds)
         if self.any_:
@@ -337,14 +382,6 @@ class Condition(Fields):
 
     def _any_holds(self, table: Table) -> BooleanValue:
         return reduce(or_, (condition.holds(table) for condition in self.any_))
-
-
-def _ask(name: str, test: Test, table: Table) -> BooleanValue:
-    """A custom value that cannot be read as what it is compared with is unknown."""
-    value = table[name]
-    as_text = value.type().is_string() and not test.datatype.is_string()
-    now = table[NOW] if test.relative else None
-    return test.holds(value.try_cast(test.datatype) if as_text else value, now)
 
 
 _UNTESTED = {"id", "modified_at", "custom", "present"}
@@ -376,3 +413,7 @@ class LeadCondition(_LeadTests, Condition):  # type: ignore[valid-type,misc]
 
 class ActivityCondition(_ActivityTests, Condition):  # type: ignore[valid-type,misc]
     """A condition on one activity."""
+
+    attended: AttendedTest | None = Field(
+        None, description="The share of its planned length that was attended: duration by length."
+    )

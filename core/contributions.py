@@ -86,8 +86,13 @@ def capped(
         kept = (kept > grain.of(cap)).ifelse(grain.of(cap), kept)
     if floor is not None:
         kept = (kept < grain.of(floor)).ifelse(grain.of(floor), kept)
-    lost = sums.mutate(loss=sums.amount - kept).filter(_.loss != 0)
-    rows = lost.group_by(keys).aggregate(loss=_.loss.sum())
+    rows = sums.mutate(loss=sums.amount - kept).group_by(keys).aggregate(loss=_.loss.sum())
+    return lost(rows, name, grain, part=part)
+
+
+def lost(rows: Table, name: str, grain: Grain, *, part: str = "behaviour") -> Table:
+    """The contribution that takes each lead's `loss`, in grains; a negative one is given."""
+    rows = rows.filter(rows.loss != 0)
     return contributions(
         rows,
         rule=ibis.literal(name),

@@ -107,6 +107,11 @@ class Activity(Row):
     direction: str | None = Field(None, description="inbound or outbound.")
     outcome: str | None = Field(None, description="Outcome or status as the CRM says it.")
     duration: int | None = Field(None, description="Duration in seconds.")
+    length: int | None = Field(
+        None, description="Planned duration in seconds: how long a webinar was in all."
+    )
+    message_id: str | None = Field(None, description="An e-mail's own Message-ID.")
+    subject: str | None = Field(None, description="Subject line. Personal: not for logs.")
     owner_id: str | None = Field(None, description="Who logged it.")
     custom: dict[str, str] | None = Field(None, description="Further mapped fields, as text.")
 

@@ -5,9 +5,17 @@ from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+)
 
 from core.decision import UNIT
 
@@ -64,6 +72,27 @@ class Period(StrEnum):
     MONTH = "month"
     QUARTER = "quarter"
     YEAR = "year"
+
+    @property
+    def unit(self) -> Any:
+        """What Ibis truncates a time to."""
+        return self.value[0].upper()
+
+
+def _span(value: object) -> str:
+    if value == "session":
+        return "session"
+    days = isinstance(value, timedelta) or (isinstance(value, str) and value[:1].isdigit())
+    return "days" if days else "calendar"
+
+
+Span = Annotated[
+    Annotated[Period, Tag("calendar")]
+    | Annotated[Literal["session"], Tag("session")]
+    | Annotated[Days, Tag("days")],
+    Discriminator(_span),
+]
+"""A calendar period, a session, or whole days counted from a first event."""
 
 
 class Grain:

@@ -8,6 +8,7 @@ exact to 1/10,000 point; a model whose numbers would need rounding is refused.
 import hashlib
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated, Literal, Self
@@ -18,8 +19,11 @@ from core.conditions import ActivityCondition, LeadCondition
 from core.decay import Decay
 from core.decision import UNIT
 from core.gates import Criterion, Gates
-from core.points import Duration, Grain, Part, Period, Points, RuleId, Share
-from core.scales import Labels, Limits, Matrix, Scale
+from core.limits import Group, Limits
+from core.measures import Measure
+from core.points import Duration, Grain, Part, Period, Points, RuleId, Share, Span
+from core.scales import Labels, Matrix, Scale
+from core.uncounted import Ignored, Reset
 
 
 class FitRule(Part):
@@ -42,9 +46,13 @@ class BestOf(Part):
 
 
 class Per(Part):
-    """Events count again in every calendar period, once in each."""
+    """Events count again in every period, once in each."""
 
-    per: Period = Field(description="The period, in UTC: day, week (from Monday), month, ...")
+    per: Span = Field(
+        description="A calendar period in UTC: day, week (from Monday), month, quarter, year; "
+        "session: until 30 minutes pass without an event of the rule; or a number of days, such as "
+        "90 days, counted from the lead's first event of the rule.",
+    )
 
 
 class Run(Part):
@@ -72,7 +80,7 @@ class BehaviourRule(Part):
     group: str | None = Field(None, description="Name of the group whose cap it is subject to.")
 
     @property
-    def period(self) -> Period | None:
+    def span(self) -> Period | Literal["session"] | timedelta | None:
         """The period that it counts one event of; None: no period is told from another."""
         return self.count.per if isinstance(self.count, Per) else None
 
@@ -89,22 +97,6 @@ class BehaviourRule(Part):
                 "at needs count: once or {per: ...}: every further event would complete a run too"
             )
         return self
-
-
-class Ignored(Part):
-    """Activities that no rule counts; the explanation lists them with no points."""
-
-    id: RuleId = Field(description="Name of the rule, as explanations show it.")
-    when: ActivityCondition = Field(description="Which activities are not counted.")
-
-
-class Group(Part):
-    """Behaviour rules that share a cap."""
-
-    cap: Points = Field(ge=0, description="The most that its rules together give.")
-    per: Period | None = Field(
-        None, description="The cap holds anew in every calendar period; left out: over all time."
-    )
 
 
 class Weights(Part):
@@ -172,6 +164,9 @@ class Model(Part):
     name: str = Field(min_length=1, max_length=40, description="Name of the model.")
     fit: tuple[FitItem, ...] = Field((), description="Rules over lead and account.")
     behaviour: tuple[BehaviourRule, ...] = Field((), description="Rules over activities.")
+    measures: tuple[Measure, ...] = Field(
+        (), description="Rules over all matching activities of a lead together."
+    )
     decays: dict[str, Decay] = Field({}, description="Decays by name, for rules to refer to.")
     groups: dict[RuleId, Group] = Field({}, description="Groups by name, for rules to refer to.")
     limits: Limits = Field(Limits(), description="Bounds of whole parts of the score.")
@@ -181,6 +176,9 @@ class Model(Part):
     )
     ignore: tuple[Ignored, ...] = Field(
         (), description="Activities that no rule counts, such as visits from our own office."
+    )
+    reset: tuple[Reset, ...] = Field(
+        (), description="Activities that undo all behaviour up to them, such as unsubscribing."
     )
     weights: Weights = Field(Weights(), description="How fit and behaviour are mixed.")
     thresholds: Thresholds = Field(description="When a lead becomes MQL and SQL. Required.")
@@ -241,7 +239,7 @@ class Model(Part):
         return fit_points * self.weights.fit + min(bounds) * self.weights.behaviour
 
     def _most_behaviour(self) -> Decimal | None:
-        """The most that behaviour rules give before weighting and the part's own limit."""
+        """The most that rules and measures give before weighting and the part's own limit."""
         most = Decimal(0)
         for name in (None, *self.groups):
             rules = [r for r in self.behaviour if r.group == name and r.points > 0]
@@ -253,6 +251,10 @@ class Model(Part):
             if not bounds:
                 return None
             most += min(bounds)
+        for measure in self.measures:
+            if measure.most is None:
+                return None
+            most += measure.most
         return most
 
     @model_validator(mode="after")
@@ -265,10 +267,12 @@ class Model(Part):
     def _problems(self) -> Iterator[str]:
         criteria = self.gates.criteria if self.gates else ()
         ids = [rule.id for rule in self.fit_rules] + [rule.id for rule in self.behaviour]
+        ids += [rule.id for rule in self.measures]
         ids += [rule.id for rule in criteria] + [rule.id for rule in self.sizes]
         if not ids:
             yield "a model needs at least one rule"
         ids += [rule.id for rule in self.disqualify] + [rule.id for rule in self.ignore]
+        ids += [rule.id for rule in self.reset]
         for id_ in sorted({id_ for id_ in ids if ids.count(id_) > 1}):
             yield f"two rules are called {id_}"
         for rule in self.behaviour:
@@ -285,7 +289,7 @@ class Model(Part):
 
     def _unmarked(self) -> Iterator[str]:
         """Stages that no behaviour can give."""
-        known = [rule.id for rule in self.behaviour]
+        known = [rule.id for rule in (*self.behaviour, *self.measures)]
         for stage, marks in self.stages:
             for mark in marks:
                 if mark not in known:
@@ -331,9 +335,13 @@ class Model(Part):
                 parts.append((f"rule {rule.id}", points, self.weights.behaviour))
         for name, group in self.groups.items():
             parts.append((f"group {name}", group.cap, self.weights.behaviour))
+        for measure in self.measures:
+            for points in measure.amounts:
+                parts.append((f"rule {measure.id}", points, self.weights.behaviour))
         for name, limit in self.limits:
-            for bound in (limit.cap, limit.floor):
-                parts.append((f"limits.{name}", bound or Decimal(0), getattr(self.weights, name)))
+            for key, bound in limit:
+                if bound is not None and key != "until":
+                    parts.append((f"limits.{name}", bound, getattr(self.weights, name)))
         for what, points, weight in parts:
             for value in (points, points * weight):
                 if value * UNIT != (value * UNIT).to_integral_value():
@@ -343,7 +351,7 @@ class Model(Part):
 
 def _fits(rule: BehaviourRule, period: Period) -> bool:
     """Whether each thing the rule pays for belongs to one such period alone."""
-    return rule.count == "each" or rule.period in (Period.DAY, period)
+    return rule.count == "each" or rule.span in (Period.DAY, period)
 
 
 def parse(data: object) -> Model:

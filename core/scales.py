@@ -1,4 +1,4 @@
-"""What the numbers of a score mean: bounds of its parts, its scale, and its grades."""
+"""What the numbers of a score mean: its scale, and its grades."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -23,20 +23,6 @@ def _named(starts: object) -> object:
 
 Labels = Annotated[dict[str, Points], BeforeValidator(_named), AfterValidator(_fall)]
 """Labels and the points they begin at, best first."""
-
-
-class Limit(Part):
-    """Bounds of the points of a whole part, before weighting."""
-
-    cap: Points | None = Field(None, ge=0, description="The most it gives.")
-    floor: Points | None = Field(None, le=0, description="The least it gives.")
-
-
-class Limits(Part):
-    """Bounds of the parts of a score."""
-
-    fit: Limit = Field(Limit(), description="Bounds of all fit points together.")
-    behaviour: Limit = Field(Limit(), description="Bounds of all behaviour points together.")
 
 
 Axis = Annotated[Labels, Field(min_length=2)]

@@ -4,7 +4,7 @@ The score of a lead is the plain sum of its contributions, one for each rule tha
 whole units of 1/10,000 point. Nothing here runs anything: the result are Ibis expressions.
 
 Cost follows matches, not rules: conditions are put to the *distinct* values of the columns they
-read, and only what they match is joined and summed; see `core.behaviour`.
+read, and only what they match is joined and summed; see `core.events`.
 """
 
 from collections.abc import Iterator, Set
@@ -17,11 +17,12 @@ import pyarrow as pa
 from ibis import _
 from ibis.expr.types import Table, Value
 
-from core.behaviour import behaviour, until
+from core.behaviour import behaviour, unmeasured
 from core.checklists import check
 from core.conditions import NOW
 from core.contributions import NO_EVENTS, capped, contributions, matched
 from core.decision import UNIT
+from core.events import until
 from core.facts import LEADS, TIME, as_of
 from core.gates import Criterion, standing
 from core.points import Grain, units
@@ -58,7 +59,8 @@ class Scored:
     counted), raw, decay_loss, cap_loss (points before weighting, so that raw - decay_loss -
     cap_loss is what counts) and points, weighted. A rule that matched but is worth nothing any
     more has a row with 0 points. What caps and limits take has rows of its own: `cap:<group>`,
-    `limit:<part>`; so has what is not counted: `ignored:<rule>`.
+    `limit:<part>`, `limit:until`, `limit:nightly`; so has what is not counted: `ignored:<rule>`,
+    `reset:<rule>`.
 
     `scores`: connection, lead_id, fit and behaviour (before weighting), score (the sum of the
     points of its contributions), how many rules mark each of the model's `stages` for it, standing
@@ -87,9 +89,11 @@ def score(model: Model, facts: Facts, at: datetime) -> Scored:
     parts = []
     if _rules(model):
         parts.append(_fit(model, wide))
-    if model.behaviour:
-        parts.append(behaviour(model, facts.activities, moved, at))
-    parts += _limits(model, _union(parts))
+        parts += _limits(model, "fit", parts[0])
+    if model.behaviour or model.measures:
+        fit = _union(parts).filter(_.part == "fit") if parts else None
+        did = behaviour(model, facts.activities, moved, at, fit)
+        parts += [did, *_limits(model, "behaviour", did)]
     if (room := _room(model)) is not None:
         parts.append(_rest(room, _union(parts)))
     if model.scale:
@@ -106,16 +110,16 @@ def _union(parts: list[Table]) -> Table:
     return ibis.union(*parts) if len(parts) > 1 else parts[0]
 
 
-def _limits(model: Model, lines: Table) -> Iterator[Table]:
-    """What brings whole parts of the scores within their bounds."""
-    for part, limit in model.limits:
-        if limit.cap is not None or limit.floor is not None:
-            grain = Grain(getattr(model.weights, part))
-            counted = lines.raw - lines.decay_loss - lines.cap_loss
-            mine = lines.filter(lines.part == part).select(
-                "connection", "lead_id", amount=counted // grain.raw
-            )
-            yield capped(mine, f"limit:{part}", grain, part=part, cap=limit.cap, floor=limit.floor)
+def _limits(model: Model, part: str, lines: Table) -> Iterator[Table]:
+    """What brings a whole part of the scores within its bounds."""
+    limit = getattr(model.limits, part)
+    if limit.cap is not None or limit.floor is not None:
+        grain = Grain(getattr(model.weights, part))
+        counted = lines.raw - lines.decay_loss - lines.cap_loss
+        mine = lines.filter(lines.part == part).select(
+            "connection", "lead_id", amount=counted // grain.raw
+        )
+        yield capped(mine, f"limit:{part}", grain, part=part, cap=limit.cap, floor=limit.floor)
 
 
 def _room(model: Model) -> Decimal | None:
@@ -154,11 +158,20 @@ def _scaled(top: Decimal | None, leads: Table, lines: Table) -> Table:
 
 
 def unknown(model: Model, facts: Facts, at: datetime) -> Table:
-    """The fit rules and criteria that missing facts leave undecided: connection, lead_id, rule."""
+    """The fit rules, criteria and measures that missing facts leave undecided: connection,
+    lead_id, rule."""
     people = as_of(facts.leads, at)
-    rules = _rules(model)
-    if not rules:
+    parts = [_undecided(model, facts, people, at)] if _rules(model) else []
+    if model.measures:
+        moved = _moved(facts, people)
+        parts.append(unmeasured(model, facts.activities, moved, people, at))
+    if not parts:
         return people.select("connection", lead_id="id", rule=ibis.null("string")).limit(0)
+    return _union(parts)
+
+
+def _undecided(model: Model, facts: Facts, people: Table, at: datetime) -> Table:
+    rules = _rules(model)
     wide = lead_columns(_asked(model), people, as_of(facts.accounts, at), at)
     signatures = _signatures(wide)
     undecided = (
