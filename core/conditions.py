@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from fractions import Fraction
 from functools import partial, reduce
 from ipaddress import IPv4Network
-from operator import and_, ge, gt, le, lt, or_
+from operator import and_, eq, ge, gt, le, lt, or_
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
 
@@ -176,14 +175,12 @@ class NumberTest(ValueTest):
     def _parts(self, value: Value) -> Iterator[BooleanValue]:
         if self.equals:
             yield value.isin([_number(number) for number in self.equals])
-        if self.at_least is not None:
-            yield value >= _number(self.at_least)
-        if self.above is not None:
-            yield value > _number(self.above)
-        if self.at_most is not None:
-            yield value <= _number(self.at_most)
-        if self.below is not None:
-            yield value < _number(self.below)
+        for compare, bound in self._bounds():
+            yield compare(value, _number(bound))
+
+    def _bounds(self) -> Iterator[tuple[Callable[[Any, Any], Any], Decimal]]:
+        pairs = ((ge, self.at_least), (gt, self.above), (le, self.at_most), (lt, self.below))
+        return ((compare, bound) for compare, bound in pairs if bound is not None)
 
 
 def _number(number: Decimal) -> Value:
@@ -201,21 +198,14 @@ class AttendedTest(NumberTest):
     def ask(self, name: str, table: Table) -> BooleanValue:  # noqa: ARG002
         """Whether it holds, by cross-multiplication: nothing is divided, so nothing is rounded."""
         length = table.length.nullif(0)
-        parts = [
-            compare(table.duration * ratio.denominator, length * ratio.numerator)
-            for compare, bound in (
-                (ge, self.at_least),
-                (gt, self.above),
-                (le, self.at_most),
-                (lt, self.below),
-            )
-            if bound is not None
-            for ratio in (Fraction(bound),)
-        ]
+
+        def compared(compare: Callable[[Any, Any], Any], share: Decimal) -> BooleanValue:
+            top, bottom = share.as_integer_ratio()
+            return compare(table.duration * bottom, length * top)
+
+        parts = [compared(compare, bound) for compare, bound in self._bounds()]
         if self.equals:
-            shares = map(Fraction, self.equals)
-            same = (table.duration * s.denominator == length * s.numerator for s in shares)
-            parts.append(reduce(or_, same))
+            parts.append(reduce(or_, (compared(eq, share) for share in self.equals)))
         if self.known is not None:
             known = table.duration.notnull() & length.notnull()
             parts.append(known if self.known else ~known)

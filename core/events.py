@@ -52,7 +52,8 @@ def unrepeated(events: Table) -> Table:
         placed.of_id > 0, placed.subject.notnull() & (placed.of_subject > 0)
     )
     key = [*LEAD, "object_type", "id"]
-    return events.anti_join(placed.filter(again).select(key), key)
+    # A view, because Ibis 12 binds the columns of a join chain wrongly when it is joined again.
+    return events.anti_join(placed.filter(again).select(key), key).view()
 
 
 def matches(

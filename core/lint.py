@@ -13,6 +13,7 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
+from core.conditions import NOW, ActivityCondition
 from core.covering import covers, never_holds
 from core.decay import Step
 from core.rules import BehaviourRule, BestOf, FitRule, Model
@@ -68,7 +69,21 @@ def unmapped(model: Model, mapped: Mapping[str, Set[str]]) -> list[Finding]:
                         "Map it under `mapping` of a connection, or remove the condition.",
                     )
                 )
+    for place, name, condition in _further(model):
+        for column in sorted(condition.columns() - {NOW} - mapped["activities"]):
+            what = f"rule {name} asks for {column}, which no connection maps"
+            advice = "Map it under `mapping` of a connection, or remove the condition."
+            found.append(Finding("error", place, what, advice))
     return found
+
+
+def _further(model: Model) -> Iterator[tuple[Place, str, ActivityCondition]]:
+    """The conditions on activities that are not those of behaviour rules."""
+    for number, measure in enumerate(model.measures):
+        for condition in measure.conditions:
+            yield ("measures", number), measure.id, condition
+    for number, reset in enumerate(model.reset):
+        yield ("reset", number, "when"), reset.id, reset.when
 
 
 def _tables(
@@ -90,23 +105,27 @@ def unscored(model: Model, activities: Table) -> Table:
     and may where it is unknown.
     """
     types = activities.group_by("type").aggregate(events=_.count())
-    asked = {"type"}.union(*(rule.when.columns() for rule in model.behaviour)) - {"type"}
+    conditions = [rule.when for rule in model.behaviour]
+    conditions += [condition for _place, _name, condition in _further(model)]
+    asked = {"type"}.union(*(condition.columns() for condition in conditions)) - {"type"}
     unknown = {
         name: ibis.null("string" if name.startswith("custom.") else activities[name].type())
         for name in sorted(asked)
     }
     wide = types.mutate(**unknown)
-    for rule in model.behaviour:
-        wide = wide.filter(~rule.when.holds(wide).fill_null(True))
+    for condition in conditions:
+        wide = wide.filter(~condition.holds(wide).fill_null(True))
     return wide.select("type", "events").order_by(_.events.desc(), "type")
 
 
 def silent(model: Model, fired: Set[str]) -> list[Finding]:
     """The rules that give no lead anything; `fired` are those that do."""
+    rules = [(place, rule.id) for place, rule in _rules(model)]
+    rules += [(("measures", number), measure.id) for number, measure in enumerate(model.measures)]
     return [
-        Finding("warning", place, f"rule {rule.id} fires for no lead", "Mend it, or remove it.")
-        for place, rule in _rules(model)
-        if rule.id not in fired
+        Finding("warning", place, f"rule {name} fires for no lead", "Mend it, or remove it.")
+        for place, name in rules
+        if name not in fired
     ]
 
 
@@ -139,11 +158,15 @@ def _most(model: Model) -> Decimal | None:
 
 def _least(model: Model) -> Decimal | None:
     """The lowest score there can be; None: not bounded, or not by the rules alone."""
+    measures = [measure.least for measure in model.measures]
     if model.scale or any(r.points < 0 and r.count != "once" for r in model.behaviour):
+        return None
+    if None in measures:
         return None
     groups = [item.best_of if isinstance(item, BestOf) else (item,) for item in model.fit]
     worst = [min(_counts(model, rule) for rule in rules) for rules in groups]
     worst += [_counts(model, rule) for rule in model.behaviour]
+    worst += [least * model.weights.behaviour for least in measures if least is not None]
     return sum((points for points in worst if points < 0), Decimal(0))
 
 
@@ -175,6 +198,14 @@ def _dead(model: Model) -> Iterator[Finding]:
         if never_holds(rule.when):
             what = f"rule {rule.id} never holds: its bounds exclude each other"
             yield Finding("error", (*place, "when"), what, "Mend the bounds.")
+    for further, name, condition in _further(model):
+        if never_holds(condition):
+            what = f"rule {name} never holds: its bounds exclude each other"
+            yield Finding("error", further, what, "Mend the bounds.")
+    for number, measure in enumerate(model.measures):
+        if measure.most == measure.least == 0:
+            what = f"rule {measure.id} gives no points"
+            yield Finding("warning", ("measures", number), what, "Give it points, or remove it.")
 
 
 def _shadowed(model: Model) -> Iterator[Finding]:
@@ -212,6 +243,16 @@ def _enough_alone(model: Model) -> Iterator[Finding]:
                 "warning",
                 place,
                 f"rule {rule.id} alone reaches mql {mql:f}{how}",
+                "Give it a cap below the threshold, or fewer points, unless that is meant.",
+            )
+    for number, measure in enumerate(model.measures):
+        ends = (measure.most, model.limits.behaviour.cap)
+        if all(end is None or end * model.weights.behaviour >= mql for end in ends):
+            what = f"rule {measure.id} alone reaches mql {mql:f}"
+            yield Finding(
+                "warning",
+                ("measures", number),
+                what,
                 "Give it a cap below the threshold, or fewer points, unless that is meant.",
             )
 

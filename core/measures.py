@@ -8,7 +8,6 @@ so no threshold is decided by a rounded number.
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from fractions import Fraction
 from itertools import pairwise
 from typing import Annotated, Any, Self
 
@@ -204,8 +203,8 @@ def _worth(
     """When a measure pays, and what: before its cap, and after; the first that holds counts."""
     mine = rows.measure == number
     for start, points in reversed((measure.steps or {}).items()):
-        ratio = Fraction(start)
-        reached = rows.amount * ratio.denominator >= rows.whole * ratio.numerator
+        top, bottom = start.as_integer_ratio()
+        reached = rows.amount * bottom >= rows.whole * top
         yield mine & reached, grain.of(points), grain.of(points)
     if measure.every and measure.points is not None:
         times = (rows.amount // measure.every).cast("int64")

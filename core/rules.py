@@ -289,7 +289,7 @@ class Model(Part):
 
     def _unmarked(self) -> Iterator[str]:
         """Stages that no behaviour can give."""
-        known = [rule.id for rule in (*self.behaviour, *self.measures)]
+        known = [rule.id for rule in self.behaviour] + [rule.id for rule in self.measures]
         for stage, marks in self.stages:
             for mark in marks:
                 if mark not in known:

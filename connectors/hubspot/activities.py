@@ -49,7 +49,12 @@ DISPOSITIONS: Mapping[str, str] = {
 
 DETAILS: Mapping[str, tuple[str, ...]] = {
     "calls": ("hs_call_direction", "hs_call_duration", "hs_call_disposition", "hs_call_status"),
-    "emails": ("hs_email_direction", "hs_email_status"),
+    "emails": (
+        "hs_email_direction",
+        "hs_email_status",
+        "hs_email_message_id",
+        "hs_email_subject",
+    ),
     "meetings": ("hs_meeting_start_time", "hs_meeting_end_time", "hs_meeting_outcome"),
     "notes": (),
     "tasks": ("hs_task_status",),
@@ -124,6 +129,8 @@ class Activities:
                 "type": self._type(word),
                 "direction": "inbound" if word == "INCOMING_EMAIL" else "outbound",
                 "outcome": properties.get("hs_email_status"),
+                "message_id": properties.get("hs_email_message_id"),
+                "subject": properties.get("hs_email_subject"),
             }
         if kind == "meetings":
             return {

@@ -142,6 +142,7 @@ OBJECTS = (
             "account_id": "AccountId",
             "type": "Type",
             "_subtype": "TaskSubtype",
+            "subject": "Subject",
             "occurred_at": "CompletedDateTime",
             "_day": "ActivityDate",
             "_created_at": "CreatedDate",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from connectors.values import moment
+from core.events import EMAILS
 
 Columns = dict[str, Sequence[Any]]
 
@@ -62,6 +63,10 @@ class Shaper:
             "direction": [
                 said.lower() if said else DIRECTIONS.get(kind)
                 for said, kind in zip(raw["direction"], kinds, strict=True)
+            ],
+            "subject": [
+                said if kind in EMAILS else None
+                for said, kind in zip(raw["subject"], kinds, strict=True)
             ],
         }
 

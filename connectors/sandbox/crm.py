@@ -45,7 +45,7 @@ class Record:
     ACCOUNT: name, website, industry, employees, revenue, country, state, technologies, type,
     parent (number), owner.
     ACTIVITY: type, at, people (list of numbers), account, asset, url, area, campaign, channel,
-    direction, outcome, duration (seconds), subject, owner, deal.
+    direction, outcome, duration (seconds), subject, message_id, owner, deal.
     DEAL: name, account, people, amount, currency, stage, closed, won, closed_at, owner.
     USER: name, email, active.  QUEUE: name.
     """

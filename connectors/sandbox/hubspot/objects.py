@@ -136,6 +136,7 @@ _EMAILS = _engagement(
     Property(
         "hs_email_status", "enumeration", "hs_email_status", default("hs_email_status", "SENT")
     ),
+    Property("hs_email_message_id", key="message_id"),
     Property("hs_email_subject", key="subject"),
     Property("hs_email_text", key="hs_email_text"),
 )
