@@ -104,7 +104,7 @@ def test_a_reset_silences_all_behaviour_up_to_it() -> None:
     line = found["x", "reset:unsubscribed"]
     assert (line["points"], line["events"], line["evidence"]) == (0, 6, "unsubscribed0")
     assert (line["first"], line["last"]) == (T0 - 9 * DAY, T0 - 7 * DAY)
-    assert world.scores(rules, T0 - 7 * DAY - SECOND)["x"] == 15 * UNIT
+    assert world.scores(rules, T0 - 7 * DAY - SECOND)["x"] == 5 * UNIT
     assert world.scores(rules, T0 - 8 * DAY - SECOND)["x"] == 15 * UNIT
 
 

@@ -28,6 +28,9 @@ BASE: dict[str, Any] = {
 }
 
 
+MEASURE: dict[str, Any] = {"id": "rate", "count": {"type": "call"}, "steps": {"0.50": 10}}
+
+
 def model(**content: Any) -> Model:
     """The base, some of its keys replaced."""
     return parse({**BASE, **content})
@@ -64,6 +67,17 @@ def rule(number: int, **content: Any) -> list[dict[str, Any]]:
         ({"fit": BASE["fit"][:1] + BASE["fit"][1]["best_of"]},
          ["rule boss: best of boss, lead -> none", "rule lead: best of boss, lead -> none"]),
         ({"behaviour": BASE["behaviour"][::-1]}, ["rules: another order"]),
+        ({"behaviour": rule(1, count={"per": "90 days"})},
+         ["rule blog: count per none -> 90 days", "rule blog: count each -> none"]),
+        ({"behaviour": rule(1, count={"per": "session"})},
+         ["rule blog: count per none -> session", "rule blog: count each -> none"]),
+        ({"measures": [MEASURE]},
+         ['rule rate: added (count {"type": {"equals": ["call"]}}, steps 0.5 10)']),
+        ({"reset": [{"id": "gone", "when": {"type": "gone"}}]},
+         ['rule gone: added (when {"type": {"equals": ["gone"]}})']),
+        ({"limits": {"behaviour": {"until": 300, "nightly_floor": 0}}},
+         ["model: limits behaviour nightly_floor none -> 0",
+          "model: limits behaviour until none -> 300"]),
     ],
 )  # fmt: skip
 def test_differences_are_said_in_the_model_s_terms(
@@ -88,3 +102,15 @@ def test_a_new_rule_is_said_whole() -> None:
         line
         == 'rule demo: added (points 40, when {"type": {"equals": ["demo_requested"]}}, count once)'
     )
+
+
+def test_a_measure_is_compared_step_by_step() -> None:
+    """D74: another step, or other points of one, by its own words; 0.50 is 0.5."""
+    old = model(measures=[MEASURE])
+    assert old.version == model(measures=[{**MEASURE, "steps": {"0.5": 10}}]).version
+    new = model(measures=[{**MEASURE, "steps": {"0.5": 12, "0.8": 20}, "within": "9 days"}])
+    assert changes(old, new) == [
+        "rule rate: within none -> 9 days",
+        "rule rate: steps 0.5 10 -> 12",
+        "rule rate: steps 0.8 none -> 20",
+    ]

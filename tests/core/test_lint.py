@@ -171,3 +171,52 @@ def test_a_rule_that_fires_for_nobody() -> None:
     world = World(GOLDEN_LEADS, GOLDEN_ACTIVITIES)
     names = {row["rule"] for row in world.rows(fired(world.scored(weighted())))}
     assert [f.what.split()[1] for f in silent(weighted(), names)] == ["industry-education"]
+
+
+RATE = {"share": {"type": "email_open"}, "of": {"type": "email_sent"}}
+MEASURES = {
+    "out of reach": ({**RATE, "steps": {1: 4}}, None, ("thresholds", "sql"), "together give 109"),
+    "alone": (
+        {"count": {"type": "call"}, "every": 5, "points": 1},
+        None, ("measures", 0), "rule m alone reaches mql 70",
+    ),
+    "no points": ({"count": {"type": "call"}, "steps": {5: 0}}, None, ("measures", 0), "no points"),
+    "never": (
+        {"count": {"type": "w", "attended": {"above": 0.5, "below": 0.5}}, "steps": {5: 1}},
+        None, ("measures", 0), "rule m never holds",
+    ),
+    "low tier": (
+        {"silence": {"type": "call"}, "every": 5, "points": -1, "cap": -4},
+        {"A": -4, "B": -9}, ("tiers", "B"), "no score is below -4",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("smell", MEASURES)
+def test_measures_smell_too(smell: str) -> None:
+    """U20: bounds of a model know its measures; a measure can be dead, or enough alone."""
+    measure, tiers, place, text = MEASURES[smell]
+    thresholds = {"mql": 70, "sql": 110 if smell == "out of reach" else 100}
+    smelly = model(measures=[{"id": "m", **measure}], tiers=tiers or {}, thresholds=thresholds)
+    found = [f for f in lint(smelly) if f.place == place]
+    assert [text in f.what for f in found] == [True]
+    assert lint(model(measures=[{"id": "m", **RATE, "steps": {0.5: 10}}])) == []
+
+
+def test_measures_and_resets_ask_for_mapped_fields() -> None:
+    """U20 S104: what they ask for must be mapped; a type that one of them reads is scored."""
+    measure = {"id": "m", "share": {"area": "hr"}, "of": {"type": "call"}, "steps": {1: 1}}
+    reset = {"id": "r", "when": {"type": "gone", "attended": {"above": 0}}}
+    asked = model(measures=[measure], reset=[reset])
+    mapped = {"leads": {"seniority"}, "accounts": set(), "activities": {"type", "duration"}}
+    assert [(f.place, f.what.split(",")[0]) for f in unmapped(asked, mapped)] == [
+        (("measures", 0), "rule m asks for area"),
+        (("reset", 0, "when"), "rule r asks for length"),
+    ]
+    other = model(measures=[{**measure, "share": {"type": "email_open"}}])
+    events = [activity("a", "cto", kind) for kind in ("call", "email_open", "meeting")]
+    found = World(GOLDEN_LEADS, events)
+    assert [row["type"] for row in found.rows(unscored(other, found.facts.activities))] == [
+        "meeting"
+    ]
+    assert [f.place for f in silent(asked, {"boss", "paper"})] == [("measures", 0)]

@@ -86,6 +86,27 @@ def test_consumer(did: Did, found: tuple[float, str | None]) -> None:
     assert judged("consumer", did) == found
 
 
+PAPER, WEBINAR = ("download", "White paper"), ("webinar_attended", None)
+PRODUCT = ("page_view", "/products/one")
+
+
+@pytest.mark.parametrize(
+    ("did", "score"),
+    [
+        ((PAPER,), 3),
+        ((WEBINAR,), 5),
+        ((PRODUCT,), 0),
+        ((PRODUCT,) * 3, 5),
+        ((PAPER, WEBINAR, PRODUCT, PRODUCT, PRODUCT, PRICING, DEMO), 43),
+    ],
+)
+def test_mql_behaviours(did: Did, score: int) -> None:
+    """S138: white papers, webinars and frequent product page visits count towards an MQL."""
+    assert judged("b2b_software", did) == (score, "IQL" if PAPER in did else None)
+    full, stage = judged("b2b_software", did, employees=50)
+    assert (full, stage == "MQL") == (score + 10, score + 10 >= 50)
+
+
 ELEVEN: Did = (
     ("page_view", "/home"), ("session", None), ("session", None), ("session", None),
     ("webinar_attended", None), PRICING, TRIAL, ("form_submission", None), ("download", None),
