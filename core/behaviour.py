@@ -169,7 +169,6 @@ def _worth(model: Model, events: Table, at: datetime) -> Table:
     earning = [number for number, rule in enumerate(model.behaviour) if rule.points > 0]
     engaged = (
         events.filter(events.number.isin(earning))
-        .join(risky.select(*LEAD).distinct(), LEAD)
         .group_by(*LEAD)
         .aggregate(engaged=_.occurred_at.max())
     )
