@@ -22,7 +22,7 @@ from ibis.expr.types import Table
 from core.contributions import capped, contributions
 from core.counting import RULE, periods, runs
 from core.decay import Gradual, Step
-from core.events import LEAD, matches, unrepeated, until
+from core.events import LEAD, matches, unrepeated
 from core.facts import TIME
 from core.limits import gains, path
 from core.measures import known, measured
@@ -38,8 +38,8 @@ def behaviour(
     `moved` are activities that count besides `activities`; none after `at` counts. `fit` has the
     contributions of the fit part; None: there are none.
     """
+    events, parts = counted(model.ignore, model.reset, unrepeated(activities, moved, at))
     activities = activities.mutate(now=ibis.literal(at, type=TIME))
-    events, parts = _events(model, activities, moved, at)
     if model.behaviour:
         parts += _earned(model, activities, events, at, fit)
     if model.measures:
@@ -49,20 +49,12 @@ def behaviour(
 
 def unmeasured(model: Model, activities: Table, moved: Table, leads: Table, at: datetime) -> Table:
     """The measures that no facts decide: connection, lead_id, rule; a count is always known."""
+    events, _lines = counted(model.ignore, model.reset, unrepeated(activities, moved, at))
     activities = activities.mutate(now=ibis.literal(at, type=TIME))
-    events, _lines = _events(model, activities, moved, at)
     names = {"rule": [m.id for m in model.measures if m.count is None]}
     asked = ibis.memtable(pa.table(names, pa.schema({"rule": "string"})))
     every = leads.select("connection", lead_id="id").cross_join(asked)
     return every.anti_join(known(model.measures, activities, events, at), [*LEAD, "rule"])
-
-
-def _events(
-    model: Model, activities: Table, moved: Table, at: datetime
-) -> tuple[Table, list[Table]]:
-    """The events that count, and the lines of those that do not."""
-    moved = moved.mutate(now=ibis.literal(at, type=TIME))
-    return counted(model.ignore, model.reset, unrepeated(until(activities.union(moved), at)))
 
 
 def _earned(

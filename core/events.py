@@ -31,15 +31,32 @@ def until(events: Table, at: datetime) -> Table:
     return events.filter(events.occurred_at <= ibis.literal(at, type=TIME))
 
 
-def unrepeated(events: Table) -> Table:
-    """The events, each e-mail once, though several tools logged it for the same person.
+def unrepeated(activities: Table, moved: Table, at: datetime) -> Table:
+    """The events of both tables up to `at`, each e-mail once though several tools logged it.
 
-    The same e-mail has the same message id or, where one of them has none, the same second and
-    subject. The first that was logged stays. Where no e-mail says either, nothing is compared.
+    The same e-mail has the same person and message id or, where one of them has none, the same
+    person, second and subject. The first that was logged stays. Where no e-mail says either,
+    nothing is compared.
     """
-    mail = events.filter(
-        events.type.isin(EMAILS), events.message_id.notnull() | events.subject.notnull()
+    again = _again(_mail(activities, at).union(_mail(moved, at)))
+    now = ibis.literal(at, type=TIME)
+    events = until(activities.mutate(now=now).union(moved.mutate(now=now)), at)
+    # A view, because Ibis 12 binds the columns of a join chain wrongly when it is joined again.
+    return events.anti_join(again, again.columns).view()
+
+
+def _mail(activities: Table, at: datetime) -> Table:
+    """The e-mails that can be told from others: of either table alone, so that few rows are kept
+    for what is read a second time."""
+    mail = until(activities, at).filter(
+        activities.type.isin(EMAILS),
+        activities.message_id.notnull() | activities.subject.notnull(),
     )
+    return mail.select(*LEAD, "object_type", "id", "occurred_at", "message_id", "subject")
+
+
+def _again(mail: Table) -> Table:
+    """The e-mails that are one more record of another: connection, lead_id, object_type, id."""
     logged = [mail.occurred_at, mail.object_type, mail.id]
     alike = [*LEAD, mail.occurred_at.truncate("s"), mail.subject.strip().lower()]
     placed = mail.mutate(
@@ -51,9 +68,7 @@ def unrepeated(events: Table) -> Table:
     again = placed.message_id.notnull().ifelse(
         placed.of_id > 0, placed.subject.notnull() & (placed.of_subject > 0)
     )
-    key = [*LEAD, "object_type", "id"]
-    # A view, because Ibis 12 binds the columns of a join chain wrongly when it is joined again.
-    return events.anti_join(placed.filter(again).select(key), key).view()
+    return placed.filter(again).select(*LEAD, "object_type", "id")
 
 
 def matches(

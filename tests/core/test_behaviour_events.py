@@ -5,6 +5,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+import ibis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -230,9 +231,10 @@ def test_activities_of_every_feed_are_scored(
     assert points(rules, [activity("b", "x", **other)]) == 0
 
 
-RICHER = settings(max_examples=8, deadline=None)
+RICHER = settings(max_examples=5, deadline=None)
 
 
+@pytest.mark.slow
 @RICHER
 @given(
     st.lists(st.tuples(st.sampled_from(["page_view", "call"]), st.integers(0, 300)), max_size=15),
@@ -318,3 +320,14 @@ def test_lines_add_up_in_the_whole_language(
     if paid is None:
         paid = len(begun) if count == {"per": "session"} else len(spans)
     assert found.get(("x", "view"), {"raw": 0})["raw"] == 10 * UNIT * paid
+
+
+def test_the_whole_language_compiles_for_spark() -> None:
+    rules = model(
+        {**VIEW, "count": {"per": "session"}},
+        {**CALL, "when": {"attended": {"above": "0.5"}}, "count": {"per": "9 days"}},
+        reset=RESETS,
+        limits={"behaviour": {"until": 9}},
+    )
+    scored = World([lead("x")]).scored(rules)
+    assert "SELECT" in str(ibis.to_sql(scored.contributions, dialect="pyspark"))

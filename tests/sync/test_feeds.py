@@ -140,24 +140,22 @@ def test_mistakes_are_told_by_their_place(feed: Live) -> None:
 
 def test_one_e_mail_in_each_crm(tmp_path: Path) -> None:
     """S077: a CRM's own e-mails carry what tells a repetition: HubSpot the id, both the subject."""
+    rule = {"id": "mail", "points": 1, "when": {"type": "email_sent"}, "count": "each"}
     with live(tmp_path) as world:
-        world.model(behaviour=[
-            {"id": "mail", "points": 1, "when": {"type": "email_sent"}, "count": "each"},
-        ], decays={})  # fmt: skip
+        world.model(behaviour=[rule], decays={})
+        at = world.clock() - timedelta(days=3)
+        mails = (("<1>", "Offer", at), ("<1>", "Offer", at), ("<2>", "Other", at),
+                 ("<3>", "Offer", at - timedelta(days=1)))  # fmt: skip
         people = {}
         for name, seller in world.sellers.items():
-            people[name] = person = seller.crm.add(
-                Kind.CONTACT, {"last_name": "Roe", "email": "roe@x.example", "company": "X"}
-            )
-            at = world.clock() - timedelta(days=3)
-            mail = {"type": "email_sent", "at": at, "subject": "Offer", "people": [person.number]}
-            for n, more in enumerate([{}, {}, {"subject": "Other"}, {"at": at - timedelta(1)}]):
-                values = {**mail, **more, "message_id": f"<{n // 2}@mail>" if n < 3 else "<9@mail>"}
-                seller.crm.add(Kind.ACTIVITY, values)
+            who = {"last_name": "Roe", "email": "roe@x.example", "company": "X"}
+            person = people[name] = seller.crm.add(Kind.CONTACT, who)
+            for id_, subject, when in mails:
+                mail = {"type": "email_sent", "at": when, "people": [person.number]}
+                seller.crm.add(Kind.ACTIVITY, {**mail, "message_id": id_, "subject": subject})
         world.set_up()
         world.sync()
         for name, seller in world.sellers.items():
-            person = seller.id(people[name])
-            said = world.run("explain", person, "--json", "--connection", name).json
-            (line,) = said[0]["lines"]
+            ids = ("explain", seller.id(people[name]), "--json", "--connection", name)
+            (line,) = world.run(*ids).json[0]["lines"]
             assert line["events"] == 3, name
