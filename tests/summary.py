@@ -14,8 +14,8 @@ WIDTH = 100
 HEAD = """# The model file on one page
 
 Made from the code by `python -m tests.reference`. A key with * must be given; `[...]` is a list,
-`NAME` a name of your own, and what stands between bars is a choice. In a test, a bare value or a list
-is short for `equals`. What the keys mean is said in [model.md](model.md), and of each key in
+`NAME` a name of your own, and what stands between bars is a choice. In a test, a bare value or a
+list is short for `equals`. What the keys mean is said in [model.md](model.md), and of each key in
 [model-reference.md](model-reference.md).
 
 ```text
