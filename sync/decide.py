@@ -11,12 +11,11 @@ from ibis.expr.types import Table
 
 from core.decision import Decision, Output
 from core.diff import Values
-from core.explain import reasons
 from core.facts import as_of
-from core.qualification import qualify
 from core.routing import Assignment, Candidate, Roster, route
 from core.rules import Model
-from core.scoring import Facts, Scored, lead_columns, score
+from core.scoring import Facts, lead_columns
+from core.verdict import KEY, judge
 from sync.config import Routing
 from sync.facts_store import FactsStore
 from sync.ledger import Ledger
@@ -61,9 +60,10 @@ class Decider:
         self.model = model
         self._at = at
         self._facts = facts_of(store, at)
-        self.scored: Scored = score(model, self._facts, at)
+        self._judged = judge(model, self._facts, at)
+        self.contributions = self._judged.scored.contributions
         self.decisions = self._decisions(routing).cache()
-        counted = self.scored.rejected.connection.value_counts(name="count").to_pyarrow()
+        counted = self._judged.scored.rejected.connection.value_counts(name="count").to_pyarrow()
         self._rejected: dict[str, int] = dict(
             zip(counted["connection"].to_pylist(), counted["count"].to_pylist(), strict=True)
         )
@@ -86,15 +86,13 @@ class Decider:
             # What we wrote last is in `present` at once, in `owner_id` after the next pull.
             owner_id=_.present.get(Output.OWNER.value).coalesce(_.owner_id),
         )  # fmt: skip
-        qualified = qualify(self.model, self.scored.scores, self._facts, self._at)
-        key = ["connection", "lead_id"]
-        table = records.inner_join(qualified, key).inner_join(reasons(self.scored), key)
+        table = records.inner_join(self._judged.verdicts, KEY)
         table = table.left_join(owners, ["connection", "account_id"])
         table = table.drop(*(name for name in table.columns if name.endswith("_right")))
         if routing is None or not routing.territories:
             return table.mutate(territory=ibis.null("string"))
         return table.left_join(
-            _territories(routing, leads, accounts, self._at), key, rname="{name}_right"
+            _territories(routing, leads, accounts, self._at), KEY, rname="{name}_right"
         ).drop("connection_right", "lead_id_right")
 
     def rejected(self, connection: str) -> int:
@@ -144,7 +142,7 @@ class Decider:
             tier=row["tier"],
             stage=row["stage"],
             reason=row["reason"],
-            model=self.model.label,
+            model=row["model"],
             scored_at=self._at,
             owner_id=assignment.owner_id if assignment else None,
             owner_reason=assignment.reason if assignment else "",

@@ -20,12 +20,12 @@ from core.changes import changes
 from core.decision import UNIT
 from core.routing import Roster
 from core.rules import Model
+from core.verdict import KEY
 from sync.decide import BATCH, Decider, assign
 from sync.ledger import Ledger
 from sync.roster import find
 from sync.session import Session
 
-KEY = ["connection", "lead_id"]
 _GIVEN = pa.schema([(name, pa.string()) for name in (*KEY, "given", "new_given")])
 
 
@@ -152,7 +152,7 @@ def _rule_moves(old: Decider, new: Decider) -> Table:
     """For each lead the rules that give it other points: connection, lead_id, moves."""
     zero = ibis.literal(0, "int64")
     sides = (
-        decider.scored.contributions.select(*KEY, "rule", before=before, after=after)
+        decider.contributions.select(*KEY, "rule", before=before, after=after)
         for decider, before, after in ((old, _.points, zero), (new, zero, _.points))
     )
     sums = ibis.union(*sides).group_by(*KEY, "rule")

@@ -12,26 +12,24 @@ from ibis import _
 from ibis.expr.types import Table
 
 from core.decision import Decision
-from core.explain import Explanation, reasons
+from core.explain import Explanation
 from core.explain import explain as explain_lead
 from core.facts import LEADS, as_of
 from core.prediction import probabilities
-from core.qualification import qualify
 from core.rules import Model
-from core.scoring import Facts, Scored, checklists, score, unknown
+from core.scoring import Facts, checklists, unknown
+from core.verdict import KEY, Judged, judge
 from sync.decide import BATCH, facts_of
 from sync.facts_store import FactsStore
 from sync.session import Session
-
-KEY = ["connection", "lead_id"]
 
 
 def explain(session: Session, lead_id: str, at: datetime) -> list[tuple[Decision, Explanation]]:
     """Every point of a lead as of an instant, in each connection that has it; nothing is routed."""
     at = at.replace(microsecond=0)
     model, facts = session.model, _about(facts_of(session.facts, at), {lead_id})
-    scored = score(model, facts, at)
-    contributions = scored.contributions.to_pyarrow().to_pylist()
+    judged = judge(model, facts, at)
+    contributions = judged.scored.contributions.to_pyarrow().to_pylist()
     missing = unknown(model, facts, at).to_pyarrow().to_pylist()
     checked: list[dict[str, Any]] = []
     if model.checklists:
@@ -41,15 +39,13 @@ def explain(session: Session, lead_id: str, at: datetime) -> list[tuple[Decision
         rows = probabilities(model.probability, facts, at).to_pyarrow().to_pylist()
         predicted = {row["connection"]: row["probability"] for row in rows}
     found = []
-    for row in _standing(model, facts, scored, at).to_pyarrow().to_pylist():
+    for row in _standing(judged, facts, at).to_pyarrow().to_pylist():
         name = row["connection"]
         if name not in session.connectors:
             continue
         decided = session.ledger.decisions(name, lead_id)
         past = [d.decision.owner_reason for d in decided if d.decision.scored_at <= at]
-        decision = Decision(
-            **row, model=model.label, scored_at=at, owner_reason=past[-1] if past else ""
-        )
+        decision = Decision(**row, scored_at=at, owner_reason=past[-1] if past else "")
         lines = [c for c in contributions if c["connection"] == name]
         gaps = [u["rule"] for u in missing if u["connection"] == name]
         checks = [c for c in checked if c["connection"] == name]
@@ -73,20 +69,17 @@ def replay(
     facts = facts_of(store, at)
     if leads:
         facts = _about(facts, leads)
-    rows = _standing(model, facts, score(model, facts, at), at)
+    rows = _standing(judge(model, facts, at), facts, at)
     rows = rows.filter(_.connection.isin(sorted(connections))).order_by(KEY)
     for batch in rows.to_pyarrow_batches(chunk_size=BATCH):
         for row in batch.to_pylist():
-            yield Decision(**row, model=model.label, scored_at=at)
+            yield Decision(**row, scored_at=at)
 
 
-def _standing(model: Model, facts: Facts, scored: Scored, at: datetime) -> Table:
+def _standing(judged: Judged, facts: Facts, at: datetime) -> Table:
     """Where every scored lead stands: the columns of a decision that hang on it alone."""
     records = as_of(facts.leads, at).select("connection", "object_type", lead_id="id")
-    rows = qualify(model, scored.scores, facts, at).inner_join(reasons(scored), KEY)
-    return rows.inner_join(records, KEY).select(
-        "connection", "lead_id", "object_type", "score", "tier", "stage", "reason"
-    )
+    return judged.verdicts.inner_join(records, KEY).select(judged.verdicts, records.object_type)
 
 
 def _about(facts: Facts, leads: Collection[str]) -> Facts:

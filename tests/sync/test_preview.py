@@ -89,7 +89,7 @@ def decided(decider: Decider, ledger: Ledger) -> dict[str, tuple[Standing, dict[
     assignments = assign(decider, "crm", ROSTER, ledger)
     owners = {r["lead_id"]: r["owner_id"] for r in decider.decisions.to_pyarrow().to_pylist()}
     points: dict[str, dict[str, int]] = {}
-    for row in decider.scored.contributions.to_pyarrow().to_pylist():
+    for row in decider.contributions.to_pyarrow().to_pylist():
         points.setdefault(row["lead_id"], {})[row["rule"]] = row["points"]
     found = {}
     for batch in decider.decided("crm", assignments):

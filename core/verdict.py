@@ -1,0 +1,39 @@
+"""A model's verdict on every lead: score, tier, stage and reason, in one place.
+
+Cycles, replays, previews and explanations all ask this one function, with other arguments.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import ibis
+from ibis.expr.types import Table
+
+from core.explain import reasons
+from core.qualification import qualify
+from core.rules import Model
+from core.scoring import Facts, Scored, score
+
+KEY = ["connection", "lead_id"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a model says of the facts as of an instant.
+
+    `verdicts`: connection, lead_id, score (units of 1/10,000 point), tier, stage, reason, model
+    (its label), one row for each lead; `scored` is what they rest on.
+    """
+
+    verdicts: Table
+    scored: Scored
+
+
+def judge(model: Model, facts: Facts, at: datetime) -> Judged:
+    """Score and qualify every lead by the facts as of `at` (aware, whole seconds)."""
+    scored = score(model, facts, at)
+    qualified = qualify(model, scored.scores, facts, at).inner_join(reasons(scored), KEY)
+    said = qualified.select(
+        *KEY, "score", "tier", "stage", "reason", model=ibis.literal(model.label)
+    )
+    return Judged(said, scored)
