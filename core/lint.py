@@ -143,8 +143,9 @@ def _counts(model: Model, rule: FitRule | BehaviourRule) -> Decimal:
 
 
 def _dead(model: Model) -> Iterator[Finding]:
+    marks = {mark for _stage, named in model.stages for mark in named}
     for place, rule in placed_rules(model):
-        if _counts(model, rule) == 0:
+        if _counts(model, rule) == 0 and rule.id not in marks:
             what = f"rule {rule.id} gives no points"
             yield Finding("warning", (*place, "points"), what, "Give it points, or remove it.")
     for place, name, condition in placed_conditions(model):

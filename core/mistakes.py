@@ -20,7 +20,7 @@ def refuse(mistakes: Iterable[Mistake]) -> None:
     placed = [((), said) if isinstance(said, str) else said for said in mistakes]
     if placed:
         errors = [
-            InitErrorDetails(type=PydanticCustomError("mistake", text), loc=place, input=None)  # type: ignore[arg-type]
+            InitErrorDetails(type=PydanticCustomError("mistake", text), loc=place, input=None)
             for place, text in placed
         ]
         raise ValidationError.from_exception_data("mistakes", errors)
