@@ -104,7 +104,7 @@ def _unreachable(model: Model) -> Iterator[Finding]:
     for name, start in (("mql", model.thresholds.mql), ("sql", model.thresholds.sql)):
         if not any(span.meets(start, None) for span in spans):
             what = f"threshold {name} {start:f} is out of reach: {_end(spans)}"
-            advice = "Lower the threshold, or give more points."
+            advice = f"Lower it to {spans[-1].high:f} or less, or give more points."
             yield Finding("error", ("thresholds", name), what, advice)
     yield from _empty(("tiers",), "tier", spans, model.tiers)
     if model.matrix:

@@ -14,8 +14,8 @@ def _fall(starts: dict[str, Decimal]) -> dict[str, Decimal]:
     for (above, upper), (name, lower) in pairwise(starts.items()):
         if lower >= upper:
             raise ValueError(
-                f"{name} from {lower:f} overlaps {above} from {upper:f}: they must be listed best "
-                "first, each beginning below the one before"
+                f"label {name} from {lower:f} overlaps {above} from {upper:f}: they must be listed "
+                "best first, each beginning below the one before"
             )
     return starts
 
