@@ -1,5 +1,6 @@
 """Critical behaviours: what customers did before they became customers."""
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -31,7 +32,7 @@ def critical(
     it is by now does not matter. What a merged or converted record did, its survivor did.
     """
     customers = _customers(facts, outcomes, at)
-    before = Facts(facts.leads, facts.accounts, _before(facts, customers), facts.aliases)
+    before = replace(facts, activities=_before(facts, customers))
     ageless = tuple(rule.model_copy(update={"within": None}) for rule in model.behaviour)
     scored = score(model.model_copy(update={"behaviour": ageless}), before, at)
     counts = scored.contributions.group_by("rule").aggregate(did=_.lead_id.count())

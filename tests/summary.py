@@ -165,7 +165,7 @@ def _scalar(node: Node) -> str:
     patterns = {_pattern(RuleId): "id", _pattern(Span): "30 days"}
     kinds = {"integer": "whole number", "boolean": "true | false", "string": "text"}
     known = formats.get(node.get("format", "")) or patterns.get(node.get("pattern", ""))
-    return known or kinds.get(node["type"], node["type"])
+    return str(known or kinds.get(node["type"], node["type"]))
 
 
 def _spaced(name: str) -> str:

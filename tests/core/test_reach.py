@@ -203,7 +203,7 @@ def test_nothing_that_is_out_of_reach_is_ever_reached(
     assert len(rows) == 36
     for row in rows:
         tier = row["tier"]
-        reached = {("tiers", tier)}
+        reached: set[tuple[Any, ...]] = {("tiers", tier)}
         if model.matrix and tier:
             reached = {("matrix", "fit", tier[:2]), ("matrix", "behaviour", tier[2:])}
         reached |= {
