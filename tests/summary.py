@@ -28,7 +28,9 @@ def summary() -> str:
     grammar = _Grammar(schema["$defs"])
     lines = [*grammar.keys(schema, "")]
     for name in grammar.asked:
-        lines += ["", *grammar.clause(name)]
+        clause = list(grammar.clause(name))
+        short = len(clause) == 1 and not lines[-1].startswith(" ")
+        lines += clause if short else ["", *clause]
     return HEAD + "\n".join(lines) + "\n```\n"
 
 
@@ -124,6 +126,10 @@ class _Grammar:
         alike: dict[str, list[str]] = {}
         for key, node in self.types[name]["properties"].items():
             alike.setdefault(self.words(node), []).append(key)
+        all_ = "; ".join(f"{', '.join(keys)}: {said}" for said, keys in alike.items())
+        if len(line := f"{_spaced(name)}: {all_}") <= WIDTH:
+            yield line
+            return
         yield f"{_spaced(name)}:"
         for said, keys in alike.items():
             line = "  "

@@ -25,11 +25,12 @@ def of(model: Model) -> set[tuple[str | int, ...]]:
     return {found.place for found in lint(model) if "out of reach" in found.what}
 
 
+GAIN = {"id": "call", "points": 10, "when": CALL}
 BASE: dict[str, Any] = {
     "name": "m",
     "thresholds": {"mql": 1, "sql": 2},
     "fit": [{"id": "big", "points": 10, "when": BIG}],
-    "behaviour": [{"id": "call", "points": 10, "when": CALL}],
+    "behaviour": [GAIN],
 }
 GATES = {"criteria": [{"id": "a", "when": RETAIL}, {"id": "b", "when": BIG}]}
 SIZES = [{"id": "s", "when": SMALL}, {"id": "l", "when": BIG}]
@@ -43,6 +44,8 @@ FIVE = {"A": 250, "B": 200, "C": 130, "D": 100, "E": 0}
         ({"tiers": {"A": 21, "B": 20, "C": 0, "D": -1}}, {"A", "D"}),
         ({"gates": GATES, "tiers": FIVE}, {"A", "C"}),
         ({"gates": GATES, "tiers": {"A": 220, "B": 0, "C": -1}}, {"C"}),
+        ({"gates": GATES, "behaviour": [{**GAIN, "count": "each"}],
+          "tiers": {"A": 300, "B": 299}}, {"A"}),
         ({"gates": {**GATES, "worth": 0}, "tiers": FIVE}, {"A", "B", "C", "D"}),
         ({"gates": {**GATES, "worth": 5}, "tiers": {"A": 15, "B": 14}}, {"A"}),
         ({"sizes": SIZES, "tiers": {"A": 2021, "B": 2000, "C": 1021, "D": 999}}, {"A", "C"}),
