@@ -106,6 +106,8 @@ def test_a_customer_s_former_records_count_as_the_customer() -> None:
 def test_without_won_outcomes_nothing_is_critical() -> None:
     """S106: nobody is no majority."""
     assert found(did("trial_started", TEN), [won("c0", "open")])["demo"] == (0, 0, False)
+    fit_only = MODEL.model_copy(update={"behaviour": ()})
+    assert found(did("trial_started", TEN), [won("c0")], fit_only) == {}
 
 
 def test_critical_behaviours_compile_for_spark() -> None:
