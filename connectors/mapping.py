@@ -93,7 +93,7 @@ def table(model: type[Row], raw: Raw) -> Mapped:
     """Convert raw columns of equal length; columns not given are null.
 
     A value that cannot be read becomes null and is reported. A row without an id, or without
-    another required column, is left out and reported. What follows from other columns (region,
+    another required column, is left out and reported. What follows from other columns (regions,
     seniority, function, channel) is filled in where it is not given. Raises ValueError for a
     column that the model does not have, or for columns of different lengths.
     """
@@ -170,10 +170,20 @@ def _derive(schema: pa.Schema, found: dict[str, pa.Array]) -> None:
         if source in found and name in schema.names:
             derived = by_distinct(found[source], follows).values
             found[name] = pc.coalesce(found[name], derived) if name in found else derived
-    if "state" in found and "country" in found:
-        american = pc.equal(found["country"], "US").fill_null(False)
-        states = by_distinct(found["state"], normalise.us_state).values
-        found["state"] = pc.if_else(american, states, found["state"])
+    if "country" in found and "us_region" in schema.names:
+        _within_the_us(found)
+
+
+def _within_the_us(found: dict[str, pa.Array]) -> None:
+    """Write US states in two letters, and fill in the region; any other country is abroad."""
+    american = pc.equal(found["country"], "US")
+    given = found.get("state", pa.nulls(len(american), TEXT))
+    states = by_distinct(given, normalise.us_state).values
+    found["state"] = pc.if_else(american.fill_null(False), states, given)
+    regions = by_distinct(states, normalise.us_region).values
+    derived = pc.if_else(american, regions, "abroad")
+    named = found.get("us_region")
+    found["us_region"] = derived if named is None else pc.coalesce(named, derived)
 
 
 def _text_map(prefix: str, parts: Raw, count: int) -> pa.Array:

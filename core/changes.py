@@ -60,7 +60,8 @@ def _said(value: object, subject: str, path: tuple[str, ...]) -> Iterator[tuple[
         subject, path = (f"rule {name}", ()) if name else (subject, path)
         for key, inner in value:
             if key != "id" and inner is not None:
-                yield from _said(inner, subject, (*path, key))
+                word = type(value).model_fields[key].alias or key
+                yield from _said(inner, subject, (*path, word))
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _said(inner, subject, (*path, str(key)))

@@ -122,7 +122,8 @@ class Explanation:
 
     `unknown` are fit rules that could not be decided, because a fact is missing. `next_stage`
     is the nearest stage by score that the lead has not reached, `missing` the points to it.
-    `checklists` says how far the lead has come on each sales checklist.
+    `checklists` says how far the lead has come on each sales checklist. `probability` is what the
+    model's field predicts, from 0 to 1; it is no part of the score.
     """
 
     score: Decimal
@@ -131,6 +132,7 @@ class Explanation:
     next_stage: Stage | None
     missing: Decimal | None
     checklists: tuple[Checked, ...] = ()
+    probability: Decimal | None = None
 
 
 def explain(
@@ -139,9 +141,10 @@ def explain(
     contributions: Iterable[Mapping[str, Any]],
     unknown: Iterable[str],
     checked: Iterable[Mapping[str, Any]] = (),
+    probability: Decimal | None = None,
 ) -> Explanation:
     """Explain one lead: its score in units, its rows of `Scored.contributions`, the ids of its
-    rows in `core.scoring.unknown`, and its rows of `core.scoring.checklists`."""
+    rows in `core.scoring.unknown`, its rows of `core.scoring.checklists`, and what is predicted."""
     weights = {"fit": model.weights.fit, "behaviour": model.weights.behaviour, "gate": Decimal(1)}
     lines = [
         Line(
@@ -168,6 +171,7 @@ def explain(
         next_stage=stage,
         missing=start - points if stage else None,
         checklists=tuple(map(_checked, checked)),
+        probability=probability,
     )
 
 

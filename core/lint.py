@@ -4,43 +4,25 @@ Everything here looks at the model alone; `unmapped` is told what the connection
 `unscored` and `silent` what the facts show. Only what is called an error is surely one.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Set
 from decimal import ROUND_CEILING, Decimal
-from itertools import combinations, pairwise
+from difflib import get_close_matches
+from itertools import combinations
 
 import ibis
 from ibis import _
 from ibis.expr.types import Table
 
-from core.conditions import NOW, ActivityCondition
+from core import reach
+from core.conditions import NOW, ActivityCondition, Condition
 from core.covering import covers, never_holds
 from core.decay import Step
+from core.findings import Finding, placed_conditions, placed_rules
+from core.mistakes import Place
+from core.proportion import disproportions
+from core.reach import Span
 from core.rules import BehaviourRule, BestOf, FitRule, Model
 from core.scoring import FROM_ACCOUNT, Scored
-
-Place = tuple[str | int, ...]
-"""Keys and indexes from the top of the model file."""
-
-DEPTH = {
-    "email_open": 1,
-    "email_click": 2,
-    "download": 3,
-    "webinar_attended": 3,
-    "trial_started": 4,
-    "demo_requested": 4,
-}
-"""How near to buying an activity is, where its type alone says so; a page of a blog is as 1."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something suspicious, where it stands, and what to do. `severity`: error or warning."""
-
-    severity: str
-    place: Place
-    what: str
-    advice: str
 
 
 def lint(model: Model) -> list[Finding]:
@@ -51,51 +33,38 @@ def lint(model: Model) -> list[Finding]:
         *_shadowed(model),
         *_enough_alone(model),
         *_idle_decays(model),
-        *_shallow_above_deep(model),
+        *disproportions(model),
     ]
 
 
 def unmapped(model: Model, mapped: Mapping[str, Set[str]]) -> list[Finding]:
     """Conditions on fields that no connection maps; `mapped` are the fields of each facts table."""
     found = []
-    for place, rule in _rules(model):
-        for column in sorted(rule.when.columns()):
-            if not _tables(rule, column, mapped):
-                found.append(
-                    Finding(
-                        "error",
-                        (*place, "when"),
-                        f"rule {rule.id} asks for {column}, which no connection maps",
-                        "Map it under `mapping` of a connection, or remove the condition.",
-                    )
-                )
-    for place, name, condition in _further(model):
-        for column in sorted(condition.columns() - {NOW} - mapped["activities"]):
-            what = f"rule {name} asks for {column}, which no connection maps"
-            advice = "Map it under `mapping` of a connection, or remove the condition."
-            found.append(Finding("error", place, what, advice))
+    for place, name, condition in placed_conditions(model):
+        for column in sorted(condition.columns() - {NOW}):
+            fields = _mapped(condition, mapped)
+            if column not in fields:
+                what = f"rule {name} asks for {column}, which no connection maps"
+                found.append(Finding("error", place, what, _instead(column, fields)))
+    if model.probability and f"custom.{model.probability}" not in mapped["leads"]:
+        what = f"probability is custom.{model.probability} of leads, which no connection maps"
+        advice = _instead(f"custom.{model.probability}", mapped["leads"])
+        found.append(Finding("error", ("probability",), what, advice))
     return found
 
 
-def _further(model: Model) -> Iterator[tuple[Place, str, ActivityCondition]]:
-    """The conditions on activities that are not those of behaviour rules."""
-    for number, measure in enumerate(model.measures):
-        for condition in measure.conditions:
-            yield ("measures", number), measure.id, condition
-    for number, reset in enumerate(model.reset):
-        yield ("reset", number, "when"), reset.id, reset.when
+def _mapped(condition: Condition, mapped: Mapping[str, Set[str]]) -> Set[str]:
+    """The columns that are filled where one of a condition is looked for."""
+    if isinstance(condition, ActivityCondition):
+        return mapped["activities"]
+    accounts = {f"account.{name}" for name in mapped["accounts"]}
+    return mapped["leads"] | accounts | (mapped["accounts"] & set(FROM_ACCOUNT))
 
 
-def _tables(
-    rule: FitRule | BehaviourRule, column: str, mapped: Mapping[str, Set[str]]
-) -> list[str]:
-    """The facts tables that fill a column of a condition."""
-    if isinstance(rule, BehaviourRule):
-        return ["activities"] if column in mapped["activities"] else []
-    if column.startswith("account."):
-        return ["accounts"] if column.removeprefix("account.") in mapped["accounts"] else []
-    tables = ["leads", "accounts"] if column in FROM_ACCOUNT else ["leads"]
-    return [table for table in tables if column in mapped[table]]
+def _instead(column: str, fields: Set[str]) -> str:
+    near = get_close_matches(column, sorted(fields), 1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"Map it under `mapping` of a connection, or do not ask for it.{hint}"
 
 
 def unscored(model: Model, activities: Table) -> Table:
@@ -105,8 +74,8 @@ def unscored(model: Model, activities: Table) -> Table:
     and may where it is unknown.
     """
     types = activities.group_by("type").aggregate(events=_.count())
-    conditions = [rule.when for rule in model.behaviour]
-    conditions += [condition for _place, _name, condition in _further(model)]
+    found = (condition for _place, _name, condition in placed_conditions(model))
+    conditions = [condition for condition in found if isinstance(condition, ActivityCondition)]
     asked = {"type"}.union(*(condition.columns() for condition in conditions)) - {"type"}
     unknown = {
         name: ibis.null("string" if name.startswith("custom.") else activities[name].type())
@@ -120,7 +89,7 @@ def unscored(model: Model, activities: Table) -> Table:
 
 def silent(model: Model, fired: Set[str]) -> list[Finding]:
     """The rules that give no lead anything; `fired` are those that do."""
-    rules = [(place, rule.id) for place, rule in _rules(model)]
+    rules = [(place, rule.id) for place, rule in placed_rules(model)]
     rules += [(("measures", number), measure.id) for number, measure in enumerate(model.measures)]
     return [
         Finding("warning", place, f"rule {name} fires for no lead", "Mend it, or remove it.")
@@ -134,15 +103,41 @@ def fired(scored: Scored) -> Table:
     return scored.contributions.select("rule").distinct()
 
 
-def _rules(model: Model) -> Iterator[tuple[Place, FitRule | BehaviourRule]]:
-    for number, item in enumerate(model.fit):
-        if isinstance(item, BestOf):
-            for inner, rule in enumerate(item.best_of):
-                yield ("fit", number, "best_of", inner), rule
-        else:
-            yield ("fit", number), item
-    for number, behaviour in enumerate(model.behaviour):
-        yield ("behaviour", number), behaviour
+def _unreachable(model: Model) -> Iterator[Finding]:
+    spans = reach.scores(model)
+    for name, start in (("mql", model.thresholds.mql), ("sql", model.thresholds.sql)):
+        if not any(span.meets(start, None) for span in spans):
+            what = f"threshold {name} {start:f} is out of reach: {_end(spans)}"
+            advice = f"Lower it to {spans[-1].high:f} or less, or give more points."
+            yield Finding("error", ("thresholds", name), what, advice)
+    yield from _empty(("tiers",), "tier", spans, model.tiers)
+    if model.matrix:
+        for axis, span in (("fit", reach.fit(model)), ("behaviour", reach.behaviour(model))):
+            grades = getattr(model.matrix, axis)
+            lowest = dict.fromkeys(list(grades)[-1:])
+            yield from _empty(("matrix", axis), f"{axis} grade", [span], {**grades, **lowest})
+
+
+def _empty(
+    place: Place, kind: str, spans: list[Span], starts: Mapping[str, Decimal | None]
+) -> Iterator[Finding]:
+    """The labels, best first, that no points there can be belong to; from None: all below."""
+    end: Decimal | None = None
+    for name, start in starts.items():
+        if not any(span.meets(start, end) for span in spans):
+            if not any(span.meets(start, None) for span in spans):
+                why = f"from {start:f} is out of reach: {_end(spans)}"
+            elif not any(span.meets(None, end) for span in spans):
+                why = f"is out of reach: no score is below {spans[0].low:f}"
+            else:
+                why = f"is out of reach: no score lies from {start:f} to below {end:f}"
+            advice = "Move the points it begins at, or remove it."
+            yield Finding("warning", (*place, name), f"{kind} {name} {why}", advice)
+        end = start
+
+
+def _end(spans: list[Span]) -> str:
+    return f"all rules together give {spans[-1].high:f}"
 
 
 def _counts(model: Model, rule: FitRule | BehaviourRule) -> Decimal:
@@ -151,57 +146,16 @@ def _counts(model: Model, rule: FitRule | BehaviourRule) -> Decimal:
     return rule.points * part
 
 
-def _most(model: Model) -> Decimal | None:
-    """The highest score there can be; None: not bounded, or not by the rules alone."""
-    return None if model.gates or model.sizes or model.scale else model.most
-
-
-def _least(model: Model) -> Decimal | None:
-    """The lowest score there can be; None: not bounded, or not by the rules alone."""
-    measures = [measure.least for measure in model.measures]
-    if model.scale or any(r.points < 0 and r.count != "once" for r in model.behaviour):
-        return None
-    if None in measures:
-        return None
-    groups = [item.best_of if isinstance(item, BestOf) else (item,) for item in model.fit]
-    worst = [min(_counts(model, rule) for rule in rules) for rules in groups]
-    worst += [_counts(model, rule) for rule in model.behaviour]
-    worst += [least * model.weights.behaviour for least in measures if least is not None]
-    return sum((points for points in worst if points < 0), Decimal(0))
-
-
-def _unreachable(model: Model) -> Iterator[Finding]:
-    most, least = _most(model), _least(model)
-    for name, start in (("mql", model.thresholds.mql), ("sql", model.thresholds.sql)):
-        if most is not None and start > most:
-            yield Finding(
-                "error",
-                ("thresholds", name),
-                f"threshold {name} {start:f} is out of reach: all rules together give {most:f}",
-                "Lower the threshold, or give more points.",
-            )
-    for name, start in model.tiers.items():
-        if most is not None and start > most:
-            what = f"tier {name} from {start:f} is out of reach: all rules together give {most:f}"
-            yield Finding("warning", ("tiers", name), what, "Let it begin lower, or remove it.")
-    for (_above, start), (name, _start) in pairwise(model.tiers.items()):
-        if least is not None and start <= least:
-            what = f"tier {name} is out of reach: no score is below {least:f}"
-            yield Finding("warning", ("tiers", name), what, "Remove it.")
-
-
 def _dead(model: Model) -> Iterator[Finding]:
-    for place, rule in _rules(model):
-        if _counts(model, rule) == 0:
+    marks = {mark for _stage, named in model.stages for mark in named}
+    for place, rule in placed_rules(model):
+        if _counts(model, rule) == 0 and rule.id not in marks:
             what = f"rule {rule.id} gives no points"
             yield Finding("warning", (*place, "points"), what, "Give it points, or remove it.")
-        if never_holds(rule.when):
-            what = f"rule {rule.id} never holds: its bounds exclude each other"
-            yield Finding("error", (*place, "when"), what, "Mend the bounds.")
-    for further, name, condition in _further(model):
+    for place, name, condition in placed_conditions(model):
         if never_holds(condition):
             what = f"rule {name} never holds: its bounds exclude each other"
-            yield Finding("error", further, what, "Mend the bounds.")
+            yield Finding("error", place, what, "Mend the bounds.")
     for number, measure in enumerate(model.measures):
         if measure.most == measure.least == 0:
             what = f"rule {measure.id} gives no points"
@@ -224,20 +178,15 @@ def _shadowed(model: Model) -> Iterator[Finding]:
 
 def _enough_alone(model: Model) -> Iterator[Finding]:
     mql = model.thresholds.mql
-    for place, rule in _rules(model):
-        points = _counts(model, rule)
-        if points <= 0:
+    points = reach.needed(model, mql)
+    if points is None:
+        return
+    for place, rule in placed_rules(model):
+        each = _counts(model, rule)
+        if each <= 0 or any(bound < points for bound in _bounds(model, rule)):
             continue
-        events = int((mql / points).to_integral_value(ROUND_CEILING))
-        if isinstance(rule, FitRule) or rule.count == "once":
-            alone = events <= 1
-        else:
-            group = model.groups[rule.group] if rule.group else None
-            caps = [rule.cap, model.limits.behaviour.cap]
-            caps += [group.cap] if group and group.per is None else []
-            bounds = [cap * model.weights.behaviour for cap in caps if cap is not None]
-            alone = all(bound >= mql for bound in bounds)
-        if alone:
+        events = max(int((points / each).to_integral_value(ROUND_CEILING)), 1)
+        if events == 1 or (isinstance(rule, BehaviourRule) and rule.count != "once"):
             how = "" if events == 1 else f": {events} events do"
             yield Finding(
                 "warning",
@@ -257,6 +206,17 @@ def _enough_alone(model: Model) -> Iterator[Finding]:
             )
 
 
+def _bounds(model: Model, rule: FitRule | BehaviourRule) -> Iterator[Decimal]:
+    """What no number of matches of a rule can add more to the score than."""
+    if isinstance(rule, FitRule):
+        caps, weight = [model.limits.fit.cap], model.weights.fit
+    else:
+        group = model.groups[rule.group] if rule.group else None
+        caps = [rule.cap, group.cap if group and group.per is None else None]
+        caps, weight = [*caps, model.limits.behaviour.cap], model.weights.behaviour
+    return (cap * weight for cap in caps if cap is not None)
+
+
 def _idle_decays(model: Model) -> Iterator[Finding]:
     used = {rule.decay for rule in model.behaviour}
     for name in model.decays:
@@ -272,31 +232,3 @@ def _idle_decays(model: Model) -> Iterator[Finding]:
                 f"rule {rule.id}: its events leave the window before decay {rule.decay} begins",
                 "Remove the decay, or widen `within`.",
             )
-
-
-def _depths(rule: BehaviourRule) -> Iterable[int]:
-    """How deep the activities are that a rule counts; nothing where its types do not say."""
-    tests = dict(rule.when.tests())
-    types = getattr(tests.get("type"), "equals", None) or ()
-    asset = tests.get("asset")
-    words = [w for n in ("equals", "starts_with") for w in getattr(asset, n, None) or ()]
-    blog = bool(words) and all(word.lower().startswith("/blog") for word in words)
-    if set(types) == {"page_view"} and blog:
-        return [1]
-    return [DEPTH[type_] for type_ in types] if set(types) <= DEPTH.keys() else []
-
-
-def _shallow_above_deep(model: Model) -> Iterator[Finding]:
-    """Rules that give more for a shallow asset than others of the same area give for a deep one."""
-    known = [(n, r, list(_depths(r))) for n, r in enumerate(model.behaviour) if r.points > 0]
-    for number, shallow, low in known:
-        for _number, deep, high in known:
-            same = dict(shallow.when.tests()).get("area") == dict(deep.when.tests()).get("area")
-            if low and high and same and max(low) < min(high) and shallow.points > deep.points:
-                yield Finding(
-                    "warning",
-                    ("behaviour", number, "points"),
-                    f"rule {shallow.id} gives {shallow.points:f} points, more than the "
-                    f"{deep.points:f} of {deep.id}, which is nearer to buying",
-                    "Let what is nearer to buying earn more.",
-                )

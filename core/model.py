@@ -44,6 +44,11 @@ class Lead(Row):
     country: str | None = Field(None, description="ISO 3166 alpha-2 code, upper case.")
     state: str | None = Field(None, description="State or province; two letters in the US.")
     region: str | None = Field(None, description="Read from the country: north_america, europe.")
+    us_region: str | None = Field(
+        None,
+        description="Read from country and state: northeast, midwest, south, west, as the US "
+        "census has them; abroad for any other country, None where the state is not known.",
+    )
     technologies: tuple[str, ...] | None = Field(
         None, description="Software the company uses, lower case; None when not known."
     )
@@ -81,6 +86,11 @@ class Account(Row):
     country: str | None = Field(None, description="ISO 3166 alpha-2 code, upper case.")
     state: str | None = Field(None, description="State or province; two letters in the US.")
     region: str | None = Field(None, description="Read from the country: north_america, europe.")
+    us_region: str | None = Field(
+        None,
+        description="Read from country and state: northeast, midwest, south, west, as the US "
+        "census has them; abroad for any other country, None where the state is not known.",
+    )
     technologies: tuple[str, ...] | None = Field(
         None, description="Software in use, lower case; None when not known."
     )

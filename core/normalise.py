@@ -97,6 +97,16 @@ _STATES: Mapping[str, str] = {
 }
 _STATE_CODES = frozenset(_STATES.values())
 
+_US_REGIONS: Mapping[str, str] = {
+    "northeast": "CT MA ME NH NJ NY PA RI VT",
+    "midwest": "IA IL IN KS MI MN MO ND NE OH SD WI",
+    "south": "AL AR DC DE FL GA KY LA MD MS NC OK SC TN TX VA WV",
+    "west": "AK AZ CA CO HI ID MT NM NV OR UT WA WY",
+    "territory": "PR",
+}
+"""The four regions of the US census, and what belongs to none of them."""
+_US_REGION = {code: name for name, codes in _US_REGIONS.items() for code in codes.split()}
+
 _ABBREVIATION = re.compile(r"\b(?:[^\W\d_]\.){2,}")
 _VICE_PRESIDENT = re.compile(r"\b(?:(?:senior|executive|assistant|associate) )?vice president\b")
 _ADDRESS = re.compile(r"(?:https?://[^/?#]*(?=[/?#]|$)|(?=/))([^?#]*)", re.IGNORECASE)
@@ -199,6 +209,12 @@ def us_state(text: str) -> str:
     """The two letters of a US state given by name or code; any other text stays, trimmed."""
     code = text.strip().upper()
     return code if code in _STATE_CODES else _STATES.get(_words(text), text.strip())
+
+
+def us_region(state: str) -> str | None:
+    """The census region of a US state in two letters: northeast, midwest, south or west; or
+    territory. None for any other text."""
+    return _US_REGION.get(state)
 
 
 def domain(text: str) -> str | None:

@@ -21,6 +21,7 @@ from core.decision import UNIT
 from core.gates import Criterion, Gates
 from core.limits import Group, Limits
 from core.measures import Measure
+from core.mistakes import Mistake, Place, refuse
 from core.points import Duration, Grain, Part, Period, Points, RuleId, Share, Span
 from core.scales import Labels, Matrix, Scale
 from core.uncounted import Ignored, Reset
@@ -32,6 +33,24 @@ class FitRule(Part):
     id: RuleId = Field(description="Name of the rule, as explanations show it.")
     points: Points = Field(description="Points it gives; negative takes away.")
     when: LeadCondition = Field(description="What must hold.")
+    class_: Literal["essential", "typical", "ideal"] | None = Field(
+        None,
+        alias="class",
+        description="How much it matters: essential outweighs typical and ideal. No points hang "
+        "on it; `leadgauge check` holds the points to it.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _does_not_age(cls, value: object) -> object:
+        if isinstance(value, dict):
+            foreign = BehaviourRule.model_fields.keys() - cls.model_fields.keys()
+            refuse(
+                ((key,), f"{key} is for behaviour rules: what a lead is neither ages nor repeats")
+                for key in value
+                if key in foreign
+            )
+        return value
 
 
 class BestOf(Part):
@@ -78,6 +97,12 @@ class BehaviourRule(Part):
     cap: Points | None = Field(None, description="The most that all events together give.")
     decay: str | None = Field(None, description="Name of the decay its points are subject to.")
     group: str | None = Field(None, description="Name of the group whose cap it is subject to.")
+    proximity: int | None = Field(
+        None,
+        ge=1,
+        description="How near to buying it is: 1 is far off. No points hang on it; "
+        "`leadgauge check` holds the points to it.",
+    )
 
     @property
     def span(self) -> Period | Literal["session"] | timedelta | None:
@@ -91,7 +116,9 @@ class BehaviourRule(Part):
         if self.cap is not None and self.count == "once":
             raise ValueError("cap needs count: each; a single event is its own cap")
         if self.cap is not None and self.cap < self.points:
-            raise ValueError(f"cap {self.cap} is below the {self.points} points of one event")
+            raise ValueError(
+                f"cap {self.cap:f} is below the {self.points:f} points of one event: raise the cap"
+            )
         if self.at is not None and self.count == "each":
             raise ValueError(
                 "at needs count: once or {per: ...}: every further event would complete a run too"
@@ -115,7 +142,7 @@ class Thresholds(Part):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.sql <= self.mql:
-            raise ValueError(f"sql {self.sql} must be above mql {self.mql}")
+            raise ValueError(f"sql {self.sql:f} must be above mql {self.mql:f}")
         return self
 
 
@@ -187,6 +214,12 @@ class Model(Part):
     checklists: dict[RuleId, Checklist] = Field(
         {}, description="Sales checklists by name, such as bant: criteria in the order asked."
     )
+    probability: str | None = Field(
+        None,
+        min_length=1,
+        description="Custom field of the lead with a predicted probability, from 0 to 1: shown "
+        "beside the score, never part of it.",
+    )
     sizes: tuple[Criterion, ...] = Field(
         (), description="Company sizes, smallest first: each adds a thousand more than the last."
     )
@@ -197,11 +230,16 @@ class Model(Part):
     @property
     def fit_rules(self) -> list[FitRule]:
         """All fit rules, those of groups included, in the order of the file."""
-        return [
-            rule
-            for item in self.fit
-            for rule in (item.best_of if isinstance(item, BestOf) else (item,))
-        ]
+        return [rule for _place, rule in self.placed_fit()]
+
+    def placed_fit(self) -> Iterator[tuple[Place, FitRule]]:
+        """All fit rules, each with its place in the file."""
+        for number, item in enumerate(self.fit):
+            if isinstance(item, BestOf):
+                for inner, rule in enumerate(item.best_of):
+                    yield ("fit", number, "best_of", inner), rule
+            else:
+                yield ("fit", number), item
 
     @property
     def version(self) -> str:
@@ -226,20 +264,29 @@ class Model(Part):
     @property
     def most(self) -> Decimal | None:
         """The most points that fit and behaviour rules can give together; None: no end to it."""
+        behaviour = self.most_behaviour
+        if behaviour is None:
+            return None
+        return self.most_fit * self.weights.fit + behaviour * self.weights.behaviour
+
+    @property
+    def most_fit(self) -> Decimal:
+        """The most that fit rules can give together, before weighting."""
         best = Decimal(0)
         for item in self.fit:
             rules = item.best_of if isinstance(item, BestOf) else (item,)
             best += max(Decimal(0), *(rule.points for rule in rules))
-        fit = self.limits.fit.cap
-        behaviour = [self.limits.behaviour.cap, self._most_behaviour()]
-        bounds = [bound for bound in behaviour if bound is not None]
-        if not bounds:
-            return None
-        fit_points = best if fit is None else min(best, fit)
-        return fit_points * self.weights.fit + min(bounds) * self.weights.behaviour
+        cap = self.limits.fit.cap
+        return best if cap is None else min(best, cap)
+
+    @property
+    def most_behaviour(self) -> Decimal | None:
+        """The most that behaviour rules can give together, before weighting; None: no end."""
+        ends = [self.limits.behaviour.cap, self._most_behaviour()]
+        return min((end for end in ends if end is not None), default=None)
 
     def _most_behaviour(self) -> Decimal | None:
-        """The most that rules and measures give before weighting and the part's own limit."""
+        """The most that rules and measures give before the part's own limit."""
         most = Decimal(0)
         for name in (None, *self.groups):
             rules = [r for r in self.behaviour if r.group == name and r.points > 0]
@@ -259,12 +306,10 @@ class Model(Part):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        problems = list(self._problems())
-        if problems:
-            raise ValueError("; ".join(problems))
+        refuse(self._problems())
         return self
 
-    def _problems(self) -> Iterator[str]:
+    def _problems(self) -> Iterator[Mistake]:
         criteria = self.gates.criteria if self.gates else ()
         ids = [rule.id for rule in self.fit_rules] + [rule.id for rule in self.behaviour]
         ids += [rule.id for rule in self.measures]
@@ -275,77 +320,93 @@ class Model(Part):
         ids += [rule.id for rule in self.reset]
         for id_ in sorted({id_ for id_ in ids if ids.count(id_) > 1}):
             yield f"two rules are called {id_}"
-        for rule in self.behaviour:
+        misnamed = list(self._misnamed())
+        yield from misnamed
+        yield from self._unmarked()
+        yield from self._misscaled()
+        yield from self._misgrouped()
+        if not misnamed:
+            yield from self._inexact()
+
+    def _misnamed(self) -> Iterator[Mistake]:
+        """Decays and groups that a rule names, and that are not there."""
+        for number, rule in enumerate(self.behaviour):
             named = (("decay", rule.decay, self.decays), ("group", rule.group, self.groups))
             for kind, name, there in named:
                 if name is not None and name not in there:
                     known = ", ".join(there) or "none"
-                    yield f"rule {rule.id}: no {kind} is called {name} (there are: {known})"
-                    return
-        yield from self._unmarked()
-        yield from self._misscaled()
-        yield from self._misgrouped()
-        yield from self._inexact()
+                    text = f"rule {rule.id}: no {kind} is called {name} (there are: {known})"
+                    yield ("behaviour", number, kind), text
 
-    def _unmarked(self) -> Iterator[str]:
+    def _unmarked(self) -> Iterator[Mistake]:
         """Stages that no behaviour can give."""
         known = [rule.id for rule in self.behaviour] + [rule.id for rule in self.measures]
         for stage, marks in self.stages:
-            for mark in marks:
+            for number, mark in enumerate(marks):
                 if mark not in known:
                     near = get_close_matches(mark, known, 1)
                     hint = f" (did you mean {near[0]}?)" if near else ""
-                    yield f"stages.{stage}: no behaviour rule is called {mark}{hint}"
+                    text = f"stages.{stage}: no behaviour rule is called {mark}{hint}"
+                    yield ("stages", stage, number), text
 
-    def _misscaled(self) -> Iterator[str]:
+    def _misscaled(self) -> Iterator[Mistake]:
         """Scales that contradict each other, or that the rules do not fit."""
         given = {"gates": self.gates and self.gates.worth, "sizes": self.sizes, "scale": self.scale}
         named = [name for name, value in given.items() if value]
         if len(named) > 1:
-            yield f"{' and '.join(named)} each decide what the digits of a score mean: keep one"
+            said = f"{' and '.join(named)} each decide what the digits of a score mean: keep one"
+            yield (named[-1],), said
         if self.matrix and self.tiers:
-            yield "matrix and tiers both name the tier: keep one"
+            yield ("tiers",), "matrix and tiers both name the tier: keep one"
         most = self.most
         if self.sizes and (most is None or most > 999):
             said = "without end" if most is None else f"up to {most:f}"
-            yield f"sizes leave 999 points for all else, and the rules give {said}: cap them"
+            text = f"sizes leave 999 points for all else, and the rules give {said}: cap them"
+            yield ("sizes",), text
         if self.scale and not self.scale.top and not most:
-            yield "scale: the rules give points without end; cap them, or say top"
+            yield ("scale",), "scale: the rules give points without end; cap them, or say top"
 
-    def _misgrouped(self) -> Iterator[str]:
+    def _misgrouped(self) -> Iterator[Mistake]:
         """Groups that nothing belongs to, and rules that their group's cap cannot hold."""
         for name, group in self.groups.items():
-            rules = [rule for rule in self.behaviour if rule.group == name]
+            rules = [(n, rule) for n, rule in enumerate(self.behaviour) if rule.group == name]
             if not rules:
-                yield f"group {name}: no rule belongs to it"
-            for rule in rules:
+                yield ("groups", name), f"group {name}: no rule belongs to it"
+            for number, rule in rules:
                 if group.cap < rule.points:
-                    yield f"group {name}: cap {group.cap} is below the points of rule {rule.id}"
+                    text = f"group {name}: cap {group.cap:f} is below the points of rule {rule.id}"
+                    yield ("groups", name, "cap"), f"{text}: raise the cap"
                 if group.per and (rule.cap is not None or not _fits(rule, group.per)):
                     yield (
+                        ("behaviour", number, "group"),
                         f"rule {rule.id}: group {name} is capped by the {group.per}; that needs "
-                        f"count: each, {{per: day}} or {{per: {group.per}}}, and no cap of its own"
+                        f"count: each, {{per: day}} or {{per: {group.per}}}, and no cap of its own",
                     )
 
-    def _inexact(self) -> Iterator[str]:
+    def _inexact(self) -> Iterator[Mistake]:
         """Rules whose decayed or weighted points would need rounding."""
-        parts = [(f"rule {r.id}", r.points, self.weights.fit) for r in self.fit_rules]
-        for rule in self.behaviour:
+        fit, behaviour = self.weights.fit, self.weights.behaviour
+        parts: list[tuple[Place, str, Decimal, Decimal]] = [
+            ((*place, "points"), f"rule {r.id}", r.points, fit) for place, r in self.placed_fit()
+        ]
+        for number, rule in enumerate(self.behaviour):
             for points in {rule.points, self.left(rule), rule.cap or rule.points}:
-                parts.append((f"rule {rule.id}", points, self.weights.behaviour))
+                parts.append((("behaviour", number), f"rule {rule.id}", points, behaviour))
         for name, group in self.groups.items():
-            parts.append((f"group {name}", group.cap, self.weights.behaviour))
-        for measure in self.measures:
+            parts.append((("groups", name, "cap"), f"group {name}", group.cap, behaviour))
+        for number, measure in enumerate(self.measures):
             for points in measure.amounts:
-                parts.append((f"rule {measure.id}", points, self.weights.behaviour))
+                parts.append((("measures", number), f"rule {measure.id}", points, behaviour))
         for name, limit in self.limits:
+            weight = getattr(self.weights, name)
             for key, bound in limit:
                 if bound is not None and key != "until":
-                    parts.append((f"limits.{name}", bound, getattr(self.weights, name)))
-        for what, points, weight in parts:
+                    parts.append((("limits", name, key), f"limits.{name}", bound, weight))
+        for place, what, points, weight in parts:
             for value in (points, points * weight):
                 if value * UNIT != (value * UNIT).to_integral_value():
-                    yield f"{what}: {points} x weight {weight} is finer than 1/10,000 point"
+                    text = f"{what}: {points:f} x weight {weight:f} is finer than 1/10,000 point"
+                    yield place, text
                     break
 
 

@@ -11,8 +11,12 @@ from core.points import Part, Points
 
 
 def _fall(starts: dict[str, Decimal]) -> dict[str, Decimal]:
-    if any(lower >= upper for upper, lower in pairwise(starts.values())):
-        raise ValueError("must be listed best first, each beginning below the one before")
+    for (above, upper), (name, lower) in pairwise(starts.items()):
+        if lower >= upper:
+            raise ValueError(
+                f"label {name} from {lower:f} overlaps {above} from {upper:f}: they must be listed "
+                "best first, each beginning below the one before"
+            )
     return starts
 
 

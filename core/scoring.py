@@ -11,6 +11,8 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import reduce
+from operator import or_
 
 import ibis
 import pyarrow as pa
@@ -26,13 +28,14 @@ from core.events import until
 from core.facts import LEADS, TIME, as_of
 from core.gates import Criterion, standing
 from core.points import Grain, units
+from core.reach import THOUSAND, room
 from core.rules import BestOf, FitRule, Model, Stages
 
-FROM_ACCOUNT = ("industry", "employees", "revenue", "country", "region", "technologies")
-"""What a lead takes from its account where it does not say so itself."""
+PLACE = ("country", "region", "us_region")
+"""What a lead takes from its account only as a whole: a lead in Japan does not become European."""
 
-THOUSAND = Decimal(1000)
-"""What the size of a company counts for, where a model ranks by size."""
+FROM_ACCOUNT = ("industry", "employees", "revenue", *PLACE, "technologies")
+"""What a lead takes from its account where it does not say so itself."""
 
 _EVENT = ("connection", "object_type", "id", "lead_id")
 
@@ -94,8 +97,8 @@ def score(model: Model, facts: Facts, at: datetime) -> Scored:
         fit = _union(parts).filter(_.part == "fit") if parts else None
         did = behaviour(model, facts.activities, moved, at, fit)
         parts += [did, *_limits(model, "behaviour", did)]
-    if (room := _room(model)) is not None:
-        parts.append(_rest(room, _union(parts)))
+    if (left := room(model)) is not None:
+        parts.append(_rest(left, _union(parts)))
     if model.scale:
         parts.append(_scaled(model.scale.top or model.most, leads, _union(parts)))
     lines = _union(parts)
@@ -122,19 +125,12 @@ def _limits(model: Model, part: str, lines: Table) -> Iterator[Table]:
         yield capped(mine, f"limit:{part}", grain, part=part, cap=limit.cap, floor=limit.floor)
 
 
-def _room(model: Model) -> Decimal | None:
-    """The most that fit and behaviour may give, so that they leave the higher digits alone."""
-    if model.sizes:
-        return THOUSAND - 1
-    return model.gates.worth - 1 if model.gates and model.gates.worth else None
-
-
-def _rest(room: Decimal, lines: Table) -> Table:
-    """What keeps everything but table stakes and sizes between zero and `room`."""
+def _rest(left: Decimal, lines: Table) -> Table:
+    """What keeps everything but table stakes and sizes between zero and `left`."""
     rest = lines.filter(lines.part.isin(["fit", "behaviour"]))
     points = rest.select("connection", "lead_id", amount="points")
     whole = Grain(Decimal(1))
-    return capped(points, "limit:rest", whole, part="gate", cap=room, floor=Decimal(0))
+    return capped(points, "limit:rest", whole, part="gate", cap=left, floor=Decimal(0))
 
 
 def _scaled(top: Decimal | None, leads: Table, lines: Table) -> Table:
@@ -255,8 +251,6 @@ def lead_columns(wanted: Set[str], leads: Table, accounts: Table, at: datetime) 
     """The columns that lead conditions read as of `at`, with connection and lead_id.
 
     What the lead does not say, its account may.
-
-    Country and region go together: a lead in Japan does not become European by its account.
     """
     accounts = accounts.rename("account.{name}")
     joined = leads.left_join(
@@ -266,7 +260,7 @@ def lead_columns(wanted: Set[str], leads: Table, accounts: Table, at: datetime) 
             leads.account_id == accounts["account.id"],
         ],
     )
-    placed = joined.country.notnull() | joined.region.notnull()
+    placed = reduce(or_, (joined[name].notnull() for name in PLACE))
 
     def column(name: str) -> Value:
         if name == NOW:
@@ -274,7 +268,7 @@ def lead_columns(wanted: Set[str], leads: Table, accounts: Table, at: datetime) 
         owner, custom, field = name.rpartition("custom.")
         if custom:
             return joined[f"{owner}custom"].get(field)
-        if name in ("country", "region"):
+        if name in PLACE:
             return placed.ifelse(joined[name], joined[f"account.{name}"])
         if name in FROM_ACCOUNT:
             return joined[name].coalesce(joined[f"account.{name}"])

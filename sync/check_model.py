@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from connectors.base import Problem
 from connectors.settings import ConnectionSettings
 from core.facts import ACCOUNTS, ACTIVITIES, LEADS
-from core.lint import Finding, fired, lint, silent, unmapped, unscored
+from core.findings import Finding
+from core.lint import fired, lint, silent, unmapped, unscored
 from core.rules import Model
 from core.scoring import score
 from sync.decide import facts_of

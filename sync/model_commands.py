@@ -5,11 +5,14 @@ import json
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
+from core.points import Share
 from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, Only, opened, outside_of
 from sync.guards import Team
 from sync.terminal import say, show
@@ -24,6 +27,13 @@ AsOf = Annotated[
     ),
 ]
 REPLAYED = ("connection", "object_type", "lead_id", "score", "tier", "stage", "reason", "model")
+
+
+def _share(given: str) -> Decimal:
+    try:
+        return TypeAdapter(Share).validate_python(given)
+    except ValidationError:
+        raise typer.BadParameter(f"{given} is no share from 0 to 1, such as 0.5") from None
 
 
 def explain(
@@ -116,6 +126,35 @@ def preview(
             return
         for table in text.preview(found, limit):
             out().print(table)
+
+
+def critical(
+    ctx: typer.Context,
+    config: ConfigPath = DEFAULT_CONFIG,
+    share: Annotated[
+        Decimal,
+        typer.Option(
+            parser=_share, metavar="SHARE", help="The share of customers that earns a star."
+        ),
+    ] = "0.5",  # type: ignore[assignment]
+    as_json: AsJson = False,
+) -> None:
+    """What customers did before they became customers, by rule; a star for what most did."""
+    from core.critical import critical as count
+    from sync import show_model as text
+    from sync.decide import facts_of
+    from sync.show import out
+
+    with opened(ctx, config) as session:
+        at = outside_of(ctx).clock().replace(microsecond=0)
+        facts, outcomes = facts_of(session.facts, at), session.facts.table("outcomes")
+        found = count(session.model, facts, outcomes, at, share).to_pyarrow().to_pylist()
+    if not any(row["customers"] for row in found):
+        say("no lead in the facts has a won outcome: there are no customers to learn from yet")
+    if as_json:
+        show(found)
+    else:
+        out().print(text.critical(found))
 
 
 def sign(

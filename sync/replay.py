@@ -5,6 +5,7 @@ Both read versions of facts: what became known after the date is not in them.
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from ibis import _
@@ -14,6 +15,7 @@ from core.decision import Decision
 from core.explain import Explanation
 from core.explain import explain as explain_lead
 from core.facts import LEADS, as_of
+from core.prediction import probabilities
 from core.rules import Model
 from core.scoring import Facts, checklists, unknown
 from core.verdict import KEY, Judged, judge
@@ -32,6 +34,10 @@ def explain(session: Session, lead_id: str, at: datetime) -> list[tuple[Decision
     checked: list[dict[str, Any]] = []
     if model.checklists:
         checked = checklists(model, facts, at).to_pyarrow().to_pylist()
+    predicted: dict[str, Decimal | None] = {}
+    if model.probability:
+        rows = probabilities(model.probability, facts, at).to_pyarrow().to_pylist()
+        predicted = {row["connection"]: row["probability"] for row in rows}
     found = []
     for row in _standing(judged, facts, at).to_pyarrow().to_pylist():
         name = row["connection"]
@@ -43,7 +49,8 @@ def explain(session: Session, lead_id: str, at: datetime) -> list[tuple[Decision
         lines = [c for c in contributions if c["connection"] == name]
         gaps = [u["rule"] for u in missing if u["connection"] == name]
         checks = [c for c in checked if c["connection"] == name]
-        found.append((decision, explain_lead(model, row["score"], lines, gaps, checks)))
+        explained = explain_lead(model, row["score"], lines, gaps, checks, predicted.get(name))
+        found.append((decision, explained))
     return found
 
 

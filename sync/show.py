@@ -116,6 +116,8 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
         notes.add_row(f"{found.missing} points to {found.next_stage}")
     for checked in found.checklists:
         notes.add_row(str(checked))
+    if found.probability is not None:
+        notes.add_row(f"predicted probability {found.probability.normalize():f}, not in the score")
     if decision.owner_reason:
         notes.add_row(f"owner: {decision.owner_reason}")
     yield notes

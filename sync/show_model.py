@@ -1,6 +1,6 @@
 """What a change of the model would do, as text tables and as plain data."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -31,6 +31,15 @@ def preview(found: Preview, limit: int) -> Iterable[Table]:
         more = table("")
         more.add_column("... and more (--limit and --json show them)")
         yield more
+
+
+def critical(found: Iterable[Mapping[str, Any]]) -> Table:
+    """What customers did before they became customers, in the order of the model."""
+    made = table("", "rule", "customers who did it>", "of>", "")
+    for row in found:
+        star = "*" if row["star"] else ""
+        made.add_row(row["rule"], str(row["did"]), str(row["customers"]), star)
+    return made
 
 
 def _row(mover: Mover) -> list[str]:

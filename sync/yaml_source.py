@@ -138,8 +138,11 @@ def _by_place(problem: str) -> tuple[int, ...]:
 def _explained(
     error: ValidationError, source: _Source, model: type[BaseModel]
 ) -> Iterator[tuple[yaml.Mark, str]]:
-    for item in error.errors(include_input=False, include_url=False):
+    errors = error.errors(include_input=False, include_url=False)
+    for item in errors:
         loc, kind = item["loc"], item["type"]
+        if kind == "too_short" and sum(e["loc"][: len(loc)] == loc for e in errors) > 1:
+            continue  # Items that are wrong, as is said of each, were not counted.
         if kind == "missing":
             place, mark = _locate(loc[:-1], source)
             yield mark, f"{_dotted(place) or 'the file'}: {loc[-1]} is missing"
@@ -184,7 +187,8 @@ def _known(model: type[BaseModel], loc: Place) -> list[str]:
     nodes = [schema]
     for step in loc[:-1]:
         nodes = [after for node in nodes for after in _step(_resolved(node, schema), step, schema)]
-    names = [n for node in nodes for n in _resolved(node, schema).get("properties", {})]
+    branches = [branch for node in nodes for branch in _branches(_resolved(node, schema), schema)]
+    names = [name for branch in branches for name in branch.get("properties", {})]
     return list(dict.fromkeys(names))
 
 
@@ -194,11 +198,17 @@ def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     return node
 
 
-def _step(node: dict[str, Any], step: str | int, schema: dict[str, Any]) -> list[dict[str, Any]]:
-    """The schemas that may stand one step below a schema, whatever union it is."""
+def _branches(node: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """A schema, and those it is a union of."""
     branches = [node]
     for key in ("anyOf", "oneOf", "allOf"):
         branches += [_resolved(branch, schema) for branch in node.get(key, [])]
+    return branches
+
+
+def _step(node: dict[str, Any], step: str | int, schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """The schemas that may stand one step below a schema, whatever union it is."""
+    branches = _branches(node, schema)
     found: list[dict[str, Any]] = []
     for branch in branches:
         if isinstance(step, int) and "items" in branch:

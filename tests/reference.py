@@ -14,6 +14,7 @@ from core.rules import Model
 from sync.cli import app
 from sync.config import Config
 from sync.exits import MEANING
+from tests.summary import summary
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -146,6 +147,7 @@ PAGES = {
     "commands.md": commands,
     "configuration.md": configuration,
     "model-reference.md": model,
+    "model-summary.md": summary,
     "common-model.md": common_model,
 }
 

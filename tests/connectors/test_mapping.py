@@ -204,6 +204,26 @@ def test_what_follows_from_other_columns() -> None:
     assert (unknown["region"], unknown["seniority"]) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"country": "US", "state": "Ohio"}, "midwest"),
+        ({"country": "US", "state": "ny"}, "northeast"),
+        ({"country": "US", "state": "Puerto Rico"}, "territory"),
+        ({"country": "US", "state": "somewhere"}, None),
+        ({"country": "US"}, None),
+        ({"country": "Germany", "state": "IN"}, "abroad"),
+        ({"country": "Germany"}, "abroad"),
+        ({"state": "OH"}, None),
+        ({"country": "US", "state": "OH", "us_region": "rust belt"}, "rust belt"),
+    ],
+)
+@pytest.mark.parametrize("kind", [Lead, Account])
+def test_the_region_within_the_us(kind: Any, given: dict[str, str], found: str | None) -> None:
+    """S023: it follows from country and state, unless it is given; no guess without both."""
+    assert row(kind, **given)["us_region"] == found
+
+
 @pytest.mark.parametrize(("type", "channel"), [*CHANNELS.items(), ("note", None)])
 def test_channel_follows_from_type(type: str, channel: str | None) -> None:
     """The channel follows from the type of activity, unless the CRM names one."""

@@ -53,7 +53,7 @@ BUSY = Story(
 )
 LEAD = (
     *("first_name", "last_name", "email", "phone", "title", "seniority", "function", "company"),
-    *("website", "industry", "employees", "revenue", "country", "state", "region"),
+    *("website", "industry", "employees", "revenue", "country", "state", "region", "us_region"),
     *("technologies", "email_opt_out"),
 )
 ACTIVITY = ("type", "occurred_at", "asset", "campaign", "area", "channel", "direction", "duration")
@@ -120,6 +120,16 @@ def outcome(opened: AbstractContextManager[World]) -> tuple[Any, ...]:
         world.clock.tick()
         mirror = mirrored(world)
         (held,), (became,) = mirror.table("accounts"), mirror.table("outcomes")
-        named = ("name", "domain", "industry", "employees", "revenue", "country", "state", "region")
+        named = (
+            "name",
+            "domain",
+            "industry",
+            "employees",
+            "revenue",
+            "country",
+            "state",
+            "region",
+            "us_region",
+        )
         result = ("result", "amount", "closed_at")
         return [held[n] for n in named], [became[n] for n in result]

@@ -60,6 +60,8 @@ def rule(number: int, **content: Any) -> list[dict[str, Any]]:
         ({"behaviour": rule(0, within="90 days")},
          ["rule pricing-page: within 30 days -> 90 days"]),
         ({"behaviour": rule(1, cap=25)}, ["rule blog: cap none -> 25"]),
+        ({"fit": [{**BASE["fit"][0], "class": "ideal"}, *BASE["fit"][1:]]},
+         ["rule tech: class none -> ideal"]),
         ({"behaviour": rule(0, when={"asset": "/prices"})},
          ['rule pricing-page: when {"asset": {"equals": ["/pricing"]}} -> '
           '{"asset": {"equals": ["/prices"]}}']),

@@ -87,6 +87,7 @@ def test_each_smell_is_found(smell: str) -> None:
         model(rule("blog", 7, when={"asset": "/blog"}, count="each", cap=63)),
         model(rule("email_open", 40), rule("email_click", 40)),
         model(rule("call", -5), tiers={"A": 0, "B": -5}),
+        model(rule("trial_started", 0), stages={"pql": ["trial_started"]}),
         model(rule("email_open", 50, when={"type": "email_open", "area": "hr"})),
         model(fit=best((9, {"title": {"contains": "vp"}}), (5, {"title": {"contains": "head"}}))),
         model(fit=best((9, {"employees": {"at_least": 50}}), (5, {"employees": {"below": 50}}))),

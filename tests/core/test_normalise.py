@@ -97,6 +97,23 @@ def test_region(country: str, region: str | None) -> None:
     assert normalise.region(country) == region
 
 
+STATES = (
+    "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH "
+    "NJ NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY"
+)
+
+
+def test_the_us_midwest() -> None:
+    """S023: the 12 states of the census, and each of the 50 and D.C. in one of its regions."""
+    states = STATES.split()
+    regions = [normalise.us_region(state) for state in states]
+    midwest = ["IA", "IL", "IN", "KS", "MI", "MN", "MO", "ND", "NE", "OH", "SD", "WI"]
+    assert {s for s in states if normalise.us_region(s) == "midwest"} == set(midwest)
+    counts = {name: regions.count(name) for name in ("northeast", "midwest", "south", "west")}
+    assert counts == {"northeast": 9, "midwest": 12, "south": 17, "west": 13}
+    assert (sum(counts.values()), len(states), normalise.us_region("Ohio")) == (51, 51, None)
+
+
 @pytest.mark.parametrize(
     ("text", "state"),
     [

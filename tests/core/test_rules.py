@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from core.rules import Model, parse
-from tests.core.golden import weighted
+from tests.core.golden import GOLDEN_ACTIVITIES, GOLDEN_LEADS, World, weighted
 
 RULE = {"id": "pricing", "points": 20, "when": {"type": "page_view"}}
 FIT = {"id": "tech", "points": 20, "when": {"industry": "technology"}}
@@ -30,17 +30,17 @@ def refusal(data: object) -> str:
     ("change", "said"),
     [
         ({"thresholds": {"mql": 50}}, "('thresholds', 'sql') Field required"),
-        ({"thresholds": {"mql": 100, "sql": 100}}, "sql 1E+2 must be above mql 1E+2"),
+        ({"thresholds": {"mql": 100, "sql": 100}}, "sql 100 must be above mql 100"),
         ({"fit": []}, "a model needs at least one rule"),
         ({"fit": [FIT, FIT]}, "two rules are called tech"),
         ({"fit": [{**FIT, "point": 1}]}, "'point') Extra inputs"),
-        ({"fit": [{**FIT, "decay": "x"}]}, "'decay') Extra inputs"),
+        ({"fit": [{**FIT, "decay": "x"}]}, "'decay') decay is for behaviour rules"),
         ({"fit": [{**FIT, "id": "Two words"}]}, "'id') String should match"),
         ({"fit": [{**FIT, "points": "0.00001"}]}, "not a whole number of 1/10,000 point"),
         ({"fit": [{**FIT, "when": {"industri": "x"}}]}, "'industri') Extra inputs"),
         ({"fit": [{**FIT, "when": {"modified_at": {"known": True}}}]}, "'modified_at') Extra"),
         ({"fit": [{"best_of": [FIT]}]}, "'best_of') Tuple should have at least 2 items"),
-        ({"behaviour": [{**RULE, "count": "each", "cap": 19}]}, "below the 2E+1 points"),
+        ({"behaviour": [{**RULE, "count": "each", "cap": 19}]}, "below the 20 points"),
         ({"behaviour": [{**RULE, "cap": 40}]}, "cap needs count: each"),
         ({"behaviour": [{**RULE, "within": "90"}]}, "such as 30 days"),
         ({"behaviour": [{**RULE, "within": "0 days"}]}, "greater than 0"),
@@ -123,10 +123,21 @@ def test_the_preset_is_a_model() -> None:
     ]
 
 
-def test_the_example_of_the_guide_is_a_model() -> None:
+def _examples() -> list[dict[str, Any]]:
+    """The models of the guide; each one after the first changes some of its sections."""
     guide = Path(__file__).parents[2].joinpath("docs", "model.md").read_text(encoding="utf-8")
     first, *rest = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL))
-    assert parse(first).name == "example"
-    assert len(rest) >= 1
-    for example in rest:
-        assert parse({**first, **example}).version != parse(first).version
+    return [first, *({**first, **example} for example in rest)]
+
+
+def test_the_examples_of_the_guide_score_leads() -> None:
+    """Each is a model of its own, of which every lead has a score that adds up."""
+    examples = [parse(example) for example in _examples()]
+    assert len({model.version for model in examples}) == len(examples) > 5
+    world = World(GOLDEN_LEADS, GOLDEN_ACTIVITIES)
+    for model in examples:
+        scores = dict.fromkeys(("cto", "manager"), 0)
+        for (who, _rule), row in world.contributions(model).items():
+            scores[who] += row["points"]
+        assert world.scores(model) == scores
+        assert any(scores.values())

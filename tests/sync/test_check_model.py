@@ -62,3 +62,149 @@ def test_what_cannot_be_meant_is_an_error(world: Live) -> None:
     world.configure("sales", sales={"mapping": mapping})
     world.model(fit=fit, behaviour=[], decays={}, thresholds={"mql": 30, "sql": 60})
     assert asked not in suspicious(world, Exit.DONE)
+
+
+SOUND = {
+    "fit": "- {id: boss, points: 60, when: {seniority: executive}}",
+    "behaviour": "- {id: paper, points: 45, when: {type: download}}",
+    "thresholds": "{mql: 70, sql: 100}",
+}
+REFUSED, WARNED = Exit.USAGE, Exit.DONE
+PAPER = "id: paper, points: 45, when: {type: download}"
+BOSS = "id: boss, points: 60, when: {seniority: executive}"
+BAD_INPUT: dict[str, tuple[Exit, dict[str, str], str, str]] = {
+    "a cap below its rule's points": (
+        REFUSED, {"behaviour": f"- ^{{{PAPER}, count: each, cap: 44}}"},
+        "cap 44 is below the 45 points of one event", "raise the cap",
+    ),
+    "a group's cap below its rule's points": (
+        REFUSED, {"behaviour": f"- {{{PAPER}, group: web}}", "groups": "{web: {^cap: 5}}"},
+        "cap 5 is below the points of rule paper", "raise the cap",
+    ),
+    "overlapping tiers": (
+        REFUSED, {"^tiers": "{A: 80, B: 80, C: 0}"}, "B from 80 overlaps A from 80", "best first",
+    ),
+    "a decay on a fit rule": (
+        REFUSED, {"fit": f"- {{{BOSS}, ^decay: old}}"},
+        "decay is for behaviour rules", "what a lead is neither ages nor repeats",
+    ),
+    "a number compared with text": (
+        REFUSED, {"fit": "- {id: boss, points: 60, when: {^employees: many}}"},
+        "employees", "should be a valid decimal",
+    ),
+    "a test of text for a number": (
+        REFUSED, {"fit": "- {id: boss, points: 60, when: {employees: {^contains: 5}}}"},
+        "contains: unknown key", "known: known, equals, at_least",
+    ),
+    "a test of numbers for text": (
+        REFUSED, {"fit": "- {id: boss, points: 60, when: {industry: {^at_least: 5}}}"},
+        "at_least: unknown key", "known: known, equals, contains",
+    ),
+    "a custom number compared with text": (
+        REFUSED, {"fit": "- {id: boss, points: 60, when: {custom: {budget: {^at_least: lots}}}}"},
+        "at_least", "should be a valid decimal",
+    ),
+    "yes or no compared with text": (
+        REFUSED, {"fit": "- {id: boss, points: 60, when: {^email_opt_out: maybe}}"},
+        "email_opt_out", "should be a valid boolean",
+    ),
+    "a nice-to-have that gates": (
+        REFUSED,
+        {"gates": "{criteria: [{id: tech, ^class: typical, when: {industry: technology}}]}"},
+        "class: unknown key", "known: id, when",
+    ),
+    "an unknown class": (
+        REFUSED, {"fit": f"- {{{BOSS}, ^class: esential}}"}, "class", "'essential', 'typical'",
+    ),
+    "a decay that is not there": (
+        REFUSED, {"behaviour": f"- {{{PAPER}, ^decay: slow}}", "decays": "{old: {over: 9 days}}"},
+        "no decay is called slow", "there are: old",
+    ),
+    "a stage by a rule that is not there": (
+        REFUSED, {"stages": "{iql: [paper, ^papre]}"},
+        "no behaviour rule is called papre", "did you mean paper?",
+    ),
+    "no thresholds": (REFUSED, {"thresholds": ""}, "the file", "thresholds is missing"),
+    "an unmapped field": (
+        REFUSED, {"fit": "- {id: boss, points: 60, ^when: {custom: {budgte: {at_least: 5}}}}"},
+        "rule boss asks for custom.budgte", "Did you mean custom.budget?",
+    ),
+    "an unmapped field of a show-stopper": (
+        REFUSED, {"disqualify": "[{id: out, ^when: {account: {custom: {kind: rival}}}}]"},
+        "rule out asks for account.custom.kind", "Map it under `mapping`",
+    ),
+    "an unmapped probability": (
+        REFUSED, {"^probability": "budgets"},
+        "custom.budgets of leads", "Did you mean custom.budget?",
+    ),
+    "a threshold out of reach": (
+        REFUSED, {"thresholds": "{mql: 70, ^sql: 106}"},
+        "sql 106 is out of reach", "Lower it to 105",
+    ),
+    "bounds that exclude each other": (
+        REFUSED, {"disqualify": "[{id: out, ^when: {employees: {above: 9, below: 9}}}]"},
+        "rule out never holds", "Mend the bounds",
+    ),
+    "a tier out of reach": (
+        WARNED, {"tiers": "{^S: 106, A: 0}"}, "tier S from 106 is out of reach", "Move the points",
+    ),
+    "a nice-to-have above an essential": (
+        WARNED,
+        {"fit": f"- {{{BOSS}, class: essential}}\n"
+         "- {id: crm, ^points: 61, class: ideal, when: {technologies: {contains: x}}}"},
+        "rule crm is ideal and gives 61 points", "Let the essential rule weigh more",
+    ),
+    "less for what is nearer": (
+        WARNED,
+        {"behaviour": "- {id: paper, ^points: 45, when: {type: download}, proximity: 1}\n"
+         "- {id: trial, points: 44, when: {type: trial_started}, proximity: 2}"},
+        "more than the 44 of trial, which is nearer", "Let what is nearer to buying earn more",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def seller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """One CRM, set up, with a custom field that is mapped."""
+    with live(tmp_path_factory.mktemp("live")) as world:
+        mapping = {"leads": {"custom.budget": "AnnualRevenue", "technologies": "Tech_Stack__c"}}
+        world.configure("sales", sales={"mapping": mapping})
+        world.set_up()
+        yield world
+
+
+def written(sections: dict[str, str]) -> str:
+    """A model file of these sections, each on lines of its own."""
+    return "name: m\n" + "".join(
+        f"{key}:{chr(10) if text.startswith('- ') else ' '}{text}\n"
+        for key, text in sections.items()
+        if text
+    )
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_is_named_with_its_place_and_what_would_be_right(seller: Live, case: str) -> None:
+    """U20 S093 S098 S164: the mark ^ in the file is the line and column that check names; the
+    first of the file where something is missing in all of it."""
+    code, change, said, advice = BAD_INPUT[case]
+    replaced = {key: text for key, text in SOUND.items() if f"^{key}" not in change}
+    text = written({**replaced, **change})
+    before, mark, _after = text.partition("^")
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    address = f"model.yaml:{line}:{column}: " if mark else "model.yaml:1:1: "
+    (seller.folder / "model.yaml").write_text(text.replace("^", ""))
+    outcome = seller.run("check")
+    assert outcome.code == code, outcome.err
+    (found,) = [told for told in outcome.err.splitlines() if "model.yaml" in told]
+    assert address in found
+    assert said in found
+    assert advice in found
+
+
+def test_what_a_model_says_right_is_not_blamed(seller: Live) -> None:
+    """U20: the model that the cases above spoil, and a date to come in a mapped field."""
+    bant = "{bant: [{id: soon, when: {custom: {budget: {within_next: 9 days}}}}]}"
+    (seller.folder / "model.yaml").write_text(written({**SOUND, "checklists": bant}))
+    outcome = seller.run("check")
+    assert outcome.code == Exit.DONE
+    assert "model.yaml" not in outcome.err
