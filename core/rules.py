@@ -14,10 +14,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from core.ageing import AgeingRule
 from core.conditions import ActivityCondition, LeadCondition
 from core.decay import Decay
 from core.decision import UNIT
 from core.gates import Criterion, Gates
+from core.past import PREFIX, Keep
 from core.points import Duration, Grain, Part, Period, Points, RuleId, Share
 from core.scales import Labels, Limits, Matrix, Scale
 
@@ -119,11 +121,16 @@ class Thresholds(Part):
 
     mql: Points = Field(gt=0, description="A marketing qualified lead from here.")
     sql: Points = Field(gt=0, description="A sales qualified lead from here.")
+    keep: Keep | None = Field(
+        None, description="Where a lead loses a stage it has; left out: where it gets it."
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.sql <= self.mql:
             raise ValueError(f"sql {self.sql} must be above mql {self.mql}")
+        if self.keep and (problem := self.keep.misplaced(self.mql, self.sql)):
+            raise ValueError(problem)
         return self
 
 
@@ -183,7 +190,13 @@ class Model(Part):
         (), description="Activities that no rule counts, such as visits from our own office."
     )
     weights: Weights = Field(Weights(), description="How fit and behaviour are mixed.")
+    ageing: tuple[AgeingRule, ...] = Field(
+        (), description="Rules over how long a condition has held."
+    )
     thresholds: Thresholds = Field(description="When a lead becomes MQL and SQL. Required.")
+    cool_down: Duration | None = Field(
+        None, description="How long a lead that lost its qualified stage cannot get one again."
+    )
     sql: Sql = Field(Sql(), description="How a lead becomes an SQL.")
     stages: Stages = Field(Stages(), description="Stages that behaviour gives.")
     checklists: dict[RuleId, Checklist] = Field(
@@ -216,6 +229,18 @@ class Model(Part):
         """Name and version, as written to the CRM."""
         return f"{self.name} {self.version}"
 
+    @property
+    def recalls(self) -> bool:
+        """Whether anything rests on what was decided before."""
+        criteria = self.gates.criteria if self.gates else ()
+        asking = [*self.fit_rules, *criteria, *self.sizes, *self.disqualify, *self.ageing]
+        asking += [rule for rules in self.checklists.values() for rule in rules]
+        return bool(
+            self.thresholds.keep
+            or self.cool_down
+            or any(name.startswith(PREFIX) for rule in asking for name in rule.when.columns())
+        )
+
     def left(self, rule: BehaviourRule) -> Decimal:
         """The points of an event of this rule once its decay is through."""
         return self.decays[rule.decay].left(rule.points) if rule.decay else rule.points
@@ -227,7 +252,7 @@ class Model(Part):
 
     @property
     def most(self) -> Decimal | None:
-        """The most points that fit and behaviour rules can give together; None: no end to it."""
+        """The most points that all rules can give together; None: no end to it."""
         best = Decimal(0)
         for item in self.fit:
             rules = item.best_of if isinstance(item, BestOf) else (item,)
@@ -238,7 +263,11 @@ class Model(Part):
         if not bounds:
             return None
         fit_points = best if fit is None else min(best, fit)
-        return fit_points * self.weights.fit + min(bounds) * self.weights.behaviour
+        aged = [rule.points if rule.after else rule.cap for rule in self.ageing if rule.points > 0]
+        if None in aged:
+            return None
+        most_aged = sum((points for points in aged if points is not None), Decimal(0))
+        return fit_points * self.weights.fit + min(bounds) * self.weights.behaviour + most_aged
 
     def _most_behaviour(self) -> Decimal | None:
         """The most that behaviour rules give before weighting and the part's own limit."""
@@ -265,7 +294,7 @@ class Model(Part):
     def _problems(self) -> Iterator[str]:
         criteria = self.gates.criteria if self.gates else ()
         ids = [rule.id for rule in self.fit_rules] + [rule.id for rule in self.behaviour]
-        ids += [rule.id for rule in criteria] + [rule.id for rule in self.sizes]
+        ids += [rule.id for rule in (*criteria, *self.sizes, *self.ageing)]
         if not ids:
             yield "a model needs at least one rule"
         ids += [rule.id for rule in self.disqualify] + [rule.id for rule in self.ignore]
