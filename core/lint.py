@@ -15,6 +15,7 @@ from ibis.expr.types import Table
 
 from core.covering import covers, never_holds
 from core.decay import Step
+from core.past import PREFIX
 from core.rules import BehaviourRule, BestOf, FitRule, Model
 from core.scoring import FROM_ACCOUNT, Scored
 
@@ -58,7 +59,7 @@ def unmapped(model: Model, mapped: Mapping[str, Set[str]]) -> list[Finding]:
     """Conditions on fields that no connection maps; `mapped` are the fields of each facts table."""
     found = []
     for place, rule in _rules(model):
-        for column in sorted(rule.when.columns()):
+        for column in sorted(c for c in rule.when.columns() if not c.startswith(PREFIX)):
             if not _tables(rule, column, mapped):
                 found.append(
                     Finding(
@@ -139,7 +140,8 @@ def _most(model: Model) -> Decimal | None:
 
 def _least(model: Model) -> Decimal | None:
     """The lowest score there can be; None: not bounded, or not by the rules alone."""
-    if model.scale or any(r.points < 0 and r.count != "once" for r in model.behaviour):
+    falling = any(r.points < 0 and r.count != "once" for r in model.behaviour)
+    if model.scale or falling or any(r.points < 0 for r in model.ageing):
         return None
     groups = [item.best_of if isinstance(item, BestOf) else (item,) for item in model.fit]
     worst = [min(_counts(model, rule) for rule in rules) for rules in groups]

@@ -107,8 +107,8 @@ class History:
     """What one lead went through before an instant.
 
     `stage` was decided last (None: none), at `since`; it became qualified `mqls` times, and last
-    `left` the qualified stages; `cooling` is until when it cannot be qualified again. `handoffs` are
-    the instants it was handed to sales, oldest first; `override` is what is in force by hand.
+    `left` the qualified stages; `cooling` is until when it cannot be qualified again. `handoffs`
+    are the instants it was handed to sales, oldest first; `override` is what is in force by hand.
     """
 
     stage: str | None = None

@@ -233,12 +233,13 @@ class Model(Part):
     def recalls(self) -> bool:
         """Whether anything rests on what was decided before."""
         criteria = self.gates.criteria if self.gates else ()
-        asking = [*self.fit_rules, *criteria, *self.sizes, *self.disqualify, *self.ageing]
-        asking += [rule for rules in self.checklists.values() for rule in rules]
+        asking = [rule.when for rule in (*criteria, *self.sizes, *self.disqualify)]
+        asking += [rule.when for rules in self.checklists.values() for rule in rules]
+        asking += [rule.when for rule in self.fit_rules] + [rule.when for rule in self.ageing]
         return bool(
             self.thresholds.keep
             or self.cool_down
-            or any(name.startswith(PREFIX) for rule in asking for name in rule.when.columns())
+            or any(name.startswith(PREFIX) for when in asking for name in when.columns())
         )
 
     def left(self, rule: BehaviourRule) -> Decimal:
@@ -294,7 +295,7 @@ class Model(Part):
     def _problems(self) -> Iterator[str]:
         criteria = self.gates.criteria if self.gates else ()
         ids = [rule.id for rule in self.fit_rules] + [rule.id for rule in self.behaviour]
-        ids += [rule.id for rule in (*criteria, *self.sizes, *self.ageing)]
+        ids += [rule.id for rule in (*criteria, *self.sizes)] + [rule.id for rule in self.ageing]
         if not ids:
             yield "a model needs at least one rule"
         ids += [rule.id for rule in self.disqualify] + [rule.id for rule in self.ignore]

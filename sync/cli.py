@@ -15,7 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from connectors.errors import ConnectorError
-from sync import model_commands
+from sync import model_commands, override_command
 from sync.command import (
     DEFAULT_CONFIG,
     AsJson,
@@ -260,6 +260,7 @@ app.command()(model_commands.explain)
 app.command()(model_commands.replay)
 app.command()(model_commands.preview)
 app.command()(model_commands.sign)
+app.command()(override_command.override)
 
 
 @app.command()

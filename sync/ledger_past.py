@@ -6,7 +6,7 @@ for the same instant decides, and records, the same again.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
@@ -161,8 +161,10 @@ class PastLedger:
             ).first()
         said = [o for o in self.overrides(at) if (o.connection, o.lead_id) == lead]
         given = sorted(h.at for h in self.handoffs(lead=lead) if h.at < at)
-        stood = (row.stage, row.since, row.cycle, row.left_at) if row else ()
-        return past.History(*stood, handoffs=tuple(given), override=said[-1] if said else None)
+        found = past.History(handoffs=tuple(given), override=said[-1] if said else None)
+        if row is None:
+            return found
+        return replace(found, stage=row.stage, since=row.since, mqls=row.cycle, left=row.left_at)
 
     def handoffs(
         self, limit: int | None = None, *, lead: tuple[str, str] | None = None

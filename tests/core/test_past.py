@@ -218,7 +218,7 @@ def test_conditions_on_the_past_are_never_unknown() -> None:
 def test_an_override_is_a_line_and_the_score_adds_up() -> None:
     """D53: points are added, a score is set, a stage is set; the lines still add up to the score,
     also on a scale, and nobody else is touched."""
-    said = [
+    said: list[Row] = [
         {"lead_id": "more", "points": -5 * UNIT}, {"lead_id": "set", "score": 70 * UNIT},
         {"lead_id": "stage", "stage": "SQL"}, {"lead_id": "gone", "points": UNIT},
     ]  # fmt: skip
@@ -277,7 +277,9 @@ def test_when_time_alone_changes_something() -> None:
     known = past(rows)
     found = {r["lead_id"] for r in World([]).rows(due(known.stages, model.cool_down, since, at))}
     assert found == {"cooled", "decided"}
-    history = {row["lead_id"]: [(LONG_AGO, "New")] for row in rows}
+    history: dict[str, list[tuple[datetime, str | None]]] = {
+        row["lead_id"]: [(LONG_AGO, "New")] for row in rows
+    }
     history |= {"nurtured": [(T0 - 60 * DAY, "Nurture")], "young": [(T0 - 59 * DAY, "Nurture")]}
     world = Versions(history)
     mqls = [was(n, None, T0 - 99 * DAY, mqls=1, qualified=LONG_AGO) for n in ("nurtured", "young")]
