@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from core.past import Kind, Override
-from core.points import LARGEST, units
+from core.points import Points
 from core.stages import Stage
 from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, outside_of
 from sync.terminal import say, show
@@ -87,13 +87,9 @@ def _problems(
         problems.append("say one of --points, --score and --stage")
     for kind in {Kind.POINTS, Kind.SCORE} & said.keys():
         try:
-            number = Decimal(said[kind])
-            units(number)
-            if abs(number) > LARGEST:
-                raise ValueError(f"{number} is beyond {LARGEST}")
-        except (InvalidOperation, ValueError) as error:
-            why = error if isinstance(error, ValueError) else f"{said[kind]} is not a number"
-            problems.append(f"--{kind}: {why}")
+            TypeAdapter(Points).validate_python(said[kind])
+        except ValidationError as error:
+            problems += [f"--{kind} {said[kind]}: {e['msg']}" for e in error.errors()]
     if not reason.strip():
         problems.append("say why: --reason TEXT")
     if not by.strip():
