@@ -169,9 +169,9 @@ def start(threshold: Decimal, kept: Decimal | None, had: Value, stages: tuple[st
     return had.isin(stages).ifelse(units(kept), units(threshold))
 
 
-def cooling(rows: Table, stage: Value, cool_down: timedelta, at: datetime) -> BooleanValue:
-    """Whether a lead would be qualified again too soon after it left."""
-    back = stage.isin(QUALIFIED) & ~rows.had.isin(QUALIFIED).fill_null(False)
+def cooling(rows: Table, cool_down: timedelta, at: datetime) -> BooleanValue:
+    """Whether a lead's `stage` would make it qualified again too soon after it left."""
+    back = rows.stage.isin(QUALIFIED) & ~rows.had.isin(QUALIFIED).fill_null(False)
     return (back & (rows.left > ibis.literal(at - cool_down, type=TIME))).fill_null(False)
 
 

@@ -2,7 +2,7 @@
 accepted, and what was decided before."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import ibis
@@ -37,27 +37,22 @@ def qualify(
     before its cool-down is over: `cooling` then says until when, null for all others. A stage that
     a person has set stands above all.
     """
-    recalls = past is not None and (model.thresholds.keep or model.cool_down)
-    rows = remembered(scores, past) if past and recalls else scores
+    rows = scores
+    if past and (model.thresholds.keep or model.cool_down):
+        rows = remembered(rows, past)
     if model.sql.mode == "vetted":
         rows = _with_acceptance(rows, facts, at)
-    stage = _reached(model, rows)
-    given = {}
-    if model.cool_down and past:
-        too_soon = cooling(rows, stage, model.cool_down, at)
-        until = (too_soon & (rows.standing == Standing.OPEN.value)).ifelse(
-            rows.left + interval(model.cool_down), ibis.null(TIME)
-        )
-        below = (rows.iql > 0).ifelse(Stage.IQL.value, ibis.null("string"))
-        stage, given = too_soon.ifelse(below, stage), {"cooling": until}
+    rows = rows.mutate(stage=_reached(model, rows))
+    if past and model.cool_down:
+        rows = _cooled(rows, model.cool_down, at)
     stage = ibis.cases(
         (rows.standing == Standing.DISQUALIFIED.value, Stage.DISQUALIFIED.value),
         (rows.standing == Standing.INELIGIBLE.value, Stage.INELIGIBLE.value),
         (rows.standing == Standing.PENDING.value, Stage.PENDING.value),
-        else_=stage,
+        else_=rows.stage,
     )
     tier = _grade(model.matrix) if model.matrix else _label(_.score, model.tiers, None)
-    table = rows.mutate(tier=tier, stage=stage, **given)
+    table = rows.mutate(tier=tier, stage=stage)
     table = table.drop(*({"accepted", "had", "left"} & set(table.columns)))
     return _by_hand(table, past.overrides) if past and past.overrides is not None else table
 
@@ -79,6 +74,15 @@ def _reached(model: Model, rows: Table) -> Value:
     if model.sql.mode == "vetted":
         stage = (top & ~rows.accepted).ifelse(Stage.SQL_PENDING.value, stage)
     return stage
+
+
+def _cooled(rows: Table, cool_down: timedelta, at: datetime) -> Table:
+    """`rows` without the stages that come too soon, and until when each of these is `cooling`."""
+    too_soon = cooling(rows, cool_down, at)
+    below = (rows.iql > 0).ifelse(Stage.IQL.value, ibis.null("string"))
+    shown = too_soon & (rows.standing == Standing.OPEN.value)
+    until = shown.ifelse(rows.left + interval(cool_down), ibis.null(TIME))
+    return rows.mutate(stage=too_soon.ifelse(below, rows.stage), cooling=until)
 
 
 def _by_hand(rows: Table, overrides: Table) -> Table:

@@ -97,11 +97,11 @@ def _row(run_id: str, decision: Decision, before: Mapping[Any, Any] | None) -> d
 def _last(db: Connection, at: datetime, leads: Collection[str] = ()) -> Select[Any]:
     """The last change of each lead's stage before `at`; of `leads` alone if any are given."""
     c = STAGES.c
-    newest = select(c.connection, c.lead_id, func.max(c.at).label("at")).where(c.at < at)
+    newest = select(c.lead_id, c.connection, func.max(c.at).label("at")).where(c.at < at)
     if leads:
         newest = newest.where(c.lead_id.in_(listed(db, leads)))
-    found = newest.group_by(c.connection, c.lead_id).subquery()
-    same = [c[name] == found.c[name] for name in ("connection", "lead_id", "at")]
+    found = newest.group_by(c.lead_id, c.connection).subquery()
+    same = [c[name] == found.c[name] for name in ("lead_id", "connection", "at")]
     return select(
         c.connection,
         c.lead_id,

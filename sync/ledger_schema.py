@@ -184,8 +184,9 @@ SIGN_OFFS = Table(
 STAGES = Table(
     "stages",
     METADATA,
-    Column("connection", String, primary_key=True),
+    # The lead comes first: it is what every question but that for all leads asks by.
     Column("lead_id", String, primary_key=True),
+    Column("connection", String, primary_key=True),
     Column("at", UtcTime, primary_key=True),
     Column("stage", String),
     Column("cycle", Integer, nullable=False),

@@ -99,6 +99,32 @@ def test_a_lead_cools_down_before_it_comes_back() -> None:
     assert verdicts(engaged, model, past(rows))["stays"]["stage"] == "MQL"
 
 
+def test_everything_at_once() -> None:
+    """Vetted SQLs, kept stages, cool-down, gates and overrides do not stand in each other's way."""
+    cases = [
+        (95, "SQL pending", None, None, "SQL pending"), (95, "SQL", None, T0, "SQL"),
+        (60, None, T0 - DAY, None, None), (60, None, T0 - DAY, T0, None),
+        (45, "MQL", None, T0, "MQL"), (85, "MQL", None, None, "Disqualified"),
+        (20, None, T0 - DAY, None, "PQL"),
+    ]  # fmt: skip
+    names = [f"L{n}" for n in range(len(cases))]
+    world = World(
+        [
+            lead(name, employees=points, accepted_at=accepted)
+            for name, (points, _s, _left, accepted, _e) in zip(names, cases, strict=True)
+        ]
+    )
+    rows = [
+        was(name, stage, T0 - DAY, left=left, mqls=1)
+        for name, (_p, stage, left, _a, _e) in zip(names, cases, strict=True)
+    ]
+    known = past(rows, [{"lead_id": "L6", "stage": "PQL"}])
+    out = {"id": "out", "when": {"employees": 85}}
+    vetted = {"sql": {"mode": "vetted"}, "thresholds": KEPT, "disqualify": [out]}
+    found = verdicts(world, by_employees(**vetted, cool_down="2 days"), known)
+    assert [found[name]["stage"] for name in names] == [expected for *_rest, expected in cases]
+
+
 def test_a_model_that_asks_for_no_past_says_the_same_with_any() -> None:
     """The same expression is built: history costs nothing where nothing asks for it."""
     model, world = by_employees(), World([lead("x", employees=60)])

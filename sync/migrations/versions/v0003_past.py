@@ -62,15 +62,15 @@ def _time(name: str, *, nullable: bool = False) -> sa.Column[object]:
 def _create_stages() -> None:
     op.create_table(
         "stages",
-        _text("connection"),
         _text("lead_id"),
+        _text("connection"),
         _time("at"),
         _text("stage", nullable=True),
         sa.Column("cycle", sa.Integer(), nullable=False),
         _time("qualified_at", nullable=True),
         _time("left_at", nullable=True),
         _text("run_id"),
-        sa.PrimaryKeyConstraint("connection", "lead_id", "at"),
+        sa.PrimaryKeyConstraint("lead_id", "connection", "at"),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"]),
     )
     op.create_table(
