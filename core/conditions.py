@@ -18,7 +18,7 @@ from functools import partial, reduce
 from ipaddress import IPv4Network
 from operator import and_, eq, ge, gt, le, lt, or_
 from types import UnionType
-from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -36,6 +36,7 @@ from pydantic import (
 
 from core.facts import TIME
 from core.model import Account, Activity, Lead, Row
+from core.stages import Stage
 
 T = TypeVar("T")
 
@@ -389,14 +390,36 @@ class AccountFields(_AccountTests, Fields):  # type: ignore[valid-type,misc]
     """Tests of the account's own fields."""
 
 
+class StageTest(ValueTest):
+    """A stage, or `none`."""
+
+    equals: OneOf[Stage | Literal["none"]] | None = Field(
+        None, description="Is this stage, or one of a list; none: it has none."
+    )
+
+    def _parts(self, value: Value) -> Iterator[BooleanValue]:
+        if self.equals:
+            yield value.isin([str(stage) for stage in self.equals])
+
+
+class PastFields(Clause):
+    """Tests of what was decided about the lead before."""
+
+    stage: StageTest | None = Field(None, description="The stage it was last given.")
+    mqls: NumberTest | None = Field(None, description="How many times it became qualified.")
+
+
 class LeadCondition(_LeadTests, Condition):  # type: ignore[valid-type,misc]
     """A condition on a lead, and on the account it belongs to."""
 
     account: AccountFields | None = Field(None, description="Tests of the account's own fields.")
+    past: PastFields | None = Field(None, description="Tests of what was decided before.")
 
     def tests(self) -> Iterator[tuple[str, Test]]:
-        """The lead's tests, then the account's under `account.<field>`."""
+        """The lead's tests, then the account's and the past's under `account.` and `past.`."""
         yield from super().tests()
+        if self.past:
+            yield from ((f"past.{n}", test) for n, test in self.past if isinstance(test, Test))
         if self.account:
             yield from ((f"account.{name}", test) for name, test in self.account.tests())
 

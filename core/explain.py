@@ -14,9 +14,10 @@ from ibis.expr.types import StringValue, Table, Value
 
 from core.decision import UNIT
 from core.gates import Standing
-from core.qualification import Stage
+from core.past import History
 from core.rules import Model
 from core.scoring import Scored
+from core.stages import Stage
 
 SHOWN = 5
 """Contributions a reason names one by one."""
@@ -31,7 +32,8 @@ def reasons(scored: Scored) -> Table:
 
     `107: industry-technology +20, pricing-page +20, ... , 4 more +27` names the score, then the
     biggest contributions first, equal ones by name, and sums up the rest: it adds up. A lead that
-    may not become a customer names why: `282 ineligible (service-area): ...`.
+    may not become a customer names why: `282 ineligible (service-area): ...`, and one that cannot
+    be qualified again yet until when: `60 cooling down until 2026-03-31: ...`.
     """
     counting = scored.contributions.filter(_.points != 0)
     place = ibis.row_number().over(
@@ -58,12 +60,19 @@ def reasons(scored: Scored) -> Table:
                 "",
                 " " + rows.standing + " (" + rows.because + ")",
             ),
+            _cooling(rows),
             (": " + rows.item_0).fill_null(""),
             *texts,
             (rows.more > 0).ifelse(more, "").fill_null(""),
         ],
     )
     return rows.select("connection", "lead_id", reason=reason.left(LONGEST))
+
+
+def _cooling(rows: Table) -> Value:
+    if "cooling" not in rows.columns:
+        return ibis.literal("")
+    return (" cooling down until " + rows.cooling.strftime("%Y-%m-%d")).fill_null("")
 
 
 def _text(units: Value) -> StringValue:
@@ -122,8 +131,9 @@ class Explanation:
 
     `unknown` are fit rules that could not be decided, because a fact is missing. `next_stage`
     is the nearest stage by score that the lead has not reached, `missing` the points to it.
-    `checklists` says how far the lead has come on each sales checklist. `probability` is what the
-    model's field predicts, from 0 to 1; it is no part of the score.
+    `checklists` says how far the lead has come on each sales checklist, `history` what it went
+    through before, where that is known. `probability` is what the model's field predicts, from
+    0 to 1; it is no part of the score.
     """
 
     score: Decimal
@@ -133,6 +143,7 @@ class Explanation:
     missing: Decimal | None
     checklists: tuple[Checked, ...] = ()
     probability: Decimal | None = None
+    history: History | None = None
 
 
 def explain(
@@ -145,7 +156,7 @@ def explain(
 ) -> Explanation:
     """Explain one lead: its score in units, its rows of `Scored.contributions`, the ids of its
     rows in `core.scoring.unknown`, its rows of `core.scoring.checklists`, and what is predicted."""
-    weights = {"fit": model.weights.fit, "behaviour": model.weights.behaviour, "gate": Decimal(1)}
+    weights = {"fit": model.weights.fit, "behaviour": model.weights.behaviour}
     lines = [
         Line(
             rule=row["rule"],
@@ -153,7 +164,7 @@ def explain(
             raw=Decimal(row["raw"]) / UNIT,
             decay_loss=Decimal(row["decay_loss"]) / UNIT,
             cap_loss=Decimal(row["cap_loss"]) / UNIT,
-            weight=weights[row["part"]],
+            weight=weights.get(row["part"], Decimal(1)),
             points=Decimal(row["points"]) / UNIT,
             events=row["events"],
             last=row["last"],

@@ -19,6 +19,7 @@ from core.covering import covers, never_holds
 from core.decay import Step
 from core.findings import Finding, placed_conditions, placed_rules
 from core.mistakes import Place
+from core.past import PREFIX
 from core.proportion import disproportions
 from core.reach import Span
 from core.rules import BehaviourRule, BestOf, FitRule, Model
@@ -41,7 +42,7 @@ def unmapped(model: Model, mapped: Mapping[str, Set[str]]) -> list[Finding]:
     """Conditions on fields that no connection maps; `mapped` are the fields of each facts table."""
     found = []
     for place, name, condition in placed_conditions(model):
-        for column in sorted(condition.columns() - {NOW}):
+        for column in sorted(c for c in condition.columns() - {NOW} if not c.startswith(PREFIX)):
             fields = _mapped(condition, mapped)
             if column not in fields:
                 what = f"rule {name} asks for {column}, which no connection maps"

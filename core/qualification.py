@@ -1,41 +1,29 @@
-"""Stage and tier: pure functions of the unrounded score, what the lead is and did, and what sales
-has accepted."""
+"""Stage and tier: pure functions of the unrounded score, what the lead is and did, what sales has
+accepted, and what was decided before."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 
 import ibis
 from ibis import _
-from ibis.expr.types import Table, Value
+from ibis.expr.types import BooleanValue, Table, Value
 
 from core.facts import TIME, as_of
 from core.gates import Standing
+from core.past import Past, cooling, interval, remembered, start
 from core.points import units
 from core.rules import Model
 from core.scales import Matrix
 from core.scoring import Facts
+from core.stages import AT_SALES, QUALIFIED, RULED_OUT, Stage
+
+__all__ = ["RULED_OUT", "Stage", "qualify"]
 
 
-class Stage(StrEnum):
-    """How far a lead is on its way to sales, or what keeps it off; it may have no stage."""
-
-    IQL = "IQL"
-    MQL = "MQL"
-    PQL = "PQL"
-    SQL_PENDING = "SQL pending"
-    SQL = "SQL"
-    PENDING = "Pending"
-    INELIGIBLE = "Ineligible"
-    DISQUALIFIED = "Disqualified"
-
-
-RULED_OUT = (Stage.PENDING, Stage.INELIGIBLE, Stage.DISQUALIFIED)
-"""What a lead is not passed on from: it is out, or may be, for all that is known."""
-
-
-def qualify(model: Model, scores: Table, facts: Facts, at: datetime) -> Table:
+def qualify(
+    model: Model, scores: Table, facts: Facts, at: datetime, past: Past | None = None
+) -> Table:
     """`scores` of a model with `tier` and `stage` (text, null for none) as of `at`.
 
     Thresholds are inclusive and compared with the exact score: 49.9999 points are no MQL at 50.
@@ -44,25 +32,67 @@ def qualify(model: Model, scores: Table, facts: Facts, at: datetime) -> Table:
     In vetted mode an SQL is `SQL pending` until sales has accepted the lead. A lead that is ruled
     out is `Ineligible` or `Disqualified` whatever its score; one that might be, for all that is
     known, is `Pending`.
+
+    By the `past`, a lead keeps a stage that it had down to the model's `keep`, and is not qualified
+    before its cool-down is over: `cooling` then says until when, null for all others. A stage that
+    a person has set stands above all.
     """
-    top = (_.score >= units(model.thresholds.sql)) | (_.fast_lane > 0)
-    stage = ibis.cases(
-        (top, Stage.SQL.value),
-        (ibis.literal(bool(model.stages.pql)) & (_.pql == len(model.stages.pql)), Stage.PQL.value),
-        (_.score >= units(model.thresholds.mql), Stage.MQL.value),
-        (_.iql > 0, Stage.IQL.value),
-    )
+    rows = scores
+    if past and (model.thresholds.keep or model.cool_down):
+        rows = remembered(rows, past)
     if model.sql.mode == "vetted":
-        scores = _with_acceptance(scores, facts, at)
-        stage = (top & ~_.accepted).ifelse(Stage.SQL_PENDING.value, stage)
+        rows = _with_acceptance(rows, facts, at)
+    rows = rows.mutate(stage=_reached(model, rows))
+    if past and model.cool_down:
+        rows = _cooled(rows, model.cool_down, at)
     stage = ibis.cases(
-        (_.standing == Standing.DISQUALIFIED.value, Stage.DISQUALIFIED.value),
-        (_.standing == Standing.INELIGIBLE.value, Stage.INELIGIBLE.value),
-        (_.standing == Standing.PENDING.value, Stage.PENDING.value),
-        else_=stage,
+        (rows.standing == Standing.DISQUALIFIED.value, Stage.DISQUALIFIED.value),
+        (rows.standing == Standing.INELIGIBLE.value, Stage.INELIGIBLE.value),
+        (rows.standing == Standing.PENDING.value, Stage.PENDING.value),
+        else_=rows.stage,
     )
     tier = _grade(model.matrix) if model.matrix else _label(_.score, model.tiers, None)
-    return scores.mutate(tier=tier, stage=stage).drop(*({"accepted"} & set(scores.columns)))
+    table = rows.mutate(tier=tier, stage=stage)
+    table = table.drop(*({"accepted", "had", "left"} & set(table.columns)))
+    return _by_hand(table, past.overrides) if past and past.overrides is not None else table
+
+
+def _reached(model: Model, rows: Table) -> Value:
+    """The stage that score and behaviour lead to, and what a lead may keep of what it had."""
+    marks, wanted = model.stages, model.thresholds
+    sql, mql = ibis.literal(units(wanted.sql)), ibis.literal(units(wanted.mql))
+    if wanted.keep and "had" in rows.columns:
+        sql = start(wanted.sql, wanted.keep.sql, rows.had, AT_SALES)
+        mql = start(wanted.mql, wanted.keep.mql, rows.had, QUALIFIED)
+    top: BooleanValue = (rows.score >= sql) | (rows.fast_lane > 0)
+    stage = ibis.cases(
+        (top, Stage.SQL.value),
+        (ibis.literal(bool(marks.pql)) & (rows.pql == len(marks.pql)), Stage.PQL.value),
+        (rows.score >= mql, Stage.MQL.value),
+        (rows.iql > 0, Stage.IQL.value),
+    )
+    if model.sql.mode == "vetted":
+        stage = (top & ~rows.accepted).ifelse(Stage.SQL_PENDING.value, stage)
+    return stage
+
+
+def _cooled(rows: Table, cool_down: timedelta, at: datetime) -> Table:
+    """`rows` without the stages that come too soon, and until when each of these is `cooling`."""
+    too_soon = cooling(rows, cool_down, at)
+    below = (rows.iql > 0).ifelse(Stage.IQL.value, ibis.null("string"))
+    shown = too_soon & (rows.standing == Standing.OPEN.value)
+    until = shown.ifelse(rows.left + interval(cool_down), ibis.null(TIME))
+    return rows.mutate(stage=too_soon.ifelse(below, rows.stage), cooling=until)
+
+
+def _by_hand(rows: Table, overrides: Table) -> Table:
+    """`rows` with the stages that people have set."""
+    known = overrides.select("connection", "lead_id", given="stage")
+    both = rows.left_join(known, ["connection", "lead_id"]).select(rows, known.given)
+    said = {"stage": both.given.coalesce(both.stage)}
+    if "cooling" in both.columns:
+        said["cooling"] = both.given.isnull().ifelse(both.cooling, ibis.null(TIME))
+    return both.mutate(**said).drop("given")
 
 
 def _with_acceptance(scores: Table, facts: Facts, at: datetime) -> Table:

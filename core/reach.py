@@ -64,6 +64,13 @@ def behaviour(model: Model) -> Span:
     return Span(max(ends, default=None), model.most_behaviour)
 
 
+def ageing(model: Model) -> Span:
+    """The points that ageing rules can give together."""
+    taking = [-rule.points if rule.after else rule.cap for rule in model.ageing if rule.points < 0]
+    most = sum((end for end in taking if end is not None), ZERO)
+    return Span(None if None in taking else -most, model.most_ageing)
+
+
 def room(model: Model) -> Decimal | None:
     """The most that fit and behaviour may give, so that they leave the higher digits alone."""
     if model.sizes:
@@ -74,9 +81,8 @@ def room(model: Model) -> Decimal | None:
 def scores(model: Model) -> list[Span]:
     """The scores that there can be, lowest first: one span for each number of table stakes met,
     or each size; of any other model, one."""
-    rest = fit(model).weighted(model.weights.fit) + behaviour(model).weighted(
-        model.weights.behaviour
-    )
+    did = behaviour(model).weighted(model.weights.behaviour)
+    rest = fit(model).weighted(model.weights.fit) + did + ageing(model)
     if model.scale:
         low = 1 if rest.low is None else scaled(model, rest.low)
         high = 100 if rest.high is None else scaled(model, rest.high)

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from core.ageing import AgeingRule
 from core.conditions import ActivityCondition, LeadCondition
 from core.decay import Decay
 from core.decision import UNIT
@@ -22,6 +23,7 @@ from core.gates import Criterion, Gates
 from core.limits import Group, Limits
 from core.measures import Measure
 from core.mistakes import Mistake, Place, refuse
+from core.past import PREFIX, Keep
 from core.points import Duration, Grain, Part, Period, Points, RuleId, Share, Span
 from core.scales import Labels, Matrix, Scale
 from core.uncounted import Ignored, Reset
@@ -138,11 +140,16 @@ class Thresholds(Part):
 
     mql: Points = Field(gt=0, description="A marketing qualified lead from here.")
     sql: Points = Field(gt=0, description="A sales qualified lead from here.")
+    keep: Keep | None = Field(
+        None, description="Where a lead loses a stage it has; left out: where it gets it."
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.sql <= self.mql:
             raise ValueError(f"sql {self.sql:f} must be above mql {self.mql:f}")
+        if self.keep and (problem := self.keep.misplaced(self.mql, self.sql)):
+            raise ValueError(problem)
         return self
 
 
@@ -208,7 +215,13 @@ class Model(Part):
         (), description="Activities that undo all behaviour up to them, such as unsubscribing."
     )
     weights: Weights = Field(Weights(), description="How fit and behaviour are mixed.")
+    ageing: tuple[AgeingRule, ...] = Field(
+        (), description="Rules over how long a condition has held."
+    )
     thresholds: Thresholds = Field(description="When a lead becomes MQL and SQL. Required.")
+    cool_down: Duration | None = Field(
+        None, description="How long a lead that lost its qualified stage cannot get one again."
+    )
     sql: Sql = Field(Sql(), description="How a lead becomes an SQL.")
     stages: Stages = Field(Stages(), description="Stages that behaviour gives.")
     checklists: dict[RuleId, Checklist] = Field(
@@ -252,6 +265,19 @@ class Model(Part):
         """Name and version, as written to the CRM."""
         return f"{self.name} {self.version}"
 
+    @property
+    def recalls(self) -> bool:
+        """Whether anything rests on what was decided before."""
+        criteria = self.gates.criteria if self.gates else ()
+        asking = [rule.when for rule in (*criteria, *self.sizes, *self.disqualify)]
+        asking += [rule.when for rules in self.checklists.values() for rule in rules]
+        asking += [rule.when for rule in self.fit_rules] + [rule.when for rule in self.ageing]
+        return bool(
+            self.thresholds.keep
+            or self.cool_down
+            or any(name.startswith(PREFIX) for when in asking for name in when.columns())
+        )
+
     def left(self, rule: BehaviourRule) -> Decimal:
         """The points of an event of this rule once its decay is through."""
         return self.decays[rule.decay].left(rule.points) if rule.decay else rule.points
@@ -263,11 +289,19 @@ class Model(Part):
 
     @property
     def most(self) -> Decimal | None:
-        """The most points that fit and behaviour rules can give together; None: no end to it."""
-        behaviour = self.most_behaviour
-        if behaviour is None:
+        """The most points that all rules can give together; None: no end to it."""
+        behaviour, aged = self.most_behaviour, self.most_ageing
+        if behaviour is None or aged is None:
             return None
-        return self.most_fit * self.weights.fit + behaviour * self.weights.behaviour
+        return self.most_fit * self.weights.fit + behaviour * self.weights.behaviour + aged
+
+    @property
+    def most_ageing(self) -> Decimal | None:
+        """The most that ageing rules can give together; None: no end to it."""
+        ends = [rule.points if rule.after else rule.cap for rule in self.ageing if rule.points > 0]
+        if None in ends:
+            return None
+        return sum((end for end in ends if end is not None), Decimal(0))
 
     @property
     def most_fit(self) -> Decimal:
@@ -312,8 +346,7 @@ class Model(Part):
     def _problems(self) -> Iterator[Mistake]:
         criteria = self.gates.criteria if self.gates else ()
         ids = [rule.id for rule in self.fit_rules] + [rule.id for rule in self.behaviour]
-        ids += [rule.id for rule in self.measures]
-        ids += [rule.id for rule in criteria] + [rule.id for rule in self.sizes]
+        ids += [rule.id for rule in (*self.measures, *self.ageing, *criteria, *self.sizes)]
         if not ids:
             yield "a model needs at least one rule"
         ids += [rule.id for rule in self.disqualify] + [rule.id for rule in self.ignore]

@@ -19,6 +19,8 @@ import pyarrow as pa
 from ibis import _
 from ibis.expr.types import Table, Value
 
+from core.ageing import ageing
+from core.ageing import columns as ageing_columns
 from core.behaviour import behaviour, unmeasured
 from core.checklists import check
 from core.conditions import NOW
@@ -27,6 +29,8 @@ from core.decision import UNIT
 from core.events import until
 from core.facts import LEADS, TIME, as_of
 from core.gates import Criterion, standing
+from core.past import PREFIX, Past, overridden
+from core.past import column as past_column
 from core.points import Grain, units
 from core.reach import THOUSAND, room
 from core.rules import BestOf, FitRule, Model, Stages
@@ -57,13 +61,13 @@ class Facts:
 class Scored:
     """What a model says of the facts as of an instant.
 
-    `contributions`: connection, lead_id, rule, part (fit, behaviour or gate), events, first and
-    last (their times), evidence (id of the latest event; these four are null where no activity is
-    counted), raw, decay_loss, cap_loss (points before weighting, so that raw - decay_loss -
-    cap_loss is what counts) and points, weighted. A rule that matched but is worth nothing any
-    more has a row with 0 points. What caps and limits take has rows of its own: `cap:<group>`,
-    `limit:<part>`, `limit:until`, `limit:nightly`; so has what is not counted: `ignored:<rule>`,
-    `reset:<rule>`.
+    `contributions`: connection, lead_id, rule, part (fit, behaviour, ageing, gate or override),
+    events, first and last (their times), evidence (id of the latest event; these four are null
+    where no activity is counted), raw, decay_loss, cap_loss (points before weighting, so that raw
+    - decay_loss - cap_loss is what counts) and points, weighted. A rule that matched but is worth
+    nothing any more has a row with 0 points. What caps and limits take has rows of its own:
+    `cap:<group>`, `limit:<part>`, `limit:until`, `limit:nightly`; so has what is not counted:
+    `ignored:<rule>`, `reset:<rule>`.
 
     `scores`: connection, lead_id, fit and behaviour (before weighting), score (the sum of the
     points of its contributions), how many rules mark each of the model's `stages` for it, standing
@@ -78,8 +82,9 @@ class Scored:
     rejected: Table
 
 
-def score(model: Model, facts: Facts, at: datetime) -> Scored:
-    """Score every lead by the facts as of `at` (aware, whole seconds)."""
+def score(model: Model, facts: Facts, at: datetime, past: Past | None = None) -> Scored:
+    """Score every lead by the facts as of `at` (aware, whole seconds), and what was decided before
+    it."""
     people = as_of(facts.leads, at)
     moved = _moved(facts, people)
     rejected = people.filter(people.email.isnull(), people.phone.isnull()).select(
@@ -88,7 +93,7 @@ def score(model: Model, facts: Facts, at: datetime) -> Scored:
     for events in (facts.activities, moved):
         rejected = rejected.anti_join(until(events, at), ["connection", "lead_id"])
     leads = people.anti_join(rejected, ["connection", ("id", "lead_id")])
-    wide = lead_columns(_asked(model), people, as_of(facts.accounts, at), at)
+    wide = lead_columns(_asked(model), people, as_of(facts.accounts, at), at, past)
     parts = []
     if _rules(model):
         parts.append(_fit(model, wide))
@@ -97,10 +102,14 @@ def score(model: Model, facts: Facts, at: datetime) -> Scored:
         fit = _union(parts).filter(_.part == "fit") if parts else None
         did = behaviour(model, facts.activities, moved, at, fit)
         parts += [did, *_limits(model, "behaviour", did)]
+    if model.ageing:
+        parts.append(ageing(model.ageing, versions(model, facts, at, past), at))
     if (left := room(model)) is not None:
         parts.append(_rest(left, _union(parts)))
     if model.scale:
         parts.append(_scaled(model.scale.top or model.most, leads, _union(parts)))
+    if past and past.overrides is not None:
+        parts.append(overridden(past.overrides, _union(parts)))
     lines = _union(parts)
     return Scored(
         contributions=lines.semi_join(leads, ["connection", ("lead_id", "id")]),
@@ -127,7 +136,7 @@ def _limits(model: Model, part: str, lines: Table) -> Iterator[Table]:
 
 def _rest(left: Decimal, lines: Table) -> Table:
     """What keeps everything but table stakes and sizes between zero and `left`."""
-    rest = lines.filter(lines.part.isin(["fit", "behaviour"]))
+    rest = lines.filter(lines.part.isin(["fit", "behaviour", "ageing"]))
     points = rest.select("connection", "lead_id", amount="points")
     whole = Grain(Decimal(1))
     return capped(points, "limit:rest", whole, part="gate", cap=left, floor=Decimal(0))
@@ -153,11 +162,17 @@ def _scaled(top: Decimal | None, leads: Table, lines: Table) -> Table:
     )
 
 
-def unknown(model: Model, facts: Facts, at: datetime) -> Table:
+def versions(model: Model, facts: Facts, at: datetime, past: Past | None = None) -> Table:
+    """What the ageing rules of a model read, of every version of every lead that began by `at`."""
+    began = facts.leads.filter(facts.leads.valid_from <= ibis.literal(at, type=TIME))
+    return lead_columns(ageing_columns(model.ageing), began, as_of(facts.accounts, at), at, past)
+
+
+def unknown(model: Model, facts: Facts, at: datetime, past: Past | None = None) -> Table:
     """The fit rules, criteria and measures that missing facts leave undecided: connection,
     lead_id, rule."""
     people = as_of(facts.leads, at)
-    parts = [_undecided(model, facts, people, at)] if _rules(model) else []
+    parts = [_undecided(model, facts, people, at, past)] if _rules(model) else []
     if model.measures:
         moved = _moved(facts, people)
         parts.append(unmeasured(model, facts.activities, moved, people, at))
@@ -166,9 +181,9 @@ def unknown(model: Model, facts: Facts, at: datetime) -> Table:
     return _union(parts)
 
 
-def _undecided(model: Model, facts: Facts, people: Table, at: datetime) -> Table:
+def _undecided(model: Model, facts: Facts, people: Table, at: datetime, past: Past | None) -> Table:
     rules = _rules(model)
-    wide = lead_columns(_asked(model), people, as_of(facts.accounts, at), at)
+    wide = lead_columns(_asked(model), people, as_of(facts.accounts, at), at, past)
     signatures = _signatures(wide)
     undecided = (
         [(rule.when.holds(signatures).isnull(), number)] for number, rule in enumerate(rules)
@@ -177,14 +192,14 @@ def _undecided(model: Model, facts: Facts, people: Table, at: datetime) -> Table
     return found.join(_fit_worth(model), "number").select("connection", "lead_id", "rule")
 
 
-def checklists(model: Model, facts: Facts, at: datetime) -> Table:
+def checklists(model: Model, facts: Facts, at: datetime, past: Past | None = None) -> Table:
     """How far each lead has come on each of the model's checklists: see `core.checklists.check`.
 
     The model must have one.
     """
     asked = (rule.when.columns() for rules in model.checklists.values() for rule in rules)
     people, accounts = as_of(facts.leads, at), as_of(facts.accounts, at)
-    wide = lead_columns(frozenset[str]().union(*asked), people, accounts, at)
+    wide = lead_columns(frozenset[str]().union(*asked), people, accounts, at, past)
     return check(model.checklists, wide)
 
 
@@ -247,10 +262,12 @@ def _asked(model: Model) -> frozenset[str]:
     return frozenset[str]().union(*(rule.when.columns() for rule in rules))
 
 
-def lead_columns(wanted: Set[str], leads: Table, accounts: Table, at: datetime) -> Table:
+def lead_columns(
+    wanted: Set[str], leads: Table, accounts: Table, at: datetime, past: Past | None = None
+) -> Table:
     """The columns that lead conditions read as of `at`, with connection and lead_id.
 
-    What the lead does not say, its account may.
+    What the lead does not say, its account may. What was decided before is `past.<column>`.
     """
     accounts = accounts.rename("account.{name}")
     joined = leads.left_join(
@@ -260,11 +277,18 @@ def lead_columns(wanted: Set[str], leads: Table, accounts: Table, at: datetime) 
             leads.account_id == accounts["account.id"],
         ],
     )
+    before = None
+    if past and any(name.startswith(PREFIX) for name in wanted):
+        before = past.stages.rename("past.{name}")
+        same = [leads.connection == before["past.connection"], leads.id == before["past.lead_id"]]
+        joined = joined.left_join(before, same)
     placed = reduce(or_, (joined[name].notnull() for name in PLACE))
 
     def column(name: str) -> Value:
         if name == NOW:
             return ibis.literal(at, type=TIME)
+        if name.startswith(PREFIX):
+            return past_column(None if before is None else joined, name.removeprefix(PREFIX))
         owner, custom, field = name.rpartition("custom.")
         if custom:
             return joined[f"{owner}custom"].get(field)

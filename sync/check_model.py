@@ -9,7 +9,7 @@ from core.findings import Finding
 from core.lint import fired, lint, silent, unmapped, unscored
 from core.rules import Model
 from core.scoring import score
-from sync.decide import facts_of
+from sync.decide import facts_of, past_of
 from sync.session import Session
 from sync.yaml_source import placed_yaml
 
@@ -20,7 +20,8 @@ def suspicions(session: Session) -> list[Problem]:
     findings = lint(model) + unmapped(model, mapped(session.config.connections.values()))
     at = session.clock().replace(microsecond=0)
     facts = facts_of(session.facts, at)
-    names = fired(score(model, facts, at)).rule.to_pyarrow().to_pylist()
+    past = past_of(session.ledger, session.config.routing, at, model)
+    names = fired(score(model, facts, at, past)).rule.to_pyarrow().to_pylist()
     if names:
         findings += silent(model, set(names))
     findings += [

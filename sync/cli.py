@@ -15,7 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from connectors.errors import ConnectorError
-from sync import model_commands
+from sync import model_commands, override_command
 from sync.command import (
     DEFAULT_CONFIG,
     AsJson,
@@ -236,7 +236,7 @@ def daemon(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG) -> None:
 def status(
     ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False
 ) -> None:
-    """Runs, their calls and errors, and the records in quarantine. Works while a sync runs."""
+    """Runs, age of the scores, hand-offs, and records in quarantine. Works while a sync runs."""
     from sync import show as text
     from sync.config import load
     from sync.ledger import Ledger
@@ -245,6 +245,8 @@ def status(
         if as_json:
             show(
                 {
+                    "scored": ledger.past.scored(),
+                    "handoffs": [vars(given) for given in ledger.past.handoffs(text.SHOWN)],
                     "runs": [vars(run) for run in ledger.runs(20)],
                     "quarantine": [vars(entry) for entry in ledger.quarantine()],
                 }
@@ -259,6 +261,7 @@ app.command()(model_commands.replay)
 app.command()(model_commands.preview)
 app.command()(model_commands.critical)
 app.command()(model_commands.sign)
+app.command()(override_command.override)
 
 
 @app.command()

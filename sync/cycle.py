@@ -14,14 +14,15 @@ from connectors.errors import ConnectorError, MappingError
 from core.decision import Decision, Output
 from core.diff import Values
 from core.facts import LEADS
-from core.qualification import RULED_OUT
 from core.routing import NOT_READY, Assignment
+from core.stages import RULED_OUT
 from sync import guards
 from sync.config import SignOff
-from sync.decide import Decider, assign
+from sync.decide import Decider, assign, past_of
 from sync.errors import StoreError
 from sync.guards import GuardStopError, Limits
 from sync.lease import Lease
+from sync.ledger_past import HANDED
 from sync.ledger_rows import Quarantined, RunStatus
 from sync.plan import Compared, ConnectionPlan
 from sync.pull import pull
@@ -68,13 +69,16 @@ def run_cycle(
             pulled.append(steps.pull(connector, report))
         at = _whole_second(max(pulled))
         parts = list(zip(session.connectors.values(), cycle.report.connections, strict=True))
-        with Decider(session.model, session.config.routing, session.facts, at) as decider:
+        model, routing = session.model, session.config.routing
+        past = past_of(session.ledger, routing, at, model)
+        with Decider(model, routing, session.facts, at, past) as decider:
             for connector, report in parts:
                 cycle.plans.append(steps.plan(connector, report, decider))
         steps.guard(cycle.plans)
         if write:
             for (connector, report), planned in zip(parts, cycle.plans, strict=True):
                 steps.write(connector, report, planned)
+                session.ledger.past.keep_scored(run_id, connector.name, at=at)
     return cycle
 
 
@@ -93,6 +97,7 @@ def _recorded(session: Session, kind: str, cycle: Cycle) -> Iterator[None]:
         raise
     except GuardStopError as stopped:
         status, error = RunStatus.GUARDED, str(stopped)
+        ledger.past.forget(run_id)
         raise
     except (ConnectorError, StoreError) as failure:
         error = str(failure)
@@ -167,6 +172,7 @@ class _Steps:
         """Route, compare and plan; what was decided is recorded in the ledger."""
         session, name, ledger = self._session, connector.name, self._session.ledger
         routing = session.config.routing
+        handed = frozenset(routing.stages) if routing else HANDED
         roster = (
             find(routing, session.facts, name, connector.capabilities).roster if routing else None
         )
@@ -183,7 +189,7 @@ class _Steps:
         quarantined = {q.record_id: q for q in ledger.quarantine(name)}
         for batch in decider.decided(name, assignments):
             if self._run_id is not None:
-                ledger.decide(self._run_id, (item.decision for item in batch))
+                ledger.decide(self._run_id, (item.decision for item in batch), handed)
             last = ledger.last_written(name, [item.decision.lead_id for item in batch])
             for item in batch:
                 decision = item.decision

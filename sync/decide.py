@@ -1,6 +1,6 @@
 """Decide: score, qualify and route everything the facts hold, as of one instant."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -12,6 +12,7 @@ from ibis.expr.types import Table
 from core.decision import Decision, Output
 from core.diff import Values
 from core.facts import as_of
+from core.past import PREFIX, Past
 from core.routing import Assignment, Candidate, Roster, route
 from core.rules import Model
 from core.scoring import Facts, lead_columns
@@ -38,6 +39,21 @@ def facts_of(store: FactsStore, at: datetime) -> Facts:
     )
 
 
+def past_of(
+    ledger: Ledger,
+    routing: Routing | None,
+    at: datetime,
+    *models: Model,
+    leads: Collection[str] = (),
+) -> Past | None:
+    """What was decided before `at`, of some leads if any are named; None where nothing asks."""
+    asked = (t.when.columns() for t in (routing.territories if routing else ()))
+    asks = any(name.startswith(PREFIX) for columns in asked for name in columns)
+    asks = asks or any(model.recalls for model in models)
+    past = ledger.past.before(at, leads, stages=asks)
+    return past if asks or past.overrides is not None else None
+
+
 @dataclass(frozen=True)
 class Decided:
     """A decision, and the record it is about as the CRM last showed it.
@@ -55,12 +71,18 @@ class Decider:
     """Everything decided as of `at`, for all connections at once; read it by connection."""
 
     def __init__(
-        self, model: Model, routing: Routing | None, store: FactsStore, at: datetime
+        self,
+        model: Model,
+        routing: Routing | None,
+        store: FactsStore,
+        at: datetime,
+        past: Past | None = None,
     ) -> None:
         self.model = model
         self._at = at
+        self._past = past
         self._facts = facts_of(store, at)
-        self._judged = judge(model, self._facts, at)
+        self._judged = judge(model, self._facts, at, past)
         self.contributions = self._judged.scored.contributions
         self.decisions = self._decisions(routing).cache()
         counted = self._judged.scored.rejected.connection.value_counts(name="count").to_pyarrow()
@@ -92,7 +114,7 @@ class Decider:
         if routing is None or not routing.territories:
             return table.mutate(territory=ibis.null("string"))
         return table.left_join(
-            _territories(routing, leads, accounts, self._at), KEY, rname="{name}_right"
+            _territories(routing, leads, accounts, self._at, self._past), KEY, rname="{name}_right"
         ).drop("connection_right", "lead_id_right")
 
     def rejected(self, connection: str) -> int:
@@ -155,10 +177,12 @@ class Decider:
         )
 
 
-def _territories(routing: Routing, leads: Table, accounts: Table, at: datetime) -> Table:
+def _territories(
+    routing: Routing, leads: Table, accounts: Table, at: datetime, past: Past | None
+) -> Table:
     """For each lead the name of the first territory whose condition holds."""
     wanted = frozenset[str]().union(*(t.when.columns() for t in routing.territories))
-    facts = lead_columns(wanted, leads, accounts, at)
+    facts = lead_columns(wanted, leads, accounts, at, past)
     name = ibis.cases(*((t.when.holds(facts), t.name) for t in routing.territories))
     return facts.select("connection", "lead_id", territory=name)
 

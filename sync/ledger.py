@@ -25,6 +25,7 @@ from core.routing import Assignment
 from core.rules import Model
 from sync.errors import StoreBusy
 from sync.ledger_engine import open_ledger, upsert
+from sync.ledger_past import HANDED, PastLedger, keep_stages
 from sync.ledger_rows import (
     SUBSTANCE,
     Decided,
@@ -60,12 +61,14 @@ LEASE = "sync"
 class Ledger:
     """The ledger at a database address; its schema is brought up to date on opening.
 
+    `past` is the part of it that later decisions rest on.
     Raises StoreError where `sync.ledger_engine.open_ledger` does.
     """
 
     def __init__(self, url: str) -> None:
         self._engine = open_ledger(url)
         self._readers = self._engine.execution_options(leadgauge_reads=True)
+        self.past = PastLedger(self._engine, self._readers)
 
     def __enter__(self) -> Self:
         return self
@@ -134,8 +137,13 @@ class Ledger:
 
     # Decisions
 
-    def decide(self, run_id: str, decisions: Iterable[Decision]) -> int:
-        """Append the decisions that differ from their lead's latest; how many did."""
+    def decide(
+        self, run_id: str, decisions: Iterable[Decision], handed: frozenset[str] = HANDED
+    ) -> int:
+        """Append the decisions that differ from their lead's latest; how many did.
+
+        With them, whose stage changed, and which leads are handed off in one of `handed`.
+        """
         appended = 0
         with self._engine.begin() as db:
             for chunk in chunks(decisions):
@@ -149,6 +157,7 @@ class Ledger:
                 if changed:
                     db.execute(insert(DECISIONS), [decision_row(run_id, d) for d in changed])
                 appended += len(changed)
+                keep_stages(db, run_id, chunk, handed)
         return appended
 
     def decisions(self, connection: str, lead_id: str) -> list[Decided]:

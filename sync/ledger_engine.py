@@ -96,7 +96,11 @@ def upsert(
         for column in table.columns
         if column.name not in (*key, *keep)
     }
-    upserting: Executable = statement.on_conflict_do_update(index_elements=key, set_=new)
+    upserting: Executable = (
+        statement.on_conflict_do_update(index_elements=key, set_=new)
+        if new
+        else statement.on_conflict_do_nothing(index_elements=key)
+    )
     connection.execute(upserting, rows)
 
 

@@ -180,3 +180,53 @@ SIGN_OFFS = Table(
     Column("model", String, nullable=False),
     Column("at", UtcTime, nullable=False),
 )
+
+STAGES = Table(
+    "stages",
+    METADATA,
+    # The lead comes first: it is what every question but that for all leads asks by.
+    Column("lead_id", String, primary_key=True),
+    Column("connection", String, primary_key=True),
+    Column("at", UtcTime, primary_key=True),
+    Column("stage", String),
+    Column("cycle", Integer, nullable=False),
+    Column("qualified_at", UtcTime),
+    Column("left_at", UtcTime),
+    _run(),
+)
+
+HANDOFFS = Table(
+    "handoffs",
+    METADATA,
+    Column("connection", String, primary_key=True),
+    Column("lead_id", String, primary_key=True),
+    Column("cycle", Integer, primary_key=True),
+    Column("stage", String, nullable=False),
+    Column("at", UtcTime, nullable=False, index=True),
+    _run(),
+)
+
+OVERRIDES = Table(
+    "overrides",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("connection", String, nullable=False),
+    Column("lead_id", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("value", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("until", UtcTime, nullable=False),
+    Column("removed_at", UtcTime),
+    Column("removed_by", String),
+)
+Index("ix_overrides_lead", OVERRIDES.c.connection, OVERRIDES.c.lead_id)
+
+SCORED = Table(
+    "scored",
+    METADATA,
+    Column("connection", String, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    _run(),
+)

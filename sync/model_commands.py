@@ -78,11 +78,14 @@ def replay(
     """Score, tier and stage of the whole base as of a date, under any model, as CSV."""
     from sync import replay as replaying
     from sync.config import read_model
+    from sync.decide import past_of
 
     with opened(ctx, config, only) as session:
         chosen = read_model(model) if model else session.model
+        at = _instant(ctx, as_of).replace(microsecond=0)
+        past = past_of(session.ledger, None, at, chosen, leads=leads or ())
         decisions = replaying.replay(
-            session.facts, chosen, _instant(ctx, as_of), session.connectors.keys(), leads or ()
+            session.facts, chosen, at, session.connectors.keys(), leads or (), past
         )
         table = csv.DictWriter(sys.stdout, (*REPLAYED, "scored_at"), lineterminator="\n")
         if not as_json:

@@ -21,7 +21,7 @@ from core.decision import UNIT
 from core.routing import Roster
 from core.rules import Model
 from core.verdict import KEY
-from sync.decide import BATCH, Decider, assign
+from sync.decide import BATCH, Decider, assign, past_of
 from sync.ledger import Ledger
 from sync.roster import find
 from sync.session import Session
@@ -107,13 +107,13 @@ class Preview:
 
 @contextmanager
 def opened(session: Session, model: Model, at: datetime) -> Iterator[Preview]:
-    """The configured model compared with another one, as of an instant."""
+    """The configured model compared with another one, as of an instant, with the same past."""
     at = at.replace(microsecond=0)
     routing, facts = session.config.routing, session.facts
+    models = (session.model, model)
+    past = past_of(session.ledger, routing, at, *models)
     with ExitStack() as stack:
-        old, new = (
-            stack.enter_context(Decider(m, routing, facts, at)) for m in (session.model, model)
-        )
+        old, new = (stack.enter_context(Decider(m, routing, facts, at, past)) for m in models)
         rosters = {
             name: find(routing, facts, name, connector.capabilities).roster if routing else None
             for name, connector in session.connectors.items()

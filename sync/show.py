@@ -1,14 +1,15 @@
 """What people read: plans, reports, explanations and status as text tables."""
 
 import sys
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 
 from rich.console import Console
 from rich.table import Table
 
 from core.decision import Decision
 from core.explain import Explanation
+from core.past import History
 from sync.ledger import Ledger
 from sync.plan import ConnectionPlan
 from sync.report import ConnectionReport, RunReport
@@ -118,13 +119,33 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
         notes.add_row(str(checked))
     if found.probability is not None:
         notes.add_row(f"predicted probability {found.probability.normalize():f}, not in the score")
+    for note in _history(found.history):
+        notes.add_row(note)
     if decision.owner_reason:
         notes.add_row(f"owner: {decision.owner_reason}")
     yield notes
 
 
+def _history(history: History | None) -> Iterator[str]:
+    """What the lead went through before, and what a person decided about it."""
+    if history is None:
+        return
+    if history.since:
+        yield (
+            f"before: {history.stage or 'no stage'} since {history.since:%Y-%m-%d %H:%M}, "
+            f"qualified {history.mqls} times"
+        )
+    if history.handoffs:
+        listed = ", ".join(f"{at:%Y-%m-%d %H:%M}" for at in history.handoffs)
+        yield f"handed to sales: {listed}"
+    if history.cooling:
+        yield f"cooling down until {history.cooling:%Y-%m-%d %H:%M} UTC"
+    if history.override:
+        yield f"override: {history.override}"
+
+
 def status(ledger: Ledger, now: datetime) -> Iterable[Table]:
-    """Runs, how long ago the last good one was, and what is in quarantine."""
+    """Runs, how old the scores are, who was handed off, and what is in quarantine."""
     runs = table("runs, newest first", "run", "kind", "status", "started", "calls>", "error")
     for run in ledger.runs(10):
         calls = sum(sum(by_kind.values()) for by_kind in run.calls.values())
@@ -136,6 +157,8 @@ def status(ledger: Ledger, now: datetime) -> Iterable[Table]:
         alive = table("", "")
         alive.add_row(f"the daemon last began a cycle at {beat:%Y-%m-%d %H:%M:%S} UTC")
         yield alive
+    yield _ages(ledger, now)
+    yield _handoffs(ledger)
     quarantine = ledger.quarantine()
     held = table(
         f"\nquarantine: {len(quarantine)} records the CRM refuses",
@@ -150,3 +173,27 @@ def status(ledger: Ledger, now: datetime) -> Iterable[Table]:
             str(entry.tries),
         )
     yield held
+
+
+def _ages(ledger: Ledger, now: datetime) -> Table:
+    """As of when the scores are that the CRMs hold: decay goes on, and shows with the next run."""
+    made = table("\nscores in the CRMs", "connection", "as of", "age")
+    for connection, at in ledger.past.scored().items():
+        made.add_row(connection, f"{at:%Y-%m-%d %H:%M:%S}", age(now - at))
+    return made
+
+
+def age(span: timedelta) -> str:
+    """A span in words, to the minute: 2 days 3:05."""
+    days, rest = divmod(max(span, timedelta(0)), timedelta(days=1))
+    minutes = rest // timedelta(minutes=1)
+    return f"{days} days {minutes // 60}:{minutes % 60:02}"
+
+
+def _handoffs(ledger: Ledger) -> Table:
+    """The latest leads that were handed to sales."""
+    made = table("\nhand-offs to sales, newest first", "lead", "stage", "cycle>", "at")
+    for given in ledger.past.handoffs(SHOWN):
+        lead = f"{given.connection}: {given.lead_id}"
+        made.add_row(lead, given.stage, str(given.cycle), f"{given.at:%Y-%m-%d %H:%M:%S}")
+    return made

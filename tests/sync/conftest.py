@@ -1,5 +1,7 @@
 """What tests of the ledger share."""
 
+from pathlib import Path
+
 import pytest
 
 from tests import postgres
@@ -12,3 +14,11 @@ def server():
         pytest.skip(reason)
     with postgres.server() as address:
         yield address
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path: Path) -> str:
+    """The address of a fresh ledger."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    return postgres.database(request.getfixturevalue("server"))

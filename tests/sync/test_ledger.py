@@ -23,14 +23,6 @@ T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path: Path) -> str:
-    """The address of a fresh ledger."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    return postgres.database(request.getfixturevalue("server"))
-
-
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """The address of a fresh ledger file."""

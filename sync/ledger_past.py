@@ -1,0 +1,248 @@
+"""What the ledger keeps of the past that decisions rest on: stages, hand-offs and overrides.
+
+A lead has a row of `stages` for each time its decided stage changed, so the past of any instant
+can be read back. The past of an instant is what was decided *before* it: a cycle that is repeated
+for the same instant decides, and records, the same again.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+import ibis
+import pyarrow as pa
+from sqlalchemy import Connection, Engine, Select, delete, func, insert, select, update
+
+from core import past
+from core.decision import Decision
+from core.past import Kind, Override
+from core.points import units
+from core.stages import QUALIFIED, Stage
+from sync.ledger_engine import listed, upsert
+from sync.ledger_rows import CHUNK
+from sync.ledger_schema import DECISIONS, HANDOFFS, OVERRIDES, SCORED, STAGES
+
+HANDED = frozenset({Stage.SQL.value})
+"""The stages in which a lead is handed to sales, unless routing names others."""
+
+
+@dataclass(frozen=True)
+class Handoff:
+    """A lead that was handed to sales, once in its `cycle` of qualification."""
+
+    connection: str
+    lead_id: str
+    cycle: int
+    stage: str
+    at: datetime
+    run_id: str
+
+
+def keep_stages(
+    db: Connection, run_id: str, decisions: Sequence[Decision], handed: frozenset[str]
+) -> None:
+    """Record whose stage changed, and who is handed off by it.
+
+    What was recorded for the same instant before is replaced, but nobody is handed off twice.
+    """
+    for at, group in groupby(decisions, key=lambda decision: decision.scored_at):
+        _keep_stages(db, run_id, {(d.connection, d.lead_id): d for d in group}, at, handed)
+
+
+def _keep_stages(
+    db: Connection,
+    run_id: str,
+    decisions: Mapping[tuple[str, str], Decision],
+    at: datetime,
+    handed: frozenset[str],
+) -> None:
+    ids = {lead_id for _connection, lead_id in decisions}
+    mine = STAGES.c.connection.in_({connection for connection, _lead_id in decisions})
+    db.execute(delete(STAGES).where(mine, STAGES.c.lead_id.in_(listed(db, ids)), STAGES.c.at == at))
+    last = {(r["connection"], r["lead_id"]): r for r in db.execute(_last(db, at, ids)).mappings()}
+    rows = []
+    for key, decision in decisions.items():
+        before = last.get(key)
+        if decision.stage != (before and before["stage"]):
+            rows.append(_row(run_id, decision, before))
+    if rows:
+        db.execute(insert(STAGES), rows)
+    given = [
+        {column.name: row[column.name] for column in HANDOFFS.c}
+        for row in rows
+        if row["stage"] in handed
+    ]
+    upsert(db, HANDOFFS, given, keep=("stage", "at", "run_id"))
+
+
+def _row(run_id: str, decision: Decision, before: Mapping[Any, Any] | None) -> dict[str, Any]:
+    """A change of stage, with what the lead went through up to it."""
+    was, now = bool(before and before["stage"] in QUALIFIED), decision.stage in QUALIFIED
+    cycle, at = before["cycle"] if before else 0, decision.scored_at
+    return {
+        "connection": decision.connection,
+        "lead_id": decision.lead_id,
+        "at": at,
+        "stage": decision.stage,
+        "cycle": cycle + (now and not was),
+        "qualified_at": at if now and not was else before and before["qualified_at"],
+        "left_at": at if was and not now else before and before["left_at"],
+        "run_id": run_id,
+    }
+
+
+def _last(db: Connection, at: datetime, leads: Collection[str] = ()) -> Select[Any]:
+    """The last change of each lead's stage before `at`; of `leads` alone if any are given."""
+    c = STAGES.c
+    newest = select(c.lead_id, c.connection, func.max(c.at).label("at")).where(c.at < at)
+    if leads:
+        newest = newest.where(c.lead_id.in_(listed(db, leads)))
+    found = newest.group_by(c.lead_id, c.connection).subquery()
+    same = [c[name] == found.c[name] for name in ("lead_id", "connection", "at")]
+    return select(
+        c.connection,
+        c.lead_id,
+        c.stage,
+        c.at.label("since"),
+        c.cycle,
+        c.qualified_at,
+        c.left_at,
+    ).join(found, same[0] & same[1] & same[2])
+
+
+class PastLedger:
+    """The part of a ledger that holds the past. Every method is one transaction."""
+
+    def __init__(self, engine: Engine, readers: Engine) -> None:
+        self._engine = engine
+        self._readers = readers
+
+    def forget(self, run_id: str) -> None:
+        """Take back the stages and hand-offs of a run that a guard stopped: nobody saw them."""
+        with self._engine.begin() as db:
+            for table in (STAGES, HANDOFFS):
+                db.execute(delete(table).where(table.c.run_id == run_id))
+
+    def before(
+        self, at: datetime, leads: Collection[str] = (), *, stages: bool = True
+    ) -> past.Past:
+        """The past of an instant as tables: what was decided before it, and is overridden at it.
+
+        Of some leads alone, if any are given; without `stages` only the overrides are read.
+        """
+        schema = past.STAGES.to_pyarrow()
+        batches: list[pa.RecordBatch] = []
+        if stages:
+            with self._readers.begin() as db:
+                rows = db.execute(_last(db, at, leads).execution_options(yield_per=CHUNK))
+                for chunk in rows.partitions():
+                    columns = zip(*chunk, strict=True)
+                    batches.append(pa.record_batch(list(map(list, columns)), schema=schema))
+        found = {
+            (o.connection, o.lead_id): _effect(o)
+            for o in self.overrides(at)
+            if not leads or o.lead_id in leads
+        }
+        effects = pa.Table.from_pylist(list(found.values()), past.OVERRIDES.to_pyarrow())
+        return past.Past(
+            ibis.memtable(pa.Table.from_batches(batches, schema), schema=past.STAGES),
+            ibis.memtable(effects, schema=past.OVERRIDES) if found else None,
+        )
+
+    def history(self, connection: str, lead_id: str, at: datetime) -> past.History:
+        """What one lead went through before an instant, and what is overridden at it."""
+        lead = (connection, lead_id)
+        with self._readers.begin() as db:
+            row = db.execute(
+                _last(db, at, [lead_id]).where(STAGES.c.connection == connection)
+            ).first()
+        said = [o for o in self.overrides(at) if (o.connection, o.lead_id) == lead]
+        given = sorted(h.at for h in self.handoffs(lead=lead) if h.at < at)
+        found = past.History(handoffs=tuple(given), override=said[-1] if said else None)
+        if row is None:
+            return found
+        return replace(found, stage=row.stage, since=row.since, mqls=row.cycle, left=row.left_at)
+
+    def handoffs(
+        self, limit: int | None = None, *, lead: tuple[str, str] | None = None
+    ) -> list[Handoff]:
+        """The hand-offs, newest first; of one lead (its connection and id) if given."""
+        c = HANDOFFS.c
+        query = select(HANDOFFS).order_by(c.at.desc(), c.connection, c.lead_id).limit(limit)
+        if lead:
+            query = query.where(c.connection == lead[0], c.lead_id == lead[1])
+        with self._readers.begin() as db:
+            return [Handoff(**row) for row in db.execute(query).mappings()]
+
+    # Overrides
+
+    def override(self, said: Override) -> None:
+        """Put a person's word into force; it ends the one before on the same lead."""
+        values = {"removed_at": said.at, "removed_by": said.by}
+        with self._engine.begin() as db:
+            db.execute(_ending(said.connection, said.lead_id, said.at).values(values))
+            db.execute(insert(OVERRIDES).values(vars(said)))
+
+    def remove_override(
+        self, connection: str, lead_id: str, *, by: str | None, at: datetime
+    ) -> bool:
+        """End what is in force on a lead; whether anything was."""
+        with self._engine.begin() as db:
+            ending = _ending(connection, lead_id, at).values(removed_at=at, removed_by=by)
+            return bool(db.execute(ending).rowcount)
+
+    def overrides(self, at: datetime | None = None) -> list[Override]:
+        """What was in force at an instant; None: all that ever was, oldest first."""
+        c = OVERRIDES.c
+        query = select(*(column for column in c if column is not c.id)).order_by(c.id)
+        if at is not None:
+            ended = (c.until <= at) | (c.removed_at.is_not(None) & (c.removed_at <= at))
+            query = query.where(c.at <= at, ~ended)
+        with self._readers.begin() as db:
+            rows = db.execute(query).mappings()
+            return [Override(**{**row, "kind": Kind(row["kind"])}) for row in rows]
+
+    def overridden_between(self, since: datetime, at: datetime) -> set[tuple[str, str]]:
+        """The leads whose override began, was removed or expired after `since`, up to `at`."""
+        c = OVERRIDES.c
+        moments = [(moment > since) & (moment <= at) for moment in (c.at, c.until, c.removed_at)]
+        query = select(c.connection, c.lead_id).where(moments[0] | moments[1] | moments[2])
+        with self._readers.begin() as db:
+            return {(row[0], row[1]) for row in db.execute(query)}
+
+    def connections_of(self, lead_id: str) -> list[str]:
+        """The connections in which a lead of this id was ever decided about."""
+        c = DECISIONS.c
+        query = select(c.connection).distinct().where(c.lead_id == lead_id)
+        with self._readers.begin() as db:
+            return list(db.scalars(query.order_by(c.connection)))
+
+    # How old the scores are
+
+    def keep_scored(self, run_id: str, connection: str, *, at: datetime) -> None:
+        """Record that the CRM now holds the scores as of an instant."""
+        with self._engine.begin() as db:
+            upsert(db, SCORED, [{"connection": connection, "at": at, "run_id": run_id}])
+
+    def scored(self) -> dict[str, datetime]:
+        """As of when the scores are that each CRM holds, by connection."""
+        with self._readers.begin() as db:
+            rows = db.execute(select(SCORED.c.connection, SCORED.c.at).order_by("connection"))
+            return {row[0]: row[1] for row in rows}
+
+
+def _ending(connection: str, lead_id: str, at: datetime) -> Any:
+    """An update of what is in force on a lead."""
+    c = OVERRIDES.c
+    return update(OVERRIDES).where(
+        c.connection == connection, c.lead_id == lead_id, c.removed_at.is_(None), c.until > at
+    )
+
+
+def _effect(said: Override) -> dict[str, Any]:
+    """An override as a row of `core.past.OVERRIDES`."""
+    value = said.value if said.kind is Kind.STAGE else units(Decimal(said.value))
+    return {"connection": said.connection, "lead_id": said.lead_id, str(said.kind): value}
