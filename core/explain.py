@@ -14,6 +14,7 @@ from ibis.expr.types import StringValue, Table, Value
 
 from core.decision import UNIT
 from core.gates import Standing
+from core.profile import Profile
 from core.qualification import Stage
 from core.rules import Model
 from core.scoring import Scored
@@ -122,7 +123,8 @@ class Explanation:
 
     `unknown` are fit rules that could not be decided, because a fact is missing. `next_stage`
     is the nearest stage by score that the lead has not reached, `missing` the points to it.
-    `checklists` says how far the lead has come on each sales checklist.
+    `checklists` says how far the lead has come on each sales checklist. `profile` is None where
+    the model asks for none.
     """
 
     score: Decimal
@@ -131,6 +133,7 @@ class Explanation:
     next_stage: Stage | None
     missing: Decimal | None
     checklists: tuple[Checked, ...] = ()
+    profile: Profile | None = None
 
 
 def explain(
@@ -139,9 +142,10 @@ def explain(
     contributions: Iterable[Mapping[str, Any]],
     unknown: Iterable[str],
     checked: Iterable[Mapping[str, Any]] = (),
+    profile: Profile | None = None,
 ) -> Explanation:
     """Explain one lead: its score in units, its rows of `Scored.contributions`, the ids of its
-    rows in `core.scoring.unknown`, and its rows of `core.scoring.checklists`."""
+    rows in `core.scoring.unknown`, its rows of `core.scoring.checklists`, and its profile."""
     weights = {"fit": model.weights.fit, "behaviour": model.weights.behaviour, "gate": Decimal(1)}
     lines = [
         Line(
@@ -168,6 +172,7 @@ def explain(
         next_stage=stage,
         missing=start - points if stage else None,
         checklists=tuple(map(_checked, checked)),
+        profile=profile,
     )
 
 

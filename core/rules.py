@@ -18,6 +18,7 @@ from core.conditions import ActivityCondition, LeadCondition
 from core.decay import Decay
 from core.decision import UNIT
 from core.gates import Criterion, Gates
+from core.interest import Interest, Journey, Roles
 from core.points import Duration, Grain, Part, Period, Points, RuleId, Share
 from core.scales import Labels, Limits, Matrix, Scale
 
@@ -195,6 +196,11 @@ class Model(Part):
     scale: Scale | None = Field(None, description="Scores from 1 to 100 instead of plain points.")
     matrix: Matrix | None = Field(None, description="Tiers of two letters, by fit and behaviour.")
     tiers: Labels = Field({}, description="Tier and the score it begins at, best first.")
+    interest: Interest | None = Field(None, description="What leads are interested in.")
+    journey: Journey = Field(
+        {}, description="Stages of the buyer's journey by name, first to last."
+    )
+    roles: Roles | None = Field(None, description="Roles in the buying process.")
 
     @property
     def fit_rules(self) -> list[FitRule]:
@@ -278,6 +284,8 @@ class Model(Part):
                     known = ", ".join(there) or "none"
                     yield f"rule {rule.id}: no {kind} is called {name} (there are: {known})"
                     return
+        if self.interest and not self.behaviour:
+            yield "interest needs behaviour rules: what they pay for is what shows interest"
         yield from self._unmarked()
         yield from self._misscaled()
         yield from self._misgrouped()

@@ -76,7 +76,7 @@ class Scored:
 def score(model: Model, facts: Facts, at: datetime) -> Scored:
     """Score every lead by the facts as of `at` (aware, whole seconds)."""
     people = as_of(facts.leads, at)
-    moved = _moved(facts, people)
+    moved = inherited(facts, people)
     rejected = people.filter(people.email.isnull(), people.phone.isnull()).select(
         "connection", lead_id="id"
     )
@@ -209,7 +209,7 @@ def _scores(model: Model, leads: Table, lines: Table, standings: Table) -> Table
     return scores.join(standings, ["connection", "lead_id"])
 
 
-def _moved(facts: Facts, people: Table) -> Table:
+def inherited(facts: Facts, people: Table) -> Table:
     """The activities of merged and converted records, as activities of the survivor.
 
     Not those that the CRM shows for the survivor as well: they count once. Records that were

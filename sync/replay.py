@@ -14,6 +14,7 @@ from core.decision import Decision
 from core.explain import Explanation
 from core.explain import explain as explain_lead
 from core.facts import LEADS, as_of
+from core.profile import parts, profile
 from core.rules import Model
 from core.scoring import Facts, checklists, unknown
 from core.verdict import KEY, Judged, judge
@@ -32,6 +33,7 @@ def explain(session: Session, lead_id: str, at: datetime) -> list[tuple[Decision
     checked: list[dict[str, Any]] = []
     if model.checklists:
         checked = checklists(model, facts, at).to_pyarrow().to_pylist()
+    profiles = {k: t.to_pyarrow().to_pylist() for k, t in parts(model, facts, at).items()}
     found = []
     for row in _standing(judged, facts, at).to_pyarrow().to_pylist():
         name = row["connection"]
@@ -43,7 +45,9 @@ def explain(session: Session, lead_id: str, at: datetime) -> list[tuple[Decision
         lines = [c for c in contributions if c["connection"] == name]
         gaps = [u["rule"] for u in missing if u["connection"] == name]
         checks = [c for c in checked if c["connection"] == name]
-        found.append((decision, explain_lead(model, row["score"], lines, gaps, checks)))
+        told = {k: [r for r in rows if r["connection"] == name] for k, rows in profiles.items()}
+        about = profile(told) if told else None
+        found.append((decision, explain_lead(model, row["score"], lines, gaps, checks, about)))
     return found
 
 
