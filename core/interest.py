@@ -20,7 +20,9 @@ from core.points import Duration, Part, RuleId, Share, units
 T = TypeVar("T")
 
 # A mapping whose order has a meaning is a list to the model's version, which sorts keys.
-InOrder = Annotated[dict[RuleId, T], PlainSerializer(lambda named: list(named.items()))]
+InOrder = Annotated[
+    dict[RuleId, T], PlainSerializer(lambda named: list(named.items()), when_used="json")
+]
 
 
 def _folded(name: str) -> str:
@@ -104,8 +106,8 @@ def engagement(content: Table, whose: str) -> Table:
 
     `depth` is one for each activity, one more for every stage that its content is along the
     journey, and one for each whole minute of all durations together: more of any never lowers it.
-    `days` is the span from first to last, begun days counted whole; `intensity` is activities per
-    day of it, in 1/10,000.
+    `days` is one more than the whole days from the first to the last; `intensity` is activities per
+    such day, in 1/10,000.
     """
     seconds = ibis.greatest(content.duration.coalesce(0), 0)
     sums = content.group_by("connection", whose).aggregate(

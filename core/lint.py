@@ -51,6 +51,7 @@ def lint(model: Model) -> list[Finding]:
         *_enough_alone(model),
         *_idle_decays(model),
         *_shallow_above_deep(model),
+        *_early_above_late(model),
     ]
 
 
@@ -258,4 +259,26 @@ def _shallow_above_deep(model: Model) -> Iterator[Finding]:
                     f"rule {shallow.id} gives {shallow.points:f} points, more than the "
                     f"{deep.points:f} of {deep.id}, which is nearer to buying",
                     "Let what is nearer to buying earn more.",
+                )
+
+
+def _early_above_late(model: Model) -> Iterator[Finding]:
+    """Rules that give more for content of the buyer's journey than others for a later stage's."""
+    stages = list(model.journey.items())
+    known = [
+        (number, rule, place)
+        for number, rule in enumerate(model.behaviour)
+        for place, (_name, stage) in enumerate(stages)
+        if rule.points > 0 and covers(stage.when, rule.when)
+    ]
+    for number, early, place in known:
+        for _number, late, further in known:
+            if place < further and early.points > late.points:
+                yield Finding(
+                    "warning",
+                    ("behaviour", number, "points"),
+                    f"rule {early.id} gives {early.points:f} points for content of stage "
+                    f"{stages[place][0]}, more than the {late.points:f} of {late.id} for "
+                    f"{stages[further][0]}",
+                    "Let content of the later stage earn more.",
                 )
