@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from connectors.base import Connector, Progress
 from connectors.errors import ConnectorError, MappingError
-from core.decision import Decision, Output
+from core.decision import OPTIONAL, Decision, Output
 from core.diff import Values
 from core.facts import LEADS
 from core.qualification import RULED_OUT
@@ -68,7 +68,10 @@ def run_cycle(
             pulled.append(steps.pull(connector, report))
         at = _whole_second(max(pulled))
         parts = list(zip(session.connectors.values(), cycle.report.connections, strict=True))
-        with Decider(session.model, session.config.routing, session.facts, at) as decider:
+        asked = {o for c in session.config.connections.values() for o in c.outputs()}
+        with Decider(
+            session.model, session.config.routing, session.facts, at, asked & OPTIONAL
+        ) as decider:
             for connector, report in parts:
                 cycle.plans.append(steps.plan(connector, report, decider))
         steps.guard(cycle.plans)

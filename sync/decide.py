@@ -1,6 +1,6 @@
 """Decide: score, qualify and route everything the facts hold, as of one instant."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -9,9 +9,10 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
-from core.decision import Decision, Output
+from core.decision import OPTIONAL, Decision, Output
 from core.diff import Values
 from core.facts import as_of
+from core.profile import areas, stages
 from core.routing import Assignment, Candidate, Roster, route
 from core.rules import Model
 from core.scoring import Facts, lead_columns
@@ -55,14 +56,19 @@ class Decider:
     """Everything decided as of `at`, for all connections at once; read it by connection."""
 
     def __init__(
-        self, model: Model, routing: Routing | None, store: FactsStore, at: datetime
+        self,
+        model: Model,
+        routing: Routing | None,
+        store: FactsStore,
+        at: datetime,
+        optional: Set[Output] = frozenset(),
     ) -> None:
         self.model = model
         self._at = at
         self._facts = facts_of(store, at)
         self._judged = judge(model, self._facts, at)
         self.contributions = self._judged.scored.contributions
-        self.decisions = self._decisions(routing).cache()
+        self.decisions = self._profiled(self._decisions(routing), optional).cache()
         counted = self._judged.scored.rejected.connection.value_counts(name="count").to_pyarrow()
         self._rejected: dict[str, int] = dict(
             zip(counted["connection"].to_pylist(), counted["count"].to_pylist(), strict=True)
@@ -94,6 +100,20 @@ class Decider:
         return table.left_join(
             _territories(routing, leads, accounts, self._at), KEY, rname="{name}_right"
         ).drop("connection_right", "lead_id_right")
+
+    def _profiled(self, table: Table, optional: Set[Output]) -> Table:
+        """`table` with the area of interest and the buyer's stage; null where nobody asks."""
+        missing = {output.value: ibis.null("string") for output in sorted(OPTIONAL)}
+        if Output.AREA in optional and self.model.interest:
+            found = areas(self.model, self._facts, self._at)
+            mine = found.filter(found.rank == 1).select(*KEY, "area")
+            table = _joined(table, mine)
+            del missing[Output.AREA]
+        if Output.BUYER_STAGE in optional and self.model.journey:
+            found = stages(self.model, self._facts, self._at)
+            table = _joined(table, found.select(*KEY, "buyer_stage"))
+            del missing[Output.BUYER_STAGE]
+        return table.mutate(**missing)
 
     def rejected(self, connection: str) -> int:
         """How many records are not leads: neither contact data nor any activity."""
@@ -146,6 +166,8 @@ class Decider:
             scored_at=self._at,
             owner_id=assignment.owner_id if assignment else None,
             owner_reason=assignment.reason if assignment else "",
+            area=row["area"],
+            buyer_stage=row["buyer_stage"],
         )
         return Decided(
             decision,
@@ -153,6 +175,10 @@ class Decider:
             row["modified_at"],
             row["account_id"] or "",
         )
+
+
+def _joined(table: Table, found: Table) -> Table:
+    return table.left_join(found, KEY).drop("connection_right", "lead_id_right")
 
 
 def _territories(routing: Routing, leads: Table, accounts: Table, at: datetime) -> Table:

@@ -116,8 +116,8 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
         notes.add_row(f"{found.missing} points to {found.next_stage}")
     for checked in found.checklists:
         notes.add_row(str(checked))
-    for line in str(found.profile or "").splitlines():
-        notes.add_row(line)
+    for said in str(found.profile or "").splitlines():
+        notes.add_row(said)
     if decision.owner_reason:
         notes.add_row(f"owner: {decision.owner_reason}")
     yield notes

@@ -23,7 +23,7 @@ from tests.core.golden import T0, World, activity, lead
 from tests.core.test_presets import NAMES, preset
 
 VIEW = {"id": "view", "points": 10, "when": {"type": "page_view"}, "count": "each"}
-JOURNEY = {
+JOURNEY: dict[str, Any] = {
     "awareness": {"when": {"custom": {"stage": "awareness"}}},
     "consideration": {"when": {"custom": {"stage": "consideration"}}, "evidence": 2},
     "decision": {"when": {"custom": {"stage": "decision"}}, "evidence": 2, "within": "30 days"},
