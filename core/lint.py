@@ -69,6 +69,11 @@ def unmapped(model: Model, mapped: Mapping[str, Set[str]]) -> list[Finding]:
                         "Map it under `mapping` of a connection, or remove the condition.",
                     )
                 )
+    explicit = model.roles.named if model.roles else None
+    if explicit and explicit not in mapped["leads"]:
+        what = f"explicit roles are {explicit} of leads, which no connection maps"
+        advice = "Map it under `mapping` of a connection, or leave `explicit` out."
+        found.append(Finding("error", ("roles", "explicit"), what, advice))
     return found
 
 

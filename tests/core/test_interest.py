@@ -14,7 +14,7 @@ from ibis.expr.types import Table
 from pydantic import ValidationError
 
 from core.decision import UNIT
-from core.lint import lint
+from core.lint import lint, unmapped
 from core.model import Activity
 from core.profile import Profile, areas, parts, profile, stages
 from core.profile import leads_engagement as engagement
@@ -393,6 +393,15 @@ def test_an_explicit_role_needs_none_to_infer() -> None:
     }
 
 
+def test_the_field_of_explicit_roles_must_be_mapped() -> None:
+    """S194: a field that nobody fills names no role."""
+    rules = model(roles={"explicit": "r"})
+    facts: dict[str, set[str]] = {"leads": {"email"}, "accounts": set(), "activities": {"type"}}
+    (found,) = unmapped(rules, facts)
+    assert (found.severity, found.place) == ("error", ("roles", "explicit"))
+    assert unmapped(rules, {**facts, "leads": {"email", "custom.r"}}) == []
+
+
 NEUTRAL: dict[str, Any] = {
     "first_name": "Ada", "last_name": "Byron", "phone": "+1 202 555 0100", "company": "Acme",
     "website": "https://acme.example", "country": "AQ", "state": "none", "source": "form",
@@ -474,3 +483,30 @@ def test_what_a_model_does_not_ask_for_is_not_built() -> None:
     plain = replace(world.facts, activities=None)
     assert parts(model(interest=None), plain, T0) == {}
     assert set(parts(model(interest=None, roles={"explicit": "r"}), plain, T0)) == {"roles"}
+
+
+def test_ids_are_per_connection() -> None:
+    """D46: the same id in two CRMs is two people, each with a profile of its own."""
+    rules = model(journey=JOURNEY, roles=ROLES)
+    world = World([lead("x", seniority="director")], reading(1, 2, stage="decision", area="a"))
+    people, events = world.facts.leads, world.facts.activities
+    others = events.filter(events.id.contains("1")).mutate(area=ibis.literal("b"))
+    facts = replace(
+        world.facts,
+        leads=people.union(elsewhere(people)),
+        activities=events.union(elsewhere(others)),
+    )
+    found = {name: world.rows(table) for name, table in parts(rules, facts, T0).items()}
+    assert {(r["connection"], r["area"], r["points"] // UNIT) for r in found["areas"]} == {
+        ("crm", "a", 20), ("other", "b", 10),
+    }  # fmt: skip
+    assert {(r["connection"], r["events"]) for r in found["engagement"]} == {
+        ("crm", 2), ("other", 1),
+    }  # fmt: skip
+    assert [r["connection"] for r in found["stages"]] == ["crm"]
+    assert sorted(r["connection"] for r in found["roles"]) == ["crm", "other"]
+
+
+def elsewhere(table: Table) -> Table:
+    """The same rows of another CRM."""
+    return table.mutate(connection=ibis.literal("other")).cast(table.schema())
