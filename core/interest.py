@@ -97,8 +97,14 @@ class Roles(Part):
         """The column that names the explicit role."""
         return f"custom.{self.explicit}" if self.explicit else None
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns of leads that their roles hang on."""
+        asked = [role.when.columns() for role in self.infer.values() if role.when]
+        return frozenset(filter(None, [self.named])).union(*asked)
 
-def engagement(content: Table, whose: str) -> Table:
+
+def depth_and_intensity(content: Table, whose: str) -> Table:
     """How deep and how keen the interest is: connection, `whose`, events, days, depth, intensity.
 
     `content` holds activities: connection, the column `whose` (lead or account), occurred_at,
@@ -114,10 +120,10 @@ def engagement(content: Table, whose: str) -> Table:
         events=content.count(),
         breadth=(content.place + 1).sum(),
         seconds=seconds.sum(),
-        first=content.occurred_at.min(),
-        last=content.occurred_at.max(),
+        first=content.occurred_at.min().truncate("s").epoch_seconds(),
+        last=content.occurred_at.max().truncate("s").epoch_seconds(),
     )
-    span = (sums["last"].epoch_seconds() - sums["first"].epoch_seconds()).cast("int64")
+    span = (sums["last"] - sums["first"]).cast("int64")
     days = (span // 86_400).cast("int64") + 1
     return sums.select(
         "connection",
@@ -133,7 +139,7 @@ def buyer_stages(journey: Journey, content: Table, at: datetime) -> Table:
     """The highest stage that each lead shows enough evidence for: connection, lead_id,
     buyer_stage, evidence (activities). Leads without one have no row.
 
-    `content` is as for `engagement`, with lead_id.
+    `content` is as for `depth_and_intensity`, with lead_id.
     """
     stages = list(enumerate(journey.values(), start=1))
     since = content.place.cases(
@@ -142,7 +148,7 @@ def buyer_stages(journey: Journey, content: Table, at: datetime) -> Table:
             for place, stage in stages
             if stage.within
         ),
-        (0, ibis.null(TIME)),
+        (0, ibis.null(TIME)),  # cases want one at least
     )
     fresh = content.filter(content.place > 0, since.isnull() | (content.occurred_at >= since))
     counts = fresh.group_by("connection", "lead_id", "place").aggregate(evidence=fresh.count())

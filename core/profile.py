@@ -19,7 +19,7 @@ from core.conditions import ActivityCondition
 from core.contributions import matched
 from core.decision import UNIT
 from core.facts import TIME, as_of
-from core.interest import Areas, buyer_stages, buying_roles, engagement
+from core.interest import Areas, buyer_stages, buying_roles, depth_and_intensity
 from core.rules import Model
 from core.scoring import Facts, inherited, lead_columns
 
@@ -55,10 +55,10 @@ class Profile:
         if self.events:
             said.append(
                 f"depth {self.depth}, intensity {self.intensity:f} activities a day "
-                f"({self.events} in {self.days} days)"
+                f"(activities: {self.events}, days: {self.days})"
             )
         if self.buyer_stage:
-            said.append(f"buyer's stage: {self.buyer_stage} ({self.evidence} activities)")
+            said.append(f"buyer's stage: {self.buyer_stage} (evidence: {self.evidence})")
         if self.role:
             how = "as the CRM says" if self.explicit else f"confidence {self.confidence:f}"
             said.append(f"role: {self.role} ({how})")
@@ -82,7 +82,7 @@ def parts(model: Model, facts: Facts, at: datetime) -> Mapping[str, Table]:
     found = {}
     if model.interest:
         found["areas"] = areas(model, facts, at)
-        found["engagement"] = leads_engagement(model, facts, at)
+        found["engagement"] = engagement(model, facts, at)
     if model.journey:
         found["stages"] = stages(model, facts, at)
     if model.roles:
@@ -125,15 +125,13 @@ def areas(model: Model, facts: Facts, at: datetime, contacts: Table | None = Non
     )
 
 
-def leads_engagement(
-    model: Model, facts: Facts, at: datetime, contacts: Table | None = None
-) -> Table:
-    """Depth and intensity of each lead's interest, as `core.interest.engagement` says; with
-    `contacts` (connection, lead_id, account_id) of each account's, all its leads together."""
+def engagement(model: Model, facts: Facts, at: datetime, contacts: Table | None = None) -> Table:
+    """How deep and how keen each lead's interest is (`core.interest.depth_and_intensity`); with
+    `contacts` (connection, lead_id, account_id) each account's, all its leads together."""
     content = _content(model, facts, at)
     if contacts is None:
-        return engagement(content, "lead_id")
-    return engagement(content.join(contacts, KEY), "account_id")
+        return depth_and_intensity(content, "lead_id")
+    return depth_and_intensity(content.join(contacts, KEY), "account_id")
 
 
 def stages(model: Model, facts: Facts, at: datetime) -> Table:
@@ -144,11 +142,9 @@ def stages(model: Model, facts: Facts, at: datetime) -> Table:
 def roles(model: Model, facts: Facts, at: datetime) -> Table:
     """The role of each lead in buying, as `core.interest.buying_roles` says."""
     assert model.roles, "the model asks for roles"
-    told = model.roles.infer
-    asked = {model.roles.named} - {None}
-    columns = frozenset[Any](asked).union(*(r.when.columns() for r in told.values() if r.when))
-    wide = lead_columns(columns, as_of(facts.leads, at), as_of(facts.accounts, at), at)
-    did = {name: role.did for name, role in told.items() if role.did}
+    people, accounts = as_of(facts.leads, at), as_of(facts.accounts, at)
+    wide = lead_columns(model.roles.columns, people, accounts, at)
+    did = {name: role.did for name, role in model.roles.infer.items() if role.did}
     if did:
         found = _matching(model, facts, at, [[condition] for condition in did.values()])
         flags = found.group_by(KEY).aggregate(

@@ -16,8 +16,7 @@ from pydantic import ValidationError
 from core.decision import UNIT
 from core.lint import lint, unmapped
 from core.model import Activity
-from core.profile import Profile, areas, parts, profile, stages
-from core.profile import leads_engagement as engagement
+from core.profile import Profile, areas, engagement, parts, profile, stages
 from core.rules import Model, parse
 from tests.core.golden import T0, World, activity, lead
 from tests.core.test_presets import NAMES, preset
@@ -331,8 +330,8 @@ def test_the_buyers_stage_is_not_the_pipeline() -> None:
     assert before["x"].buyer_stage == "decision"
     assert str(before["x"]).splitlines() == [
         "interested in: crm 20",
-        "depth 10, intensity 1.3333 activities a day (4 in 3 days)",
-        "buyer's stage: decision (2 activities)",
+        "depth 10, intensity 1.3333 activities a day (activities: 4, days: 3)",
+        "buyer's stage: decision (evidence: 2)",
         "role: user (confidence 1)",
     ]
 

@@ -67,8 +67,8 @@ def test_explain_shows_the_profile(world: Live) -> None:
         assert (Decimal(profile["confidence"]), profile["explicit"]) == (Decimal("0.9"), False)
         text = world.run("explain", seller.id(reader[name])).out
         assert "interested in: blog 25" in text
-        assert "depth 10, intensity 5 activities a day (5 in 1 days)" in text
-        assert "buyer's stage: awareness (5 activities)" in text
+        assert "depth 10, intensity 5 activities a day (activities: 5, days: 1)" in text
+        assert "buyer's stage: awareness (evidence: 5)" in text
         assert "role: reader (confidence 0.25)" in text
 
 
