@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from core.decision import Output
+from core.decision import OPTIONAL, Output
 from core.diff import Policy
 
 
@@ -43,8 +43,16 @@ class ConnectionSettings(Settings):
 
     mapping: FieldMapping = Field(FieldMapping(), description="Which CRM field means what.")
     write: dict[Output, WrittenField] = Field(
-        {}, description="Output -> CRM field and policy, where it differs from the defaults."
+        {},
+        description="Output -> CRM field and policy, where it differs from the defaults; "
+        "area and buyer_stage are written only if they are named here.",
     )
+
+    def outputs(self) -> list[Output]:
+        """What is written: never an output whose policy says so."""
+        policies = self.policies()
+        asked = [output for output in Output if output in self.write or output not in OPTIONAL]
+        return [output for output in asked if policies[output] is not Policy.NEVER]
 
     def policies(self) -> dict[Output, Policy]:
         """The policy of every output."""

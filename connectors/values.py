@@ -23,6 +23,8 @@ WRITTEN_KINDS: Mapping[Output, FieldKind] = {
     Output.MODEL: FieldKind.TEXT,
     Output.SCORED_AT: FieldKind.DATETIME,
     Output.OWNER: FieldKind.REFERENCE,
+    Output.AREA: FieldKind.TEXT,
+    Output.BUYER_STAGE: FieldKind.TEXT,
 }
 """What kind of value each output is."""
 

@@ -19,6 +19,12 @@ class Output(StrEnum):
     MODEL = "model"
     SCORED_AT = "scored_at"
     OWNER = "owner"
+    AREA = "area"
+    BUYER_STAGE = "buyer_stage"
+
+
+OPTIONAL = frozenset({Output.AREA, Output.BUYER_STAGE})
+"""Outputs that are written only where the configuration gives them a field."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,8 @@ class Decision:
     """What was decided about one lead at one instant.
 
     `score` is in units of 1/10,000 point. `owner_id` is None where no owner is to be given:
-    the present one then stays, and `owner_reason` says why.
+    the present one then stays, and `owner_reason` says why. `area` of interest and `buyer_stage`
+    are decided only where they are written.
     """
 
     connection: str
@@ -40,6 +47,8 @@ class Decision:
     scored_at: datetime
     owner_id: str | None = None
     owner_reason: str = ""
+    area: str | None = None
+    buyer_stage: str | None = None
 
     @property
     def points(self) -> Decimal:

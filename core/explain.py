@@ -15,6 +15,7 @@ from ibis.expr.types import StringValue, Table, Value
 from core.decision import UNIT
 from core.gates import Standing
 from core.past import History
+from core.profile import Profile
 from core.rules import Model
 from core.scoring import Scored
 from core.stages import Stage
@@ -133,7 +134,7 @@ class Explanation:
     is the nearest stage by score that the lead has not reached, `missing` the points to it.
     `checklists` says how far the lead has come on each sales checklist, `history` what it went
     through before, where that is known. `probability` is what the model's field predicts, from
-    0 to 1; it is no part of the score.
+    0 to 1; it is no part of the score. `profile` is None where the model asks for none.
     """
 
     score: Decimal
@@ -144,6 +145,7 @@ class Explanation:
     checklists: tuple[Checked, ...] = ()
     probability: Decimal | None = None
     history: History | None = None
+    profile: Profile | None = None
 
 
 def explain(
@@ -153,9 +155,12 @@ def explain(
     unknown: Iterable[str],
     checked: Iterable[Mapping[str, Any]] = (),
     probability: Decimal | None = None,
+    profile: Profile | None = None,
+    history: History | None = None,
 ) -> Explanation:
     """Explain one lead: its score in units, its rows of `Scored.contributions`, the ids of its
-    rows in `core.scoring.unknown`, its rows of `core.scoring.checklists`, and what is predicted."""
+    rows in `core.scoring.unknown`, its rows of `core.scoring.checklists`, and what else is known
+    of it."""
     weights = {"fit": model.weights.fit, "behaviour": model.weights.behaviour}
     lines = [
         Line(
@@ -183,6 +188,8 @@ def explain(
         missing=start - points if stage else None,
         checklists=tuple(map(_checked, checked)),
         probability=probability,
+        profile=profile,
+        history=history,
     )
 
 

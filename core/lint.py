@@ -51,6 +51,12 @@ def unmapped(model: Model, mapped: Mapping[str, Set[str]]) -> list[Finding]:
         what = f"probability is custom.{model.probability} of leads, which no connection maps"
         advice = _instead(f"custom.{model.probability}", mapped["leads"])
         found.append(Finding("error", ("probability",), what, advice))
+    explicit = model.roles.named if model.roles else None
+    if explicit and explicit not in mapped["leads"]:
+        what = f"explicit roles are {explicit} of leads, which no connection maps"
+        found.append(
+            Finding("error", ("roles", "explicit"), what, _instead(explicit, mapped["leads"]))
+        )
     return found
 
 

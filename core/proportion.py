@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Set
 
+from core.covering import covers
 from core.findings import Finding
 from core.rules import BehaviourRule, Model
 
@@ -21,6 +22,7 @@ def disproportions(model: Model) -> Iterator[Finding]:
     yield from _outweighing(model)
     yield from _far_above_near(model)
     yield from _shallow_above_deep(model)
+    yield from _early_above_late(model)
 
 
 def _outweighing(model: Model) -> Iterator[Finding]:
@@ -88,3 +90,25 @@ def _out_of_order(number: int, rule: BehaviourRule, nearer: BehaviourRule) -> Fi
         f"{nearer.id}, which is nearer to buying",
         "Let what is nearer to buying earn more.",
     )
+
+
+def _early_above_late(model: Model) -> Iterator[Finding]:
+    """Rules that give more for content of the buyer's journey than others for a later stage's."""
+    stages = list(model.journey.items())
+    known = [
+        (number, rule, place)
+        for number, rule in enumerate(model.behaviour)
+        for place, (_name, stage) in enumerate(stages)
+        if rule.points > 0 and covers(stage.when, rule.when)
+    ]
+    for number, early, place in known:
+        for _number, late, further in known:
+            if place < further and early.points > late.points:
+                yield Finding(
+                    "warning",
+                    ("behaviour", number, "points"),
+                    f"rule {early.id} gives {early.points:f} points for content of stage "
+                    f"{stages[place][0]}, more than the {late.points:f} of {late.id} for "
+                    f"{stages[further][0]}",
+                    "Let content of the later stage earn more.",
+                )

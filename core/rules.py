@@ -20,6 +20,7 @@ from core.conditions import ActivityCondition, LeadCondition
 from core.decay import Decay
 from core.decision import UNIT
 from core.gates import Criterion, Gates
+from core.interest import Interest, Journey, Roles
 from core.limits import Group, Limits
 from core.measures import Measure
 from core.mistakes import Mistake, Place, refuse
@@ -239,6 +240,11 @@ class Model(Part):
     scale: Scale | None = Field(None, description="Scores from 1 to 100 instead of plain points.")
     matrix: Matrix | None = Field(None, description="Tiers of two letters, by fit and behaviour.")
     tiers: Labels = Field({}, description="Tier and the score it begins at, best first.")
+    interest: Interest | None = Field(None, description="What leads are interested in.")
+    journey: Journey = Field(
+        {}, description="Stages of the buyer's journey by name, first to last."
+    )
+    roles: Roles | None = Field(None, description="Roles in the buying process.")
 
     @property
     def fit_rules(self) -> list[FitRule]:
@@ -353,6 +359,8 @@ class Model(Part):
         ids += [rule.id for rule in self.reset]
         for id_ in sorted({id_ for id_ in ids if ids.count(id_) > 1}):
             yield f"two rules are called {id_}"
+        if self.interest and not self.behaviour:
+            yield "interest needs behaviour rules: what they pay for is what shows interest"
         misnamed = list(self._misnamed())
         yield from misnamed
         yield from self._unmarked()

@@ -86,7 +86,7 @@ def score(model: Model, facts: Facts, at: datetime, past: Past | None = None) ->
     """Score every lead by the facts as of `at` (aware, whole seconds), and what was decided before
     it."""
     people = as_of(facts.leads, at)
-    moved = _moved(facts, people)
+    moved = inherited(facts, people)
     rejected = people.filter(people.email.isnull(), people.phone.isnull()).select(
         "connection", lead_id="id"
     )
@@ -174,7 +174,7 @@ def unknown(model: Model, facts: Facts, at: datetime, past: Past | None = None) 
     people = as_of(facts.leads, at)
     parts = [_undecided(model, facts, people, at, past)] if _rules(model) else []
     if model.measures:
-        moved = _moved(facts, people)
+        moved = inherited(facts, people)
         parts.append(unmeasured(model, facts.activities, moved, people, at))
     if not parts:
         return people.select("connection", lead_id="id", rule=ibis.null("string")).limit(0)
@@ -233,7 +233,7 @@ def _scores(model: Model, leads: Table, lines: Table, standings: Table) -> Table
     return scores.join(standings, ["connection", "lead_id"])
 
 
-def _moved(facts: Facts, people: Table) -> Table:
+def inherited(facts: Facts, people: Table) -> Table:
     """The activities of merged and converted records, as activities of the survivor.
 
     Not those that the CRM shows for the survivor as well: they count once. Records that were

@@ -29,6 +29,7 @@ def check(session: Session, stop: Stop) -> list[Problem]:
         problems += found
         if not found:
             problems += _choices(session, connector)
+        problems += _unsaid(session, name)
         if session.config.routing and not any(p.severity == "credentials" for p in found):
             unknown = _owners(session, connector, stop, problems)
             asked |= unknown
@@ -58,6 +59,23 @@ def _choices(session: Session, connector: Connector) -> Iterator[Problem]:
                     f"the {output} {', '.join(missing)} is none of the values that it accepts",
                     f"Add the value in the CRM, or name another field under write.{output}.",
                 )
+
+
+def _unsaid(session: Session, name: str) -> Iterator[Problem]:
+    """Outputs to be written of which the model says nothing."""
+    sections = {
+        Output.AREA: ("interest", session.model.interest),
+        Output.BUYER_STAGE: ("journey", session.model.journey),
+    }
+    for output in session.config.connections[name].outputs():
+        section, given = sections.get(output, ("", True))
+        if not given:
+            yield Problem(
+                "error",
+                f"{name}: write.{output}",
+                f"the model has no `{section}`: there is no {output} to write",
+                f"Add `{section}` to the model, or remove the output.",
+            )
 
 
 def _configured(session: Session) -> set[str]:

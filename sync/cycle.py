@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from connectors.base import Connector, Progress
 from connectors.errors import ConnectorError, MappingError
-from core.decision import Decision, Output
+from core.decision import OPTIONAL, Decision, Output
 from core.diff import Values
 from core.facts import LEADS
 from core.routing import NOT_READY, Assignment
@@ -71,7 +71,8 @@ def run_cycle(
         parts = list(zip(session.connectors.values(), cycle.report.connections, strict=True))
         model, routing = session.model, session.config.routing
         past = past_of(session.ledger, routing, at, model)
-        with Decider(model, routing, session.facts, at, past) as decider:
+        asked = {o for c in session.config.connections.values() for o in c.outputs()} & OPTIONAL
+        with Decider(model, routing, session.facts, at, past, asked) as decider:
             for connector, report in parts:
                 cycle.plans.append(steps.plan(connector, report, decider))
         steps.guard(cycle.plans)

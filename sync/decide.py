@@ -1,6 +1,6 @@
 """Decide: score, qualify and route everything the facts hold, as of one instant."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -9,10 +9,11 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
-from core.decision import Decision, Output
+from core.decision import OPTIONAL, Decision, Output
 from core.diff import Values
 from core.facts import as_of
 from core.past import PREFIX, Past
+from core.profile import areas, stages
 from core.routing import Assignment, Candidate, Roster, route
 from core.rules import Model
 from core.scoring import Facts, lead_columns
@@ -77,6 +78,7 @@ class Decider:
         store: FactsStore,
         at: datetime,
         past: Past | None = None,
+        optional: Set[Output] = frozenset(),
     ) -> None:
         self.model = model
         self._at = at
@@ -84,7 +86,7 @@ class Decider:
         self._facts = facts_of(store, at)
         self._judged = judge(model, self._facts, at, past)
         self.contributions = self._judged.scored.contributions
-        self.decisions = self._decisions(routing).cache()
+        self.decisions = self._profiled(self._decisions(routing), optional).cache()
         counted = self._judged.scored.rejected.connection.value_counts(name="count").to_pyarrow()
         self._rejected: dict[str, int] = dict(
             zip(counted["connection"].to_pylist(), counted["count"].to_pylist(), strict=True)
@@ -116,6 +118,20 @@ class Decider:
         return table.left_join(
             _territories(routing, leads, accounts, self._at, self._past), KEY, rname="{name}_right"
         ).drop("connection_right", "lead_id_right")
+
+    def _profiled(self, table: Table, optional: Set[Output]) -> Table:
+        """`table` with the area of interest and the buyer's stage; null where nobody asks."""
+        missing = {output.value: ibis.null("string") for output in sorted(OPTIONAL)}
+        if Output.AREA in optional and self.model.interest:
+            found = areas(self.model, self._facts, self._at)
+            mine = found.filter(found.rank == 1).select(*KEY, "area")
+            table = _joined(table, mine)
+            del missing[Output.AREA]
+        if Output.BUYER_STAGE in optional and self.model.journey:
+            found = stages(self.model, self._facts, self._at)
+            table = _joined(table, found.select(*KEY, "buyer_stage"))
+            del missing[Output.BUYER_STAGE]
+        return table.mutate(**missing)
 
     def rejected(self, connection: str) -> int:
         """How many records are not leads: neither contact data nor any activity."""
@@ -168,6 +184,8 @@ class Decider:
             scored_at=self._at,
             owner_id=assignment.owner_id if assignment else None,
             owner_reason=assignment.reason if assignment else "",
+            area=row["area"],
+            buyer_stage=row["buyer_stage"],
         )
         return Decided(
             decision,
@@ -175,6 +193,10 @@ class Decider:
             row["modified_at"],
             row["account_id"] or "",
         )
+
+
+def _joined(table: Table, found: Table) -> Table:
+    return table.left_join(found, KEY).drop("connection_right", "lead_id_right")
 
 
 def _territories(

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from connectors.base import Change
-from core.decision import Decision, Output
+from core.decision import OPTIONAL, Decision, Output
 
 SUBSTANCE = ("score", "tier", "stage", "owner_id", "model")
 """What of a decision makes it another one: the rest follows from it, or from the clock."""
@@ -80,8 +80,11 @@ def substance(decision: Decision) -> tuple[object, ...]:
 
 
 def decision_row(run_id: str, decision: Decision) -> dict[str, Any]:
-    """A decision as a row of the ledger, the latest about its lead."""
-    row = dict(vars(decision))
+    """A decision as a row of the ledger, the latest about its lead.
+
+    Optional outputs are kept only as what was written of them.
+    """
+    row = {k: v for k, v in vars(decision).items() if k not in OPTIONAL}
     row["at"] = row.pop("scored_at")
     return {**row, "run_id": run_id, "latest": True}
 

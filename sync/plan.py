@@ -50,6 +50,8 @@ def canonical(output: Output, decision: Decision, target: Field) -> str | None:
         Output.REASON: decision.reason,
         Output.MODEL: decision.model,
         Output.OWNER: decision.owner_id,
+        Output.AREA: decision.area,
+        Output.BUYER_STAGE: decision.buyer_stage,
     }[output]
     return text[: target.length] if text and target.length else text or None
 

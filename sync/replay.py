@@ -5,7 +5,6 @@ before the date is the past that the score takes as an argument.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -19,6 +18,7 @@ from core.explain import explain as explain_lead
 from core.facts import LEADS, as_of
 from core.past import Past
 from core.prediction import probabilities
+from core.profile import parts, profile
 from core.rules import Model
 from core.scoring import Facts, checklists, unknown
 from core.verdict import KEY, Judged, judge
@@ -42,6 +42,7 @@ def explain(session: Session, lead_id: str, at: datetime) -> list[tuple[Decision
     if model.probability:
         rows = probabilities(model.probability, facts, at).to_pyarrow().to_pylist()
         predicted = {row["connection"]: row["probability"] for row in rows}
+    profiles = {k: t.to_pyarrow().to_pylist() for k, t in parts(model, facts, at).items()}
     found = []
     for row in _standing(judged, facts, at).to_pyarrow().to_pylist():
         name = row["connection"]
@@ -53,9 +54,18 @@ def explain(session: Session, lead_id: str, at: datetime) -> list[tuple[Decision
         lines = [c for c in contributions if c["connection"] == name]
         gaps = [u["rule"] for u in missing if u["connection"] == name]
         checks = [c for c in checked if c["connection"] == name]
-        history = session.ledger.past.history(name, lead_id, at)
-        told = explain_lead(model, row["score"], lines, gaps, checks, predicted.get(name))
-        found.append((decision, replace(told, history=history.cooled(model.cool_down, at))))
+        told = {k: [r for r in rows if r["connection"] == name] for k, rows in profiles.items()}
+        explained = explain_lead(
+            model,
+            row["score"],
+            lines,
+            gaps,
+            checks,
+            probability=predicted.get(name),
+            profile=profile(told) if told else None,
+            history=session.ledger.past.history(name, lead_id, at).cooled(model.cool_down, at),
+        )
+        found.append((decision, explained))
     return found
 
 

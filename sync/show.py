@@ -119,6 +119,8 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
         notes.add_row(str(checked))
     if found.probability is not None:
         notes.add_row(f"predicted probability {found.probability.normalize():f}, not in the score")
+    for said in str(found.profile or "").splitlines():
+        notes.add_row(said)
     for note in _history(found.history):
         notes.add_row(note)
     if decision.owner_reason:

@@ -12,10 +12,13 @@ import pytest
 from connectors.base import Field, FieldKind, Status
 from connectors.errors import CredentialsError, MappingError
 from connectors.settings import FieldMapping
-from core.decision import Output
+from core.decision import OPTIONAL, Output
 from tests.contract_reading import ReadContract, RemovalContract, pages_of_leads
 from tests.contract_writing import WriteContract
 from tests.world import World, lead_ids, lead_streams, live, ready
+
+USUAL = set(Output) - OPTIONAL
+"""The outputs that are written without being asked for."""
 
 
 class SetupContract:
@@ -89,7 +92,7 @@ class SetupContract:
         if not world.connector.capabilities.can_create_fields:
             pytest.skip("cannot create fields, by its capabilities")
         missing = world.connector.missing_fields()
-        assert {new.output for new in missing} == set(Output) - {Output.OWNER}
+        assert {new.output for new in missing} == USUAL - {Output.OWNER}
         assert {new.object_type for new in missing} == set(world.connector.capabilities.objects)
         assert [p for p in world.connector.check() if p.severity == "error"]
         for object_type in world.connector.capabilities.objects:
@@ -116,8 +119,8 @@ class SetupContract:
         ready(world)
         for object_type in world.connector.capabilities.objects:
             fields: dict[Output, Field] = world.connector.written_fields(object_type)
-            assert set(fields) == set(Output)
-            assert len({field.name for field in fields.values()}) == len(Output)
+            assert set(fields) == USUAL
+            assert len({field.name for field in fields.values()}) == len(USUAL)
             assert all(field.writable for field in fields.values())
             assert fields[Output.SCORE].kind is FieldKind.NUMBER
 

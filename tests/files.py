@@ -11,7 +11,7 @@ from connectors.files.settings import FilesMapping, FilesSettings
 from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.neutral import FIELDS
 from connectors.settings import FieldMapping
-from core.decision import Output
+from core.decision import OPTIONAL, Output
 from tests.world import DEFAULT, Clock, World
 
 PAGE = 3
@@ -23,8 +23,9 @@ TABLES = {
     "owners": (Kind.USER, Kind.QUEUE),
     "outcomes": (Kind.DEAL,),
 }
+NO_COLUMN = {Output.OWNER, *OPTIONAL}
 COLUMNS = {
-    "leads": ("created_at", *(f"leadgauge_{o}" for o in Output if o is not Output.OWNER)),
+    "leads": ("created_at", *(f"leadgauge_{o}" for o in Output if o not in NO_COLUMN)),
     "accounts": ("created_at",),
     "activities": ("lead_id",),
     "owners": ("kind", "active"),

@@ -35,7 +35,6 @@ from connectors.files.settings import FilesSettings
 from connectors.mapping import MAPS, Mapped, field_map, table
 from core import normalise
 from core.decision import Output
-from core.diff import Policy
 from core.facts import BY_NAME
 
 STREAMS = ("owners", "accounts", "leads", "activities", "outcomes")
@@ -79,11 +78,7 @@ class FilesConnector:
         self._settings = settings
         self._clock = clock
         self._import_file = settings.folder / settings.import_file
-        self._outputs = {
-            output: settings.column(output)
-            for output in Output
-            if output not in settings.write or settings.write[output].policy is not Policy.NEVER
-        }
+        self._outputs = {output: settings.column(output) for output in settings.outputs()}
 
     def now(self) -> datetime:
         """The clock of this machine."""

@@ -15,7 +15,6 @@ from connectors.mapping import field_map
 from connectors.settings import WrittenField
 from connectors.values import WRITTEN_KINDS
 from core.decision import Output
-from core.diff import Policy
 from core.model import Account, Activity, Lead, Row
 
 CONTACTS = "contacts"
@@ -128,11 +127,8 @@ class Fields:
         self._name = name
         self._mapping = settings.mapping
         self._known: dict[str, dict[str, Field]] = {}
-        self.written: dict[Output, WrittenField] = {
-            output: written
-            for output, written in {**WRITTEN, **settings.write}.items()
-            if written.policy is not Policy.NEVER
-        }
+        named = {**WRITTEN, **settings.write}
+        self.written: dict[Output, WrittenField] = {o: named[o] for o in settings.outputs()}
 
     def of(self, object_type: str) -> dict[str, Field]:
         """The properties of an object, by name; asked once."""

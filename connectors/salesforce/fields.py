@@ -10,10 +10,8 @@ from connectors.errors import ConnectorError
 from connectors.salesforce import soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.settings import SalesforceSettings
-from connectors.settings import WrittenField
 from connectors.values import WRITTEN_KINDS
 from core.decision import Output
-from core.diff import Policy
 
 PERSON = {
     "created_at": "CreatedDate",
@@ -289,11 +287,9 @@ class Schema:
 
     def outputs(self) -> dict[Output, str]:
         """Output -> the name of the field it is written to."""
-        chosen = {
-            output: self._settings.write.get(output, WrittenField(field=name))
-            for output, name in OUTPUT_FIELDS.items()
-        }
-        return {o: w.field for o, w in chosen.items() if w.policy is not Policy.NEVER}
+        given = {output: written.field for output, written in self._settings.write.items()}
+        names = {**OUTPUT_FIELDS, **given}
+        return {output: names[output] for output in self._settings.outputs()}
 
     def written(self, object_type: str) -> dict[Output, Field]:
         """The fields that outputs are written to, as far as the org has them."""

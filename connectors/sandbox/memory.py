@@ -35,7 +35,6 @@ from connectors.settings import ConnectionSettings, WrittenField
 from connectors.throttle import Sleep, retried
 from connectors.values import WRITTEN_KINDS, canonical
 from core.decision import Output
-from core.diff import Policy
 from core.facts import BY_NAME
 
 Hook = Callable[[str], None]
@@ -103,8 +102,10 @@ class MemoryConnector:
             queue_objects=LEAD_OBJECTS,
         )
         self._settings = settings or ConnectionSettings()
-        written = {o: self._settings.write.get(o, WrittenField(field=o)) for o in Output}
-        self._outputs = {o: w.field for o, w in written.items() if w.policy is not Policy.NEVER}
+        self._outputs = {
+            output: self._settings.write.get(output, WrittenField(field=output)).field
+            for output in self._settings.outputs()
+        }
         self._locked = locked
         self._before = before
         self._after = after

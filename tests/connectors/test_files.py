@@ -22,7 +22,7 @@ from connectors.files import imports
 from connectors.files.connector import FilesConnector
 from connectors.files.settings import FilesMapping, FilesSettings
 from connectors.settings import WrittenField
-from core.decision import Output
+from core.decision import OPTIONAL, Output
 from core.facts import BY_NAME, arrow_schema
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -309,7 +309,7 @@ def test_what_waits_for_its_import_counts_as_done(tmp_path: Path) -> None:
     assert set(held) == {"00Q1", "00Q2"}
     assert held["00Q1"][Output.SCORE] == "98.5"
     assert held["00Q1"][Output.REASON] == "-x"
-    assert held["00Q2"] == dict.fromkeys(Output)
+    assert held["00Q2"] == dict.fromkeys(set(Output) - OPTIONAL)
     later = Cursor(cursor.stamp, "zzz")
     echo = rows(pull(files, cursor=later))
     assert {key: row["present"] for key, row in echo.items()} == {
@@ -328,7 +328,7 @@ def test_cleared_as_the_importer_wants(tmp_path: Path) -> None:
     list(connector(tmp_path, cleared="NULL").write([change("00Q1", score=None)]))
     assert imported(tmp_path) == [{"Id": "00Q1", "Score": "NULL"}]
     assert connector(tmp_path, cleared="NULL").read_back("leads", ["00Q1"])["00Q1"] == (
-        dict.fromkeys(Output)
+        dict.fromkeys(set(Output) - OPTIONAL)
     )
 
 

@@ -21,7 +21,7 @@ from connectors.base import (
 from connectors.errors import RateLimited
 from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.memory import MemoryConnector
-from core.decision import Output
+from core.decision import OPTIONAL, Output
 
 Values = dict[str, list[Any]]
 
@@ -318,7 +318,8 @@ class WholeRecord(MemoryConnector):
     """Sends every field, those not named as empty."""
 
     def _apply(self, change: Change) -> WriteResult:
-        values = {output: change.values.get(output) for output in Output}
+        usual = set(Output) - OPTIONAL
+        values = {output: change.values.get(output) for output in usual}
         return replace(super()._apply(replace(change, values=values)), change=change)
 
 

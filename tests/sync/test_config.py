@@ -107,7 +107,7 @@ def test_a_mistake_is_addressed_and_explained(tmp_path, extra, expected):
         (
             "kind: hubspot\n    token: t\n    write: {scor: {field: x}}",
             "5:13: connections.crm.write.scor: input should be 'score', 'tier', 'stage', 'reason', "
-            "'model', 'scored_at' or 'owner'",
+            "'model', 'scored_at', 'owner', 'area' or 'buyer_stage'",
         ),
         (
             "kind: hubspot\n    token: t\n    write: {score: {field: x}, tier: {field: x}}",

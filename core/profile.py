@@ -1,0 +1,211 @@
+"""A lead's profile by a model: areas of interest, depth and intensity, buyer's stage, role.
+
+Each part is an expression over the facts as of an instant, built only for a model that asks for it.
+What an activity is worth in its area, the behaviour rules say: there is no second scorer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import ibis
+from ibis.expr.types import Table
+
+from core.behaviour import behaviour
+from core.conditions import ActivityCondition
+from core.contributions import matched
+from core.decision import UNIT
+from core.events import unrepeated, wide
+from core.facts import as_of
+from core.interest import Areas, buyer_stages, buying_roles, depth_and_intensity
+from core.rules import Model
+from core.scoring import Facts, inherited, lead_columns
+from core.uncounted import counted
+
+KEY = ["connection", "lead_id"]
+BETWEEN = "\x1f"
+"""The unit separator: between a lead's id and an area, where both together stand for a lead."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One lead's profile. What its model does not ask for, or no activity shows, is None.
+
+    `areas` are areas of interest with their points, the biggest first. `intensity` is activities
+    per day of the `days` that its `events` span. `explicit` says that the CRM named the role.
+    """
+
+    areas: Mapping[str, Decimal]
+    events: int | None = None
+    days: int | None = None
+    depth: int | None = None
+    intensity: Decimal | None = None
+    buyer_stage: str | None = None
+    evidence: int | None = None
+    role: str | None = None
+    confidence: Decimal | None = None
+    explicit: bool | None = None
+
+    def __str__(self) -> str:
+        said = []
+        if self.areas:
+            listed = ", ".join(f"{area} {points:f}" for area, points in self.areas.items())
+            said.append(f"interested in: {listed}")
+        if self.events:
+            said.append(
+                f"depth {self.depth}, intensity {self.intensity:f} activities a day "
+                f"(activities: {self.events}, days: {self.days})"
+            )
+        if self.buyer_stage:
+            said.append(f"buyer's stage: {self.buyer_stage} (evidence: {self.evidence})")
+        if self.role:
+            how = "as the CRM says" if self.explicit else f"confidence {self.confidence:f}"
+            said.append(f"role: {self.role} ({how})")
+        return "\n".join(said)
+
+
+def profile(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Profile:
+    """The profile of one lead, from its rows of `parts`."""
+    ranked = sorted(rows.get("areas", ()), key=lambda row: row["rank"])
+    told: dict[str, Any] = {}
+    for part in ("engagement", "stages", "roles"):
+        for row in rows.get(part, ()):
+            told |= {k: v for k, v in row.items() if k not in KEY}
+    for share in {"intensity", "confidence"} & told.keys():
+        told[share] = Decimal(told[share]) / UNIT
+    return Profile({row["area"]: Decimal(row["points"]) / UNIT for row in ranked}, **told)
+
+
+def parts(model: Model, facts: Facts, at: datetime) -> Mapping[str, Table]:
+    """The parts of the leads' profiles that the model asks for, by name."""
+    found = {}
+    if model.interest:
+        found["areas"] = areas(model, facts, at)
+        found["engagement"] = engagement(model, facts, at)
+    if model.journey:
+        found["stages"] = stages(model, facts, at)
+    if model.roles:
+        found["roles"] = roles(model, facts, at)
+    return found
+
+
+def areas(model: Model, facts: Facts, at: datetime, contacts: Table | None = None) -> Table:
+    """Points by area: connection, lead_id, area, points (units, weighted), rank (1 is the lead's
+    area; of equal ones the first by name).
+
+    They are what the model's behaviour rules, with their caps, counts and decays, give for the
+    activities of that area alone; measures are not taken of areas. An area without points above
+    zero is no interest. With `contacts` (connection, lead_id, account_id) the sums of each
+    account's leads, by account_id.
+    """
+    assert model.interest, "the model asks for areas"
+    given = model.interest.areas
+    events = _by_area(given, _activities(model, facts, at))
+    rules = model.model_copy(update={"ignore": (), "reset": (), "measures": ()})
+    lines = behaviour(rules, events, events.limit(0), at, None)
+    sums = lines.group_by(KEY).aggregate(points=lines.points.sum().cast("int64"))
+    sums = sums.filter(sums.points > 0)
+    cut = sums.lead_id.find(BETWEEN)
+    points = sums.select(
+        "connection",
+        "points",
+        lead_id=sums.lead_id.left(cut),
+        area=sums.lead_id.substr(cut + 1),
+    )
+    points = points.semi_join(as_of(facts.leads, at), ["connection", ("lead_id", "id")])
+    whose = "lead_id"
+    if contacts is not None:
+        whose = "account_id"
+        joined = points.join(contacts, KEY)
+        points = joined.group_by("connection", whose, "area").aggregate(points=joined.points.sum())
+    order = ibis.window(
+        group_by=["connection", whose], order_by=[points.points.desc(), points.area]
+    )
+    return points.select(
+        "connection", whose, "area", "points", rank=ibis.row_number().over(order) + 1
+    )
+
+
+def engagement(model: Model, facts: Facts, at: datetime, contacts: Table | None = None) -> Table:
+    """How deep and how keen each lead's interest is (`core.interest.depth_and_intensity`); with
+    `contacts` (connection, lead_id, account_id) each account's, all its leads together."""
+    content = _content(model, facts, at)
+    if contacts is None:
+        return depth_and_intensity(content, "lead_id")
+    return depth_and_intensity(content.join(contacts, KEY), "account_id")
+
+
+def stages(model: Model, facts: Facts, at: datetime) -> Table:
+    """The buyer's stage of each lead, as `core.interest.buyer_stages` says."""
+    return buyer_stages(model.journey, _content(model, facts, at), at)
+
+
+def roles(model: Model, facts: Facts, at: datetime) -> Table:
+    """The role of each lead in buying, as `core.interest.buying_roles` says."""
+    assert model.roles, "the model asks for roles"
+    people, accounts = as_of(facts.leads, at), as_of(facts.accounts, at)
+    leads = lead_columns(model.roles.columns, people, accounts, at)
+    did = {name: role.did for name, role in model.roles.infer.items() if role.did}
+    if did:
+        found = _matching(model, facts, at, [[condition] for condition in did.values()])
+        flags = found.group_by(KEY).aggregate(
+            **{name: (found.number == number).any() for number, name in enumerate(did)}
+        )
+        joined = leads.left_join(flags, KEY)
+        known = {f"did.{name}": joined[name].fill_null(False) for name in did}
+        leads = joined.select(leads, **known).view()
+    return buying_roles(model.roles, leads)
+
+
+def _activities(model: Model, facts: Facts, at: datetime) -> Table:
+    """The activities of leads, and of records merged into them, that count for the model."""
+    people = as_of(facts.leads, at)
+    events = unrepeated(facts.activities, inherited(facts, people), at)
+    counting, _lines = counted(model.ignore, model.reset, events)
+    return counting.semi_join(people, ["connection", ("lead_id", "id")])
+
+
+def _by_area(areas: Areas, events: Table) -> Table:
+    """The activities of each area, with the lead's id and the area together as lead_id."""
+    area = events.area.strip().lower().nullif("")
+    tagged = events.mutate(lead_id=events.lead_id + BETWEEN + area).filter(area.notnull())
+    if areas is True:
+        return tagged
+    found = _numbered(events.filter(area.isnull()), [list(areas.values())])
+    name = found.number.cases(*enumerate(areas))
+    told = found.mutate(lead_id=found.lead_id + BETWEEN + name)
+    return tagged.union(told.select(events.columns).cast(tagged.schema()))
+
+
+def _content(model: Model, facts: Facts, at: datetime) -> Table:
+    """The activities that show interest: connection, lead_id, occurred_at, duration and place.
+
+    They are of the last stage of the journey whose condition holds; of none, but paid for by a
+    behaviour rule, they have the place 0.
+    """
+    staged = [stage.when for stage in reversed(model.journey.values())]
+    paying = [rule.when for rule in model.behaviour if rule.points > 0]
+    found = _matching(model, facts, at, [[*staged, *paying]])
+    place = ibis.greatest(len(staged) - found.number, 0)
+    return found.select("connection", "lead_id", "occurred_at", "duration", place=place)
+
+
+def _matching(
+    model: Model, facts: Facts, at: datetime, groups: Sequence[Sequence[ActivityCondition]]
+) -> Table:
+    """The leads' activities until `at` that the model counts, as `_numbered`."""
+    return _numbered(_activities(model, facts, at), groups)
+
+
+def _numbered(events: Table, groups: Sequence[Sequence[ActivityCondition]]) -> Table:
+    """Each activity with the `number` of every condition that holds, counted through all groups;
+    of each group only the first."""
+    columns = sorted(frozenset[str]().union(*(c.columns() for group in groups for c in group)))
+    read = wide(events, frozenset(columns))
+    signatures = read.select(columns).distinct()
+    number = count()
+    decided = [[(c.holds(signatures), next(number)) for c in group] for group in groups]
+    return matched(read, signatures, decided)
