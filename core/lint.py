@@ -13,6 +13,7 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
+from core.accounts import TARGET
 from core.covering import covers, never_holds
 from core.decay import Step
 from core.rules import BehaviourRule, BestOf, FitRule, Model
@@ -77,6 +78,8 @@ def _tables(
     """The facts tables that fill a column of a condition."""
     if isinstance(rule, BehaviourRule):
         return ["activities"] if column in mapped["activities"] else []
+    if column == TARGET:
+        return ["accounts"]
     if column.startswith("account."):
         return ["accounts"] if column.removeprefix("account.") in mapped["accounts"] else []
     tables = ["leads", "accounts"] if column in FROM_ACCOUNT else ["leads"]

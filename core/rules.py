@@ -10,10 +10,12 @@ import json
 from collections.abc import Iterator
 from decimal import Decimal
 from difflib import get_close_matches
+from itertools import chain
 from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from core.accounts import AccountScoring, misplaced
 from core.conditions import ActivityCondition, LeadCondition
 from core.decay import Decay
 from core.decision import UNIT
@@ -195,6 +197,7 @@ class Model(Part):
     scale: Scale | None = Field(None, description="Scores from 1 to 100 instead of plain points.")
     matrix: Matrix | None = Field(None, description="Tiers of two letters, by fit and behaviour.")
     tiers: Labels = Field({}, description="Tier and the score it begins at, best first.")
+    accounts: AccountScoring | None = Field(None, description="How accounts are scored.")
 
     @property
     def fit_rules(self) -> list[FitRule]:
@@ -264,6 +267,7 @@ class Model(Part):
 
     def _problems(self) -> Iterator[str]:
         criteria = self.gates.criteria if self.gates else ()
+        asked = chain.from_iterable(self.checklists.values())
         ids = [rule.id for rule in self.fit_rules] + [rule.id for rule in self.behaviour]
         ids += [rule.id for rule in criteria] + [rule.id for rule in self.sizes]
         if not ids:
@@ -282,6 +286,10 @@ class Model(Part):
         yield from self._misscaled()
         yield from self._misgrouped()
         yield from self._inexact()
+        of_leads = (*self.fit_rules, *criteria, *self.sizes, *self.disqualify, *asked)
+        yield from misplaced(
+            self.accounts, (rule.when for rule in of_leads), behaves=bool(self.behaviour)
+        )
 
     def _unmarked(self) -> Iterator[str]:
         """Stages that no behaviour can give."""

@@ -17,6 +17,8 @@ import pyarrow as pa
 from ibis import _
 from ibis.expr.types import Table, Value
 
+from core import matching
+from core.accounts import targeted
 from core.behaviour import behaviour, until
 from core.checklists import check
 from core.conditions import NOW
@@ -83,13 +85,13 @@ def score(model: Model, facts: Facts, at: datetime) -> Scored:
     for events in (facts.activities, moved):
         rejected = rejected.anti_join(until(events, at), ["connection", "lead_id"])
     leads = people.anti_join(rejected, ["connection", ("id", "lead_id")])
-    wide = lead_columns(_asked(model), people, as_of(facts.accounts, at), at)
+    wide = _wide(model, _asked(model), facts, at)
     parts = []
     if _rules(model):
         parts.append(_fit(model, wide))
     if model.behaviour:
         parts.append(behaviour(model, facts.activities, moved, at))
-    parts += _limits(model, _union(parts))
+    parts += limits(model, _union(parts))
     if (room := _room(model)) is not None:
         parts.append(_rest(room, _union(parts)))
     if model.scale:
@@ -106,7 +108,7 @@ def _union(parts: list[Table]) -> Table:
     return ibis.union(*parts) if len(parts) > 1 else parts[0]
 
 
-def _limits(model: Model, lines: Table) -> Iterator[Table]:
+def limits(model: Model, lines: Table) -> Iterator[Table]:
     """What brings whole parts of the scores within their bounds."""
     for part, limit in model.limits:
         if limit.cap is not None or limit.floor is not None:
@@ -155,11 +157,11 @@ def _scaled(top: Decimal | None, leads: Table, lines: Table) -> Table:
 
 def unknown(model: Model, facts: Facts, at: datetime) -> Table:
     """The fit rules and criteria that missing facts leave undecided: connection, lead_id, rule."""
-    people = as_of(facts.leads, at)
     rules = _rules(model)
     if not rules:
+        people = as_of(facts.leads, at)
         return people.select("connection", lead_id="id", rule=ibis.null("string")).limit(0)
-    wide = lead_columns(_asked(model), people, as_of(facts.accounts, at), at)
+    wide = _wide(model, _asked(model), facts, at)
     signatures = _signatures(wide)
     undecided = (
         [(rule.when.holds(signatures).isnull(), number)] for number, rule in enumerate(rules)
@@ -174,8 +176,7 @@ def checklists(model: Model, facts: Facts, at: datetime) -> Table:
     The model must have one.
     """
     asked = (rule.when.columns() for rules in model.checklists.values() for rule in rules)
-    people, accounts = as_of(facts.leads, at), as_of(facts.accounts, at)
-    wide = lead_columns(frozenset[str]().union(*asked), people, accounts, at)
+    wide = _wide(model, frozenset[str]().union(*asked), facts, at)
     return check(model.checklists, wide)
 
 
@@ -238,10 +239,28 @@ def _asked(model: Model) -> frozenset[str]:
     return frozenset[str]().union(*(rule.when.columns() for rule in rules))
 
 
+def belonging(facts: Facts, at: datetime) -> Table:
+    """The leads as of `at`, each with the account it belongs to: `core.matching.matched`."""
+    people = matching.surviving(as_of(facts.leads, at), facts.aliases)
+    return matching.matched(people, as_of(facts.accounts, at)).view()
+
+
+def companies(model: Model, facts: Facts, at: datetime) -> Table:
+    """The accounts as of `at`, and whether each is a `target` of the model."""
+    section = model.accounts
+    return targeted(section.targets if section else None, as_of(facts.accounts, at), at)
+
+
+def _wide(model: Model, wanted: Set[str], facts: Facts, at: datetime) -> Table:
+    """The columns that conditions on leads read: see `lead_columns`."""
+    return lead_columns(wanted, belonging(facts, at), companies(model, facts, at), at)
+
+
 def lead_columns(wanted: Set[str], leads: Table, accounts: Table, at: datetime) -> Table:
     """The columns that lead conditions read as of `at`, with connection and lead_id.
 
-    What the lead does not say, its account may.
+    `leads` are those of `belonging`, `accounts` those of `companies`. What the lead does not say,
+    its account may.
 
     Country and region go together: a lead in Japan does not become European by its account.
     """

@@ -1,6 +1,6 @@
 """Decide: score, qualify and route everything the facts hold, as of one instant."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -11,10 +11,10 @@ from ibis.expr.types import Table
 
 from core.decision import Decision, Output
 from core.diff import Values
-from core.facts import as_of
+from core.facts import ACCOUNTS, LEADS, as_of
 from core.routing import Assignment, Candidate, Roster, route
 from core.rules import Model
-from core.scoring import Facts, lead_columns
+from core.scoring import Facts, belonging, companies, lead_columns
 from core.verdict import KEY, judge
 from sync.config import Routing
 from sync.facts_store import FactsStore
@@ -35,6 +35,26 @@ def facts_of(store: FactsStore, at: datetime) -> Facts:
         store.table("accounts"),
         as_of(store.table("activities"), at),
         as_of(store.table("aliases"), at),
+    )
+
+
+def about(facts: Facts, leads: Collection[str], accounts: Collection[str] = ()) -> Facts:
+    """The facts that the scores of some leads and accounts rest on, merged records included.
+
+    All accounts are among them: whether a domain is that of one alone hangs on every other.
+    """
+    named = {LEADS.name: set(leads), ACCOUNTS.name: set(accounts)}
+    for table, ids in named.items():
+        merged = facts.aliases.filter(_.table_name == table, _.survivor.isin(sorted(ids)))
+        ids.update(merged.id.to_pyarrow().to_pylist())
+    people, firms = (sorted(ids) for ids in named.values())
+    return Facts(
+        facts.leads.filter(_.id.isin(sorted(leads))),
+        facts.accounts,
+        facts.activities.filter(
+            _.lead_id.isin(people) | ((_.lead_id == "") & _.account_id.isin(firms))
+        ),
+        facts.aliases.filter((_.table_name == ACCOUNTS.name) | _.survivor.isin(sorted(leads))),
     )
 
 
@@ -77,8 +97,8 @@ class Decider:
 
     def _decisions(self, routing: Routing | None) -> Table:
         """One row for each lead: what was decided, and what routing and the diff ask for."""
-        leads = as_of(self._facts.leads, self._at)
-        accounts = as_of(self._facts.accounts, self._at)
+        leads = belonging(self._facts, self._at)
+        accounts = companies(self.model, self._facts, self._at)
         owners = accounts.select("connection", account_id="id", account_owner="owner_id")
         records = leads.select(
             "connection", "object_type", "modified_at", "account_id", "present",
