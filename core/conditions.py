@@ -357,9 +357,10 @@ _ActivityTests = _test_fields(
 )
 
 
-class _AccountTests(  # type: ignore[misc]
-    _test_fields(Account, (n for n in Account.model_fields if n not in _UNTESTED))
-):
+_AccountColumns = _test_fields(Account, (n for n in Account.model_fields if n not in _UNTESTED))
+
+
+class _AccountTests(_AccountColumns):  # type: ignore[valid-type,misc]
     target: FlagTest | None = Field(
         None, description="Whether it is on the model's list of target accounts."
     )

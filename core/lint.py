@@ -14,6 +14,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from core.accounts import TARGET
+from core.conditions import NOW
 from core.covering import covers, never_holds
 from core.decay import Step
 from core.rules import BehaviourRule, BestOf, FitRule, Model
@@ -61,15 +62,17 @@ def unmapped(model: Model, mapped: Mapping[str, Set[str]]) -> list[Finding]:
     for place, rule in _rules(model):
         for column in sorted(rule.when.columns()):
             if not _tables(rule, column, mapped):
-                found.append(
-                    Finding(
-                        "error",
-                        (*place, "when"),
-                        f"rule {rule.id} asks for {column}, which no connection maps",
-                        "Map it under `mapping` of a connection, or remove the condition.",
-                    )
-                )
+                found.append(_unfilled((*place, "when"), rule.id, column))
+    for number, firm in enumerate(model.accounts.fit if model.accounts else ()):
+        for column in sorted(firm.when.columns() - mapped["accounts"] - {"target", NOW}):
+            found.append(_unfilled(("accounts", "fit", number, "when"), firm.id, column))
     return found
+
+
+def _unfilled(place: Place, rule: str, column: str) -> Finding:
+    what = f"rule {rule} asks for {column}, which no connection maps"
+    advice = "Map it under `mapping` of a connection, or remove the condition."
+    return Finding("error", place, what, advice)
 
 
 def _tables(

@@ -286,7 +286,8 @@ class Model(Part):
         yield from self._misscaled()
         yield from self._misgrouped()
         yield from self._inexact()
-        of_leads = (*self.fit_rules, *criteria, *self.sizes, *self.disqualify, *asked)
+        of_leads: list[FitRule | Criterion] = [*self.fit_rules, *criteria, *self.sizes]
+        of_leads += [*self.disqualify, *asked]
         yield from misplaced(
             self.accounts, (rule.when for rule in of_leads), behaves=bool(self.behaviour)
         )

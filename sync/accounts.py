@@ -109,6 +109,9 @@ def explain(session: Session, account_id: str, at: datetime) -> list[AccountExpl
     """Every point of an account, in each connection that has it, down to its contacts' events."""
     section, at = _section(session.model), at.replace(microsecond=0)
     everything = facts_of(session.facts, at)
+    known = as_of(everything.accounts, at)
+    if not known.filter(known.id == account_id).count().to_pyarrow().as_py():
+        return []
     people = belonging(everything, at)
     ids = people.filter(_.account_id == account_id).id.to_pyarrow().to_pylist()
     facts = about(everything, ids, [account_id])
@@ -188,6 +191,13 @@ def _account(row: Mapping[str, Any], section: AccountScoring) -> AccountScore:
 
 
 def _line(row: Mapping[str, Any]) -> AccountLine:
-    points = {name: Decimal(row[name]) / UNIT for name in ("raw", "points")}
-    rest = ("rule", "part", "lead_id", "events", "last", "evidence")
-    return AccountLine(**points, **{name: row[name] for name in rest})
+    return AccountLine(
+        rule=row["rule"],
+        part=row["part"],
+        lead_id=row["lead_id"],
+        raw=Decimal(row["raw"]) / UNIT,
+        points=Decimal(row["points"]) / UNIT,
+        events=row["events"],
+        last=row["last"],
+        evidence=row["evidence"],
+    )

@@ -38,10 +38,10 @@ def explained(found: AccountExplanation) -> Iterable[Table]:
     """Every point of an account, adding up to its score, and then of each of its contacts."""
     account = found.score
     target = ", a target account" if account.target else ""
+    roles = f", roles {_coverage(account)}" if account.asked else ""
     made = table(
-        f"account {account.account_id} in {account.connection} {account.name or ''}\n"
-        f"{account.aps:f} of 100{target}, {account.contacts} contacts, "
-        f"{_coverage(account) or 'no'} roles",
+        f"account {account.account_id} in {account.connection}: {account.name or 'no name'}\n"
+        f"{account.aps:f} of 100{target}, contacts {account.contacts}{roles}",
         "rule", "part", "contact", "points>", "by itself>", "events>", "last", "evidence",
     )  # fmt: skip
     for line in found.lines:
@@ -72,7 +72,10 @@ def surroundings(found: Surroundings) -> Iterable[Table]:
     """The account of a lead and its colleagues, whose points are not the lead's."""
     how = "matched by e-mail domain" if found.by_domain else "named by the CRM"
     aps = "" if found.aps is None else f", account score {found.aps:f}"
-    made = table(f"account {found.account_id} ({how}){aps}", "colleague", "points>")
+    head = table("")
+    head.add_column(f"\naccount {found.account_id} ({how}){aps}")
+    yield head
+    made = table("", "colleague", "points>")
     for colleague in found.colleagues[:SHOWN]:
         made.add_row(colleague.lead_id, f"{colleague.points:f}")
     if len(found.colleagues) > SHOWN:
