@@ -188,7 +188,6 @@ def _worth(model: Model, events: Table, at: datetime) -> Table:
     earning = [number for number, rule in enumerate(model.behaviour) if rule.points > 0]
     engaged = (
         events.filter(events.number.isin(earning))
-        .join(risky.select(*_LEAD).distinct(), _LEAD)
         .group_by(*_LEAD)
         .aggregate(engaged=_.occurred_at.max())
     )
