@@ -18,10 +18,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWa
 
 HOUR = timedelta(hours=1)
 RULES: dict[str, Any] = {
-    "fit": [{"id": "abm", "points": 10, "when": {"account": {"target": True}}}],
+    "fit": [
+        {"id": "abm", "points": 10, "when": {"account": {"target": True}}},
+        {"id": "title", "points": 20, "when": {"title": "VP Sales"}},
+    ],
     "behaviour": [
         {"id": "pricing", "points": 20, "when": {"type": "page_view", "asset": "/pricing"}},
-        {"id": "call", "points": 4, "when": {"type": "call"}, "count": "each"},
+        {"id": "call", "points": 14, "when": {"type": "call"}, "count": "each"},
     ],
     "decays": {},
     "thresholds": {"mql": 15, "sql": 90},
@@ -56,8 +59,8 @@ def told(world: Live, seller: Seller) -> dict[str, Record]:
 
     person("jane", "acme", HOUR, named=False, title="CEO")
     person("bob", "acme", 2 * HOUR, named=True)
-    person("eve", "early", 9 * HOUR, named=True)
-    person("lou", "late", 3 * HOUR, named=False)
+    person("eve", "early", 9 * HOUR, named=True, title="VP Sales")
+    person("lou", "late", 3 * HOUR, named=False, title="VP Sales")
     call = Did("call", HOUR, {"account": found["acme"].number, "outcome": "connected"})
     values = {"type": call.type, "at": world.clock() - call.ago, "people": [], **call.more}
     found["call"] = seller.crm.add(Kind.ACTIVITY, values)
@@ -107,7 +110,7 @@ def test_accounts_are_listed_best_first(after: Told) -> None:
     for name, ids in after.ids.items():
         mine = [row for row in listed if row["connection"] == name]
         assert [(row["account_id"], row["aps"], row["contacts"]) for row in mine] == [
-            (ids["acme"], "70", 2), (ids["late"], "20", 1), (ids["early"], "20", 1),
+            (ids["acme"], "80", 2), (ids["late"], "40", 1), (ids["early"], "40", 1),
         ]  # fmt: skip
         assert [mine[0][key] for key in ("roles", "asked", "target", "name")] == [
             1, 1, True, "Acme",
@@ -128,9 +131,9 @@ def test_an_account_is_explained_down_to_its_contacts_events(after: Told, name: 
         ("rollup:top-2", ids["jane"]): "30",
         ("rollup:top-2", ids["bob"]): "30",
         ("role:economic", ids["jane"]): "6",
-        ("call", None): "4",
+        ("call", None): "14",
     }
-    assert (firm["aps"], lines["call", None]["events"]) == ("70", 1)
+    assert (firm["aps"], lines["call", None]["events"]) == ("80", 1)
     assert lines["call", None]["evidence"] == ids["call"]
     assert len(firm["explained"]) == 2
     for contact in firm["explained"]:
@@ -148,14 +151,14 @@ def test_a_lead_is_explained_with_its_account_and_colleagues(after: Told) -> Non
     assert lead["account"] == {
         "account_id": ids["acme"],
         "by_domain": True,
-        "aps": "70",
+        "aps": "80",
         "colleagues": [{"lead_id": ids["bob"], "points": "30"}],
     }
     assert {line["rule"]: line["points"] for line in lead["lines"]} == {
         "abm": "10", "pricing": "20",
     }  # fmt: skip
     text = after.world.run("explain", ids["bob"], "--connection", "sales").out
-    assert f"account {ids['acme']} (named by the CRM), account score 70" in text
+    assert f"account {ids['acme']} (named by the CRM), account score 80" in text
     assert ids["jane"] in text
 
 
