@@ -7,6 +7,7 @@ accounts share it: then nothing is guessed.
 
 from collections.abc import Mapping
 
+import ibis
 from ibis.expr.types import Table
 
 from core.facts import ACCOUNTS
@@ -151,15 +152,10 @@ def matched(leads: Table, accounts: Table) -> Table:
         found=accounts.id.min(), alike=accounts.count()
     )
     sure = domains.filter(domains.alike == 1, domains.domain.notin(FREE_MAIL))
-    asked = leads.mutate(mail=leads.email.strip().lower().re_extract(r"@([^@]+)$", 1))
-    rows = asked.left_join(
-        sure,
-        [
-            asked.connection == sure.connection,
-            asked.account_id.isnull(),
-            asked.mail == sure.domain,
-        ],
-    )
+    # A plain equality of columns: with a further condition the join would compare every pair.
+    domain = leads.email.strip().lower().re_extract(r"@([^@]+)$", 1)
+    asked = leads.mutate(domain=leads.account_id.isnull().ifelse(domain, ibis.null("string")))
+    rows = asked.left_join(sure, ["connection", "domain"])
     account = rows.account_id.coalesce(rows.found)
     columns = {name: rows[name] for name in leads.columns if name != "account_id"}
     return rows.select(**columns, account_id=account, by_domain=rows.found.notnull())

@@ -8,7 +8,7 @@ from typing import Any
 
 import ibis
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from core.changes import changes
@@ -398,7 +398,8 @@ PEOPLE = st.lists(
 DEEDS = st.lists(st.tuples(st.integers(0, 8), st.sampled_from(("page_view", "call"))), max_size=12)
 
 
-@settings(max_examples=4, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=5, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(PEOPLE, DEEDS, st.sampled_from(sorted(ROLLUPS)), st.integers(1, 200), st.integers())
 def test_an_account_is_the_sum_of_its_lines(
     people: list[Any], deeds: list[Any], method: str, top: int, seed: int
