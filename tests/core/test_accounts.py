@@ -1,5 +1,6 @@
 """Accounts: who belongs to them, and how their people's points become theirs."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -114,6 +115,14 @@ def test_an_account_that_is_gone_shares_its_domain_with_nobody() -> None:
     facts = replace(world.facts, accounts=table.mutate(valid_to=ended).cast(table.schema()))
     assert world.rows(belonging(facts, T0))[0]["account_id"] == "twin2"
     assert world.rows(belonging(facts, T0 - DAY))[0]["account_id"] is None
+
+
+def test_matching_compares_no_pairs() -> None:
+    """Leads and accounts meet by hashes of their domains: cost grows with either, not both."""
+    world = World([lead("x")], accounts=FIRMS)
+    query = ibis.to_sql(belonging(world.facts, T0), dialect="duckdb")
+    ((_, plan),) = world.engine.raw_sql(f"EXPLAIN {query}").fetchall()
+    assert set(re.findall(r"[A-Z_]*JOIN", plan)) == {"HASH_JOIN"}
 
 
 def test_free_mail_providers_are_domains() -> None:
