@@ -379,14 +379,22 @@ _UNTESTED = {"id", "modified_at", "custom", "present"}
 """Not for conditions: our own writes move the last two of these."""
 
 _LeadTests = _test_fields(Lead, (n for n in Lead.model_fields if n not in _UNTESTED))
-_AccountTests = _test_fields(Account, (n for n in Account.model_fields if n not in _UNTESTED))
 _ActivityTests = _test_fields(
     Activity,
     ("type", "asset", "campaign", "area", "channel", "direction", "outcome", "duration"),
 )
 
 
-class AccountFields(_AccountTests, Fields):  # type: ignore[valid-type,misc]
+_AccountColumns = _test_fields(Account, (n for n in Account.model_fields if n not in _UNTESTED))
+
+
+class _AccountTests(_AccountColumns):  # type: ignore[valid-type,misc]
+    target: FlagTest | None = Field(
+        None, description="Whether it is on the model's list of target accounts."
+    )
+
+
+class AccountFields(_AccountTests, Fields):
     """Tests of the account's own fields."""
 
 
@@ -407,6 +415,10 @@ class PastFields(Clause):
 
     stage: StageTest | None = Field(None, description="The stage it was last given.")
     mqls: NumberTest | None = Field(None, description="How many times it became qualified.")
+
+
+class AccountCondition(_AccountTests, Condition):
+    """A condition on an account."""
 
 
 class LeadCondition(_LeadTests, Condition):  # type: ignore[valid-type,misc]

@@ -14,7 +14,8 @@ from ibis import _
 from ibis.expr.types import Table
 
 from core import reach
-from core.conditions import NOW, ActivityCondition, Condition
+from core.accounts import TARGET
+from core.conditions import NOW, AccountCondition, ActivityCondition, Condition
 from core.covering import covers, never_holds
 from core.decay import Step
 from core.findings import Finding, placed_conditions, placed_rules
@@ -42,7 +43,7 @@ def unmapped(model: Model, mapped: Mapping[str, Set[str]]) -> list[Finding]:
     """Conditions on fields that no connection maps; `mapped` are the fields of each facts table."""
     found = []
     for place, name, condition in placed_conditions(model):
-        for column in sorted(c for c in condition.columns() - {NOW} if not c.startswith(PREFIX)):
+        for column in sorted(c for c in condition.columns() - _ALWAYS if not c.startswith(PREFIX)):
             fields = _mapped(condition, mapped)
             if column not in fields:
                 what = f"rule {name} asks for {column}, which no connection maps"
@@ -60,10 +61,16 @@ def unmapped(model: Model, mapped: Mapping[str, Set[str]]) -> list[Finding]:
     return found
 
 
+_ALWAYS = frozenset({NOW, TARGET, "target"})
+"""The columns that no mapping has to fill."""
+
+
 def _mapped(condition: Condition, mapped: Mapping[str, Set[str]]) -> Set[str]:
     """The columns that are filled where one of a condition is looked for."""
     if isinstance(condition, ActivityCondition):
         return mapped["activities"]
+    if isinstance(condition, AccountCondition):
+        return mapped["accounts"]
     accounts = {f"account.{name}" for name in mapped["accounts"]}
     return mapped["leads"] | accounts | (mapped["accounts"] & set(FROM_ACCOUNT))
 

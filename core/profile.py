@@ -22,7 +22,7 @@ from core.events import unrepeated, wide
 from core.facts import as_of
 from core.interest import Areas, buyer_stages, buying_roles, depth_and_intensity
 from core.rules import Model
-from core.scoring import Facts, inherited, lead_columns
+from core.scoring import Facts, belonging, companies, inherited, lead_columns
 from core.uncounted import counted
 
 KEY = ["connection", "lead_id"]
@@ -146,7 +146,7 @@ def stages(model: Model, facts: Facts, at: datetime) -> Table:
 def roles(model: Model, facts: Facts, at: datetime) -> Table:
     """The role of each lead in buying, as `core.interest.buying_roles` says."""
     assert model.roles, "the model asks for roles"
-    people, accounts = as_of(facts.leads, at), as_of(facts.accounts, at)
+    people, accounts = belonging(facts, at), companies(model, facts, at)
     leads = lead_columns(model.roles.columns, people, accounts, at)
     did = {name: role.did for name, role in model.roles.infer.items() if role.did}
     if did:

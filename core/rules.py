@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from difflib import get_close_matches
+from itertools import chain
 from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from core.accounts import AccountScoring, misplaced
 from core.ageing import AgeingRule
 from core.conditions import ActivityCondition, LeadCondition
 from core.decay import Decay
@@ -245,6 +247,7 @@ class Model(Part):
         {}, description="Stages of the buyer's journey by name, first to last."
     )
     roles: Roles | None = Field(None, description="Roles in the buying process.")
+    accounts: AccountScoring | None = Field(None, description="How accounts are scored.")
 
     @property
     def fit_rules(self) -> list[FitRule]:
@@ -351,8 +354,10 @@ class Model(Part):
 
     def _problems(self) -> Iterator[Mistake]:
         criteria = self.gates.criteria if self.gates else ()
+        asked = chain.from_iterable(self.checklists.values())
         ids = [rule.id for rule in self.fit_rules] + [rule.id for rule in self.behaviour]
-        ids += [rule.id for rule in (*self.measures, *self.ageing, *criteria, *self.sizes)]
+        ids += [rule.id for rule in self.measures] + [rule.id for rule in self.ageing]
+        ids += [rule.id for rule in (*criteria, *self.sizes)]
         if not ids:
             yield "a model needs at least one rule"
         ids += [rule.id for rule in self.disqualify] + [rule.id for rule in self.ignore]
@@ -361,6 +366,9 @@ class Model(Part):
             yield f"two rules are called {id_}"
         if self.interest and not self.behaviour:
             yield "interest needs behaviour rules: what they pay for is what shows interest"
+        of_leads: list[FitRule | Criterion] = [*self.fit_rules, *criteria, *self.sizes]
+        asking = (rule.when for rule in (*of_leads, *self.disqualify, *asked))
+        yield from misplaced(self.accounts, asking, behaves=bool(self.behaviour))
         misnamed = list(self._misnamed())
         yield from misnamed
         yield from self._unmarked()

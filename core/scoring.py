@@ -19,6 +19,8 @@ import pyarrow as pa
 from ibis import _
 from ibis.expr.types import Table, Value
 
+from core import matching
+from core.accounts import targeted
 from core.ageing import ageing
 from core.ageing import columns as ageing_columns
 from core.behaviour import behaviour, unmeasured
@@ -93,15 +95,15 @@ def score(model: Model, facts: Facts, at: datetime, past: Past | None = None) ->
     for events in (facts.activities, moved):
         rejected = rejected.anti_join(until(events, at), ["connection", "lead_id"])
     leads = people.anti_join(rejected, ["connection", ("id", "lead_id")])
-    wide = lead_columns(_asked(model), people, as_of(facts.accounts, at), at, past)
+    wide = _wide(model, _asked(model), facts, at, past)
     parts = []
     if _rules(model):
         parts.append(_fit(model, wide))
-        parts += _limits(model, "fit", parts[0])
+        parts += limits(model, "fit", parts[0])
     if model.behaviour or model.measures:
         fit = _union(parts).filter(_.part == "fit") if parts else None
         did = behaviour(model, facts.activities, moved, at, fit)
-        parts += [did, *_limits(model, "behaviour", did)]
+        parts += [did, *limits(model, "behaviour", did)]
     if model.ageing:
         parts.append(ageing(model.ageing, versions(model, facts, at, past), at))
     if (left := room(model)) is not None:
@@ -122,7 +124,7 @@ def _union(parts: list[Table]) -> Table:
     return ibis.union(*parts) if len(parts) > 1 else parts[0]
 
 
-def _limits(model: Model, part: str, lines: Table) -> Iterator[Table]:
+def limits(model: Model, part: str, lines: Table) -> Iterator[Table]:
     """What brings a whole part of the scores within its bounds."""
     limit = getattr(model.limits, part)
     if limit.cap is not None or limit.floor is not None:
@@ -165,14 +167,15 @@ def _scaled(top: Decimal | None, leads: Table, lines: Table) -> Table:
 def versions(model: Model, facts: Facts, at: datetime, past: Past | None = None) -> Table:
     """What the ageing rules of a model read, of every version of every lead that began by `at`."""
     began = facts.leads.filter(facts.leads.valid_from <= ibis.literal(at, type=TIME))
-    return lead_columns(ageing_columns(model.ageing), began, as_of(facts.accounts, at), at, past)
+    people = _employed(began, facts, at)
+    return lead_columns(ageing_columns(model.ageing), people, companies(model, facts, at), at, past)
 
 
 def unknown(model: Model, facts: Facts, at: datetime, past: Past | None = None) -> Table:
     """The fit rules, criteria and measures that missing facts leave undecided: connection,
     lead_id, rule."""
     people = as_of(facts.leads, at)
-    parts = [_undecided(model, facts, people, at, past)] if _rules(model) else []
+    parts = [_undecided(model, facts, at, past)] if _rules(model) else []
     if model.measures:
         moved = inherited(facts, people)
         parts.append(unmeasured(model, facts.activities, moved, people, at))
@@ -181,9 +184,9 @@ def unknown(model: Model, facts: Facts, at: datetime, past: Past | None = None) 
     return _union(parts)
 
 
-def _undecided(model: Model, facts: Facts, people: Table, at: datetime, past: Past | None) -> Table:
+def _undecided(model: Model, facts: Facts, at: datetime, past: Past | None) -> Table:
     rules = _rules(model)
-    wide = lead_columns(_asked(model), people, as_of(facts.accounts, at), at, past)
+    wide = _wide(model, _asked(model), facts, at, past)
     signatures = _signatures(wide)
     undecided = (
         [(rule.when.holds(signatures).isnull(), number)] for number, rule in enumerate(rules)
@@ -198,8 +201,7 @@ def checklists(model: Model, facts: Facts, at: datetime, past: Past | None = Non
     The model must have one.
     """
     asked = (rule.when.columns() for rules in model.checklists.values() for rule in rules)
-    people, accounts = as_of(facts.leads, at), as_of(facts.accounts, at)
-    wide = lead_columns(frozenset[str]().union(*asked), people, accounts, at, past)
+    wide = _wide(model, frozenset[str]().union(*asked), facts, at, past)
     return check(model.checklists, wide)
 
 
@@ -262,12 +264,34 @@ def _asked(model: Model) -> frozenset[str]:
     return frozenset[str]().union(*(rule.when.columns() for rule in rules))
 
 
+def belonging(facts: Facts, at: datetime) -> Table:
+    """The leads as of `at`, each with the account it belongs to: `core.matching.matched`."""
+    return _employed(as_of(facts.leads, at), facts, at)
+
+
+def _employed(leads: Table, facts: Facts, at: datetime) -> Table:
+    people = matching.surviving(leads, facts.aliases)
+    return matching.matched(people, as_of(facts.accounts, at)).view()
+
+
+def companies(model: Model, facts: Facts, at: datetime) -> Table:
+    """The accounts as of `at`, and whether each is a `target` of the model."""
+    section = model.accounts
+    return targeted(section.targets if section else None, as_of(facts.accounts, at), at)
+
+
+def _wide(model: Model, wanted: Set[str], facts: Facts, at: datetime, past: Past | None) -> Table:
+    """The columns that conditions on leads read: see `lead_columns`."""
+    return lead_columns(wanted, belonging(facts, at), companies(model, facts, at), at, past)
+
+
 def lead_columns(
     wanted: Set[str], leads: Table, accounts: Table, at: datetime, past: Past | None = None
 ) -> Table:
     """The columns that lead conditions read as of `at`, with connection and lead_id.
 
-    What the lead does not say, its account may. What was decided before is `past.<column>`.
+    `leads` are those of `belonging`, `accounts` those of `companies`. What the lead does not say,
+    its account may. What was decided before is `past.<column>`.
     """
     accounts = accounts.rename("account.{name}")
     joined = leads.left_join(

@@ -257,6 +257,7 @@ def status(
 
 
 app.command()(model_commands.explain)
+app.command()(model_commands.accounts)
 app.command()(model_commands.replay)
 app.command()(model_commands.preview)
 app.command()(model_commands.critical)

@@ -11,12 +11,12 @@ from ibis.expr.types import Table
 
 from core.decision import OPTIONAL, Decision, Output
 from core.diff import Values
-from core.facts import as_of
+from core.facts import ACCOUNTS, LEADS, as_of
 from core.past import PREFIX, Past
 from core.profile import areas, stages
 from core.routing import Assignment, Candidate, Roster, route
 from core.rules import Model
-from core.scoring import Facts, lead_columns
+from core.scoring import Facts, belonging, companies, lead_columns
 from core.verdict import KEY, judge
 from sync.config import Routing
 from sync.facts_store import FactsStore
@@ -53,6 +53,26 @@ def past_of(
     asks = asks or any(model.recalls for model in models)
     past = ledger.past.before(at, leads, stages=asks)
     return past if asks or past.overrides is not None else None
+
+
+def about(facts: Facts, leads: Collection[str], accounts: Collection[str] = ()) -> Facts:
+    """The facts that the scores of some leads and accounts rest on, merged records included.
+
+    All accounts are among them: whether a domain is that of one alone hangs on every other.
+    """
+    named = {LEADS.name: set(leads), ACCOUNTS.name: set(accounts)}
+    for table, ids in named.items():
+        merged = facts.aliases.filter(_.table_name == table, _.survivor.isin(sorted(ids)))
+        ids.update(merged.id.to_pyarrow().to_pylist())
+    people, firms = (sorted(ids) for ids in named.values())
+    return Facts(
+        facts.leads.filter(_.id.isin(sorted(leads))),
+        facts.accounts,
+        facts.activities.filter(
+            _.lead_id.isin(people) | ((_.lead_id == "") & _.account_id.isin(firms))
+        ),
+        facts.aliases.filter((_.table_name == ACCOUNTS.name) | _.survivor.isin(sorted(leads))),
+    )
 
 
 @dataclass(frozen=True)
@@ -101,8 +121,8 @@ class Decider:
 
     def _decisions(self, routing: Routing | None) -> Table:
         """One row for each lead: what was decided, and what routing and the diff ask for."""
-        leads = as_of(self._facts.leads, self._at)
-        accounts = as_of(self._facts.accounts, self._at)
+        leads = belonging(self._facts, self._at)
+        accounts = companies(self.model, self._facts, self._at)
         owners = accounts.select("connection", account_id="id", account_owner="owner_id")
         records = leads.select(
             "connection", "object_type", "modified_at", "account_id", "present",

@@ -103,6 +103,6 @@ def _explained(out: Console, session: Session) -> None:
     halved = leads.filter(score != score.cast("int64")).order_by(score.desc(), _.id).limit(1)
     out.print("\none lead, explained to the last point")
     for row in halved.to_pyarrow().to_pylist():
-        for decision, explanation in explain(session, row["id"], session.clock())[:1]:
+        for decision, explanation in explain(session, [row["id"]], session.clock())[:1]:
             for table in show.explanation(decision, explanation):
                 out.print(table)

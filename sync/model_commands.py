@@ -18,7 +18,7 @@ from sync.guards import Team
 from sync.terminal import say, show
 from sync.yaml_source import ConfigError
 
-Lead = Annotated[str, typer.Argument(help="The lead's record id in its CRM.")]
+Record = Annotated[str, typer.Argument(help="Record id of a lead or an account in its CRM.")]
 AsOf = Annotated[
     datetime | None,
     typer.Option(
@@ -38,26 +38,63 @@ def _share(given: str) -> Decimal:
 
 def explain(
     ctx: typer.Context,
-    lead: Lead,
+    record: Record,
     config: ConfigPath = DEFAULT_CONFIG,
     only: Only = None,
     as_of: AsOf = None,
     as_json: AsJson = False,
 ) -> None:
-    """Every point of one lead: rule, evidence, date, decay and cap, adding up to its score."""
+    """Every point of one lead or account: rule, evidence, date, decay, cap, adding up exactly."""
+    from sync import accounts, show_accounts
     from sync import show as text
     from sync.replay import explain as find
 
+    at = _instant(ctx, as_of)
     with opened(ctx, config, only) as session:
-        found = find(session, lead, _instant(ctx, as_of))
-    if not found:
-        raise ConfigError([f"no lead {lead} in the facts: check the id, or run `leadgauge sync`"])
+        leads = [
+            (decision, explanation, accounts.surroundings(session, decision))
+            for decision, explanation in find(session, [record], at)
+        ]
+        firms = accounts.explain(session, record, at) if session.model.accounts else []
+    if not leads and not firms:
+        what = "lead or account" if session.model.accounts else "lead"
+        raise ConfigError(
+            [f"no {what} {record} in the facts: check the id, or run `leadgauge sync`"]
+        )
     if as_json:
-        show([{**vars(decision), **asdict(explanation)} for decision, explanation in found])
+        said = [{**vars(d), **asdict(e), "account": a and asdict(a)} for d, e, a in leads]
+        show([*said, *(show_accounts.data(firm) for firm in firms)])
         return
-    for decision, explanation in found:
+    for decision, explanation, around in leads:
         for table in text.explanation(decision, explanation):
             text.out().print(table)
+        for table in show_accounts.surroundings(around) if around else ():
+            text.out().print(table)
+    for firm in firms:
+        for table in show_accounts.explained(firm):
+            text.out().print(table)
+
+
+def accounts(
+    ctx: typer.Context,
+    config: ConfigPath = DEFAULT_CONFIG,
+    only: Only = None,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+    limit: Annotated[int, typer.Option(min=0, help="How many accounts to list.")] = 20,
+) -> None:
+    """All accounts by their score from 0 to 100; of equal ones the latest intent comes first."""
+    from sync import accounts as ranking
+    from sync import show_accounts as text
+    from sync.show import out
+
+    with opened(ctx, config, only) as session:
+        found = ranking.ranked(session, _instant(ctx, as_of))
+    if as_json:
+        show([asdict(account) for account in found])
+        return
+    for table in text.ranked(found, limit):
+        out().print(table)
 
 
 def replay(

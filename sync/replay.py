@@ -4,9 +4,9 @@ Both read versions of facts: what became known after the date is not in them. Wh
 before the date is the past that the score takes as an argument.
 """
 
-from collections.abc import Collection, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from ibis import _
@@ -15,57 +15,61 @@ from ibis.expr.types import Table
 from core.decision import Decision
 from core.explain import Explanation
 from core.explain import explain as explain_lead
-from core.facts import LEADS, as_of
+from core.facts import as_of
 from core.past import Past
 from core.prediction import probabilities
 from core.profile import parts, profile
 from core.rules import Model
 from core.scoring import Facts, checklists, unknown
 from core.verdict import KEY, Judged, judge
-from sync.decide import BATCH, facts_of, past_of
+from sync.decide import BATCH, about, facts_of, past_of
 from sync.facts_store import FactsStore
 from sync.session import Session
 
 
-def explain(session: Session, lead_id: str, at: datetime) -> list[tuple[Decision, Explanation]]:
-    """Every point of a lead as of an instant, in each connection that has it; nothing is routed."""
+def explain(
+    session: Session, leads: Collection[str], at: datetime
+) -> list[tuple[Decision, Explanation]]:
+    """Every point of some leads as of an instant, in each connection that has them, in the order
+    of connection and id; nothing is routed."""
     at = at.replace(microsecond=0)
-    model, facts = session.model, _about(facts_of(session.facts, at), {lead_id})
-    past = past_of(session.ledger, None, at, model, leads={lead_id})
+    model, facts = session.model, about(facts_of(session.facts, at), leads)
+    past = past_of(session.ledger, None, at, model, leads=leads)
     judged = judge(model, facts, at, past)
-    contributions = judged.scored.contributions.to_pyarrow().to_pylist()
-    missing = unknown(model, facts, at, past).to_pyarrow().to_pylist()
-    checked: list[dict[str, Any]] = []
-    if model.checklists:
-        checked = checklists(model, facts, at, past).to_pyarrow().to_pylist()
-    predicted: dict[str, Decimal | None] = {}
-    if model.probability:
-        rows = probabilities(model.probability, facts, at).to_pyarrow().to_pylist()
-        predicted = {row["connection"]: row["probability"] for row in rows}
-    profiles = {k: t.to_pyarrow().to_pylist() for k, t in parts(model, facts, at).items()}
+    contributions = _by_lead(judged.scored.contributions)
+    missing = _by_lead(unknown(model, facts, at, past))
+    checked = _by_lead(checklists(model, facts, at, past)) if model.checklists else {}
+    field = model.probability
+    predicted = _by_lead(probabilities(field, facts, at)) if field else {}
+    profiles = {name: _by_lead(table) for name, table in parts(model, facts, at).items()}
     found = []
-    for row in _standing(judged, facts, at).to_pyarrow().to_pylist():
-        name = row["connection"]
-        if name not in session.connectors:
-            continue
-        decided = session.ledger.decisions(name, lead_id)
+    rows = _standing(judged, facts, at)
+    rows = rows.filter(_.connection.isin(sorted(session.connectors))).order_by(KEY)
+    for row in rows.to_pyarrow().to_pylist():
+        key = (row["connection"], row["lead_id"])
+        decided = session.ledger.decisions(*key)
         owners = [d.decision.owner_reason for d in decided if d.decision.scored_at <= at]
         decision = Decision(**row, scored_at=at, owner_reason=owners[-1] if owners else "")
-        lines = [c for c in contributions if c["connection"] == name]
-        gaps = [u["rule"] for u in missing if u["connection"] == name]
-        checks = [c for c in checked if c["connection"] == name]
-        told = {k: [r for r in rows if r["connection"] == name] for k, rows in profiles.items()}
+        told = {name: part.get(key, []) for name, part in profiles.items()}
         explained = explain_lead(
             model,
             row["score"],
-            lines,
-            gaps,
-            checks,
-            probability=predicted.get(name),
+            contributions.get(key, ()),
+            [gap["rule"] for gap in missing.get(key, ())],
+            checked.get(key, ()),
+            probability=predicted[key][0]["probability"] if key in predicted else None,
             profile=profile(told) if told else None,
-            history=session.ledger.past.history(name, lead_id, at).cooled(model.cool_down, at),
+            history=session.ledger.past.history(*key, at).cooled(model.cool_down, at),
         )
         found.append((decision, explained))
+    return found
+
+
+def _by_lead(table: Table) -> Mapping[tuple[str, str], list[dict[str, Any]]]:
+    """The rows of each lead, by connection and id."""
+    found: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in table.to_pyarrow().to_pylist():
+        found[row["connection"], row["lead_id"]].append(row)
     return found
 
 
@@ -85,7 +89,7 @@ def replay(
     at = at.replace(microsecond=0)
     facts = facts_of(store, at)
     if leads:
-        facts = _about(facts, leads)
+        facts = about(facts, leads)
     rows = _standing(judge(model, facts, at, past), facts, at)
     rows = rows.filter(_.connection.isin(sorted(connections))).order_by(KEY)
     for batch in rows.to_pyarrow_batches(chunk_size=BATCH):
@@ -97,15 +101,3 @@ def _standing(judged: Judged, facts: Facts, at: datetime) -> Table:
     """Where every scored lead stands: the columns of a decision that hang on it alone."""
     records = as_of(facts.leads, at).select("connection", "object_type", lead_id="id")
     return judged.verdicts.inner_join(records, KEY).select(judged.verdicts, records.object_type)
-
-
-def _about(facts: Facts, leads: Collection[str]) -> Facts:
-    """The facts that some leads' scores rest on: their own and those merged into them."""
-    merged = facts.aliases.filter(_.table_name == LEADS.name, _.survivor.isin(sorted(leads)))
-    ids = {*leads, *merged.id.to_pyarrow().to_pylist()}
-    return Facts(
-        facts.leads.filter(_.id.isin(sorted(leads))),
-        facts.accounts,
-        facts.activities.filter(_.lead_id.isin(sorted(ids))),
-        facts.aliases.filter(_.survivor.isin(sorted(leads))),
-    )

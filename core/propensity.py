@@ -1,0 +1,216 @@
+"""Account propensity scores: a model over facts, as one relational expression for all accounts.
+
+The score of an account (APS) is a whole number from 0 to 100 and the plain sum of its lines: what
+the account is, its contacts under the roll-up, the roles of the buying committee that they fill,
+what nobody in particular did in its name, and a last line that brings the sum to the scale. What
+stands behind a contact's line is that contact's own score (`core.scoring`).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import ibis
+import pyarrow as pa
+from ibis import _
+from ibis.expr.types import Table
+
+from core.accounts import AccountRule, Anonymous, Committee, RollUp, readable
+from core.behaviour import behaviour
+from core.contributions import NO_EVENTS, matched
+from core.decision import UNIT
+from core.facts import TIME
+from core.matching import surviving
+from core.past import Past
+from core.points import units
+from core.rules import Model
+from core.scoring import Facts, Scored, belonging, companies, lead_columns, limits, score
+
+LINES = ibis.schema(
+    {
+        "connection": "string",
+        "account_id": "string",
+        "rule": "string",
+        "part": "string",
+        "lead_id": "string",
+        "events": "int64",
+        "first": TIME,
+        "last": TIME,
+        "evidence": "string",
+        "raw": "int64",
+        "points": "int64",
+    }
+)
+
+_ACCOUNT = ("connection", "account_id")
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """What a model says of the accounts as of an instant; points in units of 1/10,000 point.
+
+    `contributions`: connection, account_id, rule, part (fit, contact, committee, anonymous or
+    scale), lead_id (of the contact that a line comes from), events, first, last and evidence (of
+    anonymous activities, as in `core.scoring.Scored`), raw (what it would give by itself) and
+    points. Every contact has a line, also one that the roll-up leaves out.
+
+    `scores`: connection, account_id, target (null: not known), aps, raw (the sum before the
+    scale), contacts, roles (how many of the committee's are filled), latest (when a contact or
+    somebody unknown last earned points by something done), one row for each account.
+    """
+
+    contributions: Table
+    scores: Table
+
+
+def propensity(model: Model, facts: Facts, at: datetime, past: Past | None = None) -> Accounts:
+    """Score every account by the facts as of `at`, and what was decided about its leads before;
+    the model has a section `accounts`."""
+    section = model.accounts
+    assert section is not None, "only a model with accounts scores them"
+    firms = companies(model, facts, at)
+    accounts = firms.select("connection", account_id="id", target="target")
+    people = belonging(facts, at)
+    scored = score(model, facts, at, past)
+    contacts = _contacts(section.rollup, people, scored).semi_join(accounts, _ACCOUNT)
+    parts = [_rolled_up(section.rollup, contacts)]
+    if section.fit:
+        parts.append(_fit(section.fit, firms, at))
+    if section.committee:
+        wide = lead_columns(_columns(section.committee), people, firms, at, past)
+        parts.append(_filled(section.committee, wide, contacts))
+    signals = [_signals(scored, contacts)]
+    if section.anonymous:
+        found = _anonymous(section.anonymous, model, facts, at)
+        parts.append(found.semi_join(accounts, _ACCOUNT))
+        signals.append(found.filter(found.points > 0).select(*_ACCOUNT, "last"))
+    lines = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    latest = ibis.union(*signals) if len(signals) > 1 else signals[0]
+    scores = _scores(accounts, lines, latest, units(section.top))
+    return Accounts(contributions=lines.union(_scaled(scores)), scores=scores)
+
+
+def _lines(table: Table, part: str, **columns: ibis.Value) -> Table:
+    """The columns of LINES, some of them given; a line rests on no activity unless it says so."""
+    given = {"part": ibis.literal(part), **columns}
+    absent = {name: null for name, null in NO_EVENTS.items() if name not in table.columns}
+    return table.mutate(**absent, **given).select(*LINES).cast(LINES)
+
+
+def _contacts(rollup: RollUp, people: Table, scored: Scored) -> Table:
+    """The scored leads of each account: connection, account_id, lead_id, and their `amount`."""
+    named = people.filter(people.account_id.notnull()).select(*_ACCOUNT, lead_id="id")
+    found = named.join(scored.scores, ["connection", "lead_id"])
+    return found.select(*_ACCOUNT, "lead_id", amount=found[rollup.of]).view()
+
+
+def _rolled_up(rollup: RollUp, contacts: Table) -> Table:
+    """A line for each contact, with what it adds to its account.
+
+    An average is told among the contacts so that their lines add up to it: each adds what the
+    average, rounded down, grows by when its amount is added to those of the better ones.
+    """
+    best_first = [contacts.amount.desc(), contacts.lead_id]
+    window = ibis.window(group_by=_ACCOUNT, order_by=best_first, preceding=None, following=0)
+    points = contacts.amount
+    if rollup.counted is not None:
+        place = ibis.row_number().over(ibis.window(group_by=_ACCOUNT, order_by=best_first))
+        points = (place < rollup.counted).ifelse(contacts.amount, 0)
+    if rollup.method == "mean":
+        upto = contacts.amount.sum().over(window).cast("int64")
+        count = contacts.count().over(ibis.window(group_by=_ACCOUNT))
+        points = upto // count - (upto - contacts.amount) // count
+    rule = ibis.literal(rollup.name)
+    return _lines(contacts, "contact", rule=rule, raw=contacts.amount, points=points)
+
+
+def _fit(rules: tuple[AccountRule, ...], firms: Table, at: datetime) -> Table:
+    """A line for each rule that holds of an account."""
+    columns = frozenset[str]().union(*(rule.when.columns() for rule in rules))
+    wide = readable(firms, columns, at).select("connection", *sorted(columns), account_id="id")
+    signatures = wide.drop(*_ACCOUNT).distinct()
+    holding = ([(rule.when.holds(signatures), number)] for number, rule in enumerate(rules))
+    rows = [
+        {"number": number, "rule": rule.id, "worth": units(rule.points)}
+        for number, rule in enumerate(rules)
+    ]
+    kinds = pa.schema({"number": "int32", "rule": "string", "worth": "int64"})
+    worth = ibis.memtable(pa.Table.from_pylist(rows, kinds))
+    found = matched(wide, signatures, holding).join(worth, "number")
+    nobody = ibis.null("string")
+    return _lines(found, "fit", lead_id=nobody, raw=found.worth, points=found.worth)
+
+
+def _columns(committee: Committee) -> frozenset[str]:
+    return frozenset[str]().union(*(when.columns() for when in committee.roles.values()))
+
+
+def _filled(committee: Committee, wide: Table, contacts: Table) -> Table:
+    """A line for each role of an account that a contact fills, with the first such contact."""
+    holding = ((when.holds(wide), f"role:{role}") for role, when in committee.roles.items())
+    roles = wide.select("connection", "lead_id", rule=ibis.cases(*holding))
+    filling = contacts.join(roles.filter(roles.rule.notnull()), ["connection", "lead_id"])
+    filled = filling.group_by(*_ACCOUNT, "rule").aggregate(lead_id=filling.lead_id.min())
+    points = ibis.literal(units(committee.points), "int64")
+    return _lines(filled, "committee", raw=points, points=points)
+
+
+def _anonymous(anonymous: Anonymous, model: Model, facts: Facts, at: datetime) -> Table:
+    """A line for each behaviour rule that an account's activities without a person match.
+
+    They are put to the rules as if the account were a lead, and count in the points in which
+    contacts count: those of a score, or those of behaviour before weighting.
+    """
+    assert model.accounts is not None
+    events = facts.activities
+    nobodys = surviving(
+        events.filter(events.lead_id == "", events.account_id.notnull()), facts.aliases
+    )
+    if anonymous.when:
+        wide = readable(nobodys, anonymous.when.columns(), at)
+        nobodys = wide.filter(anonymous.when.holds(wide))
+    own = nobodys.mutate(lead_id=nobodys.account_id).select(events.columns).cast(events.schema())
+    lines = behaviour(model, own, own.limit(0), at, None)
+    lines = ibis.union(lines, *limits(model, "behaviour", lines))
+    grain = model.grain
+    raw, counted = lines.raw, lines.raw - lines.decay_loss - lines.cap_loss
+    if model.accounts.rollup.of == "score":
+        raw, counted = raw // grain.raw * grain.weighted, lines.points
+    named = {"account_id": lines.lead_id, "lead_id": ibis.null("string")}
+    return _lines(lines, "anonymous", **named, raw=raw, points=counted)
+
+
+def _signals(scored: Scored, contacts: Table) -> Table:
+    """When contacts earned points by something they did: connection, account_id, last."""
+    lines = scored.contributions
+    earned = lines.filter(lines.points > 0, lines["last"].notnull())
+    found = contacts.join(earned, ["connection", "lead_id"])
+    return found.select(*_ACCOUNT, "last")
+
+
+def _scores(accounts: Table, lines: Table, latest: Table, top: int) -> Table:
+    sums = lines.group_by(_ACCOUNT).aggregate(
+        raw=lines.points.sum(),
+        contacts=lines.count(where=lines.part == "contact"),
+        roles=lines.count(where=lines.part == "committee"),
+    )
+    newest = latest.group_by(_ACCOUNT).aggregate(latest=latest["last"].max())
+    found = accounts.left_join(sums, _ACCOUNT).select(
+        accounts, **{name: sums[name].coalesce(0).cast("int64") for name in sums.columns[2:]}
+    )
+    rows = found.left_join(newest, _ACCOUNT).select(found, newest.latest)
+    bounded = ibis.cases((rows.raw < 0, 0), (rows.raw > top, top), else_=rows.raw)
+    aps = (bounded * 100 // top).cast("int64") * UNIT
+    return rows.select(*_ACCOUNT, "target", "raw", "contacts", "roles", "latest", aps=aps).view()
+
+
+def _scaled(scores: Table) -> Table:
+    """What brings the sum of each account's lines to a whole number from 0 to 100."""
+    rows = scores.filter(_.aps != _.raw)
+    return _lines(
+        rows,
+        "scale",
+        rule=ibis.literal("scale:100"),
+        lead_id=ibis.null("string"),
+        raw=ibis.literal(0, "int64"),
+        points=rows.aps - rows.raw,
+    )
