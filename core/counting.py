@@ -32,7 +32,7 @@ def periods(model: Model, events: Table) -> Table:
         group = model.groups[rule.group] if rule.group else None
         span = rule.span or (group and group.per)
         if isinstance(span, Period):
-            start = events.occurred_at.truncate(span.unit)
+            start = events.occurred_at.truncate(span.unit).cast(events.occurred_at.type())
             calendar.append((events.number == number, start))
         elif isinstance(span, timedelta):
             spans[number] = span
