@@ -13,6 +13,7 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
+from core.conditions import NOW
 from core.covering import covers, never_holds
 from core.decay import Step
 from core.rules import BehaviourRule, BestOf, FitRule, Model
@@ -58,7 +59,7 @@ def unmapped(model: Model, mapped: Mapping[str, Set[str]]) -> list[Finding]:
     """Conditions on fields that no connection maps; `mapped` are the fields of each facts table."""
     found = []
     for place, rule in _rules(model):
-        for column in sorted(rule.when.columns()):
+        for column in sorted(rule.when.columns() - {NOW}):
             if not _tables(rule, column, mapped):
                 found.append(
                     Finding(
@@ -77,6 +78,11 @@ def _tables(
     """The facts tables that fill a column of a condition."""
     if isinstance(rule, BehaviourRule):
         return ["activities"] if column in mapped["activities"] else []
+    return mapped_in(column, mapped)
+
+
+def mapped_in(column: str, mapped: Mapping[str, Set[str]]) -> list[str]:
+    """The facts tables that fill a column of a condition on leads."""
     if column.startswith("account."):
         return ["accounts"] if column.removeprefix("account.") in mapped["accounts"] else []
     tables = ["leads", "accounts"] if column in FROM_ACCOUNT else ["leads"]

@@ -7,7 +7,7 @@ Cost follows matches, not rules: conditions are put to the *distinct* values of 
 read, and only what they match is joined and summed; see `core.behaviour`.
 """
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -77,11 +77,7 @@ def score(model: Model, facts: Facts, at: datetime) -> Scored:
     """Score every lead by the facts as of `at` (aware, whole seconds)."""
     people = as_of(facts.leads, at)
     moved = _moved(facts, people)
-    rejected = people.filter(people.email.isnull(), people.phone.isnull()).select(
-        "connection", lead_id="id"
-    )
-    for events in (facts.activities, moved):
-        rejected = rejected.anti_join(until(events, at), ["connection", "lead_id"])
+    rejected = _not_leads(people, (facts.activities, moved), at)
     leads = people.anti_join(rejected, ["connection", ("id", "lead_id")])
     wide = lead_columns(_asked(model), people, as_of(facts.accounts, at), at)
     parts = []
@@ -89,12 +85,12 @@ def score(model: Model, facts: Facts, at: datetime) -> Scored:
         parts.append(_fit(model, wide))
     if model.behaviour:
         parts.append(behaviour(model, facts.activities, moved, at))
-    parts += _limits(model, _union(parts))
+    parts += _limits(model, union(parts))
     if (room := _room(model)) is not None:
-        parts.append(_rest(room, _union(parts)))
+        parts.append(_rest(room, union(parts)))
     if model.scale:
-        parts.append(_scaled(model.scale.top or model.most, leads, _union(parts)))
-    lines = _union(parts)
+        parts.append(_scaled(model.scale.top or model.most, leads, union(parts)))
+    lines = union(parts)
     return Scored(
         contributions=lines.semi_join(leads, ["connection", ("lead_id", "id")]),
         scores=_scores(model, leads, lines, standing(model.gates, model.disqualify, wide)),
@@ -102,7 +98,23 @@ def score(model: Model, facts: Facts, at: datetime) -> Scored:
     )
 
 
-def _union(parts: list[Table]) -> Table:
+def not_leads(facts: Facts, at: datetime) -> Table:
+    """Records with neither contact data nor any activity: connection, lead_id."""
+    people = as_of(facts.leads, at)
+    return _not_leads(people, (facts.activities, _moved(facts, people)), at)
+
+
+def _not_leads(people: Table, activities: Iterable[Table], at: datetime) -> Table:
+    rejected = people.filter(people.email.isnull(), people.phone.isnull()).select(
+        "connection", lead_id="id"
+    )
+    for events in activities:
+        rejected = rejected.anti_join(until(events, at), ["connection", "lead_id"])
+    return rejected
+
+
+def union(parts: list[Table]) -> Table:
+    """The rows of some tables of equal columns; of one alone, just that."""
     return ibis.union(*parts) if len(parts) > 1 else parts[0]
 
 

@@ -1,4 +1,4 @@
-"""A model's verdict on every lead: score, tier, stage and reason, in one place.
+"""The verdict on every lead: score, tier, stage and reason by the model it belongs to.
 
 Cycles, replays, previews and explanations all ask this one function, with other arguments.
 """
@@ -10,30 +10,52 @@ import ibis
 from ibis.expr.types import Table
 
 from core.explain import reasons
+from core.facts import as_of
 from core.qualification import qualify
 from core.rules import Model
-from core.scoring import Facts, Scored, score
+from core.scoring import Facts, Scored, not_leads, score, union
+from core.segments import Segments, shares
 
 KEY = ["connection", "lead_id"]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What a model says of the facts as of an instant.
+    """What the models say of the facts as of an instant.
 
     `verdicts`: connection, lead_id, score (units of 1/10,000 point), tier, stage, reason, model
-    (its label), one row for each lead; `scored` is what they rest on.
+    (label of the one that scored it), one row for each scored lead; `contributions` are what the
+    scores rest on, `rejected` the records that are no leads (`core.scoring.Scored`). `outside`:
+    connection, lead_id of the leads that no model is for; None where a model takes all.
     """
 
     verdicts: Table
-    scored: Scored
+    contributions: Table
+    rejected: Table
+    outside: Table | None
 
 
-def judge(model: Model, facts: Facts, at: datetime) -> Judged:
+def judge(segments: Segments, facts: Facts, at: datetime) -> Judged:
     """Score and qualify every lead by the facts as of `at` (aware, whole seconds)."""
-    scored = score(model, facts, at)
+    parts, rest = shares(segments, facts, at)
+    scored = [score(segment.model, own, at) for segment, own in zip(segments, parts, strict=True)]
+    verdicts = [
+        _verdicts(segment.model, one, own, at)
+        for segment, one, own in zip(segments, scored, parts, strict=True)
+    ]
+    rejected = [one.rejected for one in scored]
+    outside = None
+    if rest is not None:
+        rejected.append(not_leads(rest, at))
+        people = as_of(rest.leads, at).select("connection", lead_id="id")
+        outside = people.anti_join(rejected[-1], KEY)
+    return Judged(
+        union(verdicts), union([one.contributions for one in scored]), union(rejected), outside
+    )
+
+
+def _verdicts(model: Model, scored: Scored, facts: Facts, at: datetime) -> Table:
     qualified = qualify(model, scored.scores, facts, at).inner_join(reasons(scored), KEY)
-    said = qualified.select(
+    return qualified.select(
         *KEY, "score", "tier", "stage", "reason", model=ibis.literal(model.label)
     )
-    return Judged(said, scored)

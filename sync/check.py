@@ -47,7 +47,8 @@ def check(session: Session, stop: Stop) -> list[Problem]:
 
 def _choices(session: Session, connector: Connector) -> Iterator[Problem]:
     """What the model gives that a choice field would refuse."""
-    given = {Output.TIER: [*session.model.tiers], Output.STAGE: [*Stage]}
+    tiers = dict.fromkeys(tier for segment in session.segments for tier in segment.model.tiers)
+    given = {Output.TIER: [*tiers], Output.STAGE: [*Stage]}
     for object_type in connector.capabilities.objects:
         for output, field in connector.written_fields(object_type).items():
             missing = [v for v in given.get(output, ()) if v not in field.choices]

@@ -13,8 +13,8 @@ from core.decision import Decision, Output
 from core.diff import Values
 from core.facts import as_of
 from core.routing import Assignment, Candidate, Roster, route
-from core.rules import Model
 from core.scoring import Facts, lead_columns
+from core.segments import Segments
 from core.verdict import KEY, judge
 from sync.config import Routing
 from sync.facts_store import FactsStore
@@ -55,18 +55,17 @@ class Decider:
     """Everything decided as of `at`, for all connections at once; read it by connection."""
 
     def __init__(
-        self, model: Model, routing: Routing | None, store: FactsStore, at: datetime
+        self, segments: Segments, routing: Routing | None, store: FactsStore, at: datetime
     ) -> None:
-        self.model = model
+        self.segments = segments
         self._at = at
         self._facts = facts_of(store, at)
-        self._judged = judge(model, self._facts, at)
-        self.contributions = self._judged.scored.contributions
+        self._judged = judge(segments, self._facts, at)
+        self.contributions = self._judged.contributions
         self.decisions = self._decisions(routing).cache()
-        counted = self._judged.scored.rejected.connection.value_counts(name="count").to_pyarrow()
-        self._rejected: dict[str, int] = dict(
-            zip(counted["connection"].to_pylist(), counted["count"].to_pylist(), strict=True)
-        )
+        self._rejected = _counted(self._judged.rejected)
+        outside = self._judged.outside
+        self._outside = _counted(outside) if outside is not None else {}
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +97,10 @@ class Decider:
     def rejected(self, connection: str) -> int:
         """How many records are not leads: neither contact data nor any activity."""
         return self._rejected.get(connection, 0)
+
+    def outside(self, connection: str) -> int:
+        """How many leads no model is for."""
+        return self._outside.get(connection, 0)
 
     def candidates(
         self, connection: str, stages: frozenset[str], ledger: Ledger
@@ -153,6 +156,12 @@ class Decider:
             row["modified_at"],
             row["account_id"] or "",
         )
+
+
+def _counted(records: Table) -> dict[str, int]:
+    """How many records each connection has."""
+    counted = records.connection.value_counts(name="count").to_pyarrow()
+    return dict(zip(counted["connection"].to_pylist(), counted["count"].to_pylist(), strict=True))
 
 
 def _territories(routing: Routing, leads: Table, accounts: Table, at: datetime) -> Table:

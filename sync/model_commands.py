@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,7 +60,8 @@ def replay(
     only: Only = None,
     as_of: AsOf = None,
     model: Annotated[
-        Path | None, typer.Option(help="A model file, instead of the configured one.")
+        Path | None,
+        typer.Option(help="A model file, instead of the configured one; of several, of its name."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object for each lead, instead of CSV.")
@@ -67,10 +69,10 @@ def replay(
 ) -> None:
     """Score, tier and stage of the whole base as of a date, under any model, as CSV."""
     from sync import replay as replaying
-    from sync.config import read_model
+    from sync.config import replacing
 
     with opened(ctx, config, only) as session:
-        chosen = read_model(model) if model else session.model
+        chosen = replacing(session.segments, model) if model else session.segments
         decisions = replaying.replay(
             session.facts, chosen, _instant(ctx, as_of), session.connectors.keys(), leads or ()
         )
@@ -93,7 +95,9 @@ def _instant(ctx: typer.Context, as_of: datetime | None) -> datetime:
 
 def preview(
     ctx: typer.Context,
-    model: Annotated[Path, typer.Argument(help="The changed model file.")],
+    model: Annotated[
+        Path, typer.Argument(help="The changed model file; of several models, that of its name.")
+    ],
     config: ConfigPath = DEFAULT_CONFIG,
     only: Only = None,
     as_of: AsOf = None,
@@ -103,14 +107,13 @@ def preview(
     """Every lead that a changed model would move, and by which rules. Writes nothing."""
     from sync import preview as previewing
     from sync import show_model as text
-    from sync.config import read_model
+    from sync.config import replacing
     from sync.show import out
 
-    changed = read_model(model)
-    with (
-        opened(ctx, config, only) as session,
-        previewing.opened(session, changed, _instant(ctx, as_of)) as found,
-    ):
+    with ExitStack() as stack:
+        session = stack.enter_context(opened(ctx, config, only))
+        changed = replacing(session.segments, model)
+        found = stack.enter_context(previewing.opened(session, changed, _instant(ctx, as_of)))
         if as_json:
             show(text.preview_data(found))
             return

@@ -16,22 +16,23 @@ from core.explain import explain as explain_lead
 from core.facts import LEADS, as_of
 from core.rules import Model
 from core.scoring import Facts, checklists, unknown
+from core.segments import Segments
 from core.verdict import KEY, Judged, judge
 from sync.decide import BATCH, facts_of
 from sync.facts_store import FactsStore
 from sync.session import Session
+from sync.yaml_source import ConfigError
 
 
 def explain(session: Session, lead_id: str, at: datetime) -> list[tuple[Decision, Explanation]]:
-    """Every point of a lead as of an instant, in each connection that has it; nothing is routed."""
+    """Every point of a lead as of an instant, in each connection that has it; nothing is routed.
+
+    Raises ConfigError for a lead that no model is for.
+    """
     at = at.replace(microsecond=0)
-    model, facts = session.model, _about(facts_of(session.facts, at), {lead_id})
-    judged = judge(model, facts, at)
-    contributions = judged.scored.contributions.to_pyarrow().to_pylist()
-    missing = unknown(model, facts, at).to_pyarrow().to_pylist()
-    checked: list[dict[str, Any]] = []
-    if model.checklists:
-        checked = checklists(model, facts, at).to_pyarrow().to_pylist()
+    models = {segment.model.label: segment.model for segment in session.segments}
+    facts = _about(facts_of(session.facts, at), {lead_id})
+    judged = judge(session.segments, facts, at)
     found = []
     for row in _standing(judged, facts, at).to_pyarrow().to_pylist():
         name = row["connection"]
@@ -40,29 +41,43 @@ def explain(session: Session, lead_id: str, at: datetime) -> list[tuple[Decision
         decided = session.ledger.decisions(name, lead_id)
         past = [d.decision.owner_reason for d in decided if d.decision.scored_at <= at]
         decision = Decision(**row, scored_at=at, owner_reason=past[-1] if past else "")
-        lines = [c for c in contributions if c["connection"] == name]
-        gaps = [u["rule"] for u in missing if u["connection"] == name]
-        checks = [c for c in checked if c["connection"] == name]
-        found.append((decision, explain_lead(model, row["score"], lines, gaps, checks)))
+        found.append((decision, _explained(models[decision.model], judged, decision, facts)))
+    if not found and judged.outside is not None and judged.outside.count().to_pyarrow().as_py():
+        raise ConfigError([f"lead {lead_id}: no model is for it (`model` in the configuration)"])
     return found
+
+
+def _explained(model: Model, judged: Judged, decision: Decision, facts: Facts) -> Explanation:
+    def rows(table: Table) -> list[dict[str, Any]]:
+        mine = table.filter(_.connection == decision.connection)
+        return list(mine.to_pyarrow().to_pylist())
+
+    at = decision.scored_at
+    return explain_lead(
+        model,
+        decision.score,
+        rows(judged.contributions),
+        [row["rule"] for row in rows(unknown(model, facts, at))],
+        rows(checklists(model, facts, at)) if model.checklists else (),
+    )
 
 
 def replay(
     store: FactsStore,
-    model: Model,
+    segments: Segments,
     at: datetime,
     connections: Collection[str],
     leads: Collection[str] = (),
 ) -> Iterator[Decision]:
-    """What a model says of some leads (none named: of all) as of an instant; nothing is routed.
+    """What models say of some leads (none named: of all) as of an instant; nothing is routed.
 
-    In the order of connection and id: the same store, model and instant give the same again.
+    In the order of connection and id: the same store, models and instant give the same again.
     """
     at = at.replace(microsecond=0)
     facts = facts_of(store, at)
     if leads:
         facts = _about(facts, leads)
-    rows = _standing(judge(model, facts, at), facts, at)
+    rows = _standing(judge(segments, facts, at), facts, at)
     rows = rows.filter(_.connection.isin(sorted(connections))).order_by(KEY)
     for batch in rows.to_pyarrow_batches(chunk_size=BATCH):
         for row in batch.to_pylist():

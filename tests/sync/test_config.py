@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from sync.config import Config, load, read_model
+from sync.config import Config, load, read_models
 from sync.yaml_source import ConfigError, load_yaml
 
 ROOT = Path(__file__).parent.parent.parent
@@ -44,7 +44,7 @@ def test_paths_are_meant_from_the_folder_of_the_file(tmp_path):
     (tmp_path / "config.yaml").write_text(GOOD, encoding="utf-8")
     config = load(tmp_path / "config.yaml", ENV)
     assert config.facts == tmp_path / "facts.duckdb"
-    assert config.model == tmp_path / "model.yaml"
+    assert [file.model for file in config.model] == [tmp_path / "model.yaml"]
     assert config.ledger == f"sqlite:///{tmp_path / 'ledger.db'}"
 
 
@@ -189,7 +189,7 @@ def test_the_model_file_is_checked_as_well(tmp_path):
     )
     config = load(tmp_path / "config.yaml", ENV)
     with pytest.raises(ConfigError) as caught:
-        read_model(config.model)
+        read_models(config)
     path = tmp_path / "model.yaml"
     assert caught.value.problems == [
         f"{path}:1:1: the file: thresholds is missing",
