@@ -347,8 +347,8 @@ def _ask(name: str, test: Test, table: Table) -> BooleanValue:
     return test.holds(value.try_cast(test.datatype) if as_text else value, now)
 
 
-_UNTESTED = {"id", "modified_at", "custom", "present"}
-"""Not for conditions: our own writes move the last two of these."""
+_UNTESTED = {"id", "modified_at", "custom", "present", "origins", "sources"}
+"""No fields to test: ids, what our own writes move, and maps, which are tested by name."""
 
 _LeadTests = _test_fields(Lead, (n for n in Lead.model_fields if n not in _UNTESTED))
 _AccountTests = _test_fields(Account, (n for n in Account.model_fields if n not in _UNTESTED))
@@ -358,11 +358,32 @@ _ActivityTests = _test_fields(
 )
 
 
-class AccountFields(_AccountTests, Fields):  # type: ignore[valid-type,misc]
+class Sourced(Fields):
+    """Tests of fields, and of where the values of those with several sources come from."""
+
+    origins: dict[str, TextTest] = Field(
+        {}, description="Tests of a field's origin, where it is mapped to several sources."
+    )
+
+    def tests(self) -> Iterator[tuple[str, Test]]:
+        """The tests of fields, then those of origins under `origins.<field>`."""
+        yield from super().tests()
+        yield from ((f"origins.{name}", test) for name, test in self.origins.items())
+
+
+class AccountFields(_AccountTests, Sourced):  # type: ignore[valid-type,misc]
     """Tests of the account's own fields."""
 
 
-class LeadCondition(_LeadTests, Condition):  # type: ignore[valid-type,misc]
+class AccountCondition(_AccountTests, Sourced, Condition):  # type: ignore[valid-type,misc]
+    """A condition on the account that a lead belongs to."""
+
+    def tests(self) -> Iterator[tuple[str, Test]]:
+        """The tests of the account's own fields, under `account.<field>`."""
+        yield from ((f"account.{name}", test) for name, test in super().tests())
+
+
+class LeadCondition(_LeadTests, Sourced, Condition):  # type: ignore[valid-type,misc]
     """A condition on a lead, and on the account it belongs to."""
 
     account: AccountFields | None = Field(None, description="Tests of the account's own fields.")

@@ -12,8 +12,11 @@ import ibis
 from ibis import _
 from ibis.expr.types import StringValue, Table, Value
 
+from core.completeness import Completeness
 from core.decision import UNIT
 from core.gates import Standing
+from core.icp import Match
+from core.provenance import Said, Sourced
 from core.qualification import Stage
 from core.rules import Model
 from core.scoring import Scored
@@ -117,12 +120,29 @@ class Checked:
 
 
 @dataclass(frozen=True)
+class Profile:
+    """What is known of a lead beside its score, and where it is from.
+
+    `completeness` is None where no fit rule reads a field, `company` and `persona` (match, no
+    match, unknown) where the model has no ideal customer profile. `sourced` are the fields with
+    several sources, `changed` all values of fields that changed.
+    """
+
+    completeness: Completeness | None = None
+    company: Match | None = None
+    persona: Match | None = None
+    sourced: tuple[Sourced, ...] = ()
+    changed: tuple[Said, ...] = ()
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Every point of one lead's score, biggest first; their sum is the score.
 
     `unknown` are fit rules that could not be decided, because a fact is missing. `next_stage`
     is the nearest stage by score that the lead has not reached, `missing` the points to it.
-    `checklists` says how far the lead has come on each sales checklist.
+    `checklists` says how far the lead has come on each sales checklist, `profile` what else is
+    known of it.
     """
 
     score: Decimal
@@ -131,6 +151,7 @@ class Explanation:
     next_stage: Stage | None
     missing: Decimal | None
     checklists: tuple[Checked, ...] = ()
+    profile: Profile = Profile()
 
 
 def explain(
@@ -139,9 +160,11 @@ def explain(
     contributions: Iterable[Mapping[str, Any]],
     unknown: Iterable[str],
     checked: Iterable[Mapping[str, Any]] = (),
+    profile: Profile = Profile(),
 ) -> Explanation:
     """Explain one lead: its score in units, its rows of `Scored.contributions`, the ids of its
-    rows in `core.scoring.unknown`, and its rows of `core.scoring.checklists`."""
+    rows in `core.scoring.unknown`, its rows of `core.scoring.checklists`, and what else is
+    known of it."""
     weights = {"fit": model.weights.fit, "behaviour": model.weights.behaviour, "gate": Decimal(1)}
     lines = [
         Line(
@@ -168,6 +191,7 @@ def explain(
         next_stage=stage,
         missing=start - points if stage else None,
         checklists=tuple(map(_checked, checked)),
+        profile=profile,
     )
 
 

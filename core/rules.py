@@ -18,6 +18,7 @@ from core.conditions import ActivityCondition, LeadCondition
 from core.decay import Decay
 from core.decision import UNIT
 from core.gates import Criterion, Gates
+from core.icp import Icp
 from core.points import Duration, Grain, Part, Period, Points, RuleId, Share
 from core.scales import Labels, Limits, Matrix, Scale
 
@@ -188,6 +189,9 @@ class Model(Part):
     stages: Stages = Field(Stages(), description="Stages that behaviour gives.")
     checklists: dict[RuleId, Checklist] = Field(
         {}, description="Sales checklists by name, such as bant: criteria in the order asked."
+    )
+    icp: Icp | None = Field(
+        None, description="The ideal customer profile: shown beside the score, gives no points."
     )
     sizes: tuple[Criterion, ...] = Field(
         (), description="Company sizes, smallest first: each adds a thousand more than the last."

@@ -7,6 +7,7 @@ Cost follows matches, not rules: conditions are put to the *distinct* values of 
 read, and only what they match is joined and summed; see `core.behaviour`.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,7 @@ from core.contributions import NO_EVENTS, capped, contributions, matched
 from core.decision import UNIT
 from core.facts import LEADS, TIME, as_of
 from core.gates import Criterion, standing
+from core.icp import fit
 from core.points import Grain, units
 from core.rules import BestOf, FitRule, Model, Stages
 
@@ -171,7 +173,7 @@ def unknown(model: Model, facts: Facts, at: datetime) -> Table:
     rules = _rules(model)
     if not rules:
         return people.select("connection", lead_id="id", rule=ibis.null("string")).limit(0)
-    wide = lead_columns(_asked(model), people, as_of(facts.accounts, at), at)
+    wide = known_columns(_asked(model), facts, at)
     signatures = _signatures(wide)
     undecided = (
         [(rule.when.holds(signatures).isnull(), number)] for number, rule in enumerate(rules)
@@ -186,9 +188,21 @@ def checklists(model: Model, facts: Facts, at: datetime) -> Table:
     The model must have one.
     """
     asked = (rule.when.columns() for rules in model.checklists.values() for rule in rules)
-    people, accounts = as_of(facts.leads, at), as_of(facts.accounts, at)
-    wide = lead_columns(frozenset[str]().union(*asked), people, accounts, at)
-    return check(model.checklists, wide)
+    return check(model.checklists, known_columns(frozenset[str]().union(*asked), facts, at))
+
+
+def icp_fit(model: Model, facts: Facts, at: datetime) -> Table:
+    """Whether each lead's company and person are the ideal ones: see `core.icp.fit`.
+
+    The model must say what they are.
+    """
+    assert model.icp is not None, "the model has an icp section"
+    return fit(model.icp, known_columns(model.icp.columns(), facts, at))
+
+
+def known_columns(wanted: Set[str], facts: Facts, at: datetime) -> Table:
+    """`lead_columns` of the facts as of `at`."""
+    return lead_columns(wanted, as_of(facts.leads, at), as_of(facts.accounts, at), at)
 
 
 def _signatures(wide: Table) -> Table:
@@ -270,9 +284,8 @@ def lead_columns(wanted: Set[str], leads: Table, accounts: Table, at: datetime) 
     def column(name: str) -> Value:
         if name == NOW:
             return ibis.literal(at, type=TIME)
-        owner, custom, field = name.rpartition("custom.")
-        if custom:
-            return joined[f"{owner}custom"].get(field)
+        if entry := re.fullmatch(r"((?:account\.)?(?:origins|custom))\.(.+)", name):
+            return joined[entry[1]].get(entry[2])
         if name in ("country", "region"):
             return placed.ifelse(joined[name], joined[f"account.{name}"])
         if name in FROM_ACCOUNT:

@@ -11,9 +11,8 @@ import ibis
 from ibis.expr.types import Table
 
 from core.conditions import LeadCondition
-from core.facts import as_of
 from core.rules import Model
-from core.scoring import Facts, lead_columns
+from core.scoring import Facts, known_columns
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def shares(segments: Segments, facts: Facts, at: datetime) -> tuple[list[Facts],
     if not conditions:
         return [facts], None
     wanted = frozenset[str]().union(*(when.columns() for when in conditions))
-    wide = lead_columns(wanted, as_of(facts.leads, at), as_of(facts.accounts, at), at)
+    wide = known_columns(wanted, facts, at)
     place = ibis.cases(*((when.holds(wide), n) for n, when in enumerate(conditions)), else_=-1)
     placed = wide.select("connection", "lead_id", place=place).view()
     found = [_share(facts, placed, n) for n in range(len(conditions))]

@@ -63,12 +63,14 @@ def _unknown_segments(config: Config, fields: Mapping[str, Set[str]]) -> list[Pr
 def mapped(connections: Iterable[ConnectionSettings]) -> dict[str, set[str]]:
     """The fields of each facts table that some connection fills, as its mapping says.
 
-    A field of the common model is mapped unless the mapping leaves it out.
+    A field of the common model is mapped unless the mapping leaves it out; one that is mapped to
+    several sources has an origin as well.
     """
     fields: dict[str, set[str]] = {}
     for settings in connections:
         for table in (LEADS, ACCOUNTS, ACTIVITIES):
             given = getattr(settings.mapping, table.name)
+            several = {f"origins.{n}" for n, to in given.items() if isinstance(to, tuple)}
             named = {*table.model.model_fields, *given} - {n for n, v in given.items() if v is None}
-            fields.setdefault(table.name, set()).update(named)
+            fields.setdefault(table.name, set()).update(named | several)
     return fields

@@ -3,19 +3,23 @@
 Both read versions of facts: what became known after the date is not in them.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ibis import _
 from ibis.expr.types import Table
 
+from core.completeness import Completeness, completeness, fit_fields
 from core.decision import Decision
-from core.explain import Explanation
+from core.explain import Explanation, Profile
 from core.explain import explain as explain_lead
 from core.facts import LEADS, as_of
+from core.icp import Match
+from core.provenance import changed_answers, sourced
 from core.rules import Model
-from core.scoring import Facts, checklists, unknown
+from core.scoring import Facts, checklists, icp_fit, unknown
 from core.segments import Segments
 from core.verdict import KEY, Judged, judge
 from sync.decide import BATCH, facts_of
@@ -38,28 +42,62 @@ def explain(session: Session, lead_id: str, at: datetime) -> list[tuple[Decision
         name = row["connection"]
         if name not in session.connectors:
             continue
-        decided = session.ledger.decisions(name, lead_id)
-        past = [d.decision.owner_reason for d in decided if d.decision.scored_at <= at]
-        decision = Decision(**row, scored_at=at, owner_reason=past[-1] if past else "")
-        found.append((decision, _explained(models[decision.model], judged, decision, facts)))
+        decided = [d.decision for d in session.ledger.decisions(name, lead_id)]
+        past = [decision for decision in decided if decision.scored_at <= at]
+        reason = past[-1].owner_reason if past else ""
+        decision = Decision(**row, scored_at=at, owner_reason=reason)
+        about = _About(models[decision.model], facts, decision, past)
+        found.append((decision, about.explained(judged)))
     if not found and judged.outside is not None and judged.outside.count().to_pyarrow().as_py():
         raise ConfigError([f"lead {lead_id}: no model is for it (`model` in the configuration)"])
     return found
 
 
-def _explained(model: Model, judged: Judged, decision: Decision, facts: Facts) -> Explanation:
-    def rows(table: Table) -> list[dict[str, Any]]:
-        mine = table.filter(_.connection == decision.connection)
-        return list(mine.to_pyarrow().to_pylist())
+@dataclass(frozen=True)
+class _About:
+    """One lead of one connection, the model it is scored by, and what was decided before."""
 
-    at = decision.scored_at
-    return explain_lead(
-        model,
-        decision.score,
-        rows(judged.contributions),
-        [row["rule"] for row in rows(unknown(model, facts, at))],
-        rows(checklists(model, facts, at)) if model.checklists else (),
-    )
+    model: Model
+    facts: Facts
+    decision: Decision
+    past: Sequence[Decision]
+
+    def explained(self, judged: Judged) -> Explanation:
+        model, facts, at = self.model, self.facts, self.decision.scored_at
+        return explain_lead(
+            model,
+            self.decision.score,
+            self._rows(judged.contributions),
+            [row["rule"] for row in self._rows(unknown(model, facts, at))],
+            self._rows(checklists(model, facts, at)) if model.checklists else (),
+            self._profile(),
+        )
+
+    def _profile(self) -> Profile:
+        model, facts, at = self.model, self.facts, self.decision.scored_at
+        known, ideal = None, {}
+        if fit_fields(model):
+            (row,) = self._rows(completeness(model, facts, at))
+            known = Completeness(row["known"], row["asked"])
+        if model.icp:
+            (ideal,) = self._rows(icp_fit(model, facts, at))
+        versions = self._rows(facts.leads.filter(_.valid_from <= at).order_by("valid_from"))
+        now = versions[-1]
+        accounts = as_of(facts.accounts, at).filter(_.id == now["account_id"])
+        return Profile(
+            known,
+            Match(ideal["company"]) if ideal else None,
+            Match(ideal["persona"]) if ideal else None,
+            sourced(now["sources"])
+            + tuple(
+                one for row in self._rows(accounts) for one in sourced(row["sources"], "account.")
+            ),
+            changed_answers(versions, [(d.scored_at, d.stage) for d in self.past]),
+        )
+
+    def _rows(self, table: Table) -> list[dict[str, Any]]:
+        mine = table.filter(table.connection == self.decision.connection)
+        return list(mine.to_pyarrow().to_pylist())
 
 
 def replay(

@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import groupby
 
 from rich.console import Console
 from rich.table import Table
 
 from core.decision import Decision
-from core.explain import Explanation
+from core.explain import Explanation, Profile
+from core.provenance import Said
 from sync.ledger import Ledger
 from sync.plan import ConnectionPlan
 from sync.report import ConnectionReport, RunReport
@@ -116,9 +118,27 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
         notes.add_row(f"{found.missing} points to {found.next_stage}")
     for checked in found.checklists:
         notes.add_row(str(checked))
+    for line in _profile(found.profile):
+        notes.add_row(line)
     if decision.owner_reason:
         notes.add_row(f"owner: {decision.owner_reason}")
     yield notes
+
+
+def _profile(profile: Profile) -> Iterable[str]:
+    """What is known of a lead beside its score."""
+    if profile.company:
+        yield f"ideal customer: company {profile.company}, person {profile.persona}"
+    if profile.completeness:
+        yield f"known of what fit asks: {profile.completeness}"
+    yield from map(str, profile.sourced)
+    for field, values in groupby(profile.changed, lambda said: said.field):
+        yield f"{field} over time: {'; '.join(map(_said, values))}"
+
+
+def _said(said: Said) -> str:
+    stage = f", as {said.stage}" if said.stage else ""
+    return f"{said.value or 'empty'} (from {said.since:%Y-%m-%d %H:%M}{stage})"
 
 
 def status(ledger: Ledger, now: datetime) -> Iterable[Table]:
