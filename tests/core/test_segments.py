@@ -1,13 +1,11 @@
 """Several models: the first whose condition holds scores a lead, as if there were no other."""
 
+from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from core.conditions import LeadCondition
-from core.model import Activity, Lead
 from core.rules import Model, parse
 from core.segments import Segment, Segments, with_model
 from core.verdict import judge
@@ -87,35 +85,34 @@ def test_a_lead_that_no_model_is_for_is_not_scored() -> None:
     assert judge((CONSUMER, REST), world.facts, T0).outside is None
 
 
-PEOPLE = ("A", "B", "C", "D")
+KINDS: tuple[str | None, ...] = ("consumer", "firm", None)
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    st.tuples(*(st.sampled_from(["consumer", "firm", None]) for _ in PEOPLE)),
-    st.lists(st.sampled_from([*PEOPLE, "gone"]), max_size=6),
-    st.sampled_from([None, *PEOPLE]),
-)
-def test_each_share_scores_as_if_alone(
-    kinds: tuple[str | None, ...], visitors: list[str], survivor: str | None
-) -> None:
-    """S114: each model says of its leads what it says of them without any other model; visits of
-    a merged record count for the one that remains, whosever model that is."""
-    people: list[Lead] = [
-        lead(who, title="CTO", custom={"segment": kind} if kind else None)
-        for who, kind in zip(PEOPLE, kinds, strict=True)
-    ]
-    visits: list[Activity] = [activity(f"v{n}", who, "page_view") for n, who in enumerate(visitors)]
-    world = World(people, visits, aliases=[("leads", "gone", survivor)] if survivor else [])
-    alone = {
-        segment.model.name: verdicts(world, (Segment(segment.model),))
-        for segment in (CONSUMER, REST)
+def test_each_share_scores_as_if_alone() -> None:
+    """S114: each model says of its leads what it says of them where there is no other. Visits of
+    a merged record count for the one that remains, whosever model that is; those of a record that
+    is still a lead of its own stay its own, whichever model scores either."""
+    people, visits, aliases = [], [], []
+    kinds: dict[str, str | None] = {}
+    for kind, visited, merged in product(KINDS, range(3), ("none", "gone", *KINDS)):
+        who = f"{kind}-{visited}-{merged}"
+        kinds[who] = kind
+        sources = [who] * visited
+        if merged != "none":
+            aliases.append(("leads", f"was-{who}", who))
+            sources.append(f"was-{who}")
+            if merged != "gone":
+                kinds[f"was-{who}"] = merged
+        visits += [activity(f"{who}-{n}", of, "page_view") for n, of in enumerate(sources)]
+    for who, kind in kinds.items():
+        people.append(lead(who, title="CTO", custom={"segment": kind} if kind else None))
+    world = World(people, visits, aliases=aliases)
+    alone = {s.model.name: verdicts(world, (Segment(s.model),)) for s in (CONSUMER, REST)}
+    assert verdicts(world, (CONSUMER, REST)) == {
+        who: alone["consumer" if kind == "consumer" else "rest"][who] for who, kind in kinds.items()
     }
-    expected = {
-        who: alone["consumer" if kind == "consumer" else "rest"][who]
-        for who, kind in zip(PEOPLE, kinds, strict=True)
-    }
-    assert verdicts(world, (CONSUMER, REST)) == expected
+    assert alone["rest"]["firm-2-gone"] == (400, "SQL", "rest")
+    assert alone["rest"]["firm-2-consumer"] == (300, "SQL", "rest")
 
 
 def test_a_model_stands_in_for_its_namesake() -> None:
