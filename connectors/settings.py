@@ -41,9 +41,8 @@ def _mapped_kind(value: object) -> str:
     return "sources" if isinstance(value, (list, tuple)) else "field"
 
 
-Sources = Annotated[tuple[Source, ...], Field(min_length=1)]
 MappedTo = Annotated[
-    Annotated[str | None, Tag("field")] | Annotated[Sources, Tag("sources")],
+    Annotated[str | None, Tag("field")] | Annotated[tuple[Source, ...], Tag("sources")],
     Discriminator(_mapped_kind),
 ]
 SINGLE = ("id", "modified_at", "account_id", "owner_id", "parent_id", "converted_to")
@@ -70,6 +69,8 @@ class FieldMapping(Settings):
         for name, to in mapping.items():
             if isinstance(to, tuple):
                 fields = [source.field for source in to]
+                if not fields:
+                    raise ValueError(f"{name}: name at least one field")
                 if name in SINGLE:
                     raise ValueError(f"{name} is mapped to one field, not to a list")
                 if len(set(fields)) < len(fields):

@@ -103,6 +103,8 @@ def _as_files(value: object) -> object:
 
 
 def _each_reached(files: tuple[ModelFile, ...]) -> tuple[ModelFile, ...]:
+    if not files:
+        raise ValueError("name at least one model")
     for number, file in enumerate(files[:-1], start=1):
         if file.when is None:
             raise ValueError(f"model {number} has no `when`, so no later one scores any lead")
@@ -111,7 +113,6 @@ def _each_reached(files: tuple[ModelFile, ...]) -> tuple[ModelFile, ...]:
 
 ModelFiles = Annotated[
     tuple[ModelFile, ...],
-    Field(min_length=1),
     AfterValidator(_each_reached),
     BeforeValidator(_as_files, json_schema_input_type=Path | tuple[ModelFile, ...]),
 ]

@@ -118,8 +118,8 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
         notes.add_row(f"{found.missing} points to {found.next_stage}")
     for checked in found.checklists:
         notes.add_row(str(checked))
-    for line in _profile(found.profile):
-        notes.add_row(line)
+    for known in _profile(found.profile):
+        notes.add_row(known)
     if decision.owner_reason:
         notes.add_row(f"owner: {decision.owner_reason}")
     yield notes

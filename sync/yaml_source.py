@@ -184,7 +184,8 @@ def _known(model: type[BaseModel], loc: Place) -> list[str]:
     nodes = [schema]
     for step in loc[:-1]:
         nodes = [after for node in nodes for after in _step(_resolved(node, schema), step, schema)]
-    names = [n for node in nodes for n in _resolved(node, schema).get("properties", {})]
+    branches = [branch for node in nodes for branch in _branches(_resolved(node, schema), schema)]
+    names = [name for branch in branches for name in branch.get("properties", {})]
     return list(dict.fromkeys(names))
 
 
@@ -196,9 +197,7 @@ def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 def _step(node: dict[str, Any], step: str | int, schema: dict[str, Any]) -> list[dict[str, Any]]:
     """The schemas that may stand one step below a schema, whatever union it is."""
-    branches = [node]
-    for key in ("anyOf", "oneOf", "allOf"):
-        branches += [_resolved(branch, schema) for branch in node.get(key, [])]
+    branches = _branches(node, schema)
     found: list[dict[str, Any]] = []
     for branch in branches:
         if isinstance(step, int) and "items" in branch:
@@ -209,6 +208,12 @@ def _step(node: dict[str, Any], step: str | int, schema: dict[str, Any]) -> list
             found.append(branch["additionalProperties"])
     tagged = [b for b in branches if _is_branch(b, step)]
     return found or tagged or [b for b in branches if b is not node]
+
+
+def _branches(node: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """A schema and, where it is a union, its parts."""
+    unions = ("anyOf", "oneOf", "allOf")
+    return [node, *(_resolved(part, schema) for union in unions for part in node.get(union, []))]
 
 
 def _is_branch(branch: dict[str, Any], tag: str | int) -> bool:

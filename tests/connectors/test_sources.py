@@ -87,7 +87,7 @@ def test_what_follows_goes_by_the_value_that_counts() -> None:
         ({"owner_id": several("A", "B")}, "owner_id is mapped to one field"),
         ({"id": several("A")}, "id is mapped to one field"),
         ({"employees": several("A", "A")}, "employees: a field is listed twice"),
-        ({"employees": []}, "at least 1 item"),
+        ({"employees": []}, "employees: name at least one field"),
         ({"employees": [{"field": "A"}]}, "Field required"),
         ({"employees": [{"field": "A", "origin": "heard"}]}, "'given', 'observed' or 'appended'"),
     ],
