@@ -6,6 +6,7 @@ Both read versions of facts: what became known after the date is not in them.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from ibis import _
@@ -46,15 +47,15 @@ def explain(session: Session, lead_id: str, at: datetime) -> list[tuple[Decision
         past = [decision for decision in decided if decision.scored_at <= at]
         reason = past[-1].owner_reason if past else ""
         decision = Decision(**row, scored_at=at, owner_reason=reason)
-        about = _About(models[decision.model], facts, decision, past)
-        found.append((decision, about.explained(judged)))
+        subject = _Subject(models[decision.model], facts, decision, past)
+        found.append((decision, subject.explained(judged)))
     if not found and judged.outside is not None and judged.outside.count().to_pyarrow().as_py():
         raise ConfigError([f"lead {lead_id}: no model is for it (`model` in the configuration)"])
     return found
 
 
 @dataclass(frozen=True)
-class _About:
+class _Subject:
     """One lead of one connection, the model it is scored by, and what was decided before."""
 
     model: Model
@@ -75,24 +76,26 @@ class _About:
 
     def _profile(self) -> Profile:
         model, facts, at = self.model, self.facts, self.decision.scored_at
-        known, ideal = None, {}
+        known, company, persona = None, None, None
         if fit_fields(model):
             (row,) = self._rows(completeness(model, facts, at))
             known = Completeness(row["known"], row["asked"])
         if model.icp:
-            (ideal,) = self._rows(icp_fit(model, facts, at))
-        versions = self._rows(facts.leads.filter(_.valid_from <= at).order_by("valid_from"))
+            (row,) = self._rows(icp_fit(model, facts, at))
+            company, persona = Match(row["company"]), Match(row["persona"])
+        versions = sorted(
+            self._rows(facts.leads.filter(_.valid_from <= at)), key=itemgetter("valid_from")
+        )
         now = versions[-1]
-        accounts = as_of(facts.accounts, at).filter(_.id == now["account_id"])
+        accounts = self._rows(as_of(facts.accounts, at).filter(_.id == now["account_id"]))
+        of_account = (one for row in accounts for one in sourced(row["sources"], "account."))
+        stages = [(decision.scored_at, decision.stage) for decision in self.past]
         return Profile(
             known,
-            Match(ideal["company"]) if ideal else None,
-            Match(ideal["persona"]) if ideal else None,
-            sourced(now["sources"])
-            + tuple(
-                one for row in self._rows(accounts) for one in sourced(row["sources"], "account.")
-            ),
-            changed_answers(versions, [(d.scored_at, d.stage) for d in self.past]),
+            company,
+            persona,
+            (*sourced(now["sources"]), *of_account),
+            changed_answers(versions, stages),
         )
 
     def _rows(self, table: Table) -> list[dict[str, Any]]:

@@ -250,6 +250,7 @@ def test_the_example_of_several_models_loads(tmp_path):
         "consumer.yaml", "trials.yaml", "model.yaml",
     ]  # fmt: skip
     sources = config.connections["sales"].mapping.leads["employees"]
+    assert isinstance(sources, tuple)
     assert [source.origin for source in sources] == ["given", "appended"]
 
 
