@@ -22,6 +22,7 @@ from core.conditions import ActivityCondition, LeadCondition
 from core.decay import Decay
 from core.decision import UNIT
 from core.gates import Criterion, Gates
+from core.icp import Icp
 from core.interest import Interest, Journey, Roles
 from core.limits import Group, Limits
 from core.measures import Measure
@@ -235,6 +236,9 @@ class Model(Part):
         min_length=1,
         description="Custom field of the lead with a predicted probability, from 0 to 1: shown "
         "beside the score, never part of it.",
+    )
+    icp: Icp | None = Field(
+        None, description="The ideal customer profile: shown beside the score, gives no points."
     )
     sizes: tuple[Criterion, ...] = Field(
         (), description="Company sizes, smallest first: each adds a thousand more than the last."

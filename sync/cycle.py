@@ -69,10 +69,10 @@ def run_cycle(
             pulled.append(steps.pull(connector, report))
         at = _whole_second(max(pulled))
         parts = list(zip(session.connectors.values(), cycle.report.connections, strict=True))
-        model, routing = session.model, session.config.routing
-        past = past_of(session.ledger, routing, at, model)
+        routing, models = session.config.routing, (s.model for s in session.segments)
+        past = past_of(session.ledger, routing, at, *models)
         asked = {o for c in session.config.connections.values() for o in c.outputs()} & OPTIONAL
-        with Decider(model, routing, session.facts, at, past, asked) as decider:
+        with Decider(session.segments, routing, session.facts, at, past, asked) as decider:
             for connector, report in parts:
                 cycle.plans.append(steps.plan(connector, report, decider))
         steps.guard(cycle.plans)
@@ -88,7 +88,8 @@ def _recorded(session: Session, kind: str, cycle: Cycle) -> Iterator[None]:
     """Record in the ledger how the run ends, whatever way it does."""
     ledger, clock, run_id = session.ledger, session.clock, cycle.report.run_id
     ledger.close_dead_runs(at=clock())
-    ledger.start(run_id, kind, model=session.model.label, at=clock())
+    labels = ", ".join(segment.model.label for segment in session.segments)
+    ledger.start(run_id, kind, model=labels, at=clock())
     status, error = RunStatus.FAILED, None
     try:
         yield
@@ -116,7 +117,11 @@ def _signed_off(session: Session) -> list[str]:
     asked = session.config.model_signoff
     if asked is SignOff.NONE:
         return []
-    findings = guards.unsigned(session.model, session.ledger.signed(session.model))
+    findings = [
+        finding
+        for segment in session.segments
+        for finding in guards.unsigned(segment.model, session.ledger.signed(segment.model))
+    ]
     if findings and asked is SignOff.REQUIRED:
         raise GuardStopError(findings)
     return findings
@@ -203,6 +208,7 @@ class _Steps:
                 _count(report, decision, assignments.get(decision.lead_id), routed=bool(roster))
             self._progress(f"{name}: decide", planned.records, None)
         report.steps["score"].reject("not a lead", decider.rejected(name))
+        report.steps["score"].hold("no model is for it", decider.outside(name))
         report.compared(planned)
         return planned
 

@@ -16,7 +16,8 @@ from core.past import PREFIX, Past
 from core.profile import areas, stages
 from core.routing import Assignment, Candidate, Roster, route
 from core.rules import Model
-from core.scoring import Facts, belonging, companies, lead_columns
+from core.scoring import Facts, belonging, companies, lead_columns, union
+from core.segments import Segments, scoring_accounts, shares
 from core.verdict import KEY, judge
 from sync.config import Routing
 from sync.facts_store import FactsStore
@@ -93,24 +94,23 @@ class Decider:
 
     def __init__(
         self,
-        model: Model,
+        segments: Segments,
         routing: Routing | None,
         store: FactsStore,
         at: datetime,
         past: Past | None = None,
         optional: Set[Output] = frozenset(),
     ) -> None:
-        self.model = model
+        self.segments = segments
         self._at = at
         self._past = past
         self._facts = facts_of(store, at)
-        self._judged = judge(model, self._facts, at, past)
-        self.contributions = self._judged.scored.contributions
+        self._judged = judge(segments, self._facts, at, past)
+        self.contributions = self._judged.contributions
         self.decisions = self._profiled(self._decisions(routing), optional).cache()
-        counted = self._judged.scored.rejected.connection.value_counts(name="count").to_pyarrow()
-        self._rejected: dict[str, int] = dict(
-            zip(counted["connection"].to_pylist(), counted["count"].to_pylist(), strict=True)
-        )
+        self._rejected = _counted(self._judged.rejected)
+        outside = self._judged.outside
+        self._outside = _counted(outside) if outside is not None else {}
 
     def __enter__(self) -> Self:
         return self
@@ -122,7 +122,7 @@ class Decider:
     def _decisions(self, routing: Routing | None) -> Table:
         """One row for each lead: what was decided, and what routing and the diff ask for."""
         leads = belonging(self._facts, self._at)
-        accounts = companies(self.model, self._facts, self._at)
+        accounts = companies(scoring_accounts(self.segments), self._facts, self._at)
         owners = accounts.select("connection", account_id="id", account_owner="owner_id")
         records = leads.select(
             "connection", "object_type", "modified_at", "account_id", "present",
@@ -142,20 +142,33 @@ class Decider:
     def _profiled(self, table: Table, optional: Set[Output]) -> Table:
         """`table` with the area of interest and the buyer's stage; null where nobody asks."""
         missing = {output.value: ibis.null("string") for output in sorted(OPTIONAL)}
-        if Output.AREA in optional and self.model.interest:
-            found = areas(self.model, self._facts, self._at)
-            mine = found.filter(found.rank == 1).select(*KEY, "area")
-            table = _joined(table, mine)
-            del missing[Output.AREA]
-        if Output.BUYER_STAGE in optional and self.model.journey:
-            found = stages(self.model, self._facts, self._at)
-            table = _joined(table, found.select(*KEY, "buyer_stage"))
-            del missing[Output.BUYER_STAGE]
+        if not optional:
+            return table.mutate(**missing)
+        parts, _rest = shares(self.segments, self._facts, self._at, self._past)
+        own = [(segment.model, facts) for segment, facts in zip(self.segments, parts, strict=True)]
+        found = {
+            Output.AREA: [
+                areas(m, f, self._at).filter(_.rank == 1).select(*KEY, "area")
+                for m, f in own
+                if m.interest
+            ],
+            Output.BUYER_STAGE: [
+                stages(m, f, self._at).select(*KEY, "buyer_stage") for m, f in own if m.journey
+            ],
+        }
+        for output, tables in found.items():
+            if output in optional and tables:
+                table = _joined(table, union(tables))
+                del missing[output]
         return table.mutate(**missing)
 
     def rejected(self, connection: str) -> int:
         """How many records are not leads: neither contact data nor any activity."""
         return self._rejected.get(connection, 0)
+
+    def outside(self, connection: str) -> int:
+        """How many leads no model is for."""
+        return self._outside.get(connection, 0)
 
     def candidates(
         self, connection: str, stages: frozenset[str], ledger: Ledger
@@ -217,6 +230,12 @@ class Decider:
 
 def _joined(table: Table, found: Table) -> Table:
     return table.left_join(found, KEY).drop("connection_right", "lead_id_right")
+
+
+def _counted(records: Table) -> dict[str, int]:
+    """How many records each connection has."""
+    counted = records.connection.value_counts(name="count").to_pyarrow()
+    return dict(zip(counted["connection"].to_pylist(), counted["count"].to_pylist(), strict=True))
 
 
 def _territories(
