@@ -102,7 +102,7 @@ def _without(rule: Ignored, events: Table) -> Table:
 
 def _wide(rule: Ignored, events: Table) -> Table:
     """Events with all columns that a rule reads."""
-    return events.mutate(**{name: _event_column(events, name) for name in rule.when.columns()})
+    return events.mutate(**{name: event_column(events, name) for name in rule.when.columns()})
 
 
 def _paid(model: Model, events: Table) -> Table:
@@ -279,10 +279,11 @@ def until(events: Table, at: datetime) -> Table:
 
 
 def _event_columns(events: Table, names: Set[str]) -> Table:
-    return events.select(**{name: _event_column(events, name) for name in sorted(names)})
+    return events.select(**{name: event_column(events, name) for name in sorted(names)})
 
 
-def _event_column(events: Table, name: str) -> Value:
+def event_column(events: Table, name: str) -> Value:
+    """The column of a tested activity field; that of a further mapped one is text."""
     _before, custom, field = name.rpartition("custom.")
     return events.custom.get(field) if custom else events[name]
 

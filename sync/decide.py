@@ -1,7 +1,7 @@
 """Decide: score, qualify and route everything the facts hold, as of one instant."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -9,6 +9,7 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
+from core.affected import only
 from core.decision import Decision, Output
 from core.diff import Values
 from core.facts import as_of
@@ -52,14 +53,23 @@ class Decided:
 
 
 class Decider:
-    """Everything decided as of `at`, for all connections at once; read it by connection."""
+    """Everything decided as of `at`, for all connections at once; read it by connection.
+
+    Given some `leads` (as `core.affected` names them), it decides about no others.
+    """
 
     def __init__(
-        self, model: Model, routing: Routing | None, store: FactsStore, at: datetime
+        self,
+        model: Model,
+        routing: Routing | None,
+        store: FactsStore,
+        at: datetime,
+        leads: Table | None = None,
     ) -> None:
         self.model = model
         self._at = at
-        self._facts = facts_of(store, at)
+        self._known = facts_of(store, at)
+        self._facts = self._known if leads is None else _apart(only(self._known, leads))
         self._judged = judge(model, self._facts, at)
         self.contributions = self._judged.scored.contributions
         self.decisions = self._decisions(routing).cache()
@@ -98,6 +108,14 @@ class Decider:
     def rejected(self, connection: str) -> int:
         """How many records are not leads: neither contact data nor any activity."""
         return self._rejected.get(connection, 0)
+
+    def passed_over(self, connection: str) -> int:
+        """How many records it was not to decide about."""
+        every, mine = (
+            as_of(facts.leads, self._at).filter(_.connection == connection).count()
+            for facts in (self._known, self._facts)
+        )
+        return int(every.to_pyarrow().as_py()) - int(mine.to_pyarrow().as_py())
 
     def candidates(
         self, connection: str, stages: frozenset[str], ledger: Ledger
@@ -153,6 +171,11 @@ class Decider:
             row["modified_at"],
             row["account_id"] or "",
         )
+
+
+def _apart(facts: Facts) -> Facts:
+    """The facts of a few leads in tables of their own: scoring reads them more than once."""
+    return replace(facts, leads=facts.leads.cache(), activities=facts.activities.cache())
 
 
 def _territories(routing: Routing, leads: Table, accounts: Table, at: datetime) -> Table:
