@@ -161,21 +161,20 @@ def _aged(model: Model, facts: Facts, span: Span) -> Iterator[Table]:
 
 @dataclass(frozen=True)
 class _Age:
-    """An age that changes an event: once it is older than `over`, or with every whole day of age
-    up to then."""
+    """An age that changes an event: once it is older than `over`; or each whole day of age, until
+    it is `over` days old."""
 
     over: timedelta
     daily: bool = False
 
     def reached(self, occurred_at: Value, span: Span) -> BooleanValue:
         """Whether the event's age changes it within the span."""
-        begins = occurred_at >= _instant(span.since - self.over)
+        oldest = span.since - self.over
         if not self.daily:
-            return begins & (occurred_at < _instant(span.at - self.over))
+            return (occurred_at >= _instant(oldest)) & (occurred_at < _instant(span.at - self.over))
+        younger = occurred_at >= _instant(oldest + timedelta(seconds=1))
         before, after = (_days(occurred_at, moment) for moment in (span.since, span.at))
-        # A second more, because ages are counted in whole seconds.
-        begins = occurred_at >= _instant(span.since - self.over - timedelta(seconds=1))
-        return begins & (occurred_at <= _instant(span.since)) & (before != after)
+        return younger & (occurred_at <= _instant(span.since)) & (before != after)
 
 
 def _ages(model: Model, rule: BehaviourRule) -> Iterator[_Age]:
