@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
+import duckdb
 import pyarrow as pa
 import pytest
 
-from connectors.base import Page, Removed, Stream
+from connectors.base import Cursor, Page, Removed, Stream
 from sync.facts_store import WRITTEN, FactsStore
 from sync.touched import Mark
 from tests.sync.test_facts_store import LEADS, T0, TASKS, USERS, hour, lead, page, put, task
@@ -99,7 +100,8 @@ def test_a_mark_is_of_one_connection_and_keeps_who_waits(store):
 
 def test_a_page_that_fails_touches_nobody(store):
     """Facts and notes are one transaction: neither is there without the other."""
-    broken = page(LEADS, lead("A", 5, title="CTO"), removed=(Removed("B", None),))  # type: ignore[arg-type]
-    with pytest.raises(Exception, match="."):
-        put(store, broken)
+    change = page(LEADS, lead("A", 5, title="CTO"))
+    late = Page(change.stream, change.rows, Cursor(id=None))  # type: ignore[arg-type]
+    with pytest.raises(duckdb.ConstraintException):
+        put(store, late)
     assert touched(store) == set()
