@@ -72,8 +72,11 @@ def run_cycle(
         at = _whole_second(max(pulled))
         pairs = zip(session.connectors.values(), cycle.report.connections, strict=True)
         parts = [steps.prepare(connector, report, at, full=full) for connector, report in pairs]
-        leads = chosen(session.facts, (part.selection for part in parts), at)
-        with Decider(session.model, session.config.routing, session.facts, at, leads) as decider:
+        selections = [part.selection for part in parts]
+        with (
+            chosen(session.facts, selections, at) as leads,
+            Decider(session.model, session.config.routing, session.facts, at, leads) as decider,
+        ):
             for part in parts:
                 steps.plan(part, decider)
                 cycle.plans.append(part.planned)

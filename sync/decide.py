@@ -1,6 +1,7 @@
 """Decide: score, qualify and route everything the facts hold, as of one instant."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
@@ -69,10 +70,11 @@ class Decider:
         self.model = model
         self._at = at
         self._known = facts_of(store, at)
-        self._facts = self._known if leads is None else _apart(only(self._known, leads))
+        self._kept = ExitStack()
+        self._facts = self._known if leads is None else self._apart(only(self._known, leads))
         self._judged = judge(model, self._facts, at)
         self.contributions = self._judged.scored.contributions
-        self.decisions = self._decisions(routing).cache()
+        self.decisions = self._kept.enter_context(self._decisions(routing).cache())
         counted = self._judged.scored.rejected.connection.value_counts(name="count").to_pyarrow()
         self._rejected: dict[str, int] = dict(
             zip(counted["connection"].to_pylist(), counted["count"].to_pylist(), strict=True)
@@ -83,7 +85,14 @@ class Decider:
 
     def __exit__(self, *_: object) -> None:
         """Give the memory back; the decisions are not read afterwards."""
-        self.decisions.release()
+        self._kept.close()
+
+    def _apart(self, facts: Facts) -> Facts:
+        """The facts of a few leads in tables of their own: scoring reads them more than once."""
+        leads, activities = (
+            self._kept.enter_context(table.cache()) for table in (facts.leads, facts.activities)
+        )
+        return replace(facts, leads=leads, activities=activities)
 
     def _decisions(self, routing: Routing | None) -> Table:
         """One row for each lead: what was decided, and what routing and the diff ask for."""
@@ -171,11 +180,6 @@ class Decider:
             row["modified_at"],
             row["account_id"] or "",
         )
-
-
-def _apart(facts: Facts) -> Facts:
-    """The facts of a few leads in tables of their own: scoring reads them more than once."""
-    return replace(facts, leads=facts.leads.cache(), activities=facts.activities.cache())
 
 
 def _territories(routing: Routing, leads: Table, accounts: Table, at: datetime) -> Table:

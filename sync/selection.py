@@ -8,7 +8,8 @@ of the model (`core.due`), and those that the CRM refused. All others would come
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -80,14 +81,18 @@ def select(
         ibis.memtable(pa.Table.from_pylist(refused, CHANGED.to_pyarrow())),
         distinct=True,
     )
-    return Selection(name, affected(changed.cache(), facts_of(session.facts, at), at), mark)
+    return Selection(name, affected(changed, facts_of(session.facts, at), at), mark)
 
 
-def chosen(store: FactsStore, selections: Iterable[Selection], at: datetime) -> Table | None:
-    """The leads of all selections, kept in a table of their own; None: all there are."""
+@contextmanager
+def chosen(
+    store: FactsStore, selections: Iterable[Selection], at: datetime
+) -> Iterator[Table | None]:
+    """The leads of all selections, in a table of their own for so long; None: all there are."""
     found = list(selections)
     if all(selection.leads is None for selection in found):
-        return None
+        yield None
+        return
     every = as_of(store.table(LEADS.name), at).select("connection", lead_id="id")
     parts = [
         every.filter(_.connection == selection.connection)
@@ -95,7 +100,8 @@ def chosen(store: FactsStore, selections: Iterable[Selection], at: datetime) -> 
         else selection.leads
         for selection in found
     ]
-    return (ibis.union(*parts) if len(parts) > 1 else parts[0]).cache()
+    with (ibis.union(*parts) if len(parts) > 1 else parts[0]).cache() as leads:
+        yield leads
 
 
 def _signature(session: Session, planned: ConnectionPlan, roster: Roster | None) -> str:

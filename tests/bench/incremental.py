@@ -56,7 +56,10 @@ def decide(store: FactsStore, ledger: Ledger, model: Model, changed: int | None)
         if run == "before":
             store.touched.advance(CRM, selection.mark, _ids(store, changed or 0))
             continue
-        with Decider(model, None, store, at, chosen(store, [selection], at)) as decider:
+        with (
+            chosen(store, [selection], at) as leads,
+            Decider(model, None, store, at, leads) as decider,
+        ):
             for batch in decider.decided(CRM, {}):
                 ledger.last_written(CRM, [item.decision.lead_id for item in batch])
     return time.process_time() - began

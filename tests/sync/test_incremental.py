@@ -109,8 +109,8 @@ class Runs:
         roster = find(session.config.routing, self.store, "crm", CAPABILITIES).roster  # type: ignore[arg-type]
         planned = ConnectionPlan("crm", CAPABILITIES, {}, {})
         selection = select(session, planned, roster, self.now, run_id=run_id, full=False)
-        leads = chosen(self.store, [selection], self.now)
-        mine, given = self.decided(roster, leads)
+        with chosen(self.store, [selection], self.now) as leads:
+            mine, given = self.decided(roster, leads)
         every, _given = self.decided(roster, None)
         self.stands = {id_: mine.get(id_, self.stands.get(id_, ())) for id_ in every}
         assert self.stands == every
@@ -210,8 +210,9 @@ def happen(runs: Runs, step: Step, last: dict[str, datetime]) -> None:
         who = {step.who, step.other}
         custom = {("valid", "seen", "none")[number % 3]: ago.isoformat()}
         row = {"type": step.text, "occurred_at": ago, "custom": custom}
-        runs.put(page(TASKS, *({**task(f"t{number % EVENTS}", person=p, **row), "modified_at": stamp}
-                               for p in who)))  # fmt: skip
+        event = task(f"t{number % EVENTS}", **row)
+        rows = ({**event, "lead_id": id_, "modified_at": stamp} for id_ in who)
+        runs.put(page(TASKS, *rows))
     elif step.kind == "firm":
         industry = "technology" if step.text < "d" else "energy"
         runs.put(page(ACCOUNTS, firm(FIRMS[number % 2], stamp, industry=industry, created_at=ago,
