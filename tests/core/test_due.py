@@ -30,7 +30,7 @@ def model(rule: dict[str, Any], **more: Any) -> Model:
 
 FADING = {**CALL, "decay": "d"}
 NOW = timedelta()
-CASES = {
+CASES: dict[str, Any] = {
     "to-come": (CALL, {}, -DAY, [(0, 1, True), (1, 2, False)]),
     "within": (
         {**CALL, "within": "3 days"}, {}, NOW, [(2, 3, False), (3, 3.5, True), (4, 5, False)],

@@ -209,7 +209,7 @@ def happen(runs: Runs, step: Step, last: dict[str, datetime]) -> None:
     elif step.kind == "task":
         who = {step.who, step.other}
         custom = {("valid", "seen", "none")[number % 3]: ago.isoformat()}
-        row = {"type": step.text, "occurred_at": ago, "custom": custom}
+        row: dict[str, Any] = {"type": step.text, "occurred_at": ago, "custom": custom}
         event = task(f"t{number % EVENTS}", **row)
         rows = ({**event, "lead_id": id_, "modified_at": stamp} for id_ in who)
         runs.put(page(TASKS, *rows))
