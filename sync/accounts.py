@@ -194,8 +194,7 @@ def _propensity(
 
 
 def _past(session: Session, at: datetime, leads: Collection[str]) -> Past | None:
-    models = (segment.model for segment in session.segments)
-    return past_of(session.ledger, None, at, *models, leads=leads)
+    return past_of(session.ledger, None, at, session.segments, leads)
 
 
 def _scoring(session: Session) -> tuple[Model, AccountScoring]:

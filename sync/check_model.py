@@ -23,8 +23,7 @@ def suspicions(session: Session) -> list[Problem]:
     """Every finding of `core.lint` about the configured models, and about the facts there are."""
     at = session.clock().replace(microsecond=0)
     fields = mapped(session.config.connections.values())
-    models = (segment.model for segment in session.segments)
-    past = past_of(session.ledger, session.config.routing, at, *models)
+    past = past_of(session.ledger, session.config.routing, at, session.segments)
     parts, _rest = shares(session.segments, facts_of(session.facts, at), at, past)
     problems = _unknown_segments(session.config, fields)
     for file, facts in zip(session.config.model, parts, strict=True):

@@ -1,7 +1,8 @@
 """Decide: score, qualify and route everything the facts hold, as of one instant."""
 
 from collections.abc import Collection, Iterator, Mapping, Set
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -9,13 +10,13 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
+from core.affected import only
 from core.decision import OPTIONAL, Decision, Output
 from core.diff import Values
 from core.facts import ACCOUNTS, LEADS, as_of
 from core.past import PREFIX, Past
 from core.profile import areas, stages
 from core.routing import Assignment, Candidate, Roster, route
-from core.rules import Model
 from core.scoring import Facts, belonging, companies, lead_columns, union
 from core.segments import Segments, scoring_accounts, shares
 from core.verdict import KEY, judge
@@ -45,13 +46,14 @@ def past_of(
     ledger: Ledger,
     routing: Routing | None,
     at: datetime,
-    *models: Model,
+    segments: Segments,
     leads: Collection[str] = (),
 ) -> Past | None:
     """What was decided before `at`, of some leads if any are named; None where nothing asks."""
-    asked = (t.when.columns() for t in (routing.territories if routing else ()))
-    asks = any(name.startswith(PREFIX) for columns in asked for name in columns)
-    asks = asks or any(model.recalls for model in models)
+    placing = [territory.when for territory in (routing.territories if routing else ())]
+    placing += [segment.when for segment in segments if segment.when is not None]
+    asks = any(name.startswith(PREFIX) for when in placing for name in when.columns())
+    asks = asks or any(segment.model.recalls for segment in segments)
     past = ledger.past.before(at, leads, stages=asks)
     return past if asks or past.overrides is not None else None
 
@@ -90,7 +92,10 @@ class Decided:
 
 
 class Decider:
-    """Everything decided as of `at`, for all connections at once; read it by connection."""
+    """Everything decided as of `at`, for all connections at once; read it by connection.
+
+    Given some `leads` (as `core.affected` names them), it decides about no others.
+    """
 
     def __init__(
         self,
@@ -99,15 +104,20 @@ class Decider:
         store: FactsStore,
         at: datetime,
         past: Past | None = None,
+        *,
+        leads: Table | None = None,
         optional: Set[Output] = frozenset(),
     ) -> None:
         self.segments = segments
         self._at = at
         self._past = past
-        self._facts = facts_of(store, at)
+        self._known = facts_of(store, at)
+        self._kept = ExitStack()
+        self._facts = self._known if leads is None else self._apart(only(self._known, leads))
         self._judged = judge(segments, self._facts, at, past)
         self.contributions = self._judged.contributions
-        self.decisions = self._profiled(self._decisions(routing), optional).cache()
+        decisions = self._profiled(self._decisions(routing), optional)
+        self.decisions = self._kept.enter_context(decisions.cache())
         self._rejected = _counted(self._judged.rejected)
         outside = self._judged.outside
         self._outside = _counted(outside) if outside is not None else {}
@@ -117,7 +127,14 @@ class Decider:
 
     def __exit__(self, *_: object) -> None:
         """Give the memory back; the decisions are not read afterwards."""
-        self.decisions.release()
+        self._kept.close()
+
+    def _apart(self, facts: Facts) -> Facts:
+        """The facts of a few leads in tables of their own: scoring reads them more than once."""
+        leads, activities = (
+            self._kept.enter_context(table.cache()) for table in (facts.leads, facts.activities)
+        )
+        return replace(facts, leads=leads, activities=activities)
 
     def _decisions(self, routing: Routing | None) -> Table:
         """One row for each lead: what was decided, and what routing and the diff ask for."""
@@ -169,6 +186,14 @@ class Decider:
     def outside(self, connection: str) -> int:
         """How many leads no model is for."""
         return self._outside.get(connection, 0)
+
+    def passed_over(self, connection: str) -> int:
+        """How many records it was not to decide about."""
+        every, mine = (
+            as_of(facts.leads, self._at).filter(_.connection == connection).count()
+            for facts in (self._known, self._facts)
+        )
+        return int(every.to_pyarrow().as_py()) - int(mine.to_pyarrow().as_py())
 
     def candidates(
         self, connection: str, stages: frozenset[str], ledger: Ledger

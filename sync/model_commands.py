@@ -124,8 +124,7 @@ def replay(
     with opened(ctx, config, only) as session:
         chosen = replacing(session.segments, model) if model else session.segments
         at = _instant(ctx, as_of).replace(microsecond=0)
-        models = (segment.model for segment in chosen)
-        past = past_of(session.ledger, None, at, *models, leads=leads or ())
+        past = past_of(session.ledger, None, at, chosen, leads or ())
         decisions = replaying.replay(
             session.facts, chosen, at, session.connectors.keys(), leads or (), past
         )

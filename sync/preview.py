@@ -116,8 +116,7 @@ def opened(session: Session, changed: Segments, at: datetime) -> Iterator[Previe
     """The configured models compared with changed ones, as of an instant, with the same past."""
     at = at.replace(microsecond=0)
     routing, facts = session.config.routing, session.facts
-    models = (segment.model for segment in (*session.segments, *changed))
-    past = past_of(session.ledger, routing, at, *models)
+    past = past_of(session.ledger, routing, at, (*session.segments, *changed))
     with ExitStack() as stack:
         old, new = (
             stack.enter_context(Decider(segments, routing, facts, at, past))

@@ -47,7 +47,7 @@ def explain(
     at = at.replace(microsecond=0)
     models = {segment.model.label: segment.model for segment in session.segments}
     facts = about(facts_of(session.facts, at), leads)
-    past = past_of(session.ledger, None, at, *models.values(), leads=leads)
+    past = past_of(session.ledger, None, at, session.segments, leads)
     judged = judge(session.segments, facts, at, past)
     contributions = _by_lead(judged.contributions)
     rows = _standing(judged, facts, at)

@@ -67,7 +67,7 @@ def _calls(part: ConnectionReport) -> Table:
 def plan(planned: ConnectionPlan, limit: int = SHOWN) -> Iterable[Table]:
     """What would be written, record by record, and what it costs."""
     made = table(
-        f"\n{planned.connection}: {len(planned.changes)} of {planned.records} records to write, "
+        f"\n{planned.connection}: {len(planned.changes)} of {planned.known} records to write, "
         f"{planned.write_calls} calls",
         "record", "field", "from", "to",
     )  # fmt: skip
