@@ -31,9 +31,8 @@ from tests.core.golden import (
 PAGE = Path(__file__).parents[2] / "docs" / "engines.md"
 NOW = T0 + timedelta(days=45)
 
-WHOLE = parse(
-    yaml.safe_load("""
-name: whole
+IDENTITY = """
+name: identity
 fit:
   - best_of:
       - {id: chief, points: 15, when: {seniority: executive, title: {contains: [chief, c]}}}
@@ -46,49 +45,64 @@ fit:
   - {id: grown, points: 2, when: {custom: {born: {at_least_ago: 21 years}}}}
   - {id: gold, points: 4, when: {not: {custom: {plan: gold}}, email_opt_out: false}}
   - {id: budget, points: -6, when: {custom: {budget: {below: 5000}}}}
-behaviour:
-  - {id: visit, points: 5, when: {type: page_view, asset: {starts_with: /}}, count: each, cap: 40,
-     group: web, decay: slow}
-  - {id: demo, points: 11, when: {type: demo_requested}, within: 300 days, decay: silent}
-  - {id: daily, points: 2, when: {type: email_open}, count: {per: day}, decay: line, group: mail}
-  - {id: weekly, points: 3, when: {type: email_click}, count: {per: week}}
-  - {id: yearly, points: 8, when: {type: webinar_attended}, count: {per: year}, decay: silent}
-  - {id: run, points: 6, when: {type: page_view}, at: {nth: 3, within: 7 days}, count: {per: month}}
-  - {id: talk, points: 10, when: {type: call, duration: {at_least: 300}}, count: {per: quarter}}
-  - {id: jobs, points: -4, when: {type: page_view, asset: /jobs}, count: {per: month}}
-decays:
-  slow: {half_life: 20 days}
-  line: {over: 90 days}
-  silent: {after: 30 days, minus: 4, unless_engaged: true}
-groups:
-  web: {cap: 30}
-  mail: {cap: 6, per: quarter}
-limits: {behaviour: {cap: 90, floor: 0}, fit: {cap: 45}}
-weights: {fit: 0.6, behaviour: 0.4}
+limits: {fit: {cap: 45, floor: 0}}
+weights: {fit: 0.6}
 gates:
   at_least: 1
   criteria:
     - {id: area, when: {region: [europe, north_america]}}
     - {id: money, when: {custom: {budget: {at_least: 10000}}}}
 disqualify: [{id: rival, when: {account: {type: competitor}}}]
-ignore: [{id: office, when: {custom: {ip: {in_network: 203.0.113.0/25}}}}]
-stages: {iql: [daily], pql: [visit, run], fast_lane: [demo]}
 checklists:
   bant:
     - {id: budget, when: {custom: {budget: {known: true}}}}
     - {id: role, when: {seniority: executive}}
 thresholds: {mql: 60, sql: 150}
-sql: {mode: vetted}
 tiers: {A: 150, B: 60, C: 0}
-""")
-)
-SCALED = {"scale": {"top": 100}, "tiers": {}, "matrix": {
-    "fit": {"A": 30, "B": 10, "C": 0}, "behaviour": {"1": 40, "2": 5, "3": 0}}}  # fmt: skip
+"""
+CONDUCT = """
+name: conduct
+behaviour:
+  - {id: visit, points: 5, when: {type: page_view, asset: {starts_with: /}}, count: each, cap: 40,
+     group: web, decay: slow}
+  - {id: daily, points: 2, when: {type: email_open}, count: {per: day}, decay: line, group: mail}
+  - {id: weekly, points: 3, when: {type: email_click}, count: {per: week}}
+  - {id: yearly, points: 8, when: {type: webinar_attended}, count: {per: year}}
+  - {id: talk, points: 10, when: {type: call, duration: {at_least: 300}}, count: {per: quarter}}
+  - {id: jobs, points: -4, when: {type: page_view, asset: /jobs}, count: {per: month}}
+decays:
+  slow: {half_life: 20 days}
+  line: {over: 90 days}
+groups:
+  web: {cap: 30}
+  mail: {cap: 6, per: quarter}
+weights: {behaviour: 0.4}
+thresholds: {mql: 30, sql: 60}
+"""
+COURSE = """
+name: course
+behaviour:
+  - {id: visit, points: 0, when: {type: page_view}}
+  - {id: run, points: 6, when: {type: page_view}, at: {nth: 3, within: 7 days}}
+  - {id: demo, points: 11, when: {type: demo_requested}, within: 300 days, decay: silent}
+ignore: [{id: office, when: {custom: {ip: {in_network: 203.0.113.0/25}}}}]
+decays:
+  silent: {after: 30 days, minus: 4, unless_engaged: true}
+stages: {iql: [visit], pql: [visit, run], fast_lane: [demo]}
+sql: {mode: vetted}
+scale: {top: 20}
+matrix: {fit: {A: 1, B: 0}, behaviour: {"1": 10, "2": 5, "3": 0}}
+thresholds: {mql: 30, sql: 60}
+"""
+
+
+def _own(text: str) -> Model:
+    return parse(yaml.safe_load(text))
 
 
 def _preset(name: str) -> Model:
     file = resources.files("core.presets").joinpath(f"{name}.yaml")
-    return parse(yaml.safe_load(file.read_text(encoding="utf-8")))
+    return _own(file.read_text(encoding="utf-8"))
 
 
 PRESETS = sorted(
@@ -97,8 +111,7 @@ PRESETS = sorted(
     if file.name.endswith(".yaml")
 )
 MODELS: Mapping[str, Model] = {
-    "whole": WHOLE,
-    "scaled": weighted(**SCALED),
+    **{rules.name: rules for rules in map(_own, (IDENTITY, CONDUCT, COURSE))},
     **{name: _preset(name) for name in PRESETS},
 }
 
