@@ -26,7 +26,7 @@ from sync.command import (
     outside_of,
     stop_on_signals,
 )
-from sync.errors import StoreBusy, StoreError
+from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.exits import Exit, exit_of
 from sync.guards import GuardStopError, Limits
 from sync.stop import StoppedError
@@ -354,6 +354,9 @@ def run(arguments: Sequence[str], outside: "Outside | None" = None) -> int:
     except StoreBusy as error:
         say(f"error: {error}")
         return Exit.LEASE
+    except StoreLost as error:
+        say(f"error: {error}")
+        return Exit.TEMPORARY
     except StoreError as error:
         say(f"error: {error}")
         return Exit.USAGE

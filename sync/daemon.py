@@ -10,7 +10,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from connectors.errors import QuotaExhausted, TemporaryError
 from sync.config import Schedule
 from sync.cycle import run_cycle
-from sync.errors import StoreBusy
+from sync.errors import StoreBusy, StoreLost
 from sync.guards import GuardStopError, Limits
 from sync.session import Clock, Session
 from sync.stop import Stop, StoppedError
@@ -43,7 +43,7 @@ def cycle(opened: AbstractContextManager[Session], stop: Stop, say: Callable[[st
         return
     except GuardStopError as error:
         say(f"stopped before writing: {error}")
-    except (TemporaryError, QuotaExhausted, StoreBusy) as error:
+    except (TemporaryError, QuotaExhausted, StoreBusy, StoreLost) as error:
         say(f"will try again: {error}")
     else:
         for warning in done.report.warnings:

@@ -7,3 +7,7 @@ class StoreError(Exception):
 
 class StoreBusy(StoreError):
     """Another instance holds the store or the lease: wait for it to end, or stop it."""
+
+
+class StoreLost(StoreError):
+    """The store's server cannot be reached now: try again later, nothing is lost."""

@@ -17,6 +17,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import IntegrityError
 
 from connectors.base import Change, Status, WriteResult
 from core.decision import Decision, Output
@@ -330,7 +331,12 @@ class Ledger:
             held = lease.mappings().first()
             if held is None:
                 # Of two at the same instant, the second one's insert fails on the key.
-                upsert(db, LEASES, [{"name": LEASE, **taking}])
+                try:
+                    db.execute(insert(LEASES).values(name=LEASE, **taking))
+                except IntegrityError:
+                    raise StoreBusy(
+                        "another instance has just begun to run on this ledger; wait, or stop it"
+                    ) from None
                 return
             taken = db.execute(update(LEASES).where(LEASES.c.name == LEASE, free).values(taking))
             if not taken.rowcount:

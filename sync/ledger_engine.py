@@ -18,6 +18,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
+    ExceptionContext,
     Select,
     Table,
     Text,
@@ -29,26 +30,37 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+)
 from sqlalchemy.sql import Executable
 
-from sync.errors import StoreError
+from sync.errors import StoreError, StoreLost
 
 BUSY_SECONDS = 30
 """How long a SQLite writer waits for another one to commit."""
+
+MIGRATING = 7_305_163
+"""The advisory lock of PostgreSQL that keeps two instances from migrating at once."""
 
 
 def open_ledger(url: str) -> Engine:
     """Connect, and run the migrations that the database lacks.
 
-    Raises StoreError for an unusable address or database, or for one of a newer leadgauge.
+    Raises StoreError for an unusable address or database, or for one of a newer leadgauge;
+    StoreLost, here and whenever the engine is used, where a server cannot be reached.
     """
     try:
         parsed = make_url(url)
         is_sqlite = parsed.get_backend_name() == "sqlite"
         if is_sqlite and parsed.database:
             _make_private(Path(parsed.database))
-        engine = create_engine(parsed, hide_parameters=True)
+        # A server that was restarted in between cost its connections: ask before using one.
+        engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=not is_sqlite)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError):
         raise StoreError(
             "ledger: this is no address of a supported database; use sqlite:///<file> or "
@@ -56,11 +68,17 @@ def open_ledger(url: str) -> Engine:
         ) from None
     if is_sqlite:
         _prepare_sqlite(engine)
+    else:
+        event.listen(engine, "handle_error", _lost)
     try:
         with engine.begin() as connection:
             _migrate(connection)
     except DatabaseError as error:
+        engine.dispose()
         raise StoreError(f"ledger: the database cannot be used: {error.orig}") from error
+    except StoreError:
+        engine.dispose()
+        raise
     return engine
 
 
@@ -103,10 +121,10 @@ def _prepare_sqlite(engine: Engine) -> None:
         # The driver's own BEGIN comes late and spares DDL: a migration would not be atomic.
         dbapi_connection.isolation_level = None
         for pragma in (
+            f"busy_timeout = {BUSY_SECONDS * 1000}",
             "journal_mode = WAL",
             "synchronous = FULL",
             "foreign_keys = ON",
-            f"busy_timeout = {BUSY_SECONDS * 1000}",
         ):
             dbapi_connection.execute(f"PRAGMA {pragma}").close()
 
@@ -117,7 +135,22 @@ def _prepare_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
+def _lost(context: ExceptionContext) -> None:
+    """Name the loss of a server for what to do about it. The message repeats no address."""
+    error = context.sqlalchemy_exception
+    if context.is_pre_ping:
+        return
+    if context.is_disconnect or (
+        isinstance(error, OperationalError | InterfaceError) and context.connection is None
+    ):
+        raise StoreLost(
+            "ledger: the database server cannot be reached; run again later, nothing is lost"
+        ) from context.original_exception
+
+
 def _migrate(connection: Connection) -> None:
+    if connection.dialect.name != "sqlite":
+        connection.execute(select(func.pg_advisory_xact_lock(MIGRATING)))
     config = Config()
     config.set_main_option("script_location", str(resources.files("sync") / "migrations"))
     config.attributes["connection"] = connection
