@@ -1,5 +1,6 @@
 """The engines that scoring is held to: DuckDB in process, and Spark as a local cluster."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,6 +78,7 @@ def spark_session() -> Iterator[Any]:
     """A Spark session of two threads that listens on loopback alone; it stops at the end."""
     from pyspark.sql import SparkSession
 
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     builder = SparkSession.builder.master("local[2]").appName("leadgauge tests")
     session = builder.config(map=_SETTINGS).getOrCreate()
     yield session
