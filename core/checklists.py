@@ -11,6 +11,7 @@ from operator import add
 import ibis
 from ibis.expr.types import Table
 
+from core.conditions import undecided
 from core.gates import Criterion, names
 
 Checklists = Mapping[str, tuple[Criterion, ...]]
@@ -34,7 +35,7 @@ def _checked(name: str, criteria: tuple[Criterion, ...], wide: Table) -> Table:
         add,
         (((place > n) & yes.fill_null(False)).cast("int64") for n, (_id, yes) in enumerate(holds)),
     )
-    missing = names({id_: yes.isnull() for id_, yes in holds})
+    missing = names({id_: undecided(yes) for id_, yes in holds})
     return wide.select(
         "connection",
         "lead_id",

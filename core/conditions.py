@@ -377,6 +377,12 @@ class Condition(Fields):
         return reduce(or_, (condition.holds(table) for condition in self.any_))
 
 
+def undecided(holds: BooleanValue) -> BooleanValue:
+    """Whether a condition is unknown: neither true nor false."""
+    # As a number: Ibis 12 puts no brackets around `NOT a` and `a IN (b)` before IS NULL.
+    return holds.cast("int64").isnull()
+
+
 _UNTESTED = {"id", "modified_at", "custom", "present", "origins", "sources"}
 """No fields to test: ids, what our own writes move, and maps, which are tested by name."""
 

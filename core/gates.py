@@ -13,7 +13,7 @@ import ibis
 from ibis.expr.types import BooleanValue, StringValue, Table
 from pydantic import Field, model_validator
 
-from core.conditions import LeadCondition
+from core.conditions import LeadCondition, undecided
 from core.points import Part, Points, RuleId
 
 
@@ -74,10 +74,10 @@ def standing(gates: Gates | None, disqualify: tuple[Criterion, ...], wide: Table
         met = met + holds.fill_null(False).cast("int64")
     gaps = ibis.literal(0)
     for holds in criteria.values():
-        gaps = gaps + holds.isnull().cast("int64")
+        gaps = gaps + undecided(holds).cast("int64")
     needed = gates.needed if gates else 0
     failed = names({name: ~holds.fill_null(True) for name, holds in criteria.items()})
-    open_ = names({name: holds.isnull() for name, holds in criteria.items()})
+    open_ = names({name: undecided(holds) for name, holds in criteria.items()})
     cases = [
         (names(out) != "", Standing.DISQUALIFIED.value, names(out)),
         (met >= needed, Standing.OPEN.value, ibis.literal("")),

@@ -26,7 +26,7 @@ from core.ageing import ageing
 from core.ageing import columns as ageing_columns
 from core.behaviour import behaviour, unmeasured
 from core.checklists import check
-from core.conditions import NOW
+from core.conditions import NOW, undecided
 from core.contributions import NO_EVENTS, capped, contributions, matched
 from core.decision import UNIT
 from core.events import until
@@ -202,10 +202,8 @@ def _undecided(model: Model, facts: Facts, at: datetime, past: Past | None) -> T
     rules = _rules(model)
     wide = known_columns(_asked(model), facts, at, past, model)
     signatures = _signatures(wide)
-    undecided = (
-        [(rule.when.holds(signatures).isnull(), number)] for number, rule in enumerate(rules)
-    )
-    found = matched(wide, signatures, undecided)
+    gaps = ([(undecided(rule.when.holds(signatures)), number)] for number, rule in enumerate(rules))
+    found = matched(wide, signatures, gaps)
     return found.join(_fit_worth(model), "number").select("connection", "lead_id", "rule")
 
 

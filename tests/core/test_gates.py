@@ -13,10 +13,8 @@ from core.decision import UNIT
 from core.explain import explain, reasons
 from core.qualification import qualify
 from core.rules import Model, parse
-from core.scoring import unknown
+from core.scoring import checklists, unknown
 from tests.core.golden import T0, World, account, activity, lead
-
-pytestmark = pytest.mark.usefixtures("engine")
 
 CRITERIA = [
     {"id": "area", "when": {"region": ["north_america", "europe"]}},
@@ -69,6 +67,23 @@ def test_table_stakes(met: int, calls: int, score: int, stage: str) -> None:
     """S109 S110 S111: 4 criteria + 35 = 435 is in; two are out, whatever else there is."""
     events = [activity(f"c{n}", "x", "call", T0 - timedelta(hours=n)) for n in range(calls)]
     assert judged(World([lead("x", **meets(met))], events), model())[:2] == (score, stage)
+
+
+@pytest.mark.parametrize(
+    ("region", "stage", "gaps"),
+    [("europe", "MQL", []), ("asia", "Ineligible", []), (None, "Pending", ["abroad"])],
+)
+def test_what_must_not_be_is_unknown_as_well(
+    region: str | None, stage: str, gaps: list[str]
+) -> None:
+    """S099: a criterion with `not` is met, failed or unknown like any other."""
+    abroad = {"id": "abroad", "when": {"not": {"region": "asia"}}}
+    rules = model(gates={"worth": 300, "criteria": [abroad]}, checklists={"ask": [abroad]})
+    world = World([lead("x", region=region)])
+    assert judged(world, rules)[1] == stage
+    assert [row["rule"] for row in world.rows(unknown(rules, world.facts, T0))] == gaps
+    (checked,) = world.rows(checklists(rules, world.facts, T0))
+    assert checked["missing"] == (gaps[0] if gaps else None)
 
 
 def test_the_rest_cannot_pull_a_criterion_down() -> None:
