@@ -1,4 +1,4 @@
-"""The engines that scoring is held to: DuckDB in process, and Spark as a local cluster."""
+"""Spark as a local cluster, to hold scoring to what it says in DuckDB."""
 
 import os
 import shutil
@@ -12,41 +12,22 @@ import pyarrow as pa
 from ibis.expr.types import Table
 
 
-class DuckDB:
-    """A database in memory of its own."""
-
-    def __init__(self) -> None:
-        self._backend = ibis.duckdb.connect()
-        self._backend.raw_sql("SET TimeZone = 'UTC'")
-
-    def table(self, name: str, content: pa.Table) -> Table:
-        """A table with this content."""
-        return self._backend.create_table(name, content, schema=ibis.schema(content.schema))
-
-    def rows(self, expression: Table) -> list[dict[str, Any]]:
-        """An expression's rows."""
-        return list(self._backend.to_pyarrow(expression).to_pylist())
-
-
 class Spark:
-    """A session of Spark; tables are temporary views, which any number of worlds may share."""
+    """A session of Spark; tables are temporary views."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
         self._backend = ibis.pyspark.connect(session)
 
-    def table(self, name: str, content: pa.Table) -> Table:
+    def table(self, content: pa.Table) -> Table:
         """A table with this content."""
-        view = ibis.util.gen_name(name)
+        view = ibis.util.gen_name("table")
         self._session.createDataFrame(content).createOrReplaceTempView(view)
         return self._backend.table(view)
 
-    def rows(self, expression: Table) -> list[dict[str, Any]]:
-        """An expression's rows."""
-        return list(self._backend.to_pyarrow(expression).to_pylist())
-
-
-Engine = DuckDB | Spark
+    def show(self, name: str, table: Table) -> None:
+        """Call a table of this session `name`."""
+        self._backend.create_view(name, table, overwrite=True)
 
 
 def missing_for_spark() -> str | None:
@@ -57,6 +38,8 @@ def missing_for_spark() -> str | None:
 
 
 _SETTINGS = {
+    # What is planned once and run once is not worth compiling well.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",

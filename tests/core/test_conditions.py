@@ -5,15 +5,11 @@ from decimal import Decimal
 from typing import Any
 
 import ibis
-import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
 from core.conditions import ActivityCondition, LeadCondition
 from core.facts import MONEY, TIME
-from tests.core.golden import World
-
-pytestmark = pytest.mark.usefixtures("engine")
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -22,13 +18,17 @@ def decided(when: object, **columns: Any) -> bool | None:
     """What a condition says of one lead with these columns."""
     kinds = {"revenue": MONEY, "created_at": TIME, "employees": "int64", "email_opt_out": "boolean"}
     kinds |= {"technologies": "array<string>"}
-    schema = ibis.schema({name: kinds.get(name, "string") for name in columns})
-    engine = World.connect()
-    table = engine.table("one", pa.Table.from_pylist([columns], schema.to_pyarrow()))
+    values = {
+        name: ibis.literal(value, type=kinds.get(name, "string"))
+        if value is not None
+        else ibis.null(kinds.get(name, "string"))
+        for name, value in columns.items()
+    }
+    engine = ibis.duckdb.connect()
+    engine.raw_sql("SET TimeZone = 'UTC'")
+    table = engine.create_table("one", ibis.range(1).unnest().name("n").as_table()).mutate(**values)
     condition = LeadCondition.model_validate(when)
-    ((answer,),) = (
-        row.values() for row in engine.rows(table.select(answer=condition.holds(table)))
-    )
+    (answer,) = engine.to_pyarrow(table.select(answer=condition.holds(table)))["answer"].to_pylist()
     return None if answer is None else bool(answer)
 
 

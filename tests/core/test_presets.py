@@ -12,8 +12,6 @@ from core.qualification import qualify
 from core.rules import Model, parse
 from tests.core.golden import T0, World, account, activity, lead
 
-pytestmark = pytest.mark.usefixtures("engine")
-
 NAMES = ("b2b_software", "basic", "consumer", "table_stakes", "thousand_digit", "weighted")
 
 
