@@ -18,7 +18,7 @@ from core.explain import explain as explain_lead
 from core.facts import as_of
 from core.past import Past
 from core.prediction import probabilities
-from core.profile import parts, profile
+from core.profile import channels, parts, profile
 from core.rules import Model
 from core.scoring import Facts, checklists, unknown
 from core.verdict import KEY, Judged, judge
@@ -41,6 +41,8 @@ def explain(
     checked = _by_lead(checklists(model, facts, at, past)) if model.checklists else {}
     field = model.probability
     predicted = _by_lead(probabilities(field, facts, at)) if field else {}
+    counts = any(not rule.silent for rule in model.behaviour)
+    split = _by_lead(channels(model, facts, at)) if counts else {}
     profiles = {name: _by_lead(table) for name, table in parts(model, facts, at).items()}
     found = []
     rows = _standing(judged, facts, at)
@@ -60,6 +62,7 @@ def explain(
             probability=predicted[key][0]["probability"] if key in predicted else None,
             profile=profile(told) if told else None,
             history=session.ledger.past.history(*key, at).cooled(model.cool_down, at),
+            channels=split.get(key, ()),
         )
         found.append((decision, explained))
     return found

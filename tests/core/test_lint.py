@@ -187,7 +187,7 @@ MEASURES = {
         None, ("measures", 0), "rule m never holds",
     ),
     "low tier": (
-        {"silence": {"type": "call"}, "every": 5, "points": -1, "cap": -4},
+        {"silence": {"type": "call"}, "every": 5, "points": -1, "cap": 4},
         {"A": -4, "B": -9}, ("tiers", "B"), "no score is below -4",
     ),
 }  # fmt: skip
