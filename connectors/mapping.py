@@ -2,15 +2,15 @@
 
 A connector reads raw columns (lists, or Arrow arrays of text) under common field names;
 `table` turns them into the Arrow form of a facts table. `custom.<name>` columns become the
-`custom` map and `present.<output>` columns the `present` map. What a single value means, and the
+`custom` map and `present.<output>` columns the `present` map; of columns that are sources of one
+field (`connectors.sources`) the first readable value counts. What a single value means, and the
 text in which written values are compared, is said in `connectors.values`.
 """
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +19,8 @@ from connectors import values
 from connectors.base import RowProblem
 from connectors.columns import TEXT, Column, by_distinct, convert, raw_array, text
 from connectors.countries import country_code
+from connectors.settings import MappedTo
+from connectors.sources import Raw, common_field, merged, resolve
 from core import normalise
 from core.decision import Output
 from core.facts import arrow_schema
@@ -43,10 +45,8 @@ CHANNELS: Mapping[str, str] = {
 }
 """Activity type -> its channel, where the CRM names none."""
 
-MAPS = {"custom", "present"}
+MAPS = {"custom", "present", "origins", "sources"}
 """Columns of the model that are gathered from others, and so cannot be mapped."""
-
-Raw = Mapping[str, Sequence[Any] | pa.Array]
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,19 @@ class Mapped:
 
 
 def field_map(
-    model: type[Row], defaults: Mapping[str, str], overrides: Mapping[str, str | None]
+    model: type[Row], defaults: Mapping[str, str], overrides: Mapping[str, MappedTo]
 ) -> dict[str, str]:
-    """Common field -> CRM field: a connector's defaults with an admin's changes.
+    """Raw column -> CRM field: a connector's defaults with an admin's changes.
 
-    An override of None leaves the field out. Raises ValueError for a common field that does not
-    exist (naming the nearest that does), and for leaving out one that every row must have.
+    A column is named as its common field, or after its source (`connectors.sources`). An override
+    of None leaves the field out. Raises ValueError for a common field that does not exist (naming
+    the nearest that does), and for leaving out one that every row must have.
     """
     for name, field in overrides.items():
         _known(model, name)
         if field is None and _required(model, name):
             raise ValueError(f"{name} cannot be left out: every row must have it")
-    merged = {**defaults, **overrides}
-    return {name: field for name, field in merged.items() if field is not None}
+    return merged(defaults, overrides)
 
 
 def _known(model: type[Row], name: str) -> None:
@@ -99,14 +99,21 @@ def table(model: type[Row], raw: Raw) -> Mapped:
     """
     schema = arrow_schema(model)
     count = _count(model, raw)
-    columns: dict[str, Column] = {}
-    for field in schema:
-        if field.name in raw:
-            columns[field.name] = _read(field, raw_array(raw[field.name]))
+    columns = {
+        field.name: _read(schema, field.name, raw_array(raw[field.name]))
+        for field in schema
+        if field.name in raw
+    }
     found = {name: column.values for name, column in columns.items()}
+    unread = [(name, column.unread) for name, column in columns.items()]
+    cells = dict(raw)
+    for name, field in resolve(raw, partial(_read, schema)).items():
+        (cells if name.startswith("custom.") else found)[name] = field.values
+        cells |= {f"origins.{name}": field.origin, f"sources.{name}": field.sources}
+        unread += [(name, rows) for rows in field.unread]
     _derive(schema, found)
     for prefix in MAPS & set(schema.names):
-        parts = {name: raw[name] for name in raw if name.startswith(f"{prefix}.")}
+        parts = {n: cells[n] for n in cells if n.startswith(f"{prefix}.") and common_field(n) == n}
         if parts:
             found[prefix] = _text_map(prefix, parts, count).cast(schema.field(prefix).type)
     for name, info in model.model_fields.items():
@@ -114,7 +121,7 @@ def table(model: type[Row], raw: Raw) -> Mapped:
             found[name] = pa.nulls(count, schema.field(name).type)
         if info.default == "":
             found[name] = found[name].fill_null("")
-    return _settle(schema, found, columns)
+    return _settle(schema, found, unread)
 
 
 def _count(model: type[Row], raw: Raw) -> int:
@@ -123,18 +130,18 @@ def _count(model: type[Row], raw: Raw) -> int:
         if prefix == "present" and "present" in model.model_fields:
             Output(output)
         else:
-            _known(model, name)
+            _known(model, common_field(name))
     lengths = {len(column) for column in raw.values()}
     if len(lengths) > 1:
         raise ValueError("columns of one table must have the same length")
     return lengths.pop() if lengths else 0
 
 
-def _read(field: pa.Field, array: pa.Array) -> Column:
-    if field.name == "email":
+def _read(schema: pa.Schema, name: str, array: pa.Array) -> Column:
+    if name == "email":
         return Column(pc.utf8_lower(text(array)))
-    normal = _NORMAL.get(field.name)
-    return by_distinct(text(array), normal) if normal else convert(array, field.type)
+    normal = values.canonical_custom if name.startswith("custom.") else _NORMAL.get(name)
+    return by_distinct(text(array), normal) if normal else convert(array, schema.field(name).type)
 
 
 def _country(given: str) -> str:
@@ -187,15 +194,15 @@ def _within_the_us(found: dict[str, pa.Array]) -> None:
 
 
 def _text_map(prefix: str, parts: Raw, count: int) -> pa.Array:
-    """The `custom` or `present` column: what is not empty, as canonical text by name."""
+    """A column that is gathered from others: what is not empty, as canonical text by name."""
     names = [name.removeprefix(f"{prefix}.") for name in parts]
     columns = []
     for name, raw in zip(names, parts.values(), strict=True):
-        read = (
-            values.canonical_custom
-            if prefix == "custom"
-            else partial(values.canonical, values.WRITTEN_KINDS[Output(name)])
-        )
+        read: Callable[[str], str | None] = str
+        if prefix == "custom":
+            read = values.canonical_custom
+        elif prefix == "present":
+            read = partial(values.canonical, values.WRITTEN_KINDS[Output(name)])
         columns.append(by_distinct(text(raw_array(raw)), read).values)
     width = len(columns)
     by_row = [row + column * count for row in range(count) for column in range(width)]
@@ -209,14 +216,16 @@ def _text_map(prefix: str, parts: Raw, count: int) -> pa.Array:
 
 
 def _settle(
-    schema: pa.Schema, found: Mapping[str, pa.Array], columns: Mapping[str, Column]
+    schema: pa.Schema,
+    found: Mapping[str, pa.Array],
+    unread: Iterable[tuple[str, Mapping[int, str]]],
 ) -> Mapped:
     """Leave out the rows that lack a required value, and name what could not be read."""
     ids = found["id"]
     problems = [
         RowProblem(ids[row].as_py() or "", name, reason)
-        for name, column in columns.items()
-        for row, reason in column.unread.items()
+        for name, rows in unread
+        for row, reason in rows.items()
     ]
     required = [field.name for field in schema if not field.nullable]
     whole = reduce(pc.and_, (found[name].is_valid() for name in required))

@@ -1,9 +1,12 @@
 """What every connection in config.yaml has in common: the mapping, and what is written where."""
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from core.decision import OPTIONAL, Output
 from core.diff import Policy
+from core.provenance import Origin
 
 
 class Settings(BaseModel):
@@ -24,18 +27,55 @@ class WrittenField(Settings):
     )
 
 
+class Source(Settings):
+    """One of several CRM fields that may hold a value, and how it got there."""
+
+    field: str = Field(description="The CRM's name of the field.")
+    origin: Origin = Field(
+        description="given: the person or the firm says so; observed: read from what they do; "
+        "appended: bought or looked up."
+    )
+
+
+def _mapped_kind(value: object) -> str:
+    return "sources" if isinstance(value, (list, tuple)) else "field"
+
+
+MappedTo = Annotated[
+    Annotated[str | None, Tag("field")] | Annotated[tuple[Source, ...], Tag("sources")],
+    Discriminator(_mapped_kind),
+]
+SINGLE = ("id", "modified_at", "account_id", "owner_id", "parent_id", "converted_to")
+"""Stamps and references: what a record is, no statement about it that could be contradicted."""
+
+
 class FieldMapping(Settings):
     """Common field -> CRM field, for what differs from or adds to the connector's defaults.
 
-    A key is a field of the common model or `custom.<name>`; a value of null leaves it out.
+    A key is a field of the common model or `custom.<name>`; a value of null leaves it out. A list
+    of sources, in order of precedence: the first that holds a readable value counts.
     """
 
-    leads: dict[str, str | None] = Field({}, description="Fields of leads and contacts.")
-    accounts: dict[str, str | None] = Field({}, description="Fields of accounts.")
+    leads: dict[str, MappedTo] = Field({}, description="Fields of leads and contacts.")
+    accounts: dict[str, MappedTo] = Field({}, description="Fields of accounts.")
     activities: dict[str, str | None] = Field({}, description="Fields of activities.")
     activity_types: dict[str, str] = Field(
         {}, description="What the CRM calls a kind of activity -> the canonical type."
     )
+
+    @field_validator("leads", "accounts")
+    @classmethod
+    def _sensible_sources(cls, mapping: dict[str, MappedTo]) -> dict[str, MappedTo]:
+        for name, to in mapping.items():
+            if isinstance(to, tuple):
+                fields = [source.field for source in to]
+                if not fields:
+                    raise ValueError(f"{name}: name at least one field")
+                if name in SINGLE:
+                    raise ValueError(f"{name} is mapped to one field, not to a list")
+                if len(set(fields)) < len(fields):
+                    raise ValueError(f"{name}: a field is listed twice")
+        return mapping
 
 
 class ConnectionSettings(Settings):

@@ -375,14 +375,27 @@ class Condition(Fields):
         return reduce(or_, (condition.holds(table) for condition in self.any_))
 
 
-_UNTESTED = {"id", "modified_at", "custom", "present"}
-"""Not for conditions: our own writes move the last two of these."""
+_UNTESTED = {"id", "modified_at", "custom", "present", "origins", "sources"}
+"""No fields to test: ids, what our own writes move, and maps, which are tested by name."""
 
 _LeadTests = _test_fields(Lead, (n for n in Lead.model_fields if n not in _UNTESTED))
 _ActivityTests = _test_fields(
     Activity,
     ("type", "asset", "campaign", "area", "channel", "direction", "outcome", "duration"),
 )
+
+
+class Sourced(Fields):
+    """Tests of fields, and of where the values of those with several sources come from."""
+
+    origins: dict[str, TextTest] = Field(
+        {}, description="Tests of a field's origin, where it is mapped to several sources."
+    )
+
+    def tests(self) -> Iterator[tuple[str, Test]]:
+        """The tests of fields, then those of origins under `origins.<field>`."""
+        yield from super().tests()
+        yield from ((f"origins.{name}", test) for name, test in self.origins.items())
 
 
 _AccountColumns = _test_fields(Account, (n for n in Account.model_fields if n not in _UNTESTED))
@@ -394,7 +407,7 @@ class _AccountTests(_AccountColumns):  # type: ignore[valid-type,misc]
     )
 
 
-class AccountFields(_AccountTests, Fields):
+class AccountFields(_AccountTests, Sourced):
     """Tests of the account's own fields."""
 
 
@@ -417,11 +430,19 @@ class PastFields(Clause):
     mqls: NumberTest | None = Field(None, description="How many times it became qualified.")
 
 
-class AccountCondition(_AccountTests, Condition):
+class AccountCondition(_AccountTests, Sourced, Condition):
     """A condition on an account."""
 
 
-class LeadCondition(_LeadTests, Condition):  # type: ignore[valid-type,misc]
+class CompanyCondition(_AccountTests, Sourced, Condition):
+    """A condition on the account that a lead belongs to."""
+
+    def tests(self) -> Iterator[tuple[str, Test]]:
+        """The tests of the account's own fields, under `account.<field>`."""
+        yield from ((f"account.{name}", test) for name, test in super().tests())
+
+
+class LeadCondition(_LeadTests, Sourced, Condition):  # type: ignore[valid-type,misc]
     """A condition on a lead, and on the account it belongs to."""
 
     account: AccountFields | None = Field(None, description="Tests of the account's own fields.")

@@ -102,8 +102,8 @@ def _whole(span: timedelta) -> int:
 def silences(model: Model, events: Table, at: datetime) -> Table:
     """Events, in the place of those of a rule with `silent` the ends of its silences up to `at`.
 
-    Each is so long, or a multiple of it, after an event, and before the next; it has the id of
-    that event.
+    Each is so long, or a multiple of it, after an event, and before the next, in whole seconds; it
+    has the id of that event.
     """
     asked = {n: rule.silent for n, rule in enumerate(model.behaviour) if rule.silent}
     if not asked:
@@ -116,15 +116,14 @@ def silences(model: Model, events: Table, at: datetime) -> Table:
         span=ibis.cases(*((steps.number == n, _whole(span)) for n, span in asked.items())),
     )
     end = ibis.coalesce(steps.until, ibis.literal(at, type=TIME))
-    most = (_seconds(end) - _seconds(steps.occurred_at)) // steps.span
-    rows = steps.mutate(most=most.cast("int64"))
+    gap = _seconds(end) - _seconds(steps.occurred_at) - steps.until.notnull().cast("int64")
+    rows = steps.mutate(most=(gap // steps.span).cast("int64"))
     rows = rows.filter(rows.most > 0)
     ends = rows.mutate(turn=ibis.range(1, rows.most + 1).unnest())
-    ends = ends.mutate(occurred_at=ends.occurred_at + (ends.turn * ends.span).as_interval("s"))
-    over = ends.until.isnull().ifelse(
-        ends.occurred_at <= ibis.literal(at, type=TIME), ends.occurred_at < ends.until
-    )
-    return events.filter(~mine).union(ends.filter(over).select(*events.columns))
+    start = ends.occurred_at.truncate("s")
+    ends = ends.mutate(occurred_at=start + (ends.turn * ends.span).as_interval("s"))
+    told = ends.select(*events.columns).cast(events.schema())
+    return events.filter(~mine).union(told)
 
 
 def runs(model: Model, events: Table) -> Table:

@@ -12,10 +12,13 @@ import ibis
 from ibis import _
 from ibis.expr.types import StringValue, Table, Value
 
+from core.completeness import Completeness
 from core.decision import UNIT
 from core.gates import Standing
+from core.icp import Match
 from core.past import History
 from core.profile import Profile
+from core.provenance import Said, Sourced
 from core.rules import Model
 from core.scoring import Scored
 from core.stages import Stage
@@ -127,6 +130,22 @@ class Checked:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What is known of a lead beside its score, and where it is from.
+
+    `completeness` is None where no fit rule reads a field, `company` and `persona` (match, no
+    match, unknown) where the model has no ideal customer profile. `sourced` are the fields with
+    several sources, `changed` all values of fields that changed.
+    """
+
+    completeness: Completeness | None = None
+    company: Match | None = None
+    persona: Match | None = None
+    sourced: tuple[Sourced, ...] = ()
+    changed: tuple[Said, ...] = ()
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Every point of one lead's score, biggest first; their sum is the score.
 
@@ -134,8 +153,9 @@ class Explanation:
     is the nearest stage by score that the lead has not reached, `missing` the points to it.
     `checklists` says how far the lead has come on each sales checklist, `history` what it went
     through before, where that is known. `probability` is what the model's field predicts, from
-    0 to 1; it is no part of the score. `profile` is None where the model asks for none.
-    `channels` are the points of behaviour rules by channel, each for its own activities alone.
+    0 to 1; it is no part of the score. `profile` is None where the model asks for none; `known`
+    says how much is known of the lead, and from where. `channels` are the points of behaviour rules
+    by channel, each for its own activities alone.
     """
 
     score: Decimal
@@ -147,6 +167,7 @@ class Explanation:
     probability: Decimal | None = None
     history: History | None = None
     profile: Profile | None = None
+    known: Known = Known()
     channels: Mapping[str, Decimal] = field(default_factory=dict)
 
 
@@ -160,6 +181,7 @@ def explain(
     profile: Profile | None = None,
     history: History | None = None,
     channels: Iterable[Mapping[str, Any]] = (),
+    known: Known = Known(),
 ) -> Explanation:
     """Explain one lead: its score in units, its rows of `Scored.contributions`, the ids of its
     rows in `core.scoring.unknown`, its rows of `core.scoring.checklists`, and what else is known
@@ -197,6 +219,7 @@ def explain(
             row["channel"]: Decimal(row["points"]) / UNIT
             for row in sorted(channels, key=lambda row: (-row["points"], row["channel"]))
         },
+        known=known,
     )
 
 

@@ -44,7 +44,7 @@ def unmapped(model: Model, mapped: Mapping[str, Set[str]]) -> list[Finding]:
     found = []
     for place, name, condition in placed_conditions(model):
         for column in sorted(c for c in condition.columns() - _ALWAYS if not c.startswith(PREFIX)):
-            fields = _mapped(condition, mapped)
+            fields = filled(condition, mapped)
             if column not in fields:
                 what = f"rule {name} asks for {column}, which no connection maps"
                 found.append(Finding("error", place, what, _instead(column, fields)))
@@ -65,7 +65,7 @@ _ALWAYS = frozenset({NOW, TARGET, "target"})
 """The columns that no mapping has to fill."""
 
 
-def _mapped(condition: Condition, mapped: Mapping[str, Set[str]]) -> Set[str]:
+def filled(condition: Condition, mapped: Mapping[str, Set[str]]) -> Set[str]:
     """The columns that are filled where one of a condition is looked for."""
     if isinstance(condition, ActivityCondition):
         return mapped["activities"]

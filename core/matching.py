@@ -8,7 +8,7 @@ accounts share it: then nothing is guessed.
 from collections.abc import Mapping
 
 import ibis
-from ibis.expr.types import Table
+from ibis.expr.types import StringValue, Table
 
 from core.facts import ACCOUNTS
 
@@ -153,12 +153,18 @@ def matched(leads: Table, accounts: Table) -> Table:
     )
     sure = domains.filter(domains.alike == 1, domains.domain.notin(FREE_MAIL))
     # A plain equality of columns: with a further condition the join would compare every pair.
-    domain = leads.email.strip().lower().re_extract(r"@([^@]+)$", 1)
-    asked = leads.mutate(domain=leads.account_id.isnull().ifelse(domain, ibis.null("string")))
+    asked = leads.mutate(
+        domain=leads.account_id.isnull().ifelse(domain(leads.email), ibis.null("string"))
+    )
     rows = asked.left_join(sure, ["connection", "domain"])
     account = rows.account_id.coalesce(rows.found)
     columns = {name: rows[name] for name in leads.columns if name != "account_id"}
     return rows.select(**columns, account_id=account, by_domain=rows.found.notnull())
+
+
+def domain(email: StringValue) -> StringValue:
+    """The domain of an e-mail address, lower case."""
+    return email.strip().lower().re_extract(r"@([^@]+)$", 1)
 
 
 def surviving(rows: Table, aliases: Table) -> Table:

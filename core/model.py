@@ -66,6 +66,14 @@ class Lead(Row):
     custom: dict[str, str] | None = Field(
         None, description="Further mapped fields, as canonical text (see connectors.mapping)."
     )
+    origins: dict[str, str] | None = Field(
+        None,
+        description="Of fields that are mapped to several: where the value comes from "
+        "(given, observed, appended).",
+    )
+    sources: dict[str, str] | None = Field(
+        None, description="What each source of such a field says, best first, as lines of JSON."
+    )
     present: dict[str, str] | None = Field(
         None, description="What the CRM now holds in the fields leadgauge writes, by output name."
     )
@@ -98,6 +106,12 @@ class Account(Row):
     parent_id: str | None = Field(None, description="Record id of the parent account.")
     owner_id: str | None = Field(None, description="Record id of the owner.")
     custom: dict[str, str] | None = Field(None, description="Further mapped fields, as text.")
+    origins: dict[str, str] | None = Field(
+        None, description="Of fields that are mapped to several: where the value comes from."
+    )
+    sources: dict[str, str] | None = Field(
+        None, description="What each source of such a field says, best first, as lines of JSON."
+    )
 
 
 class Activity(Row):

@@ -23,7 +23,8 @@ from core.matching import surviving
 from core.past import Past
 from core.points import units
 from core.rules import Model
-from core.scoring import Facts, Scored, belonging, companies, lead_columns, limits, score
+from core.scoring import Facts, belonging, companies, lead_columns, limits
+from core.verdict import Judged
 
 LINES = ibis.schema(
     {
@@ -62,23 +63,26 @@ class Accounts:
     scores: Table
 
 
-def propensity(model: Model, facts: Facts, at: datetime, past: Past | None = None) -> Accounts:
-    """Score every account by the facts as of `at`, and what was decided about its leads before;
-    the model has a section `accounts`."""
+def propensity(
+    model: Model, judged: Judged, facts: Facts, at: datetime, past: Past | None = None
+) -> Accounts:
+    """Score every account by the facts as of `at`, and what was decided about its leads before.
+
+    The model has a section `accounts`; `judged` is what each lead's own model says of it.
+    """
     section = model.accounts
     assert section is not None, "only a model with accounts scores them"
     firms = companies(model, facts, at)
     accounts = firms.select("connection", account_id="id", target="target")
     people = belonging(facts, at)
-    scored = score(model, facts, at, past)
-    contacts = _contacts(section.rollup, people, scored).semi_join(accounts, _ACCOUNT)
+    contacts = _contacts(section.rollup, people, judged).semi_join(accounts, _ACCOUNT)
     parts = [_rolled_up(section.rollup, contacts)]
     if section.fit:
         parts.append(_fit(section.fit, firms, at))
     if section.committee:
         wide = lead_columns(_columns(section.committee), people, firms, at, past)
         parts.append(_filled(section.committee, wide, contacts))
-    signals = [_signals(scored, contacts)]
+    signals = [_signals(judged, contacts)]
     if section.anonymous:
         found = _anonymous(section.anonymous, model, facts, at)
         parts.append(found.semi_join(accounts, _ACCOUNT))
@@ -96,10 +100,10 @@ def _lines(table: Table, part: str, **columns: ibis.Value) -> Table:
     return table.mutate(**absent, **given).select(*LINES).cast(LINES)
 
 
-def _contacts(rollup: RollUp, people: Table, scored: Scored) -> Table:
+def _contacts(rollup: RollUp, people: Table, judged: Judged) -> Table:
     """The scored leads of each account: connection, account_id, lead_id, and their `amount`."""
     named = people.filter(people.account_id.notnull()).select(*_ACCOUNT, lead_id="id")
-    found = named.join(scored.scores, ["connection", "lead_id"])
+    found = named.join(judged.scores, ["connection", "lead_id"])
     return found.select(*_ACCOUNT, "lead_id", amount=found[rollup.of]).view()
 
 
@@ -179,9 +183,9 @@ def _anonymous(anonymous: Anonymous, model: Model, facts: Facts, at: datetime) -
     return _lines(lines, "anonymous", **named, raw=raw, points=counted)
 
 
-def _signals(scored: Scored, contacts: Table) -> Table:
+def _signals(judged: Judged, contacts: Table) -> Table:
     """When contacts earned points by something they did: connection, account_id, last."""
-    lines = scored.contributions
+    lines = judged.contributions
     earned = lines.filter(lines.points > 0, lines["last"].notnull())
     found = contacts.join(earned, ["connection", "lead_id"])
     return found.select(*_ACCOUNT, "last")

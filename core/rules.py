@@ -22,12 +22,13 @@ from core.conditions import ActivityCondition, LeadCondition
 from core.decay import Decay
 from core.decision import UNIT
 from core.gates import Criterion, Gates
+from core.icp import Icp
 from core.interest import Interest, Journey, Roles
 from core.limits import Group, Limits
 from core.measures import Measure
 from core.mistakes import Mistake, Place, refuse
 from core.past import PREFIX, Keep
-from core.points import Duration, Grain, Part, Period, Points, RuleId, Share, Span
+from core.points import Days, Duration, Grain, Part, Period, Points, RuleId, Share, Span
 from core.scales import Labels, Matrix, Scale
 from core.uncounted import Ignored, Reset
 
@@ -98,7 +99,7 @@ class BehaviourRule(Part):
         "once", description="Whether one event in all earns points, each one, or one a period."
     )
     at: Run | None = Field(None, description="Which event of a run of them earns the points.")
-    silent: Duration | None = Field(
+    silent: Days | None = Field(
         None,
         description="What counts are not the events, but the times that so long, and again so "
         "long, passed without another; the points must be negative.",
@@ -136,8 +137,8 @@ class BehaviourRule(Part):
             )
         if self.silent and self.points >= 0:
             raise ValueError("silent needs negative points: doing nothing earns none")
-        if self.silent and (self.at is not None or self.group is not None):
-            raise ValueError("silent goes with neither at nor group: it is of no event")
+        if self.silent and (self.at or self.within or self.group):
+            raise ValueError("silent goes with none of at, within and group: they are for events")
         return self
 
 
@@ -245,6 +246,9 @@ class Model(Part):
         min_length=1,
         description="Custom field of the lead with a predicted probability, from 0 to 1: shown "
         "beside the score, never part of it.",
+    )
+    icp: Icp | None = Field(
+        None, description="The ideal customer profile: shown beside the score, gives no points."
     )
     sizes: tuple[Criterion, ...] = Field(
         (), description="Company sizes, smallest first: each adds a thousand more than the last."

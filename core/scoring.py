@@ -7,7 +7,8 @@ Cost follows matches, not rules: conditions are put to the *distinct* values of 
 read, and only what they match is joined and summed; see `core.events`.
 """
 
-from collections.abc import Iterator, Set
+import re
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -31,6 +32,7 @@ from core.decision import UNIT
 from core.events import until
 from core.facts import LEADS, TIME, as_of
 from core.gates import Criterion, standing
+from core.icp import fit as icp_match
 from core.past import PREFIX, Past, overridden
 from core.past import column as past_column
 from core.points import Grain, units
@@ -89,30 +91,26 @@ def score(model: Model, facts: Facts, at: datetime, past: Past | None = None) ->
     it."""
     people = as_of(facts.leads, at)
     moved = inherited(facts, people)
-    rejected = people.filter(people.email.isnull(), people.phone.isnull()).select(
-        "connection", lead_id="id"
-    )
-    for events in (facts.activities, moved):
-        rejected = rejected.anti_join(until(events, at), ["connection", "lead_id"])
+    rejected = _not_leads(people, (facts.activities, moved), at)
     leads = people.anti_join(rejected, ["connection", ("id", "lead_id")])
-    wide = _wide(model, _asked(model), facts, at, past)
+    wide = known_columns(_asked(model), facts, at, past, model)
     parts = []
     if _rules(model):
         parts.append(_fit(model, wide))
         parts += limits(model, "fit", parts[0])
     if model.behaviour or model.measures:
-        fit = _union(parts).filter(_.part == "fit") if parts else None
+        fit = union(parts).filter(_.part == "fit") if parts else None
         did = behaviour(model, facts.activities, moved, at, fit)
         parts += [did, *limits(model, "behaviour", did)]
     if model.ageing:
         parts.append(ageing(model.ageing, versions(model, facts, at, past), at))
     if (left := room(model)) is not None:
-        parts.append(_rest(left, _union(parts)))
+        parts.append(_rest(left, union(parts)))
     if model.scale:
-        parts.append(_scaled(model.scale.top or model.most, leads, _union(parts)))
+        parts.append(_scaled(model.scale.top or model.most, leads, union(parts)))
     if past and past.overrides is not None:
-        parts.append(overridden(past.overrides, _union(parts)))
-    lines = _union(parts)
+        parts.append(overridden(past.overrides, union(parts)))
+    lines = union(parts)
     return Scored(
         contributions=lines.semi_join(leads, ["connection", ("lead_id", "id")]),
         scores=_scores(model, leads, lines, standing(model.gates, model.disqualify, wide)),
@@ -120,7 +118,23 @@ def score(model: Model, facts: Facts, at: datetime, past: Past | None = None) ->
     )
 
 
-def _union(parts: list[Table]) -> Table:
+def not_leads(facts: Facts, at: datetime) -> Table:
+    """Records with neither contact data nor any activity: connection, lead_id."""
+    people = as_of(facts.leads, at)
+    return _not_leads(people, (facts.activities, inherited(facts, people)), at)
+
+
+def _not_leads(people: Table, activities: Iterable[Table], at: datetime) -> Table:
+    rejected = people.filter(people.email.isnull(), people.phone.isnull()).select(
+        "connection", lead_id="id"
+    )
+    for events in activities:
+        rejected = rejected.anti_join(until(events, at), ["connection", "lead_id"])
+    return rejected
+
+
+def union(parts: list[Table]) -> Table:
+    """The rows of some tables of equal columns; of one alone, just that."""
     return ibis.union(*parts) if len(parts) > 1 else parts[0]
 
 
@@ -181,12 +195,12 @@ def unknown(model: Model, facts: Facts, at: datetime, past: Past | None = None) 
         parts.append(unmeasured(model, facts.activities, moved, people, at))
     if not parts:
         return people.select("connection", lead_id="id", rule=ibis.null("string")).limit(0)
-    return _union(parts)
+    return union(parts)
 
 
 def _undecided(model: Model, facts: Facts, at: datetime, past: Past | None) -> Table:
     rules = _rules(model)
-    wide = _wide(model, _asked(model), facts, at, past)
+    wide = known_columns(_asked(model), facts, at, past, model)
     signatures = _signatures(wide)
     undecided = (
         [(rule.when.holds(signatures).isnull(), number)] for number, rule in enumerate(rules)
@@ -201,8 +215,17 @@ def checklists(model: Model, facts: Facts, at: datetime, past: Past | None = Non
     The model must have one.
     """
     asked = (rule.when.columns() for rules in model.checklists.values() for rule in rules)
-    wide = _wide(model, frozenset[str]().union(*asked), facts, at, past)
-    return check(model.checklists, wide)
+    wanted = frozenset[str]().union(*asked)
+    return check(model.checklists, known_columns(wanted, facts, at, past, model))
+
+
+def icp_fit(model: Model, facts: Facts, at: datetime, past: Past | None = None) -> Table:
+    """Whether each lead's company and person are the ideal ones: see `core.icp.fit`.
+
+    The model must say what they are.
+    """
+    assert model.icp is not None, "the model has an icp section"
+    return icp_match(model.icp, known_columns(model.icp.columns(), facts, at, past, model))
 
 
 def _signatures(wide: Table) -> Table:
@@ -274,14 +297,20 @@ def _employed(leads: Table, facts: Facts, at: datetime) -> Table:
     return matching.matched(people, as_of(facts.accounts, at)).view()
 
 
-def companies(model: Model, facts: Facts, at: datetime) -> Table:
-    """The accounts as of `at`, and whether each is a `target` of the model."""
-    section = model.accounts
+def companies(model: Model | None, facts: Facts, at: datetime) -> Table:
+    """The accounts as of `at`, and whether each is a `target` of the model, if one is given."""
+    section = model.accounts if model else None
     return targeted(section.targets if section else None, as_of(facts.accounts, at), at)
 
 
-def _wide(model: Model, wanted: Set[str], facts: Facts, at: datetime, past: Past | None) -> Table:
-    """The columns that conditions on leads read: see `lead_columns`."""
+def known_columns(
+    wanted: Set[str],
+    facts: Facts,
+    at: datetime,
+    past: Past | None = None,
+    model: Model | None = None,
+) -> Table:
+    """`lead_columns` of the facts as of `at`; which accounts are targets, the model says."""
     return lead_columns(wanted, belonging(facts, at), companies(model, facts, at), at, past)
 
 
@@ -313,9 +342,8 @@ def lead_columns(
             return ibis.literal(at, type=TIME)
         if name.startswith(PREFIX):
             return past_column(None if before is None else joined, name.removeprefix(PREFIX))
-        owner, custom, field = name.rpartition("custom.")
-        if custom:
-            return joined[f"{owner}custom"].get(field)
+        if entry := re.fullmatch(r"((?:account\.)?(?:origins|custom))\.(.+)", name):
+            return joined[entry[1]].get(entry[2])
         if name in PLACE:
             return placed.ifelse(joined[name], joined[f"account.{name}"])
         if name in FROM_ACCOUNT:

@@ -1,4 +1,4 @@
-"""A model's verdict on every lead: score, tier, stage and reason, in one place.
+"""The verdict on every lead: score, tier, stage and reason by the model it belongs to.
 
 Cycles, replays, previews and explanations all ask this one function, with other arguments.
 """
@@ -10,37 +10,64 @@ import ibis
 from ibis.expr.types import Table
 
 from core.explain import reasons
+from core.facts import as_of
 from core.past import Past
 from core.qualification import qualify
 from core.rules import Model
-from core.scoring import Facts, Scored, score
+from core.scoring import Facts, Scored, not_leads, score, union
+from core.segments import Segments, shares
 
 KEY = ["connection", "lead_id"]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What a model says of the facts as of an instant.
+    """What the models say of the facts as of an instant.
 
     `verdicts`: connection, lead_id, score (units of 1/10,000 point), tier, stage, reason, model
-    (its label), one row for each lead; `scored` is what they rest on.
+    (label of the one that scored it), one row for each scored lead; `scores`: connection, lead_id,
+    behaviour (before weighting), score; `contributions` are what they rest on, `rejected` the
+    records that are no leads (`core.scoring.Scored`). `outside`: connection, lead_id of the leads
+    that no model is for; None where a model takes all.
     """
 
     verdicts: Table
-    scored: Scored
+    scores: Table
+    contributions: Table
+    rejected: Table
+    outside: Table | None
 
 
-def judge(model: Model, facts: Facts, at: datetime, past: Past | None = None) -> Judged:
+def judge(segments: Segments, facts: Facts, at: datetime, past: Past | None = None) -> Judged:
     """Score and qualify every lead by the facts as of `at` (aware, whole seconds).
 
-    `past` is what was decided before `at`; None: nothing was, or the model does not ask and nobody
-    overrides it.
+    `past` is what was decided before `at`; None: nothing was, or no model asks and nobody
+    overrides one.
     """
-    scored = score(model, facts, at, past)
+    parts, rest = shares(segments, facts, at, past)
+    scored, verdicts = [], []
+    for segment, own in zip(segments, parts, strict=True):
+        scored.append(score(segment.model, own, at, past))
+        verdicts.append(_verdicts(segment.model, scored[-1], own, at, past))
+    rejected = [one.rejected for one in scored]
+    outside = None
+    if rest is not None:
+        rejected.append(not_leads(rest, at))
+        people = as_of(rest.leads, at).select("connection", lead_id="id")
+        outside = people.anti_join(rejected[-1], KEY)
+    return Judged(
+        union(verdicts),
+        union([one.scores.select(*KEY, "behaviour", "score") for one in scored]),
+        union([one.contributions for one in scored]),
+        union(rejected),
+        outside,
+    )
+
+
+def _verdicts(model: Model, scored: Scored, facts: Facts, at: datetime, past: Past | None) -> Table:
     qualified = qualify(model, scored.scores, facts, at, past)
     if "cooling" in qualified.columns:
         scored = replace(scored, scores=qualified.view())
-    said = qualified.inner_join(reasons(scored), KEY).select(
+    return qualified.inner_join(reasons(scored), KEY).select(
         *KEY, "score", "tier", "stage", "reason", model=ibis.literal(model.label)
     )
-    return Judged(said, scored)

@@ -3,7 +3,7 @@
 All of it reads facts alone, in the versions that were known by the date.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -20,7 +20,9 @@ from core.facts import as_of
 from core.past import Past
 from core.propensity import Accounts, propensity
 from core.rules import Model
-from core.scoring import Facts, belonging, score
+from core.scoring import Facts, belonging
+from core.segments import scoring_accounts
+from core.verdict import Judged, judge
 from sync.decide import about, facts_of, past_of
 from sync.replay import explain as explain_leads
 from sync.session import Session
@@ -97,10 +99,10 @@ class Surroundings:
 
 def ranked(session: Session, at: datetime) -> list[AccountScore]:
     """All accounts by score, the one with the newest activity first among equals, then by id."""
-    section, at = _section(session.model), at.replace(microsecond=0)
+    at = at.replace(microsecond=0)
+    model, section = _scoring(session)
     facts = facts_of(session.facts, at)
-    past = past_of(session.ledger, None, at, session.model)
-    scores = _named(propensity(session.model, facts, at, past), facts, at)
+    scores = _named(_propensity(session, model, facts, at), facts, at)
     rows = scores.filter(_.connection.isin(sorted(session.connectors))).order_by(
         ibis.desc("aps"), ibis.desc("latest", nulls_first=False), "account_id", "connection"
     )
@@ -109,7 +111,8 @@ def ranked(session: Session, at: datetime) -> list[AccountScore]:
 
 def explain(session: Session, account_id: str, at: datetime) -> list[AccountExplanation]:
     """Every point of an account, in each connection that has it, down to its contacts' events."""
-    section, at = _section(session.model), at.replace(microsecond=0)
+    at = at.replace(microsecond=0)
+    model, section = _scoring(session)
     everything = facts_of(session.facts, at)
     known = as_of(everything.accounts, at)
     if not known.filter(known.id == account_id).count().to_pyarrow().as_py():
@@ -117,8 +120,7 @@ def explain(session: Session, account_id: str, at: datetime) -> list[AccountExpl
     people = belonging(everything, at)
     ids = people.filter(_.account_id == account_id).id.to_pyarrow().to_pylist()
     facts = about(everything, ids, [account_id])
-    past = past_of(session.ledger, None, at, session.model, leads=ids)
-    found = propensity(session.model, facts, at, past)
+    found = _propensity(session, model, facts, at, ids)
     mine = _named(found, facts, at).filter(
         _.account_id == account_id, _.connection.isin(sorted(session.connectors))
     )
@@ -153,35 +155,54 @@ def surroundings(session: Session, decision: Decision) -> Surroundings | None:
         return None
     ids = people.filter(_.account_id == account_id).id.to_pyarrow().to_pylist()
     facts = about(everything, ids, [account_id])
-    past = past_of(session.ledger, None, at, session.model, leads=ids)
-    scores = score(session.model, facts, at, past).scores.filter(
-        _.connection == connection, _.lead_id != decision.lead_id
-    )
+    past = _past(session, at, ids)
+    judged = judge(session.segments, facts, at, past)
+    scores = judged.scores.filter(_.connection == connection, _.lead_id != decision.lead_id)
     colleagues = scores.order_by(ibis.desc("score"), "lead_id").to_pyarrow().to_pylist()
     return Surroundings(
         account_id,
         rows[0]["by_domain"],
-        _aps(session.model, facts, at, past, (connection, account_id)),
+        _aps(session, judged, facts, at, past, (connection, account_id)),
         tuple(Colleague(row["lead_id"], Decimal(row["score"]) / UNIT) for row in colleagues),
     )
 
 
 def _aps(
-    model: Model, facts: Facts, at: datetime, past: Past | None, account: tuple[str, str]
+    session: Session,
+    judged: Judged,
+    facts: Facts,
+    at: datetime,
+    past: Past | None,
+    account: tuple[str, str],
 ) -> Decimal | None:
-    """The score of an account; None: the model scores none, or it is not in the facts."""
-    if model.accounts is None:
+    """The score of an account; None: no model scores any, or it is not in the facts."""
+    model = scoring_accounts(session.segments)
+    if model is None:
         return None
-    scores = propensity(model, facts, at, past).scores
+    scores = propensity(model, judged, facts, at, past).scores
     found = scores.filter(_.connection == account[0], _.account_id == account[1])
     values = found.aps.to_pyarrow().to_pylist()
     return Decimal(values[0]) / UNIT if values else None
 
 
-def _section(model: Model) -> AccountScoring:
-    if model.accounts is None:
+def _propensity(
+    session: Session, model: Model, facts: Facts, at: datetime, leads: Collection[str] = ()
+) -> Accounts:
+    """What the model says of the accounts; of some leads if any are named, else of all."""
+    past = _past(session, at, leads)
+    return propensity(model, judge(session.segments, facts, at, past), facts, at, past)
+
+
+def _past(session: Session, at: datetime, leads: Collection[str]) -> Past | None:
+    return past_of(session.ledger, None, at, session.segments, leads)
+
+
+def _scoring(session: Session) -> tuple[Model, AccountScoring]:
+    """The model that says how accounts are scored, and what it says. Raises ConfigError."""
+    model = scoring_accounts(session.segments)
+    if model is None or model.accounts is None:
         raise ConfigError(["the model has no `accounts:` section: it does not score accounts"])
-    return model.accounts
+    return model, model.accounts
 
 
 def _named(found: Accounts, facts: Facts, at: datetime) -> Table:

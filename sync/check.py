@@ -48,7 +48,8 @@ def check(session: Session, stop: Stop) -> list[Problem]:
 
 def _choices(session: Session, connector: Connector) -> Iterator[Problem]:
     """What the model gives that a choice field would refuse."""
-    given = {Output.TIER: [*session.model.tiers], Output.STAGE: [*Stage]}
+    tiers = dict.fromkeys(tier for segment in session.segments for tier in segment.model.tiers)
+    given = {Output.TIER: [*tiers], Output.STAGE: [*Stage]}
     for object_type in connector.capabilities.objects:
         for output, field in connector.written_fields(object_type).items():
             missing = [v for v in given.get(output, ()) if v not in field.choices]
@@ -64,8 +65,8 @@ def _choices(session: Session, connector: Connector) -> Iterator[Problem]:
 def _unsaid(session: Session, name: str) -> Iterator[Problem]:
     """Outputs to be written of which the model says nothing."""
     sections = {
-        Output.AREA: ("interest", session.model.interest),
-        Output.BUYER_STAGE: ("journey", session.model.journey),
+        Output.AREA: ("interest", any(s.model.interest for s in session.segments)),
+        Output.BUYER_STAGE: ("journey", any(s.model.journey for s in session.segments)),
     }
     for output in session.config.connections[name].outputs():
         section, given = sections.get(output, ("", True))

@@ -1,50 +1,79 @@
-"""What is suspicious in the model, with its place in the file, and what the facts say to it."""
+"""What is suspicious in the models, with its place in their files, and what the facts say to it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Set
+from datetime import datetime
 
 from connectors.base import Problem
 from connectors.settings import ConnectionSettings
+from core.conditions import NOW
 from core.facts import ACCOUNTS, ACTIVITIES, LEADS
 from core.findings import Finding
-from core.lint import fired, lint, silent, unmapped, unscored
+from core.lint import filled, fired, lint, silent, unmapped, unscored
+from core.past import PREFIX, Past
 from core.rules import Model
-from core.scoring import score
+from core.scoring import Facts, score
+from core.segments import shares
+from sync.config import Config
 from sync.decide import facts_of, past_of
 from sync.session import Session
 from sync.yaml_source import placed_yaml
 
 
 def suspicions(session: Session) -> list[Problem]:
-    """Every finding of `core.lint` about the configured model, and about the facts there are."""
-    model, address = placed_yaml(session.config.model, Model, {})
-    findings = lint(model) + unmapped(model, mapped(session.config.connections.values()))
+    """Every finding of `core.lint` about the configured models, and about the facts there are."""
     at = session.clock().replace(microsecond=0)
-    facts = facts_of(session.facts, at)
-    past = past_of(session.ledger, session.config.routing, at, model)
+    fields = mapped(session.config.connections.values())
+    past = past_of(session.ledger, session.config.routing, at, session.segments)
+    parts, _rest = shares(session.segments, facts_of(session.facts, at), at, past)
+    problems = _unknown_segments(session.config, fields)
+    for file, facts in zip(session.config.model, parts, strict=True):
+        model, address = placed_yaml(file.model, Model, {})
+        findings = [*lint(model), *unmapped(model, fields), *_in_facts(model, facts, at, past)]
+        problems += [Problem(f.severity, address(f.place), f.what, f.advice) for f in findings]
+    return problems
+
+
+def _in_facts(model: Model, facts: Facts, at: datetime, past: Past | None) -> Iterator[Finding]:
+    """What the leads that a model is for, and their activities, say to it."""
     names = fired(score(model, facts, at, past)).rule.to_pyarrow().to_pylist()
     if names:
-        findings += silent(model, set(names))
-    findings += [
-        Finding(
+        yield from silent(model, set(names))
+    for row in unscored(model, facts.activities).to_pyarrow().to_pylist():
+        yield Finding(
             "warning",
             ("behaviour",),
             f"no rule scores {row['type']}, seen {row['events']} times",
             "Give it at least a small value, or let it be.",
         )
-        for row in unscored(model, facts.activities).to_pyarrow().to_pylist()
+
+
+def _unknown_segments(config: Config, fields: Mapping[str, Set[str]]) -> list[Problem]:
+    """Conditions on which no lead can be told to belong to a model."""
+    return [
+        Problem(
+            "error",
+            f"model[{number}].when",
+            f"it asks for {column}, which no connection maps",
+            "Map it under `mapping` of a connection, or remove the condition.",
+        )
+        for number, file in enumerate(config.model)
+        if file.when is not None
+        for column in sorted(file.when.columns() - {NOW} - filled(file.when, fields))
+        if not column.startswith(PREFIX)
     ]
-    return [Problem(f.severity, address(f.place), f.what, f.advice) for f in findings]
 
 
 def mapped(connections: Iterable[ConnectionSettings]) -> dict[str, set[str]]:
     """The fields of each facts table that some connection fills, as its mapping says.
 
-    A field of the common model is mapped unless the mapping leaves it out.
+    A field of the common model is mapped unless the mapping leaves it out; one that is mapped to
+    several sources has an origin as well.
     """
     fields: dict[str, set[str]] = {}
     for settings in connections:
         for table in (LEADS, ACCOUNTS, ACTIVITIES):
             given = getattr(settings.mapping, table.name)
+            several = {f"origins.{n}" for n, to in given.items() if isinstance(to, tuple)}
             named = {*table.model.model_fields, *given} - {n for n, v in given.items() if v is None}
-            fields.setdefault(table.name, set()).update(named)
+            fields.setdefault(table.name, set()).update(named | several)
     return fields

@@ -54,6 +54,9 @@ ChangeShare = Annotated[
 MaxCalls = Annotated[
     int | None, typer.Option(min=0, help="Override guards.max_calls for this run.")
 ]
+Full = Annotated[
+    bool, typer.Option("--full", help="Rescore every lead, not only what can have changed.")
+]
 
 
 class Document(StrEnum):
@@ -129,6 +132,7 @@ def plan(
     only: Only = None,
     as_json: AsJson = False,
     limit: Annotated[int, typer.Option(min=0, help="How many records to list.")] = 20,
+    full: Full = False,
 ) -> None:
     """What one cycle would write, and its price in API calls. Writes nothing to a CRM."""
     from sync import show as text
@@ -142,6 +146,7 @@ def plan(
             progress=progress,
             limits=Limits(change_share=1),
             write=False,
+            full=full,
         )
     if as_json:
         show({"run": cycle.report.run_id, "plans": [p.as_dict() for p in cycle.plans]})
@@ -159,6 +164,7 @@ def sync(
     as_json: AsJson = False,
     max_change_share: ChangeShare = None,
     max_calls: MaxCalls = None,
+    full: Full = False,
 ) -> None:
     """Run one cycle: pull what changed, decide, and write what differs."""
     from sync.cycle import run_cycle
@@ -170,6 +176,7 @@ def sync(
             stop=stop_on_signals(),
             progress=progress,
             limits=_limits(session.config.guards, max_change_share, max_calls),
+            full=full,
         )
     _show_report(cycle.report, as_json)
 
@@ -212,6 +219,7 @@ def backfill(
             stop=stop_on_signals(),
             progress=progress,
             limits=_limits(session.config.guards, max_change_share, max_calls),
+            full=True,
         )
     _show_report(cycle.report, as_json)
 

@@ -14,7 +14,8 @@ from connectors import registry
 from connectors.settings import ConnectionSettings, Settings
 from core.conditions import LeadCondition
 from core.rules import Model
-from sync.yaml_source import load_yaml
+from core.segments import Segment, Segments, with_model
+from sync.yaml_source import ConfigError, load_yaml
 
 if TYPE_CHECKING:
     Connection = ConnectionSettings
@@ -86,6 +87,37 @@ class Guards(Settings):
     max_calls: int | None = Field(None, ge=0, description="Most write calls one run may cost.")
 
 
+class ModelFile(Settings):
+    """A scoring model file, and the leads that it is for."""
+
+    model: Path = Field(description="The scoring model file.")
+    when: LeadCondition | None = Field(
+        None,
+        description="Which leads it scores, of those that no earlier one does; unknown is not "
+        "true. Left out (in the last one only): all that are left.",
+    )
+
+
+def _as_files(value: object) -> object:
+    return [{"model": value}] if isinstance(value, (str, Path)) else value
+
+
+def _each_reached(files: tuple[ModelFile, ...]) -> tuple[ModelFile, ...]:
+    if not files:
+        raise ValueError("name at least one model")
+    for number, file in enumerate(files[:-1], start=1):
+        if file.when is None:
+            raise ValueError(f"model {number} has no `when`, so no later one scores any lead")
+    return files
+
+
+ModelFiles = Annotated[
+    tuple[ModelFile, ...],
+    AfterValidator(_each_reached),
+    BeforeValidator(_as_files, json_schema_input_type=Path | tuple[ModelFile, ...]),
+]
+
+
 class SignOff(StrEnum):
     """What a model without the sign-off of both teams means for a run that writes."""
 
@@ -124,7 +156,12 @@ class Config(Settings):
     connections: dict[str, Connection] = Field(
         min_length=1, description="The CRMs, by a name of your own."
     )
-    model: Path = Field(Path("model.yaml"), description="The scoring model file.")
+    model: ModelFiles = Field(
+        (ModelFile(model=Path("model.yaml")),),
+        description="The scoring model file; or several, each with the leads that it is for, in "
+        "order of precedence: the first whose condition holds scores a lead.",
+        json_schema_extra={"default": "model.yaml"},
+    )
     model_signoff: SignOff = Field(
         SignOff.NONE,
         description="Sign-off of a model by marketing and sales: required, or nothing is written; "
@@ -155,9 +192,39 @@ def load(path: Path, env: Mapping[str, str]) -> Config:
     relative = re.fullmatch(r"sqlite:///(?!/)(.+)", ledger)
     if relative and relative[1] != ":memory:":
         ledger = f"sqlite:///{folder / relative[1]}"
+    models = tuple(f.model_copy(update={"model": folder / f.model}) for f in config.model)
     return config.model_copy(
-        update={"model": folder / config.model, "facts": folder / config.facts, "ledger": ledger}
+        update={"model": models, "facts": folder / config.facts, "ledger": ledger}
     )
+
+
+def read_models(config: Config) -> Segments:
+    """The configured models, each with its condition.
+
+    Raises ConfigError with all the mistakes of all files, and where two models share a name.
+    """
+    segments, problems = [], []
+    for file in config.model:
+        try:
+            segments.append(Segment(read_model(file.model), file.when))
+        except ConfigError as error:
+            problems += error.problems
+    names = [segment.model.name for segment in segments]
+    problems += [f"two models are called {n}" for n in sorted({*names}) if names.count(n) > 1]
+    if problems:
+        raise ConfigError(problems)
+    return tuple(segments)
+
+
+def replacing(segments: Segments, path: Path) -> Segments:
+    """The models with the one in a file in the place of its namesake, or of the only one.
+
+    Raises ConfigError with all its mistakes, or where no model has its name.
+    """
+    try:
+        return with_model(segments, read_model(path))
+    except ValueError as error:
+        raise ConfigError([f"{path}: {error}"]) from None
 
 
 def read_model(path: Path) -> Model:

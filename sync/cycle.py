@@ -14,7 +14,8 @@ from connectors.errors import ConnectorError, MappingError
 from core.decision import OPTIONAL, Decision, Output
 from core.diff import Values
 from core.facts import LEADS
-from core.routing import NOT_READY, Assignment
+from core.past import Past
+from core.routing import NOT_READY, Assignment, Roster
 from core.stages import RULED_OUT
 from sync import guards
 from sync.config import SignOff
@@ -28,6 +29,7 @@ from sync.plan import Compared, ConnectionPlan
 from sync.pull import pull
 from sync.report import ConnectionReport, RunReport
 from sync.roster import find
+from sync.selection import Selection, chosen, select
 from sync.session import Session
 from sync.stop import Stop, StoppedError
 from sync.write import Writer, reconcile
@@ -49,9 +51,11 @@ def run_cycle(
     progress: Progress,
     limits: Limits,
     write: bool = True,
+    full: bool = False,
 ) -> Cycle:
     """Run one cycle over the session's connections, under the lease and recorded in the ledger.
 
+    It decides about the leads that something can have changed for; `full`: about all of them.
     Raises GuardStopError before the first write, StoppedError after a clean stop, StoreBusy when
     another instance holds the lease, and what the connectors raise; whatever was done by then is
     kept and recorded.
@@ -68,19 +72,38 @@ def run_cycle(
             cycle.report.connections.append(report)
             pulled.append(steps.pull(connector, report))
         at = _whole_second(max(pulled))
-        parts = list(zip(session.connectors.values(), cycle.report.connections, strict=True))
-        model, routing = session.model, session.config.routing
-        past = past_of(session.ledger, routing, at, model)
+        pairs = zip(session.connectors.values(), cycle.report.connections, strict=True)
+        routing = session.config.routing
+        past = past_of(session.ledger, routing, at, session.segments)
+        parts = [steps.prepare(*pair, at, past, full=full) for pair in pairs]
+        selections = [part.selection for part in parts]
         asked = {o for c in session.config.connections.values() for o in c.outputs()} & OPTIONAL
-        with Decider(model, routing, session.facts, at, past, asked) as decider:
-            for connector, report in parts:
-                cycle.plans.append(steps.plan(connector, report, decider))
+        with (
+            chosen(session.facts, selections, at) as leads,
+            Decider(
+                session.segments, routing, session.facts, at, past, leads=leads, optional=asked
+            ) as decider,
+        ):
+            for part in parts:
+                steps.plan(part, decider)
+                cycle.plans.append(part.planned)
         steps.guard(cycle.plans)
         if write:
-            for (connector, report), planned in zip(parts, cycle.plans, strict=True):
-                steps.write(connector, report, planned)
-                session.ledger.past.keep_scored(run_id, connector.name, at=at)
+            for part in parts:
+                steps.write(part)
+                session.ledger.past.keep_scored(run_id, part.planned.connection, at=at)
     return cycle
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One connection's part of a cycle. `planned` is filled as leads are compared."""
+
+    connector: Connector
+    report: ConnectionReport
+    planned: ConnectionPlan
+    roster: Roster | None
+    selection: Selection
 
 
 @contextmanager
@@ -88,7 +111,8 @@ def _recorded(session: Session, kind: str, cycle: Cycle) -> Iterator[None]:
     """Record in the ledger how the run ends, whatever way it does."""
     ledger, clock, run_id = session.ledger, session.clock, cycle.report.run_id
     ledger.close_dead_runs(at=clock())
-    ledger.start(run_id, kind, model=session.model.label, at=clock())
+    labels = ", ".join(segment.model.label for segment in session.segments)
+    ledger.start(run_id, kind, model=labels, at=clock())
     status, error = RunStatus.FAILED, None
     try:
         yield
@@ -116,7 +140,11 @@ def _signed_off(session: Session) -> list[str]:
     asked = session.config.model_signoff
     if asked is SignOff.NONE:
         return []
-    findings = guards.unsigned(session.model, session.ledger.signed(session.model))
+    findings = [
+        finding
+        for segment in session.segments
+        for finding in guards.unsigned(segment.model, session.ledger.signed(segment.model))
+    ]
     if findings and asked is SignOff.REQUIRED:
         raise GuardStopError(findings)
     return findings
@@ -167,26 +195,39 @@ class _Steps:
             raise GuardStopError(findings)
         return pulled.until
 
-    def plan(
-        self, connector: Connector, report: ConnectionReport, decider: Decider
-    ) -> ConnectionPlan:
+    def prepare(
+        self,
+        connector: Connector,
+        report: ConnectionReport,
+        at: datetime,
+        past: Past | None,
+        *,
+        full: bool,
+    ) -> _Part:
+        """Begin a plan: what is written where, who gets leads, and which leads to decide about."""
+        session, name, capabilities = self._session, connector.name, connector.capabilities
+        planned = ConnectionPlan(
+            name,
+            capabilities,
+            targets={o: connector.written_fields(o) for o in capabilities.objects},
+            policies=session.config.connections[name].policies(),
+        )
+        routing = session.config.routing
+        roster = find(routing, session.facts, name, capabilities).roster if routing else None
+        run_id = self._run_id or ""
+        selection = select(session, planned, roster, at, past, run_id=run_id, full=full)
+        return _Part(connector, report, planned, roster, selection)
+
+    def plan(self, part: _Part, decider: Decider) -> None:
         """Route, compare and plan; what was decided is recorded in the ledger."""
-        session, name, ledger = self._session, connector.name, self._session.ledger
+        session, ledger = self._session, self._session.ledger
+        name, report, planned = part.planned.connection, part.report, part.planned
         routing = session.config.routing
         handed = frozenset(routing.stages) if routing else HANDED
-        roster = (
-            find(routing, session.facts, name, connector.capabilities).roster if routing else None
-        )
-        assignments = assign(decider, name, roster, ledger)
+        assignments = assign(decider, name, part.roster, ledger)
         if self._run_id is not None:
             given = [a for a in assignments.values() if a.owner_id is not None]
             ledger.assign(self._run_id, name, given, at=session.clock())
-        planned = ConnectionPlan(
-            name,
-            connector.capabilities,
-            targets={o: connector.written_fields(o) for o in connector.capabilities.objects},
-            policies=session.config.connections[name].policies(),
-        )
         quarantined = {q.record_id: q for q in ledger.quarantine(name)}
         for batch in decider.decided(name, assignments):
             if self._run_id is not None:
@@ -200,11 +241,14 @@ class _Steps:
                     written = {**written, Output.OWNER: item.present.get(Output.OWNER)}
                 refused = _refused(quarantined.get(decision.lead_id), item.modified_at)
                 planned.add(Compared(decision, item.present, written, refused, item.parent))
-                _count(report, decision, assignments.get(decision.lead_id), routed=bool(roster))
+                _count(
+                    report, decision, assignments.get(decision.lead_id), routed=bool(part.roster)
+                )
             self._progress(f"{name}: decide", planned.records, None)
         report.steps["score"].reject("not a lead", decider.rejected(name))
+        report.steps["score"].hold("no model is for it", decider.outside(name))
+        planned.unaffected = decider.passed_over(name)
         report.compared(planned)
-        return planned
 
     def guard(self, plans: list[ConnectionPlan]) -> None:
         """Stop before the first write where a plan is not plausible; all reasons at once."""
@@ -217,17 +261,17 @@ class _Steps:
         if findings:
             raise GuardStopError(findings)
 
-    def write(
-        self, connector: Connector, report: ConnectionReport, planned: ConnectionPlan
-    ) -> None:
-        """Carry a plan out, and count what it cost."""
-        session = self._session
+    def write(self, part: _Part) -> None:
+        """Carry a plan out, count what it cost, and leave the mark of a complete run."""
+        session, connector, report = self._session, part.connector, part.report
         before = connector.usage.total
         writer = Writer(self._run_id or "", connector, session.facts, session.ledger, session.clock)
         try:
-            writer.carry_out(planned, report.steps["write"], self._stop, self._progress)
+            step = report.steps["write"]
+            waiting = writer.carry_out(part.planned, step, self._stop, self._progress)
         finally:
             report.write_calls = connector.usage.total - before
+        session.facts.touched.advance(connector.name, part.selection.mark, waiting)
 
     def _progress(self, stage: str, done: int, total: int | None) -> None:
         """Work goes on: say so, to whoever watches and to other instances."""

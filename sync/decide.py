@@ -1,7 +1,8 @@
 """Decide: score, qualify and route everything the facts hold, as of one instant."""
 
 from collections.abc import Collection, Iterator, Mapping, Set
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -9,14 +10,15 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
+from core.affected import only
 from core.decision import OPTIONAL, Decision, Output
 from core.diff import Values
 from core.facts import ACCOUNTS, LEADS, as_of
 from core.past import PREFIX, Past
 from core.profile import areas, stages
 from core.routing import Assignment, Candidate, Roster, route
-from core.rules import Model
-from core.scoring import Facts, belonging, companies, lead_columns
+from core.scoring import Facts, belonging, companies, lead_columns, union
+from core.segments import Segments, scoring_accounts, shares
 from core.verdict import KEY, judge
 from sync.config import Routing
 from sync.facts_store import FactsStore
@@ -44,13 +46,14 @@ def past_of(
     ledger: Ledger,
     routing: Routing | None,
     at: datetime,
-    *models: Model,
+    segments: Segments,
     leads: Collection[str] = (),
 ) -> Past | None:
     """What was decided before `at`, of some leads if any are named; None where nothing asks."""
-    asked = (t.when.columns() for t in (routing.territories if routing else ()))
-    asks = any(name.startswith(PREFIX) for columns in asked for name in columns)
-    asks = asks or any(model.recalls for model in models)
+    placing = [territory.when for territory in (routing.territories if routing else ())]
+    placing += [segment.when for segment in segments if segment.when is not None]
+    asks = any(name.startswith(PREFIX) for when in placing for name in when.columns())
+    asks = asks or any(segment.model.recalls for segment in segments)
     past = ledger.past.before(at, leads, stages=asks)
     return past if asks or past.overrides is not None else None
 
@@ -89,40 +92,54 @@ class Decided:
 
 
 class Decider:
-    """Everything decided as of `at`, for all connections at once; read it by connection."""
+    """Everything decided as of `at`, for all connections at once; read it by connection.
+
+    Given some `leads` (as `core.affected` names them), it decides about no others.
+    """
 
     def __init__(
         self,
-        model: Model,
+        segments: Segments,
         routing: Routing | None,
         store: FactsStore,
         at: datetime,
         past: Past | None = None,
+        *,
+        leads: Table | None = None,
         optional: Set[Output] = frozenset(),
     ) -> None:
-        self.model = model
+        self.segments = segments
         self._at = at
         self._past = past
-        self._facts = facts_of(store, at)
-        self._judged = judge(model, self._facts, at, past)
-        self.contributions = self._judged.scored.contributions
-        self.decisions = self._profiled(self._decisions(routing), optional).cache()
-        counted = self._judged.scored.rejected.connection.value_counts(name="count").to_pyarrow()
-        self._rejected: dict[str, int] = dict(
-            zip(counted["connection"].to_pylist(), counted["count"].to_pylist(), strict=True)
-        )
+        self._known = facts_of(store, at)
+        self._kept = ExitStack()
+        self._facts = self._known if leads is None else self._apart(only(self._known, leads))
+        self._judged = judge(segments, self._facts, at, past)
+        self.contributions = self._judged.contributions
+        decisions = self._profiled(self._decisions(routing), optional)
+        self.decisions = self._kept.enter_context(decisions.cache())
+        self._rejected = _counted(self._judged.rejected)
+        outside = self._judged.outside
+        self._outside = _counted(outside) if outside is not None else {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Give the memory back; the decisions are not read afterwards."""
-        self.decisions.release()
+        self._kept.close()
+
+    def _apart(self, facts: Facts) -> Facts:
+        """The facts of a few leads in tables of their own: scoring reads them more than once."""
+        leads, activities = (
+            self._kept.enter_context(table.cache()) for table in (facts.leads, facts.activities)
+        )
+        return replace(facts, leads=leads, activities=activities)
 
     def _decisions(self, routing: Routing | None) -> Table:
         """One row for each lead: what was decided, and what routing and the diff ask for."""
         leads = belonging(self._facts, self._at)
-        accounts = companies(self.model, self._facts, self._at)
+        accounts = companies(scoring_accounts(self.segments), self._facts, self._at)
         owners = accounts.select("connection", account_id="id", account_owner="owner_id")
         records = leads.select(
             "connection", "object_type", "modified_at", "account_id", "present",
@@ -142,20 +159,41 @@ class Decider:
     def _profiled(self, table: Table, optional: Set[Output]) -> Table:
         """`table` with the area of interest and the buyer's stage; null where nobody asks."""
         missing = {output.value: ibis.null("string") for output in sorted(OPTIONAL)}
-        if Output.AREA in optional and self.model.interest:
-            found = areas(self.model, self._facts, self._at)
-            mine = found.filter(found.rank == 1).select(*KEY, "area")
-            table = _joined(table, mine)
-            del missing[Output.AREA]
-        if Output.BUYER_STAGE in optional and self.model.journey:
-            found = stages(self.model, self._facts, self._at)
-            table = _joined(table, found.select(*KEY, "buyer_stage"))
-            del missing[Output.BUYER_STAGE]
+        if not optional:
+            return table.mutate(**missing)
+        parts, _rest = shares(self.segments, self._facts, self._at, self._past)
+        own = [(segment.model, facts) for segment, facts in zip(self.segments, parts, strict=True)]
+        found = {
+            Output.AREA: [
+                areas(m, f, self._at).filter(_.rank == 1).select(*KEY, "area")
+                for m, f in own
+                if m.interest
+            ],
+            Output.BUYER_STAGE: [
+                stages(m, f, self._at).select(*KEY, "buyer_stage") for m, f in own if m.journey
+            ],
+        }
+        for output, tables in found.items():
+            if output in optional and tables:
+                table = _joined(table, union(tables))
+                del missing[output]
         return table.mutate(**missing)
 
     def rejected(self, connection: str) -> int:
         """How many records are not leads: neither contact data nor any activity."""
         return self._rejected.get(connection, 0)
+
+    def outside(self, connection: str) -> int:
+        """How many leads no model is for."""
+        return self._outside.get(connection, 0)
+
+    def passed_over(self, connection: str) -> int:
+        """How many records it was not to decide about."""
+        every, mine = (
+            as_of(facts.leads, self._at).filter(_.connection == connection).count()
+            for facts in (self._known, self._facts)
+        )
+        return int(every.to_pyarrow().as_py()) - int(mine.to_pyarrow().as_py())
 
     def candidates(
         self, connection: str, stages: frozenset[str], ledger: Ledger
@@ -217,6 +255,12 @@ class Decider:
 
 def _joined(table: Table, found: Table) -> Table:
     return table.left_join(found, KEY).drop("connection_right", "lead_id_right")
+
+
+def _counted(records: Table) -> dict[str, int]:
+    """How many records each connection has."""
+    counted = records.connection.value_counts(name="count").to_pyarrow()
+    return dict(zip(counted["connection"].to_pylist(), counted["count"].to_pylist(), strict=True))
 
 
 def _territories(

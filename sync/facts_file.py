@@ -38,6 +38,7 @@ class FactsFile:
                     columns = schema.to_sqlglot_column_defs("duckdb")
                     definition = ", ".join(column.sql("duckdb") for column in columns)
                     self.run(f"CREATE TABLE IF NOT EXISTS {name} ({definition})")
+            self._require_columns(path, schemas)
         except duckdb.IOException as error:
             if "lock" in str(error):
                 raise StoreBusy(f"{path}: another leadgauge process has the facts open") from None
@@ -47,6 +48,16 @@ class FactsFile:
             ) from error
         finally:
             os.umask(before)
+
+    def _require_columns(self, path: Path | str, schemas: Mapping[str, ibis.Schema]) -> None:
+        """Refuse the tables of a release whose common model had other fields."""
+        for name, schema in schemas.items():
+            if self.table(name).columns != schema.names:
+                self.close()
+                raise StoreError(
+                    f"{path}: the facts were stored by another version of leadgauge. Delete the "
+                    "file: everything is then pulled again"
+                )
 
     def close(self) -> None:
         """Close the file, so that another process may open it."""

@@ -23,6 +23,7 @@ from core.facts import ALIASES, BY_NAME, TABLES, TIME, FactsTable
 from sync.aliases import Alias, Merge, followed
 from sync.facts_file import FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
+from sync.touched import SCHEMAS, Touched
 
 _STAMP = pa.timestamp("us", "UTC")
 _TEXTS = pa.map_(pa.string(), pa.string())
@@ -51,7 +52,11 @@ _SCHEMAS = {
     ),
     "cursors": _CURSORS,
     "removals": _REMOVALS,
+    **SCHEMAS,
 }
+
+_CLOSED = "(FROM held WHERE held_row IN (SELECT held_row FROM closing))"
+"""The versions that a page closed."""
 
 WRITTEN = pa.schema({"id": pa.string(), "present": _TEXTS, "modified_at": _STAMP})
 """Acknowledged writes to leads: the outputs set (null: cleared), and the new stamp if known."""
@@ -75,6 +80,8 @@ class FactsStore:
 
     def __init__(self, path: Path | str) -> None:
         self._file = FactsFile(path, _SCHEMAS)
+        self.touched = Touched(self._file)
+        """What changed since the last complete run; every change notes it there."""
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +99,7 @@ class FactsStore:
         self._file.close()
 
     def table(self, name: str) -> Table:
-        """A table of `core.facts`, or `aliases`, as an Ibis table expression."""
+        """A table of `core.facts`, `aliases` or `touched`, as an Ibis table expression."""
         return self._file.table(name)
 
     def cursor(self, connection: str, stream: str) -> Cursor | None:
@@ -194,6 +201,7 @@ class FactsStore:
             f"INSERT INTO {table.name} SELECT $c, {columns(table)}{versions} FROM arrived",
             c=connection,
         )
+        self.touched.rows(connection, table, "arrived")
 
     def _merge(
         self, connection: str, table: FactsTable, at: datetime
@@ -208,7 +216,11 @@ class FactsStore:
         )
         self._file.run(judged(table), c=connection, at=at)
         counted = self._file.rows("SELECT verdict, count(*) AS n FROM judged GROUP BY verdict")
-        taken_off = self._amend_versions(table) if table.versioned else self._amend_rows(table)
+        if table.versioned:
+            taken_off = self._amend_versions(table)
+            self.touched.rows(connection, table, _CLOSED)
+        else:
+            taken_off = self._amend_rows(table)
         self._revive(connection, table)
         verdicts = "'new', 'changed'" if table.versioned else "'new', 'changed', 'touched'"
         versions = ", greatest(held_from, since), NULL" if table.versioned else ""
@@ -217,6 +229,7 @@ class FactsStore:
             f"WHERE verdict IN ({verdicts})",
             c=connection,
         )
+        self.touched.rows(connection, table, "(FROM judged WHERE verdict IN ('new', 'changed'))")
         return {row["verdict"]: row["n"] for row in counted}, taken_off
 
     def _revive(self, connection: str, table: FactsTable) -> None:
@@ -227,10 +240,15 @@ class FactsStore:
             f"AND g.object_type = {record_type(table, 'j')}",
             c=connection,
         )
+        again = (
+            f"a.connection = $c AND a.table_name = '{table.name}' AND a.id = j.id "
+            "AND a.valid_to IS NULL AND j.verdict = 'new'"
+        )
+        lost = f"(SELECT a.survivor AS id FROM aliases a, judged j WHERE {again})"
+        self.touched.records(connection, table, lost)
         self._file.run(
             "UPDATE aliases a SET valid_to = greatest(j.since, a.valid_from) FROM judged j "
-            f"WHERE a.connection = $c AND a.table_name = '{table.name}' AND a.id = j.id "
-            "AND a.valid_to IS NULL AND j.verdict = 'new'",
+            f"WHERE {again}",
             c=connection,
         )
 
@@ -306,6 +324,8 @@ class FactsStore:
             o=object_type,
         )
         self._file.run("DELETE FROM gone WHERE id IN (SELECT id FROM ending WHERE alive)")
+        ended = f"(FROM {table.name} WHERE rowid IN (SELECT held_row FROM ending WHERE NOT alive))"
+        self.touched.rows(connection, table, ended)
         self._file.run(
             f"UPDATE {table.name} t SET valid_to = greatest(t.valid_from, e.removed_at) "
             "FROM ending e WHERE t.rowid = e.held_row AND NOT e.alive"
@@ -349,18 +369,21 @@ class FactsStore:
         scope = f"connection = $c AND table_name = '{table.name}' AND valid_to IS NULL"
         touching = f"{scope} AND (id IN (SELECT unnest($n)) OR survivor IN (SELECT unnest($n)))"
         named = list({record for m in merges for record in (m.id, m.survivor)})
-        known = self._file.rows(
+        rows = self._file.rows(
             f"SELECT id, survivor, valid_from FROM aliases WHERE {touching}", c=connection, n=named
         )
+        known = [Alias(**row) for row in rows]
         self._file.run(f"DELETE FROM aliases WHERE {touching}", c=connection, n=named)
-        aliases = followed((Alias(**row) for row in known), merges)
-        rows = pa.Table.from_pylist([vars(alias) for alias in aliases], _ALIAS_ROWS)
-        with self._file.given("incoming", rows):
+        aliases = followed(known, merges)
+        arrow = pa.Table.from_pylist([vars(alias) for alias in aliases], _ALIAS_ROWS)
+        with self._file.given("incoming", arrow):
             self._file.run(
                 f"INSERT INTO aliases SELECT $c, '{table.name}', id, survivor, valid_from, "
                 "valid_to FROM incoming",
                 c=connection,
             )
+        moved = set(known) ^ set(aliases)
+        self.touched.ids(connection, table, {id_ for a in moved for id_ in (a.id, a.survivor)})
 
     def _save(self, connection: str, stream: str, cursor: Cursor) -> None:
         self._file.run(

@@ -74,11 +74,11 @@ def changes(plan: ConnectionPlan, known: bool, limits: Limits) -> list[str]:
     """
     found = []
     count = len(plan.changes)
-    if known and count >= FLOOR and count > plan.records * limits.change_share:
+    if known and count >= FLOOR and count > plan.known * limits.change_share:
         found.append(
-            f"{plan.connection}: the plan changes {count} of {plan.records} records, more than "
+            f"{plan.connection}: the plan changes {count} of {plan.known} records, more than "
             f"{limits.change_share:.0%}. Look at it with `leadgauge plan`; if it is right, run "
-            f"again with --max-change-share {min(1.0, count / plan.records + 0.01):.2f}"
+            f"again with --max-change-share {min(1.0, count / plan.known + 0.01):.2f}"
         )
     if limits.calls is not None and plan.write_calls > limits.calls:
         found.append(

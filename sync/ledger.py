@@ -135,6 +135,11 @@ class Ledger:
             rows = db.execute(select(RUNS).order_by(RUNS.c.started_at.desc()).limit(limit))
             return [Run(**{**row, "status": RunStatus(row["status"])}) for row in rows.mappings()]
 
+    def has_run(self, run_id: str) -> bool:
+        """Whether a run is recorded here."""
+        with self._readers.begin() as db:
+            return db.scalar(select(RUNS.c.id).where(RUNS.c.id == run_id)) is not None
+
     # Decisions
 
     def decide(

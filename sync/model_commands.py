@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -45,6 +46,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Every point of one lead or account: rule, evidence, date, decay, cap, adding up exactly."""
+    from core.segments import scoring_accounts
     from sync import accounts, show_accounts
     from sync import show as text
     from sync.replay import explain as find
@@ -55,9 +57,10 @@ def explain(
             (decision, explanation, accounts.surroundings(session, decision))
             for decision, explanation in find(session, [record], at)
         ]
-        firms = accounts.explain(session, record, at) if session.model.accounts else []
+        scoring = scoring_accounts(session.segments)
+        firms = accounts.explain(session, record, at) if scoring else []
     if not leads and not firms:
-        what = "lead or account" if session.model.accounts else "lead"
+        what = "lead or account" if scoring else "lead"
         raise ConfigError(
             [f"no {what} {record} in the facts: check the id, or run `leadgauge sync`"]
         )
@@ -106,7 +109,8 @@ def replay(
     only: Only = None,
     as_of: AsOf = None,
     model: Annotated[
-        Path | None, typer.Option(help="A model file, instead of the configured one.")
+        Path | None,
+        typer.Option(help="A model file, instead of the configured one; of several, of its name."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object for each lead, instead of CSV.")
@@ -114,13 +118,13 @@ def replay(
 ) -> None:
     """Score, tier and stage of the whole base as of a date, under any model, as CSV."""
     from sync import replay as replaying
-    from sync.config import read_model
+    from sync.config import replacing
     from sync.decide import past_of
 
     with opened(ctx, config, only) as session:
-        chosen = read_model(model) if model else session.model
+        chosen = replacing(session.segments, model) if model else session.segments
         at = _instant(ctx, as_of).replace(microsecond=0)
-        past = past_of(session.ledger, None, at, chosen, leads=leads or ())
+        past = past_of(session.ledger, None, at, chosen, leads or ())
         decisions = replaying.replay(
             session.facts, chosen, at, session.connectors.keys(), leads or (), past
         )
@@ -143,7 +147,9 @@ def _instant(ctx: typer.Context, as_of: datetime | None) -> datetime:
 
 def preview(
     ctx: typer.Context,
-    model: Annotated[Path, typer.Argument(help="The changed model file.")],
+    model: Annotated[
+        Path, typer.Argument(help="The changed model file; of several models, that of its name.")
+    ],
     config: ConfigPath = DEFAULT_CONFIG,
     only: Only = None,
     as_of: AsOf = None,
@@ -153,14 +159,13 @@ def preview(
     """Every lead that a changed model would move, and by which rules. Writes nothing."""
     from sync import preview as previewing
     from sync import show_model as text
-    from sync.config import read_model
+    from sync.config import replacing
     from sync.show import out
 
-    changed = read_model(model)
-    with (
-        opened(ctx, config, only) as session,
-        previewing.opened(session, changed, _instant(ctx, as_of)) as found,
-    ):
+    with ExitStack() as stack:
+        session = stack.enter_context(opened(ctx, config, only))
+        changed = replacing(session.segments, model)
+        found = stack.enter_context(previewing.opened(session, changed, _instant(ctx, as_of)))
         if as_json:
             show(text.preview_data(found))
             return
@@ -181,20 +186,26 @@ def critical(
 ) -> None:
     """What customers did before they became customers, by rule; a star for what most did."""
     from core.critical import critical as count
+    from core.segments import shares
     from sync import show_model as text
     from sync.decide import facts_of
     from sync.show import out
 
     with opened(ctx, config) as session:
         at = outside_of(ctx).clock().replace(microsecond=0)
-        facts, outcomes = facts_of(session.facts, at), session.facts.table("outcomes")
-        found = count(session.model, facts, outcomes, at, share).to_pyarrow().to_pylist()
+        shared, _rest = shares(session.segments, facts_of(session.facts, at), at)
+        outcomes = session.facts.table("outcomes")
+        found = [
+            {"model": segment.model.name, **row}
+            for segment, facts in zip(session.segments, shared, strict=True)
+            for row in count(segment.model, facts, outcomes, at, share).to_pyarrow().to_pylist()
+        ]
     if not any(row["customers"] for row in found):
         say("no lead in the facts has a won outcome: there are no customers to learn from yet")
     if as_json:
         show(found)
     else:
-        out().print(text.critical(found))
+        out().print(*text.critical(found))
 
 
 def sign(

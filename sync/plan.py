@@ -93,8 +93,9 @@ class ConnectionPlan:
     """What to write to one CRM.
 
     `targets` are the written fields by object type. `records` counts what was compared, `waiting`
-    the records in quarantine that are not tried again yet. `foreign` lists, by record id, the
-    fields that hold what somebody else put there.
+    the records in quarantine that are not tried again yet, `unaffected` those that were not
+    compared because nothing about them changed. `foreign` lists, by record id, the fields that
+    hold what somebody else put there.
     """
 
     connection: str
@@ -105,6 +106,12 @@ class ConnectionPlan:
     foreign: list[tuple[str, ForeignValue]] = field(default_factory=list)
     records: int = 0
     waiting: int = 0
+    unaffected: int = 0
+
+    @property
+    def known(self) -> int:
+        """How many records there are to write to."""
+        return self.records + self.unaffected
 
     @property
     def equal(self) -> int:

@@ -19,7 +19,7 @@ from ibis.expr.types import Table
 from core.changes import changes
 from core.decision import UNIT
 from core.routing import Roster
-from core.rules import Model
+from core.segments import Segments
 from core.verdict import KEY
 from sync.decide import BATCH, Decider, assign, past_of
 from sync.ledger import Ledger
@@ -74,13 +74,19 @@ class StageMove:
 
 
 class Preview:
-    """Two models compared. `changes` says how the models differ, `old` and `new` name them."""
+    """Two sets of models compared. `changes` says how they differ, `old` and `new` name those
+    that do, or all of them where none does."""
 
     def __init__(
         self, old: Decider, new: Decider, rosters: Mapping[str, Roster | None], ledger: Ledger
     ) -> None:
-        self.old, self.new = old.model.label, new.model.label
-        self.changes = changes(old.model, new.model)
+        both = zip(old.segments, new.segments, strict=True)
+        pairs = [(before.model, after.model) for before, after in both]
+        differing = [pair for pair in pairs if pair[0].version != pair[1].version] or pairs
+        self.old, self.new = (
+            ", ".join(model.label for model in side) for side in zip(*differing, strict=True)
+        )
+        self.changes = [line for pair in differing for line in changes(*pair)]
         self._both = _beside(old, new, _given(old, new, rosters, ledger))
         self._rules = _rule_moves(old, new)
         self._connections = sorted(rosters)
@@ -106,14 +112,16 @@ class Preview:
 
 
 @contextmanager
-def opened(session: Session, model: Model, at: datetime) -> Iterator[Preview]:
-    """The configured model compared with another one, as of an instant, with the same past."""
+def opened(session: Session, changed: Segments, at: datetime) -> Iterator[Preview]:
+    """The configured models compared with changed ones, as of an instant, with the same past."""
     at = at.replace(microsecond=0)
     routing, facts = session.config.routing, session.facts
-    models = (session.model, model)
-    past = past_of(session.ledger, routing, at, *models)
+    past = past_of(session.ledger, routing, at, (*session.segments, *changed))
     with ExitStack() as stack:
-        old, new = (stack.enter_context(Decider(m, routing, facts, at, past)) for m in models)
+        old, new = (
+            stack.enter_context(Decider(segments, routing, facts, at, past))
+            for segments in (session.segments, changed)
+        )
         rosters = {
             name: find(routing, facts, name, connector.capabilities).roster if routing else None
             for name, connector in session.connectors.items()

@@ -80,6 +80,8 @@ class ConnectionReport:
 
     def compared(self, planned: ConnectionPlan) -> None:
         """Take the balance of a plan."""
+        if planned.unaffected:
+            self.steps["score"].hold("not affected since the last run", planned.unaffected)
         step = self.steps["diff"]
         step.passed(len(planned.changes))
         step.hold("nothing to change", planned.equal)

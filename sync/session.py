@@ -9,8 +9,8 @@ from pathlib import Path
 from connectors import registry
 from connectors.base import Connector
 from connectors.settings import ConnectionSettings
-from core.rules import Model
-from sync.config import Config, load, read_model
+from core.segments import Segments
+from sync.config import Config, load, read_models
 from sync.facts_store import FactsStore
 from sync.ledger import Ledger
 from sync.yaml_source import ConfigError
@@ -29,10 +29,13 @@ class Outside:
 
 @dataclass(frozen=True)
 class Session:
-    """Everything that a command needs, open. `connectors` are by connection name."""
+    """Everything that a command needs, open.
+
+    `segments` are the configured models, `connectors` are by connection name.
+    """
 
     config: Config
-    model: Model
+    segments: Segments
     facts: FactsStore
     ledger: Ledger
     connectors: Mapping[str, Connector]
@@ -45,11 +48,11 @@ def open_session(
 ) -> Iterator[Session]:
     """Open what the configuration names; `only` restricts it to some connections.
 
-    Raises ConfigError for a mistake in either file, StoreError when a store cannot be used.
+    Raises ConfigError for a mistake in any file, StoreError when a store cannot be used.
     Nothing is asked of a CRM before the first verb of its connector.
     """
     config = load(path, outside.env)
-    model = read_model(config.model)
+    segments = read_models(config)
     names = list(config.connections) if not only else list(only)
     unknown = [name for name in names if name not in config.connections]
     if unknown:
@@ -63,4 +66,4 @@ def open_session(
             connector = outside.connect(name, config.connections[name])
             stack.callback(connector.close)
             connectors[name] = connector
-        yield Session(config, model, facts, ledger, connectors, outside.clock)
+        yield Session(config, segments, facts, ledger, connectors, outside.clock)

@@ -3,13 +3,15 @@
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from rich.console import Console
 from rich.table import Table
 
 from core.decision import Decision
-from core.explain import Explanation
+from core.explain import Explanation, Known
 from core.past import History
+from core.provenance import Said
 from sync.ledger import Ledger
 from sync.plan import ConnectionPlan
 from sync.report import ConnectionReport, RunReport
@@ -65,7 +67,7 @@ def _calls(part: ConnectionReport) -> Table:
 def plan(planned: ConnectionPlan, limit: int = SHOWN) -> Iterable[Table]:
     """What would be written, record by record, and what it costs."""
     made = table(
-        f"\n{planned.connection}: {len(planned.changes)} of {planned.records} records to write, "
+        f"\n{planned.connection}: {len(planned.changes)} of {planned.known} records to write, "
         f"{planned.write_calls} calls",
         "record", "field", "from", "to",
     )  # fmt: skip
@@ -124,7 +126,7 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
     if found.channels:
         listed = ", ".join(f"{name} {points:+f}" for name, points in found.channels.items())
         notes.add_row(f"by channel, of each the behaviour rules alone: {listed}")
-    for note in _history(found.history):
+    for note in (*_known(found.known), *_history(found.history)):
         notes.add_row(note)
     if decision.owner_reason:
         notes.add_row(f"owner: {decision.owner_reason}")
@@ -147,6 +149,22 @@ def _history(history: History | None) -> Iterator[str]:
         yield f"cooling down until {history.cooling:%Y-%m-%d %H:%M} UTC"
     if history.override:
         yield f"override: {history.override}"
+
+
+def _known(known: Known) -> Iterable[str]:
+    """What is known of a lead beside its score."""
+    if known.company:
+        yield f"ideal customer: company {known.company}, person {known.persona}"
+    if known.completeness:
+        yield f"known of what fit asks: {known.completeness}"
+    yield from map(str, known.sourced)
+    for field, values in groupby(known.changed, lambda said: said.field):
+        yield f"{field} over time: {'; '.join(map(_said, values))}"
+
+
+def _said(said: Said) -> str:
+    stage = f", as {said.stage}" if said.stage else ""
+    return f"{said.value or 'empty'} (from {said.since:%Y-%m-%d %H:%M}{stage})"
 
 
 def status(ledger: Ledger, now: datetime) -> Iterable[Table]:

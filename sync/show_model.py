@@ -1,8 +1,8 @@
 """What a change of the model would do, as text tables and as plain data."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 from rich.table import Table
@@ -33,13 +33,14 @@ def preview(found: Preview, limit: int) -> Iterable[Table]:
         yield more
 
 
-def critical(found: Iterable[Mapping[str, Any]]) -> Table:
-    """What customers did before they became customers, in the order of the model."""
-    made = table("", "rule", "customers who did it>", "of>", "")
-    for row in found:
-        star = "*" if row["star"] else ""
-        made.add_row(row["rule"], str(row["did"]), str(row["customers"]), star)
-    return made
+def critical(found: Iterable[Mapping[str, Any]]) -> Iterator[Table]:
+    """What customers did before they became customers: a table for each model, in its order."""
+    for name, rows in groupby(found, lambda row: row["model"]):
+        made = table(name, "rule", "customers who did it>", "of>", "")
+        for row in rows:
+            star = "*" if row["star"] else ""
+            made.add_row(row["rule"], str(row["did"]), str(row["customers"]), star)
+        yield made
 
 
 def _row(mover: Mover) -> list[str]:

@@ -17,6 +17,9 @@ from sync.report import Step
 from sync.session import Clock
 from sync.stop import Stop
 
+UNSETTLED = (Status.TRANSIENT, Status.UNKNOWN)
+"""What is left for the next run."""
+
 CHUNK_CALLS = 10
 """How many calls' worth of changes go out between two points where a stop is honoured."""
 
@@ -33,13 +36,17 @@ class Writer:
         self._ledger = ledger
         self._clock = clock
 
-    def carry_out(self, plan: ConnectionPlan, step: Step, stop: Stop, progress: Progress) -> None:
+    def carry_out(
+        self, plan: ConnectionPlan, step: Step, stop: Stop, progress: Progress
+    ) -> list[str]:
         """Send every change of the plan; what comes of each is in the ledger and in `step`.
 
-        Raises what the connector raises; by then what was sent is settled, and the rest is not
-        recorded as sent.
+        Returns the records that were neither written nor refused for good: the next run must
+        decide about them again. Raises what the connector raises; by then what was sent is
+        settled, and the rest is not recorded as sent.
         """
         changes = [planned.change for planned in plan.changes]
+        waiting: list[str] = []
         for start, chunk in self._chunks(changes):
             stop.check()
             self._ledger.intend(self._run_id, self._connector.name, chunk, at=self._clock())
@@ -47,12 +54,14 @@ class Writer:
             try:
                 for results in self._results(chunk):
                     self._settle(results, step)
+                    waiting += [r.change.id for r in results if r.status in UNSETTLED]
                     done += len(results)
                     progress(f"{self._connector.name}: write", start + done, len(changes))
             except ConnectorError:
                 # A change without a result was not sent: the next run decides about it anew.
                 self._ledger.withdraw(self._run_id, self._connector.name)
                 raise
+        return waiting
 
     def _chunks(self, changes: Sequence[Change]) -> Iterator[tuple[int, Sequence[Change]]]:
         capabilities = self._connector.capabilities

@@ -198,14 +198,6 @@ def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     return node
 
 
-def _branches(node: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
-    """A schema, and those it is a union of."""
-    branches = [node]
-    for key in ("anyOf", "oneOf", "allOf"):
-        branches += [_resolved(branch, schema) for branch in node.get(key, [])]
-    return branches
-
-
 def _step(node: dict[str, Any], step: str | int, schema: dict[str, Any]) -> list[dict[str, Any]]:
     """The schemas that may stand one step below a schema, whatever union it is."""
     branches = _branches(node, schema)
@@ -219,6 +211,12 @@ def _step(node: dict[str, Any], step: str | int, schema: dict[str, Any]) -> list
             found.append(branch["additionalProperties"])
     tagged = [b for b in branches if _is_branch(b, step)]
     return found or tagged or [b for b in branches if b is not node]
+
+
+def _branches(node: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """A schema and, where it is a union, its parts."""
+    unions = ("anyOf", "oneOf", "allOf")
+    return [node, *(_resolved(part, schema) for union in unions for part in node.get(union, []))]
 
 
 def _is_branch(branch: dict[str, Any], tag: str | int) -> bool:

@@ -64,5 +64,6 @@ class FilesSettings(ConnectionSettings):
         if written is not None:
             return written.field
         if output is Output.OWNER:
-            return self.mapping.leads.get("owner_id") or "owner_id"
+            mapped = self.mapping.leads.get("owner_id")
+            return mapped if isinstance(mapped, str) else "owner_id"
         return f"leadgauge_{output}"

@@ -12,7 +12,8 @@ from connectors.hubspot.client import Gateway, Json
 from connectors.hubspot.failures import MissingScope, Refused
 from connectors.hubspot.settings import HubSpotSettings
 from connectors.mapping import field_map
-from connectors.settings import WrittenField
+from connectors.settings import MappedTo, WrittenField
+from connectors.sources import common_field, merged
 from connectors.values import WRITTEN_KINDS
 from core.decision import Output
 from core.model import Account, Activity, Lead, Row
@@ -206,24 +207,25 @@ class Fields:
         object_type: str,
         model: type[Row],
         defaults: Mapping[str, str],
-        given: Mapping[str, str | None],
+        given: Mapping[str, MappedTo],
     ) -> dict[str, str]:
         known = self.of(object_type)
-        merged = self._merged(object_type, model, defaults, given)
-        for column, name in given.items():
-            if name is not None and name not in known:
+        found = self._merged(object_type, model, defaults, given)
+        for column, name in merged({}, given).items():
+            if name not in known:
                 raise MappingError(
-                    f"{object_type} have no property {name}, which is mapped to {column}",
+                    f"{object_type} have no property {name}, which is mapped to "
+                    f"{common_field(column)}",
                     connection=self._name,
                 )
-        return {column: name for column, name in merged.items() if name in known}
+        return {column: name for column, name in found.items() if name in known}
 
     def _merged(
         self,
         what: str,
         model: type[Row],
         defaults: Mapping[str, str],
-        given: Mapping[str, str | None],
+        given: Mapping[str, MappedTo],
     ) -> dict[str, str]:
         try:
             return field_map(model, defaults, given)

@@ -10,6 +10,8 @@ from connectors.errors import ConnectorError
 from connectors.salesforce import soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.settings import SalesforceSettings
+from connectors.settings import MappedTo
+from connectors.sources import common_field, merged
 from connectors.values import WRITTEN_KINDS
 from core.decision import Output
 
@@ -277,12 +279,10 @@ class Schema:
         )
 
     def columns(self, item: ObjectMap) -> dict[str, str]:
-        """Common field -> field path, as mapped and as far as the org has it."""
-        wanted = {**item.fields, **self._chosen(item.table)}
+        """Raw column -> field path, as mapped and as far as the org has it."""
+        wanted = merged(item.fields, self._chosen(item.table))
         return {
-            common: soql.name(path)
-            for common, path in wanted.items()
-            if path is not None and self.has(item.name, path)
+            column: soql.name(path) for column, path in wanted.items() if self.has(item.name, path)
         }
 
     def outputs(self) -> dict[Output, str]:
@@ -309,10 +309,10 @@ class Schema:
         """Mapped paths that none of a table's objects has; a wrong name never costs silently."""
         names = [item.name for item in OBJECTS if item.table == table]
         return [
-            Problem("error", f"mapping.{table}.{common}", f"no field {path} on {_either(names)}",
-                    self._nearest(names, path))
-            for common, path in self._chosen(table).items()
-            if path is not None and not any(self.has(name, path) for name in names)
+            Problem("error", f"mapping.{table}.{common_field(column)}",
+                    f"no field {path} on {_either(names)}", self._nearest(names, path))
+            for column, path in merged({}, self._chosen(table)).items()
+            if not any(self.has(name, path) for name in names)
         ]  # fmt: skip
 
     def _nearest(self, names: list[str], path: str) -> str:
@@ -321,8 +321,8 @@ class Schema:
         hidden = "or make it visible to the integration user"
         return f"use {known[near[0]]}, {hidden}" if near else f"correct the name, {hidden}"
 
-    def _chosen(self, table: str) -> Mapping[str, str | None]:
-        chosen: Mapping[str, str | None] = getattr(self._settings.mapping, table, {})
+    def _chosen(self, table: str) -> Mapping[str, MappedTo]:
+        chosen: Mapping[str, MappedTo] = getattr(self._settings.mapping, table, {})
         return chosen
 
     def _describe(self, object_type: str) -> dict[str, Mapping[str, Any]]:

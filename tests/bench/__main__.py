@@ -10,7 +10,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.bench import calls, pull_hubspot, pull_salesforce, scoring
+from tests.bench import calls, incremental, pull_hubspot, pull_salesforce, scoring
 from tests.bench.measure import Line, show
 
 LIBRARIES = ("simple-salesforce", "hubspot-api-client", "duckdb", "pyarrow", "ibis-framework")
@@ -62,6 +62,7 @@ def main() -> None:
             *calls.lines(given.changed),
             scored(given.scored, 14),
             scored(given.scored, 150),
+            *incremental.lines([10_000, given.scored], [1, 1_000], given.repeat),
         ],
         machine(),
     )

@@ -20,6 +20,8 @@ from core.model import Lead
 from core.propensity import Accounts, propensity
 from core.rules import Model, parse
 from core.scoring import Facts, belonging
+from core.segments import Segment
+from core.verdict import judge
 from tests.core.golden import T0, World, account, activity, lead
 
 DAY = timedelta(days=1)
@@ -53,7 +55,8 @@ def worth(id: str, points: int, firm: str = "A", **fields: Any) -> Lead:
 
 def found(world: World, rules: Model, facts: Facts | None = None) -> Accounts:
     """What a model says of the accounts of a world."""
-    return propensity(rules, facts or world.facts, T0)
+    held = facts or world.facts
+    return propensity(rules, judge((Segment(rules),), held, T0), held, T0)
 
 
 def scores(world: World, rules: Model, facts: Facts | None = None) -> dict[str, Any]:

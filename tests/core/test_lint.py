@@ -184,7 +184,7 @@ MEASURES = {
     "no points": ({"count": {"type": "call"}, "steps": {5: 0}}, None, ("measures", 0), "no points"),
     "never": (
         {"count": {"type": "w", "attended": {"above": 0.5, "below": 0.5}}, "steps": {5: 1}},
-        None, ("measures", 0), "rule m never holds",
+        None, ("measures", 0, "count"), "rule m never holds",
     ),
     "low tier": (
         {"silence": {"type": "call"}, "every": 5, "points": -1, "cap": 4},

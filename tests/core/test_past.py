@@ -15,6 +15,7 @@ from core.decision import UNIT
 from core.past import OVERRIDES, STAGES, Past, due
 from core.rules import Model, parse
 from core.scoring import versions
+from core.segments import Segment
 from core.verdict import judge
 from tests.core.golden import LONG_AGO, T0, World, lead, weighted
 
@@ -50,7 +51,10 @@ def by_employees(**content: Any) -> Model:
 
 def verdicts(world: World, model: Model, known: Past | None, at: datetime = T0) -> dict[str, Row]:
     """The verdict on every lead."""
-    return {r["lead_id"]: r for r in world.rows(judge(model, world.facts, at, known).verdicts)}
+    return {
+        r["lead_id"]: r
+        for r in world.rows(judge((Segment(model),), world.facts, at, known).verdicts)
+    }
 
 
 KEPT = {"mql": 50, "sql": 100, "keep": {"mql": 40, "sql": 90}}
@@ -129,7 +133,9 @@ def test_a_model_that_asks_for_no_past_says_the_same_with_any() -> None:
     """The same expression is built: history costs nothing where nothing asks for it."""
     model, world = by_employees(), World([lead("x", employees=60)])
     known = past([was("x", "SQL", T0, mqls=3, left=T0)])
-    said = [ibis.to_sql(judge(model, world.facts, T0, p).verdicts) for p in (known, None)]
+    said = [
+        ibis.to_sql(judge((Segment(model),), world.facts, T0, p).verdicts) for p in (known, None)
+    ]
     plain, other = (re.sub(r"_memtable_\w+", "memtable", text) for text in said)
     assert plain == other
     assert not model.recalls
@@ -165,7 +171,7 @@ class Versions(World):
 
     def aged(self, model: Model, at: datetime, known: Past | None = None) -> dict[Any, float]:
         """Points by lead and rule, in points."""
-        lines = self.rows(judge(model, self.facts, at, known).scored.contributions)
+        lines = self.rows(judge((Segment(model),), self.facts, at, known).contributions)
         return {(line["lead_id"], line["rule"]): line["points"] / UNIT for line in lines}
 
 
@@ -215,7 +221,7 @@ def test_ageing_of_a_stage_and_the_booster() -> None:
         ("mql", "booster"): 20, ("twice", "booster"): 40,
     }  # fmt: skip
     assert world.aged(ages(STALE, BOOSTER), T0) == {}
-    lines = world.rows(judge(ages(BOOSTER), world.facts, T0, past(rows)).scored.contributions)
+    lines = world.rows(judge((Segment(ages(BOOSTER)),), world.facts, T0, past(rows)).contributions)
     (old,) = (line for line in lines if line["lead_id"] == "old")
     assert (old["raw"], old["cap_loss"], old["part"]) == (60 * UNIT, 10 * UNIT, "ageing")
 
@@ -250,12 +256,12 @@ def test_an_override_is_a_line_and_the_score_adds_up() -> None:
     ]  # fmt: skip
     world = World([lead(name, employees=60) for name in ("more", "set", "stage", "other")])
     for model, plain in ((by_employees(), 60), (by_employees(scale={"top": 120}), 50)):
-        judged = judge(model, world.facts, T0, past(overrides=said))
+        judged = judge((Segment(model),), world.facts, T0, past(overrides=said))
         found = {row["lead_id"]: row for row in world.rows(judged.verdicts)}
         assert {name: row["score"] // UNIT for name, row in found.items()} == {
             "more": plain - 5, "set": 70, "stage": plain, "other": plain,
         }  # fmt: skip
-        lines = world.rows(judged.scored.contributions)
+        lines = world.rows(judged.contributions)
         for name, row in found.items():
             assert sum(x["points"] for x in lines if x["lead_id"] == name) == row["score"]
         by_hand = {x["lead_id"]: x["points"] // UNIT for x in lines if x["rule"] == "override"}

@@ -123,6 +123,21 @@ def test_mql_behaviours(did: Did, score: int) -> None:
     assert (full, stage == "MQL") == (score + 10, score + 10 >= 50)
 
 
+@pytest.mark.parametrize(
+    ("days", "b2b", "consumer"),
+    [(30, 15, 15), (31, 15, 7.5), (180, 15, 7.5), (181, 7.5, 7.5)],
+)
+def test_business_decays_later_than_consumption(days: int, b2b: float, consumer: float) -> None:
+    """S033: what is worth 15 points in both is so for 180 days in the long cycle of business, and
+    for 30 days in the short one of consumers."""
+    for name, kind, points in (
+        ("b2b_software", "trial_started", b2b), ("consumer", "comparison_tool", consumer),
+    ):  # fmt: skip
+        did = activity("e", "x", kind, T0 - timedelta(days=days))
+        (score,) = World([lead("x")], [did]).scores(preset(name)).values()
+        assert score / UNIT == points
+
+
 ELEVEN: Did = (
     ("page_view", "/home"), ("session", None), ("session", None), ("session", None),
     ("webinar_attended", None), PRICING, TRIAL, ("form_submission", None), ("download", None),

@@ -94,14 +94,19 @@ def test_init_starts_from_a_preset(tmp_path: Path, read: Live, name: str) -> Non
 
 
 def test_explain_splits_points_by_channel(read: Live) -> None:
-    """S025: beside the lines, for machines and people; every rule of this lead but one is of one
-    channel, so the split adds up to the points of its behaviour rules."""
+    """S025: beside the lines, for machines and people; every rule of this lead is of one channel, so
+    the split adds up to the points of its behaviour rules."""
     for seller, kind in ((read.sales, Kind.LEAD), (read.marketing, Kind.CONTACT)):
         lead = next(seller.crm.records(kind))
         (found,) = read.run("explain", seller.id(lead), "--json").json
         split = {name: Decimal(points) for name, points in found["channels"].items()}
         given = [Decimal(ln["points"]) for ln in found["lines"] if ln["part"] == "behaviour"]
-        print(seller.name, split, sum(given), found["lines"])
+        assert split == {"web": 35, "event": 10, "email": Decimal("8.5")}
+        assert sum(split.values()) == sum(given)
+        text = " ".join(read.run("explain", seller.id(lead)).out.split())
+        assert (
+            "by channel, of each the behaviour rules alone: web +35, event +10, email +8.5" in text
+        )
 
 
 @pytest.mark.parametrize(("document", "key"), [("config", "connections"), ("model", "behaviour")])

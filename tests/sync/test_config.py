@@ -1,5 +1,6 @@
 """Configuration: every mistake with its address, all at once, and nothing YAML guesses."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from sync.config import Config, load, read_model
+from sync.config import Config, load, read_models
 from sync.yaml_source import ConfigError, load_yaml
 
 ROOT = Path(__file__).parent.parent.parent
@@ -44,7 +45,7 @@ def test_paths_are_meant_from_the_folder_of_the_file(tmp_path):
     (tmp_path / "config.yaml").write_text(GOOD, encoding="utf-8")
     config = load(tmp_path / "config.yaml", ENV)
     assert config.facts == tmp_path / "facts.duckdb"
-    assert config.model == tmp_path / "model.yaml"
+    assert [file.model for file in config.model] == [tmp_path / "model.yaml"]
     assert config.ledger == f"sqlite:///{tmp_path / 'ledger.db'}"
 
 
@@ -82,6 +83,15 @@ def test_paths_are_meant_from_the_folder_of_the_file(tmp_path):
             "9:24: routing.territories[0].when.regon: unknown key (did you mean region?)",
         ),
         ("facts: a.duckdb\nfacts: b.duckdb\n", "7:1: facts is given twice"),
+        ("model: []\n", "6:1: model: name at least one model"),
+        (
+            "model:\n  - {model: a.yaml}\n  - {model: b.yaml}\n",
+            "6:1: model: model 1 has no `when`, so no later one scores any lead",
+        ),
+        (
+            "model:\n  - {model: a.yaml, when: {regon: europe}}\n",
+            "7:28: model[0].when.regon: unknown key (did you mean region?)",
+        ),
         ("facts: ${NOWHERE}\n", "6:8: environment variable NOWHERE is not set"),
         ("guards: {max_calls: 1\n", "7:1: not YAML: expected ',' or '}', but got '<stream end>'"),
     ],
@@ -112,6 +122,17 @@ def test_a_mistake_is_addressed_and_explained(tmp_path, extra, expected):
         (
             "kind: hubspot\n    token: t\n    write: {score: {field: x}, tier: {field: x}}",
             "5:5: connections.crm.write: field x is written by two outputs: give it to one",
+        ),
+        (
+            "kind: hubspot\n    token: t\n    mapping:\n"
+            "      leads: {city: [{field: x, origin: heard}]}",
+            "6:33: connections.crm.mapping.leads.city[0].origin: input should be 'given', "
+            "'observed' or 'appended'",
+        ),
+        (
+            "kind: hubspot\n    token: t\n    mapping:\n"
+            "      leads: {owner_id: [{field: x, origin: given}]}",
+            "6:7: connections.crm.mapping.leads: owner_id is mapped to one field, not to a list",
         ),
         (
             "kind: hubspot\n    token: t\n    write: {score: {field: x, policy: never_ever}}",
@@ -189,12 +210,48 @@ def test_the_model_file_is_checked_as_well(tmp_path):
     )
     config = load(tmp_path / "config.yaml", ENV)
     with pytest.raises(ConfigError) as caught:
-        read_model(config.model)
+        read_models(config)
     path = tmp_path / "model.yaml"
     assert caught.value.problems == [
         f"{path}:1:1: the file: thresholds is missing",
         f"{path}:3:35: fit[0].when.industri: unknown key (did you mean industry?)",
     ]
+
+
+def test_the_models_are_read_together(tmp_path):
+    """S114: the mistakes of all files at once; two of one name could not be told apart."""
+    models = "model:\n  - {model: a.yaml, when: {region: europe}}\n  - {model: b.yaml}\n"
+    (tmp_path / "config.yaml").write_text(GOOD + models, encoding="utf-8")
+    rest = "thresholds: {mql: 1, sql: 2}\nfit: [{id: x, points: 1, when: {title: CTO}}]\n"
+    for names, expected in (
+        (("one", "two"), None),
+        (("one", "one"), ["two models are called one"]),
+        (("''", "''"), [f"{tmp_path / file}:1:1: name:" for file in ("a.yaml", "b.yaml")]),
+    ):
+        for file, name in zip(("a.yaml", "b.yaml"), names, strict=True):
+            (tmp_path / file).write_text(f"name: {name}\n{rest}")
+        config = load(tmp_path / "config.yaml", ENV)
+        if expected is None:
+            assert [segment.model.name for segment in read_models(config)] == ["one", "two"]
+            continue
+        with pytest.raises(ConfigError) as caught:
+            read_models(config)
+        found = caught.value.problems
+        assert all(f.startswith(e) for f, e in zip(found, expected, strict=True))
+
+
+def test_the_example_of_several_models_loads(tmp_path):
+    """The page's example is a whole configuration, and its sources are read as such."""
+    page = (ROOT / "docs" / "several-models.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+    config = load(tmp_path / "config.yaml", ENV)
+    assert [file.model.name for file in config.model] == [
+        "consumer.yaml", "trials.yaml", "model.yaml",
+    ]  # fmt: skip
+    sources = config.connections["sales"].mapping.leads["employees"]
+    assert isinstance(sources, tuple)
+    assert [source.origin for source in sources] == ["given", "appended"]
 
 
 def test_defaults():

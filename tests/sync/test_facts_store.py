@@ -588,3 +588,24 @@ def test_rows_are_of_the_common_model():
     for table in TABLES:
         assert issubclass(table.model, Row)
         assert arrow_schema(table.model).names == list(table.model.model_fields)
+
+
+def test_facts_of_another_version_are_refused(tmp_path: Path) -> None:
+    """A file whose tables lack a field of the common model is named, and what to do with it."""
+    path = tmp_path / "facts.duckdb"
+    FactsStore(path).close()
+    with duckdb.connect(str(path)) as file:
+        file.execute("ALTER TABLE leads DROP COLUMN origins")
+    with pytest.raises(StoreError, match=r"another version of leadgauge\. Delete"):
+        FactsStore(path)
+    path.unlink()
+    FactsStore(path).close()
+
+
+def test_sources_are_part_of_a_version(store: FactsStore) -> None:
+    """S190: where a value comes from is kept as of every date, also where the value is the same."""
+    put(store, page(LEADS, lead(employees=5, origins={"employees": "appended"})))
+    put(store, page(LEADS, lead(at=2, employees=5, origins={"employees": "given"})))
+    for n, origin in ((1, "appended"), (3, "given")):
+        (row,) = as_of(store.table("leads"), hour(n)).to_pyarrow().to_pylist()
+        assert dict(row["origins"]) == {"employees": origin}

@@ -56,8 +56,8 @@ def test_what_customers_did_first(world: Live) -> None:
     world.sync()
     outcome = world.run("critical", "--json")
     assert outcome.json == [
-        {"rule": "trial", "did": 1, "customers": 2, "star": True},
-        {"rule": "pricing", "did": 0, "customers": 2, "star": False},
+        {"model": "weighted", "rule": "trial", "did": 1, "customers": 2, "star": True},
+        {"model": "weighted", "rule": "pricing", "did": 0, "customers": 2, "star": False},
     ]
     assert outcome.err == ""
     rows = [line.split() for line in world.run("critical").out.splitlines()]

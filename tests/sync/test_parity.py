@@ -9,6 +9,7 @@ import pytest
 
 from connectors.sandbox.crm import Kind
 from connectors.sandbox.data import sample
+from core.segments import Segment
 from sync.decide import Decider
 from sync.facts_store import FactsStore
 from tests.core.golden import weighted
@@ -43,7 +44,7 @@ def told(opened: AbstractContextManager[World]) -> Told:
             if (number := alive.get(mirror.final(deed["lead_id"]))) is not None:
                 day = deed["occurred_at"].date()
                 deeds[number][deed["type"], day, deed["asset"], deed["area"], deed["channel"]] += 1
-        with Decider(weighted(), None, store, until) as decider:
+        with Decider((Segment(weighted()),), None, store, until) as decider:
             decisions = [d.decision for some in decider.decided(connector.name, {}) for d in some]
         return Told(
             deeds, {alive[d.lead_id]: (d.score, d.tier, d.stage, d.reason) for d in decisions}

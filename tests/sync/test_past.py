@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 from core.decision import Decision
 from core.past import Kind, Override
 from core.rules import parse
+from core.segments import Segment
 from core.stages import QUALIFIED
 from core.verdict import judge
 from sync.ledger import Ledger
@@ -131,7 +132,7 @@ def test_a_score_round_the_threshold_is_handed_off_once(kept: Any, cycles: int) 
         for day in range(0, 30, 3):
             at = T0 + day * DAY
             known = ledger.past.before(at)
-            (row,) = world.rows(judge(model, world.facts, at, known).verdicts)
+            (row,) = world.rows(judge((Segment(model),), world.facts, at, known).verdicts)
             scores.add(row["score"] // 10_000)
             ledger.decide("r1", [decided(row["stage"], day)], frozenset({"MQL"}))
         assert scores == {45, 50}

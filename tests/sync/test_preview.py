@@ -17,6 +17,7 @@ from core.decision import UNIT
 from core.facts import BY_NAME, arrow_schema
 from core.routing import Roster, Share
 from core.rules import Model, parse
+from core.segments import Segment
 from sync.decide import Decider, assign
 from sync.exits import Exit
 from sync.facts_store import FactsStore
@@ -117,8 +118,8 @@ def test_movers_equal_two_full_decisions_compared(
     with FactsStore(":memory:") as store, Ledger("sqlite://") as ledger:
         fill(store, people)
         with (
-            Decider(old_model, None, store, hour(1)) as old,
-            Decider(new_model, None, store, hour(1)) as new,
+            Decider((Segment(old_model),), None, store, hour(1)) as old,
+            Decider((Segment(new_model),), None, store, hour(1)) as new,
         ):
             before, after = decided(old, ledger), decided(new, ledger)
             preview = Preview(old, new, {"crm": ROSTER}, ledger)
@@ -228,8 +229,8 @@ def test_one_weight_over_a_large_base() -> None:
     with FactsStore(":memory:") as store, Ledger("sqlite://") as ledger:
         store.store("crm", Page(LEADS, rows, Cursor(hour(0))), at=hour(0))
         with (
-            Decider(paying(5), None, store, hour(1)) as old,
-            Decider(paying(12), None, store, hour(1)) as new,
+            Decider((Segment(paying(5)),), None, store, hour(1)) as old,
+            Decider((Segment(paying(12)),), None, store, hour(1)) as new,
         ):
             preview = Preview(old, new, {"crm": None}, ledger)
             movers, stages = list(preview.movers()), preview.stages()

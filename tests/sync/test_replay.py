@@ -17,6 +17,7 @@ from connectors.sandbox.crm import Kind
 from connectors.sandbox.scenario import GOLDEN_50, GOLDEN_107, build
 from core.decision import Decision
 from core.rules import parse
+from core.segments import Segment
 from sync.exits import Exit
 from sync.facts_store import FactsStore
 from sync.replay import replay
@@ -83,7 +84,7 @@ def pages(steps: list[Step]) -> Iterator[tuple[float, Page]]:
 
 def replayed(store: FactsStore, n: float, *leads: str) -> list[Decision]:
     """The whole base, or some leads, as of an hour."""
-    return list(replay(store, MODEL, hour(n), ["crm"], leads))
+    return list(replay(store, (Segment(MODEL),), hour(n), ["crm"], leads))
 
 
 @pytest.mark.slow

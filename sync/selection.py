@@ -1,0 +1,143 @@
+"""Which leads a run decides about: all, or those that a change or the passing of time can affect.
+
+A complete run leaves a mark at each connection: as of when it decided, and a hash of everything
+but the facts that its decisions and their comparison with the CRM rest on. While that is the
+same, a run takes the leads whose facts changed since, those for which time has passed a boundary
+of the model (`core.due`), and those that the CRM refused. All others would come out as before.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+import ibis
+import pyarrow as pa
+from ibis import _
+from ibis.expr.types import Table
+
+from core.affected import CHANGED, affected
+from core.conditions import LeadCondition
+from core.decay import DAY
+from core.due import Span, due, foreseen
+from core.facts import LEADS, as_of
+from core.past import Past
+from core.routing import Roster
+from core.scoring import Facts
+from sync.decide import facts_of
+from sync.facts_store import FactsStore
+from sync.plan import ConnectionPlan
+from sync.session import Session
+from sync.touched import Mark
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The leads that a run decides about at one connection.
+
+    `leads`: connection, lead_id; None: all of them. `mark` is to be left once all is written.
+    """
+
+    connection: str
+    leads: Table | None
+    mark: Mark
+
+
+def select(
+    session: Session,
+    planned: ConnectionPlan,
+    roster: Roster | None,
+    at: datetime,
+    past: Past | None,
+    *,
+    run_id: str,
+    full: bool,
+) -> Selection:
+    """What a run as of `at` must decide about at the connection of a plan that is still empty."""
+    name = planned.connection
+    mark = Mark(at, _signature(session, planned, roster), run_id)
+    last = session.facts.touched.mark(name)
+    placed = _placed(session)
+    models = [segment.model for segment in session.segments]
+    sure = (
+        not full
+        and last is not None
+        and last.signature == mark.signature
+        and last.decided_at <= at
+        and session.ledger.has_run(last.run_id)
+        and foreseen(*models, *placed)
+    )
+    if not sure:
+        return Selection(name, None, mark)
+    assert last is not None
+    stored = _of_connection(session.facts, name)
+    # A day more: a person's clock and the CRM's may differ.
+    overridden = session.ledger.past.overridden_between(last.decided_at - DAY, at)
+    ids = {lead_id for connection, lead_id in overridden if connection == name}
+    ids |= {entry.record_id for entry in session.ledger.quarantine(name)}
+    open_ = [{"connection": name, "table_name": LEADS.name, "id": id_} for id_ in sorted(ids)]
+    changed = ibis.union(
+        session.facts.table("touched").filter(_.connection == name).cast(CHANGED),
+        *(due(model, stored, Span(last.decided_at, at), placed, past) for model in models),
+        ibis.memtable(pa.Table.from_pylist(open_, CHANGED.to_pyarrow())),
+        distinct=True,
+    )
+    return Selection(name, affected(changed, facts_of(session.facts, at), at), mark)
+
+
+@contextmanager
+def chosen(
+    store: FactsStore, selections: Iterable[Selection], at: datetime
+) -> Iterator[Table | None]:
+    """The leads of all selections, in a table of their own for so long; None: all there are."""
+    found = list(selections)
+    if all(selection.leads is None for selection in found):
+        yield None
+        return
+    every = as_of(store.table(LEADS.name), at).select("connection", lead_id="id")
+    parts = [
+        every.filter(_.connection == selection.connection)
+        if selection.leads is None
+        else selection.leads
+        for selection in found
+    ]
+    with (ibis.union(*parts) if len(parts) > 1 else parts[0]).cache() as leads:
+        yield leads
+
+
+def _signature(session: Session, planned: ConnectionPlan, roster: Roster | None) -> str:
+    """A hash of all but the facts that decisions and their comparison with the CRM rest on."""
+    routing = session.config.routing
+    said: dict[str, Any] = {
+        "leadgauge": version("leadgauge"),
+        "models": [
+            (s.model.label, s.when and s.when.model_dump(mode="json", by_alias=True))
+            for s in session.segments
+        ],
+        "routing": routing.model_dump(mode="json", by_alias=True) if routing else None,
+        "roster": asdict(roster) if roster else None,
+        "fields": {
+            object_type: {output: asdict(field) for output, field in fields.items()}
+            for object_type, fields in planned.targets.items()
+        },
+        "policies": dict(planned.policies),
+    }
+    text = json.dumps(said, sort_keys=True, default=sorted)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _placed(session: Session) -> list[LeadCondition]:
+    """The conditions by which leads are placed in territories and with models."""
+    routing = session.config.routing
+    placed = [territory.when for territory in routing.territories] if routing else []
+    return placed + [segment.when for segment in session.segments if segment.when is not None]
+
+
+def _of_connection(store: FactsStore, name: str) -> Facts:
+    """What is stored of one connection, in all versions."""
+    tables = ("leads", "accounts", "activities", "aliases")
+    return Facts(*(store.table(table).filter(_.connection == name) for table in tables))
