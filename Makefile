@@ -8,9 +8,9 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/pytest -n auto
 
-# Slow proofs too; CI runs this.
-test-all: .venv/installed
-	$(BIN)/pytest -n auto -m ""
+# Slow proofs too, and Spark where there is Java; CI runs this.
+test-all: .venv/spark
+	$(BIN)/pytest -n auto --dist loadgroup -m ""
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -28,6 +28,11 @@ bench: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
+# The extra `spark` is large: it comes on top, and no plain install has it.
+.venv/spark: .venv/installed requirements-spark.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-spark.lock
+	touch $@
+
 # Versions are renewed here and nowhere else.
 lock:
 	rm -rf .venv
@@ -35,5 +40,7 @@ lock:
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet hatchling editables --group dev -e .
 	$(BIN)/pip freeze --exclude leadgauge > requirements.lock
+	$(BIN)/pip install --quiet -c requirements.lock -e '.[spark]'
+	$(BIN)/pip freeze --exclude leadgauge | grep -vxFf requirements.lock > requirements-spark.lock
 
 .PHONY: demo test test-all lint bench lock

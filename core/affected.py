@@ -44,7 +44,7 @@ def _members(accounts: Table, facts: Facts, at: datetime) -> Table:
     """The leads of accounts: those that name one, and those whose domain is or was one's."""
     leads = as_of(facts.leads, at)
     known = facts.accounts.semi_join(accounts, ["connection", ("id", "account_id")])
-    domains = known.select("connection", "domain").filter(known.domain.notnull()).distinct()
+    domains = known.filter(_.domain.notnull()).select("connection", "domain").distinct()
     dated = leads.mutate(domain=domain(leads.email))
     named = dated.semi_join(accounts, ["connection", "account_id"])
     return named.union(dated.semi_join(domains, ["connection", "domain"]))
@@ -52,13 +52,14 @@ def _members(accounts: Table, facts: Facts, at: datetime) -> Table:
 
 def only(facts: Facts, leads: Table) -> Facts:
     """The facts that decide some leads, as `affected` names them; accounts are kept whole."""
+    aliases = facts.aliases
+    merged = aliases.semi_join(leads, ["connection", ("survivor", "lead_id")])
+    firms = aliases.filter(_.table_name == ACCOUNTS.name).cast(merged.schema())
     return Facts(
         facts.leads.semi_join(leads, ["connection", ("id", "lead_id")]),
         facts.accounts,
         facts.activities.semi_join(leads, _KEY),
-        facts.aliases.filter(_.table_name == ACCOUNTS.name).union(
-            facts.aliases.semi_join(leads, ["connection", ("survivor", "lead_id")])
-        ),
+        merged.filter(_.table_name != ACCOUNTS.name).union(firms),
     )
 
 

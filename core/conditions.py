@@ -155,10 +155,12 @@ class TextTest(ValueTest):
             yield reduce(or_, (address.between(low, high) for low, high in ranges))
 
 
+_IPV4 = "^([0-9]{1,3})[.]([0-9]{1,3})[.]([0-9]{1,3})[.]([0-9]{1,3})$"
+
+
 def _address(text: Value) -> Value:
     """An IPv4 address as a number; NULL where the text is none."""
-    bytes_ = text.split(".")
-    first, *rest = (bytes_[n].try_cast("int64") for n in range(4))
+    first, *rest = (text.re_extract(_IPV4, n).try_cast("int64") for n in range(1, 5))
     return reduce(lambda number, byte: number * 256 + byte, rest, first)
 
 

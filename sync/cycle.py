@@ -246,7 +246,8 @@ class _Steps:
                 )
             self._progress(f"{name}: decide", planned.records, None)
         report.steps["score"].reject("not a lead", decider.rejected(name))
-        report.steps["score"].hold("no model is for it", decider.outside(name))
+        if outside := decider.outside(name):
+            report.steps["score"].hold("no model is for it", outside)
         planned.unaffected = decider.passed_over(name)
         report.compared(planned)
 

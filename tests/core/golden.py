@@ -1,11 +1,10 @@
-"""Facts for the scoring tests: rows of the common model in a DuckDB of their own."""
+"""Facts for the scoring tests: rows of the common model in an engine, a DuckDB of their own."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import resources
-from typing import Any
+from typing import Any, ClassVar
 
-import ibis
 import pyarrow as pa
 import yaml
 from ibis.expr.types import Table
@@ -14,6 +13,7 @@ from core.facts import ACCOUNTS, ACTIVITIES, ALIASES, LEADS, FactsTable
 from core.model import Account, Activity, Lead, Row
 from core.rules import Model, parse
 from core.scoring import Facts, Scored, score
+from tests.core.engines import DuckDB, Engine
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 """When the golden leads did everything they did."""
@@ -52,7 +52,10 @@ def activity(id: str, lead_id: str, type: str, at: datetime = T0, **fields: Any)
 
 
 class World:
-    """Facts in a DuckDB in memory, and what a model says of them."""
+    """Facts in an engine, and what a model says of them."""
+
+    connect: ClassVar[Callable[[], Engine]] = DuckDB
+    """Where a new world lives; the fixture `engine` says otherwise."""
 
     def __init__(
         self,
@@ -61,16 +64,15 @@ class World:
         accounts: Iterable[Account] = (),
         aliases: Iterable[tuple[str, str, str]] = (),
     ) -> None:
-        self.engine = ibis.duckdb.connect()
-        self.engine.raw_sql("SET TimeZone = 'UTC'")
+        self._engine = World.connect()
         keys = ("connection", "table_name", "id", "survivor")
         merged = [dict(zip(keys, ("crm", *alias), strict=True)) for alias in aliases]
         self.facts = Facts(
             leads=self._table(LEADS, leads),
             accounts=self._table(ACCOUNTS, accounts),
             activities=self._table(ACTIVITIES, activities),
-            aliases=self.engine.create_table(
-                "aliases", pa.Table.from_pylist(merged, ALIASES.to_pyarrow()), schema=ALIASES
+            aliases=self._engine.table(
+                "aliases", pa.Table.from_pylist(merged, ALIASES.to_pyarrow())
             ),
         )
 
@@ -83,7 +85,7 @@ class World:
             if row.get("present"):
                 row["present"] = list(row["present"].items())
         arrow = pa.Table.from_pylist(content, table.schema.to_pyarrow())
-        return self.engine.create_table(table.name, arrow, schema=table.schema)
+        return self._engine.table(table.name, arrow)
 
     def scored(self, model: Model, at: datetime = T0) -> Scored:
         """The expressions of `model` over these facts."""
@@ -91,7 +93,7 @@ class World:
 
     def rows(self, expression: Table) -> list[dict[str, Any]]:
         """An expression's rows."""
-        return list(self.engine.to_pyarrow(expression).to_pylist())
+        return self._engine.rows(expression)
 
     def scores(self, model: Model, at: datetime = T0) -> dict[str, int]:
         """Score of every lead in units, by lead."""

@@ -15,6 +15,8 @@ from core.model import Activity
 from core.rules import Model, parse
 from tests.core.golden import T0, World, activity, lead
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 VIEW = {"id": "view", "points": 10, "when": {"type": "page_view"}}
 RUN = {**VIEW, "at": {"nth": 3, "within": "7 days"}}

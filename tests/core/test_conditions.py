@@ -5,11 +5,15 @@ from decimal import Decimal
 from typing import Any
 
 import ibis
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
 from core.conditions import ActivityCondition, LeadCondition
 from core.facts import MONEY, TIME
+from tests.core.golden import World
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -18,17 +22,13 @@ def decided(when: object, **columns: Any) -> bool | None:
     """What a condition says of one lead with these columns."""
     kinds = {"revenue": MONEY, "created_at": TIME, "employees": "int64", "email_opt_out": "boolean"}
     kinds |= {"technologies": "array<string>"}
-    values = {
-        name: ibis.literal(value, type=kinds.get(name, "string"))
-        if value is not None
-        else ibis.null(kinds.get(name, "string"))
-        for name, value in columns.items()
-    }
-    engine = ibis.duckdb.connect()
-    engine.raw_sql("SET TimeZone = 'UTC'")
-    table = engine.create_table("one", ibis.range(1).unnest().name("n").as_table()).mutate(**values)
+    schema = ibis.schema({name: kinds.get(name, "string") for name in columns})
+    engine = World.connect()
+    table = engine.table("one", pa.Table.from_pylist([columns], schema.to_pyarrow()))
     condition = LeadCondition.model_validate(when)
-    (answer,) = engine.to_pyarrow(table.select(answer=condition.holds(table)))["answer"].to_pylist()
+    ((answer,),) = (
+        row.values() for row in engine.rows(table.select(answer=condition.holds(table)))
+    )
     return None if answer is None else bool(answer)
 
 
@@ -47,6 +47,10 @@ def decided(when: object, **columns: Any) -> bool | None:
         ({"known": True}, None, False),
         ({"known": False}, None, True),
         ({"known": True, "contains": "z"}, "technology", False),
+        ({"in_network": "203.0.113.0/25"}, "203.0.113.127", True),
+        ({"in_network": "203.0.113.0/25"}, "203.0.113.128", False),
+        ({"in_network": "203.0.113.0/25"}, "203.0.113", None),
+        ({"in_network": "203.0.113.0/25"}, "::1", None),
     ],
 )
 def test_text(when: object, value: str | None, answer: bool | None) -> None:

@@ -16,6 +16,8 @@ from core.rules import Model, parse
 from core.scoring import unknown
 from tests.core.golden import T0, World, account, activity, lead
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 CRITERIA = [
     {"id": "area", "when": {"region": ["north_america", "europe"]}},
     {"id": "size", "when": {"employees": {"at_least": 50}}},

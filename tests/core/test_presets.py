@@ -13,6 +13,8 @@ from core.qualification import qualify
 from core.rules import Model, parse
 from tests.core.golden import T0, World, account, activity, lead
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 NAMES = (
     "b2b_software", "basic", "consumer", "marketing_operations", "marketing_operations_trials",
     "table_stakes", "thousand_digit", "weighted",

@@ -19,6 +19,8 @@ from tests.core.golden import (
     weighted,
 )
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 
 def scoring(points: str, **content: Any) -> Model:
     """The preset's thresholds and tiers, and one rule that gives every lead these points."""

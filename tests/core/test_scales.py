@@ -12,6 +12,8 @@ from core.rules import Model, parse
 from core.scoring import unknown
 from tests.core.golden import T0, World, activity, lead
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 SIZES = [
     {"id": "small", "when": {"employees": {"below": 100}}},
     {"id": "medium", "when": {"employees": {"below": 1000}}},

@@ -26,6 +26,8 @@ from tests.core.golden import (
     weighted,
 )
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 
 

@@ -12,6 +12,8 @@ from core.rules import Model, parse
 from core.scoring import checklists
 from tests.core.golden import T0, World, activity, lead
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 RULES = [
     {"id": "ebook", "points": 2, "when": {"type": "download"}},
     {"id": "trial", "points": 0, "when": {"type": "trial_started"}, "within": "60 days"},

@@ -94,8 +94,8 @@ def test_init_starts_from_a_preset(tmp_path: Path, read: Live, name: str) -> Non
 
 
 def test_explain_splits_points_by_channel(read: Live) -> None:
-    """S025: beside the lines, for machines and people; every rule of this lead is of one channel, so
-    the split adds up to the points of its behaviour rules."""
+    """S025: beside the lines, for machines and people; every rule of this lead is of one channel,
+    so the split adds up to the points of its behaviour rules."""
     for seller, kind in ((read.sales, Kind.LEAD), (read.marketing, Kind.CONTACT)):
         lead = next(seller.crm.records(kind))
         (found,) = read.run("explain", seller.id(lead), "--json").json
