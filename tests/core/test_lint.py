@@ -211,7 +211,7 @@ def test_measures_and_resets_ask_for_mapped_fields() -> None:
     asked = model(measures=[measure], reset=[reset])
     mapped = {"leads": {"seniority"}, "accounts": set(), "activities": {"type", "duration"}}
     assert [(f.place, f.what.split(",")[0]) for f in unmapped(asked, mapped)] == [
-        (("measures", 0), "rule m asks for area"),
+        (("measures", 0, "share"), "rule m asks for area"),
         (("reset", 0, "when"), "rule r asks for length"),
     ]
     other = model(measures=[{**measure, "share": {"type": "email_open"}}])

@@ -17,6 +17,7 @@ from core.decision import UNIT
 from core.lint import lint
 from core.past import Past
 from core.rules import Model
+from core.segments import Segment
 from core.verdict import judge
 from tests.core.golden import T0, World, account, activity, lead
 from tests.core.test_past import past, was
@@ -67,9 +68,9 @@ def told(*cases: Case, rules: Model = MODEL, known: Past | None = None) -> list[
         for m, (more, at) in enumerate(did):
             events.append(activity(f"e{n}-{m}", f"L{n}", at=at, **more))
     world = World(leads, events, firms)
-    judged = judge(rules, world.facts, T0, known)
+    judged = judge((Segment(rules),), world.facts, T0, known)
     lines: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    for row in world.rows(judged.scored.contributions):
+    for row in world.rows(judged.contributions):
         lines[row["lead_id"]][row["rule"]] = row["points"] / UNIT
     verdicts = {row["lead_id"]: row for row in world.rows(judged.verdicts)}
     found = []
@@ -246,13 +247,20 @@ def test_trials_are_mqls_at_25() -> None:
 
 
 def test_trials_say_how_they_are_used() -> None:
-    """The head of the file has the lines for config.yaml: trials first, then all others."""
+    """The head of the file has the lines for config.yaml: trials are scored by this model, and all
+    others by the other one."""
     file = resources.files("core.presets").joinpath("marketing_operations_trials.yaml")
     lines = [line[1:] for line in file.read_text(encoding="utf-8").splitlines() if line[:1] == "#"]
     begin = next(n for n, line in enumerate(lines) if line.strip() == "model:")
     first, last = yaml.safe_load("\n".join(lines[begin : begin + 3]))["model"]
-    TypeAdapter(LeadCondition).validate_python(first["when"])
     assert (first["model"], last) == ("trials.yaml", {"model": "model.yaml"})
+    trial = TypeAdapter(LeadCondition).validate_python(first["when"])
+    people = [lead("trial", source="Trial"), lead("other", source="Web"), lead("unknown")]
+    segments = (Segment(TRIALS, trial), Segment(MODEL))
+    verdicts = (world := World(people)).rows(judge(segments, world.facts, T0).verdicts)
+    assert {row["lead_id"]: row["model"] for row in verdicts} == {
+        "trial": TRIALS.label, "other": MODEL.label, "unknown": MODEL.label,
+    }  # fmt: skip
 
 
 ALONE = {

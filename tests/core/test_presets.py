@@ -11,6 +11,8 @@ from core.decision import UNIT
 from core.propensity import propensity
 from core.qualification import qualify
 from core.rules import Model, parse
+from core.segments import Segment
+from core.verdict import judge
 from tests.core.golden import T0, World, account, activity, lead
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -99,8 +101,9 @@ def test_business_rolls_up_to_accounts() -> None:
     people = [lead(f"p{n}", account_id="a") for n in range(4)]
     demos = [activity(f"d{n}", f"p{n}", "demo_requested") for n in range(4)]
     world = World(people, demos, [account("a", industry="technology", employees=49)])
-    (found,) = world.rows(propensity(rules, world.facts, T0).scores)
-    assert (found["raw"] / UNIT, found["aps"] / UNIT, found["contacts"]) == (20 + 3 * 20, 40, 4)
+    judged = judge((Segment(rules),), world.facts, T0)
+    (found,) = world.rows(propensity(rules, judged, world.facts, T0).scores)
+    assert (found["raw"] / UNIT, found["aps"] / UNIT, found["contacts"]) == (20 + 3 * 30, 55, 4)
     assert preset("consumer").accounts is None
 
 
