@@ -20,7 +20,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from core.contributions import capped, contributions
-from core.counting import RULE, periods, runs
+from core.counting import RULE, periods, runs, silences
 from core.decay import Gradual, Step
 from core.events import LEAD, matches, unrepeated
 from core.facts import TIME
@@ -91,7 +91,7 @@ def _counting(model: Model, activities: Table, events: Table, at: datetime) -> T
     """Every event with every rule that counts it: connection, lead_id, number of the rule,
     occurred_at, id, the period where rules tell any, and what `_terms` says of the rule."""
     found = matches(activities, events, [rule.when for rule in model.behaviour])
-    found = periods(model, found).join(_terms(model, at), "number")
+    found = periods(model, silences(model, found, at)).join(_terms(model, at), "number")
     return found.filter(found.since.isnull() | (found.occurred_at >= found.since))
 
 

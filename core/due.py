@@ -37,7 +37,7 @@ _FORESEEN: Mapping[str, str] = {
     "tiers interest journey roles accounts",
     "FitRule": "id points when class_",
     "BestOf": "best_of",
-    "BehaviourRule": "id points when count at within cap decay group proximity",
+    "BehaviourRule": "id points when count at silent within cap decay group proximity",
     "Measure": "id count share of silence duration within steps every points cap",
     "Per": "per",
     "Run": "nth within",
@@ -197,19 +197,21 @@ def _aged(model: Model, facts: Facts, span: Span) -> Iterator[Table]:
 
 @dataclass(frozen=True)
 class _Age:
-    """An age that changes an event: once it is older than `over`; or each whole day of age, until
-    it is `over` days old."""
+    """An age that changes an event: once it is older than `over`; or every so many whole days of
+    age, until it is older than `over`."""
 
     over: timedelta
-    daily: bool = False
+    every: int | None = None
 
     def reached(self, occurred_at: Value, span: Span) -> BooleanValue:
         """Whether the event's age changes it within the span."""
         oldest = span.since - self.over
-        if not self.daily:
+        if self.every is None:
             return (occurred_at >= _instant(oldest)) & (occurred_at < _instant(span.at - self.over))
         younger = occurred_at >= _instant(oldest + timedelta(seconds=1))
-        before, after = (_days(occurred_at, moment) for moment in (span.since, span.at))
+        before, after = (
+            _days(occurred_at, moment) // self.every for moment in (span.since, span.at)
+        )
         return younger & (occurred_at <= _instant(span.since)) & (before != after)
 
 
@@ -223,13 +225,15 @@ def _ages(model: Model) -> Iterator[tuple[_Age, ActivityCondition]]:
             yield _Age(decay.after), rule.when
         if isinstance(decay, Gradual):
             worth = (model.grain.of(rule.points * decay.share(days)) for days in count())
-            yield _Age(sum(1 for _ in takewhile(bool, worth)) * DAY, daily=True), rule.when
+            yield _Age(sum(1 for _ in takewhile(bool, worth)) * DAY, every=1), rule.when
+        if rule.silent:
+            yield _Age(EVER, every=rule.silent // DAY), rule.when
     for measure in model.measures:
         for condition in measure.conditions:
             if measure.within:
                 yield _Age(measure.within), condition
             if measure.silence:
-                yield _Age(EVER, daily=True), condition
+                yield _Age(EVER, every=1), condition
     for stage in model.journey.values():
         if stage.within:
             yield _Age(stage.within), stage.when

@@ -1,7 +1,7 @@
 """Why a lead has its score: every point of one lead, and a line of text for every lead."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import reduce
@@ -154,7 +154,8 @@ class Explanation:
     `checklists` says how far the lead has come on each sales checklist, `history` what it went
     through before, where that is known. `probability` is what the model's field predicts, from
     0 to 1; it is no part of the score. `profile` is None where the model asks for none; `known`
-    says how much is known of the lead, and from where.
+    says how much is known of the lead, and from where. `channels` are the points of behaviour rules
+    by channel, each for its own activities alone.
     """
 
     score: Decimal
@@ -167,6 +168,7 @@ class Explanation:
     history: History | None = None
     profile: Profile | None = None
     known: Known = Known()
+    channels: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 def explain(
@@ -178,11 +180,12 @@ def explain(
     probability: Decimal | None = None,
     profile: Profile | None = None,
     history: History | None = None,
+    channels: Iterable[Mapping[str, Any]] = (),
     known: Known = Known(),
 ) -> Explanation:
     """Explain one lead: its score in units, its rows of `Scored.contributions`, the ids of its
     rows in `core.scoring.unknown`, its rows of `core.scoring.checklists`, and what else is known
-    of it."""
+    of it; of `channels` its rows of `core.profile.channels`."""
     weights = {"fit": model.weights.fit, "behaviour": model.weights.behaviour}
     lines = [
         Line(
@@ -212,6 +215,10 @@ def explain(
         probability=probability,
         profile=profile,
         history=history,
+        channels={
+            row["channel"]: Decimal(row["points"]) / UNIT
+            for row in sorted(channels, key=lambda row: (-row["points"], row["channel"]))
+        },
         known=known,
     )
 

@@ -61,7 +61,7 @@ class Measure(Part):
     )
     points: Points | None = Field(None, description="Points of each `every`; negative takes away.")
     cap: Points | None = Field(
-        None, description="What `every` gives at most; where points are negative, so is it."
+        None, gt=0, description="The most points that `every` gives, or takes."
     )
 
     @property
@@ -77,8 +77,15 @@ class Measure(Part):
     @property
     def amounts(self) -> list[Decimal]:
         """Every number of points that the model says here."""
-        given = (self.points, self.cap, *(self.steps or {}).values())
+        given = (self.points, self.bound, *(self.steps or {}).values())
         return [points for points in given if points is not None]
+
+    @property
+    def bound(self) -> Decimal | None:
+        """What `every` comes to at its cap: below zero where it takes points."""
+        if self.cap is None or self.points is None:
+            return None
+        return self.cap.copy_sign(self.points)
 
     @property
     def most(self) -> Decimal | None:
@@ -113,10 +120,8 @@ class Measure(Part):
             yield "a share pays by steps, not by every"
         if self.cap is not None and self.points is None:
             yield "cap needs every; steps end by themselves"
-        if self.cap is not None and self.points and abs(self.cap) < abs(self.points):
-            yield f"cap {self.cap} is below the {self.points} points of one {self.every}"
-        if self.cap is not None and self.points and self.cap * self.points < 0:
-            yield "cap has the sign of points: -30 for points that take away"
+        if self.cap is not None and self.points and self.cap < abs(self.points):
+            yield f"cap {self.cap:f} is below the {abs(self.points):f} points of one {self.every}"
         if (self.count or self.duration) and self.steps and 0 in self.steps:
             yield "a step at 0 needs share or silence: where nothing happened, nothing is measured"
 
@@ -213,7 +218,7 @@ def _worth(
 
 
 def _held(gross: Value, measure: Measure, grain: Grain) -> Value:
-    if measure.cap is None:
+    if measure.bound is None:
         return gross
-    bound = ibis.least if measure.cap >= 0 else ibis.greatest
-    return bound(gross, grain.of(measure.cap))
+    nearer = ibis.least if measure.bound > 0 else ibis.greatest
+    return nearer(gross, grain.of(measure.bound))

@@ -45,6 +45,13 @@ def _duration(value: object) -> object:
     return timedelta(**{f"{match[2]}s": int(match[1])})
 
 
+def _months(value: object) -> object:
+    match = re.fullmatch(r"(\d+) months?", value.strip()) if isinstance(value, str) else None
+    if not match:
+        raise ValueError("this must be a whole number of months, such as 6 months")
+    return int(match[1])
+
+
 def _whole_days(value: timedelta) -> timedelta:
     if value % timedelta(days=1):
         raise ValueError("this must be a whole number of days")
@@ -54,6 +61,7 @@ def _whole_days(value: timedelta) -> timedelta:
 Points = Annotated[Decimal, Field(ge=-LARGEST, le=LARGEST), AfterValidator(_exact)]
 Duration = Annotated[timedelta, Field(gt=timedelta()), BeforeValidator(_duration)]
 Days = Annotated[Duration, AfterValidator(_whole_days)]
+Months = Annotated[int, Field(ge=1, le=120), BeforeValidator(_months)]
 Share = Annotated[Decimal, Field(ge=0, le=1), AfterValidator(_exact)]
 RuleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=32)]
 
@@ -82,6 +90,8 @@ class Period(StrEnum):
 def _span(value: object) -> str:
     if value == "session":
         return "session"
+    if isinstance(value, int) or (isinstance(value, str) and value.endswith(("month", "months"))):
+        return "calendar" if value == "month" else "months"
     days = isinstance(value, timedelta) or (isinstance(value, str) and value[:1].isdigit())
     return "days" if days else "calendar"
 
@@ -89,10 +99,11 @@ def _span(value: object) -> str:
 Span = Annotated[
     Annotated[Period, Tag("calendar")]
     | Annotated[Literal["session"], Tag("session")]
-    | Annotated[Days, Tag("days")],
+    | Annotated[Days, Tag("days")]
+    | Annotated[Months, Tag("months")],
     Discriminator(_span),
 ]
-"""A calendar period, a session, or whole days counted from a first event."""
+"""A calendar period, a session, or whole days or months counted from a first event."""
 
 
 class Grain:

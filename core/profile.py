@@ -1,7 +1,9 @@
-"""A lead's profile by a model: areas of interest, depth and intensity, buyer's stage, role.
+"""A lead's profile by a model: areas of interest, depth and intensity, buyer's stage, role; and
+its points by channel.
 
 Each part is an expression over the facts as of an instant, built only for a model that asks for it.
-What an activity is worth in its area, the behaviour rules say: there is no second scorer.
+What an activity is worth in its area, or its channel, the behaviour rules say: there is no second
+scorer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,13 +23,18 @@ from core.decision import UNIT
 from core.events import unrepeated, wide
 from core.facts import as_of
 from core.interest import Areas, buyer_stages, buying_roles, depth_and_intensity
+from core.limits import Limits
 from core.rules import Model
 from core.scoring import Facts, belonging, companies, inherited, lead_columns
 from core.uncounted import counted
 
 KEY = ["connection", "lead_id"]
 BETWEEN = "\x1f"
-"""The unit separator: between a lead's id and an area, where both together stand for a lead."""
+"""The unit separator: between a lead's id and an area or channel, where both together stand for a
+lead."""
+
+NO_CHANNEL = "unknown"
+"""The channel of activities that name none."""
 
 
 @dataclass(frozen=True)
@@ -97,24 +104,15 @@ def areas(model: Model, facts: Facts, at: datetime, contacts: Table | None = Non
     area; of equal ones the first by name).
 
     They are what the model's behaviour rules, with their caps, counts and decays, give for the
-    activities of that area alone; measures are not taken of areas. An area without points above
-    zero is no interest. With `contacts` (connection, lead_id, account_id) the sums of each
-    account's leads, by account_id.
+    activities of that area alone; measures and silences are not taken of areas. An area without
+    points above zero is no interest. With `contacts` (connection, lead_id, account_id) the sums of
+    each account's leads, by account_id.
     """
     assert model.interest, "the model asks for areas"
     given = model.interest.areas
     events = _by_area(given, _activities(model, facts, at))
-    rules = model.model_copy(update={"ignore": (), "reset": (), "measures": ()})
-    lines = behaviour(rules, events, events.limit(0), at, None)
-    sums = lines.group_by(KEY).aggregate(points=lines.points.sum().cast("int64"))
-    sums = sums.filter(sums.points > 0)
-    cut = sums.lead_id.find(BETWEEN)
-    points = sums.select(
-        "connection",
-        "points",
-        lead_id=sums.lead_id.left(cut),
-        area=sums.lead_id.substr(cut + 1),
-    )
+    points = _summed(_apart(model, events, at), "area")
+    points = points.filter(points.points > 0)
     points = points.semi_join(as_of(facts.leads, at), ["connection", ("lead_id", "id")])
     whose = "lead_id"
     if contacts is not None:
@@ -127,6 +125,37 @@ def areas(model: Model, facts: Facts, at: datetime, contacts: Table | None = Non
     return points.select(
         "connection", whose, "area", "points", rank=ibis.row_number().over(order) + 1
     )
+
+
+def channels(model: Model, facts: Facts, at: datetime) -> Table:
+    """Points by channel: connection, lead_id, channel, points (units, weighted).
+
+    They are what the behaviour rules, with their counts, own caps and decays, give for the
+    activities of that channel alone: so they add up to the points of these rules where each rule
+    pays for activities of one channel. Measures, silences, caps of groups and limits have no
+    channel. The model must have a rule that is not `silent`.
+    """
+    events = _activities(model, facts, at)
+    channel = events.channel.strip().lower().nullif("").fill_null(NO_CHANNEL)
+    lines = _apart(model, events.mutate(lead_id=events.lead_id + BETWEEN + channel), at)
+    return _summed(lines.filter(lines.rule.isin([rule.id for rule in model.behaviour])), "channel")
+
+
+def _apart(model: Model, events: Table, at: datetime) -> Table:
+    """The contributions of behaviour rules and of the caps of groups for `events`, whose lead_id
+    is a lead's with something else: each pair as if it were a lead of its own."""
+    single = tuple(rule for rule in model.behaviour if not rule.silent)
+    none = {"ignore": (), "reset": (), "measures": (), "limits": Limits()}
+    rules = model.model_copy(update={**none, "behaviour": single})
+    return behaviour(rules, events, events.limit(0), at, None)
+
+
+def _summed(lines: Table, name: str) -> Table:
+    """The points of each pair of `_apart`: connection, lead_id, what else by its name, points."""
+    sums = lines.group_by(KEY).aggregate(points=lines.points.sum().cast("int64"))
+    cut = sums.lead_id.find(BETWEEN)
+    pair = {"lead_id": sums.lead_id.left(cut), name: sums.lead_id.substr(cut + 1)}
+    return sums.select("connection", "points", **pair)
 
 
 def engagement(model: Model, facts: Facts, at: datetime, contacts: Table | None = None) -> Table:

@@ -28,7 +28,7 @@ from core.limits import Group, Limits
 from core.measures import Measure
 from core.mistakes import Mistake, Place, refuse
 from core.past import PREFIX, Keep
-from core.points import Duration, Grain, Part, Period, Points, RuleId, Share, Span
+from core.points import Days, Duration, Grain, Part, Period, Points, RuleId, Share, Span
 from core.scales import Labels, Matrix, Scale
 from core.uncounted import Ignored, Reset
 
@@ -75,8 +75,8 @@ class Per(Part):
 
     per: Span = Field(
         description="A calendar period in UTC: day, week (from Monday), month, quarter, year; "
-        "session: until 30 minutes pass without an event of the rule; or a number of days, such as "
-        "90 days, counted from the lead's first event of the rule.",
+        "session: until 30 minutes pass without an event of the rule; or a number of days or "
+        "months, such as 90 days, counted from the lead's first event of the rule.",
     )
 
 
@@ -99,6 +99,11 @@ class BehaviourRule(Part):
         "once", description="Whether one event in all earns points, each one, or one a period."
     )
     at: Run | None = Field(None, description="Which event of a run of them earns the points.")
+    silent: Days | None = Field(
+        None,
+        description="What counts are not the events, but the times that so long, and again so "
+        "long, passed without another; the points must be negative.",
+    )
     within: Duration | None = Field(None, description="Older events do not count at all.")
     cap: Points | None = Field(None, description="The most that all events together give.")
     decay: str | None = Field(None, description="Name of the decay its points are subject to.")
@@ -111,8 +116,9 @@ class BehaviourRule(Part):
     )
 
     @property
-    def span(self) -> Period | Literal["session"] | timedelta | None:
-        """The period that it counts one event of; None: no period is told from another."""
+    def span(self) -> Period | Literal["session"] | timedelta | int | None:
+        """The period that it counts one event of; a number is of months. None: no period is told
+        from another."""
         return self.count.per if isinstance(self.count, Per) else None
 
     @model_validator(mode="after")
@@ -129,6 +135,10 @@ class BehaviourRule(Part):
             raise ValueError(
                 "at needs count: once or {per: ...}: every further event would complete a run too"
             )
+        if self.silent and self.points >= 0:
+            raise ValueError("silent needs negative points: doing nothing earns none")
+        if self.silent and (self.at or self.within or self.group):
+            raise ValueError("silent goes with none of at, within and group: they are for events")
         return self
 
 
@@ -368,7 +378,7 @@ class Model(Part):
         ids += [rule.id for rule in self.reset]
         for id_ in sorted({id_ for id_ in ids if ids.count(id_) > 1}):
             yield f"two rules are called {id_}"
-        if self.interest and not self.behaviour:
+        if self.interest and not any(rule.points > 0 for rule in self.behaviour):
             yield "interest needs behaviour rules: what they pay for is what shows interest"
         of_leads: list[FitRule | Criterion] = [*self.fit_rules, *criteria, *self.sizes]
         asking = (rule.when for rule in (*of_leads, *self.disqualify, *asked))

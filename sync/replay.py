@@ -21,7 +21,7 @@ from core.facts import as_of
 from core.icp import Match
 from core.past import Past
 from core.prediction import probabilities
-from core.profile import parts, profile
+from core.profile import channels, parts, profile
 from core.provenance import changed_answers, sourced
 from core.rules import Model
 from core.scoring import Facts, belonging, checklists, icp_fit, unknown
@@ -82,6 +82,8 @@ class _Told:
         self._checked = _by_lead(checklists(model, facts, at, past)) if model.checklists else {}
         field = model.probability
         self._predicted = _by_lead(probabilities(field, facts, at)) if field else {}
+        counts = any(not rule.silent for rule in model.behaviour)
+        self._channels = _by_lead(channels(model, facts, at)) if counts else {}
         self._profiles = {n: _by_lead(table) for n, table in parts(model, facts, at).items()}
         self._complete = _by_lead(completeness(model, facts, at)) if fit_fields(model) else {}
         self._ideal = _by_lead(icp_fit(model, facts, at, past)) if model.icp else {}
@@ -112,6 +114,7 @@ class _Told:
             probability=predicted[0]["probability"] if predicted else None,
             profile=profile(shown) if shown else None,
             known=self._known(key, earlier),
+            channels=self._channels.get(key, ()),
         )
 
     def _known(self, key: Key, earlier: Sequence[Decision]) -> Known:

@@ -123,6 +123,9 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
         notes.add_row(f"predicted probability {found.probability.normalize():f}, not in the score")
     for said in str(found.profile or "").splitlines():
         notes.add_row(said)
+    if found.channels:
+        listed = ", ".join(f"{name} {points:+f}" for name, points in found.channels.items())
+        notes.add_row(f"by channel, of each the behaviour rules alone: {listed}")
     for note in (*_known(found.known), *_history(found.history)):
         notes.add_row(note)
     if decision.owner_reason:

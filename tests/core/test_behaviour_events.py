@@ -66,7 +66,73 @@ def test_periods_of_days_do_not_slide() -> None:
     assert points(rules, events, T0 + 10 * DAY) == 10
 
 
-@pytest.mark.parametrize("per", ["fortnight", "90 hours", "0 days", 90, None])
+@pytest.mark.parametrize(
+    ("times", "paid"),
+    [
+        (("2025-03-31T12:00", "2025-09-30T23:59"), 1),
+        (("2025-03-31T12:00", "2025-10-01T00:00"), 2),
+        (("2025-03-31T12:00", "2025-10-31T12:00", "2025-12-31T12:00"), 2),
+        (("2025-06-30T12:00", "2025-12-30T11:59"), 1),
+        (("2025-06-30T12:00", "2025-12-30T12:00"), 2),
+        (("2024-11-30T12:00", "2025-05-30T11:59", "2025-05-30T12:00", "2025-11-30T12:00"), 3),
+    ],
+)
+def test_one_event_in_so_many_months(times: tuple[str, ...], paid: int) -> None:
+    """Full months are counted from the first event; a month without its day is over at its end."""
+    rules = model({**VIEW, "count": {"per": "6 months"}})
+    events = views(*(datetime.fromisoformat(f"{time}+00:00") for time in times))
+    assert points(rules, events) == paid * 10
+
+
+SILENT = {"id": "silent", "points": -10, "when": {"type": "page_view"}, "silent": "30 days"}
+
+
+@pytest.mark.parametrize(
+    ("count", "ages", "taken"),
+    [
+        ("each", (30 - 0.00002,), 0),
+        ("each", (30,), 1),
+        ("each", (95,), 3),
+        ("each", (95, 65), 2),
+        ("each", (95, 64), 3),
+        ("each", (95, 60, 25, 0), 2),
+        ("each", (60, 60, 30, 30), 1),
+        ("once", (95,), 1),
+        ({"per": "month"}, (122,), 3),
+        ({"per": "90 days"}, (122,), 2),
+    ],
+)
+def test_silences(count: Any, ages: tuple[float, ...], taken: int) -> None:
+    """Each 30 days without another event: over at the second, unless an event comes at that very
+    one; it stays taken after the next event. 122 days are over twice in October."""
+    rules = model({**SILENT, "count": count})
+    assert points(rules, [*views(*days(*ages)), *views(T0 - DAY, kind="call")]) == -10 * taken
+
+
+def test_silences_are_events_on_the_way() -> None:
+    """The nightly floor forgives them, a reset ends what they began; the line names the activity
+    before."""
+    rules = model(EACH, {**SILENT, "count": "each"}, limits={"behaviour": {"nightly_floor": 0}})
+    events = views(*days(100, 5))
+    world = World([lead("x")], events)
+    assert world.scores(rules) == {"x": 10 * UNIT}
+    line = world.contributions(rules)["x", "silent"]
+    assert (line["events"], line["evidence"], line["points"]) == (3, events[0].id, -30 * UNIT)
+    assert (line["first"], line["last"]) == (T0 - 70 * DAY, T0 - 10 * DAY)
+    reset = [*events, *views(T0 - 75 * DAY, kind="unsubscribed")]
+    assert points(model({**SILENT, "count": "each"}, reset=RESETS), reset) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"points": 10}, {"points": 0}, {"at": {"nth": 2}}, {"within": "90 days"}, {"group": "g"}],
+)
+def test_a_silence_that_means_nothing_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="silent"):
+        model({**SILENT, **change}, groups={"g": {"cap": 50}})
+
+
+@pytest.mark.parametrize("per", ["fortnight", "90 hours", "0 days", "0 months", 90, None])
 def test_a_period_that_means_nothing_is_refused(per: Any) -> None:
     with pytest.raises(ValidationError):
         model({**VIEW, "count": {"per": per}})

@@ -14,6 +14,7 @@ from core.due import Span, due, foreseen
 from core.facts import TIME
 from core.rules import Model, parse
 from tests.core.golden import LONG_AGO, T0, World, activity, lead
+from tests.core.test_presets import NAMES
 
 DAY = timedelta(days=1)
 CALL = {"id": "call", "points": 8, "when": {"type": "call"}}
@@ -38,6 +39,10 @@ CASES: dict[str, Any] = {
     "step": (FADING, STEP, NOW, [(1, 2, False), (2, 2.5, True), (3, 9, False)]),
     "line": (
         FADING, LINE, NOW, [(0.5, 0.9, False), (0.5, 1, True), (3, 4, True), (4, 9, False)],
+    ),
+    "silent": (
+        {**CALL, "points": -8, "silent": "2 days", "count": "each"}, {}, NOW,
+        [(1, 1.9, False), (1, 2, True), (2, 3.9, False), (3, 4, True), (9, 10, True)],
     ),
     "half": (
         FADING, HALF, NOW, [(0.5, 0.9, False), (2, 3, True), (16, 17, True), (17, 99, False)],
@@ -64,7 +69,7 @@ def test_time_passes_a_boundary(name):
         assert (scores[0] != scores[1]) == expected, (since, at)
 
 
-@pytest.mark.parametrize("name", ["weighted", "b2b_software", "consumer", "table_stakes", "basic"])
+@pytest.mark.parametrize("name", NAMES)
 def test_presets_are_foreseen(name):
     """The presets are rescored incrementally."""
     text = resources.files("core.presets").joinpath(f"{name}.yaml").read_text()
@@ -75,10 +80,10 @@ def test_a_word_that_is_not_known_is_not_foreseen():
     """A model is foreseen until it uses a word of the language that core.due does not know."""
 
     class Decaying(rules.BehaviourRule):
-        silent: bool = False
+        doubled: bool = False
 
     Decaying.__name__ = "BehaviourRule"
-    plain, silent = (Decaying.model_validate({**CALL, **more}) for more in ({}, {"silent": True}))
+    plain, other = (Decaying.model_validate({**CALL, **more}) for more in ({}, {"doubled": True}))
     whole = model(CALL)
     assert foreseen(whole.model_copy(update={"behaviour": (plain,)}))
-    assert not foreseen(whole.model_copy(update={"behaviour": (silent,)}))
+    assert not foreseen(whole.model_copy(update={"behaviour": (other,)}))

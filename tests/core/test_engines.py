@@ -110,7 +110,7 @@ measures:
   - {id: clicks, share: {type: email_click}, of: {type: email_open}, within: 200 days,
      steps: {0.5: 10, 0.8: 20}}
   - {id: engaged, count: {type: page_view}, steps: {2: 5, 5: 15}}
-  - {id: silent, silence: {type: [page_view, email_click]}, every: 30, points: -10, cap: -60}
+  - {id: silent, silence: {type: [page_view, email_click]}, every: 30, points: -10, cap: 60}
   - {id: listens, duration: {type: call}, every: 300, points: 2, cap: 20}
 reset: [{id: trial, when: {type: trial_started}}]
 thresholds: {mql: 10, sql: 20}
@@ -121,6 +121,13 @@ behaviour:
   - {id: visit, points: 9, when: {type: page_view}, count: {per: 90 days}}
   - {id: jobs, points: -14, when: {asset: /jobs}, count: each}
 limits: {behaviour: {until: 20, nightly_floor: 0}}
+thresholds: {mql: 10, sql: 20}
+"""
+QUIET = """
+name: quiet
+behaviour:
+  - {id: inactive, points: -2, when: {type: page_view}, silent: 30 days}
+  - {id: call, points: 5, when: {type: call}, count: {per: 2 months}}
 thresholds: {mql: 10, sql: 20}
 """
 COME_AND_GO = """
@@ -179,7 +186,7 @@ def _preset(name: str) -> Model:
     return _own(file.read_text(encoding="utf-8"))
 
 
-OWN = (IDENTITY, CONDUCT, COURSE, MEASURED, WAY, COME_AND_GO, BUYING, FIRMS)
+OWN = (IDENTITY, CONDUCT, COURSE, MEASURED, WAY, QUIET, COME_AND_GO, BUYING, FIRMS)
 MODELS: Mapping[str, Model] = {
     **{rules.name: rules for rules in map(_own, OWN)},
     **{name: _preset(name) for name in ("b2b_software", "table_stakes")},

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from core.decision import UNIT
 from core.lint import lint, unmapped
 from core.model import Activity
-from core.profile import Profile, areas, engagement, parts, profile, stages
+from core.profile import Profile, areas, channels, engagement, parts, profile, stages
 from core.rules import Model, parse
 from tests.core.golden import T0, World, activity, lead
 from tests.core.test_presets import NAMES, preset
@@ -399,6 +399,38 @@ def test_the_field_of_explicit_roles_must_be_mapped() -> None:
     (found,) = unmapped(rules, facts)
     assert (found.severity, found.place) == ("error", ("roles", "explicit"))
     assert unmapped(rules, {**facts, "leads": {"email", "custom.r"}}) == []
+
+
+def test_points_by_channel() -> None:
+    """S025: inbound and public channels alike; each is counted by itself, caps of groups, limits,
+    measures and silences are of none, and what names no channel has the channel `unknown`."""
+    view = {"points": 10, "when": {"type": "page_view"}, "count": "each"}
+    rules = model(
+        behaviour=[
+            {**view, "id": "view", "cap": 15},
+            {**view, "id": "post", "when": {"type": "social_message"}, "group": "g"},
+            {**view, "id": "jobs", "points": -4, "when": {"asset": "/jobs"}},
+            {**view, "id": "silent", "points": -7, "silent": "30 days"},
+        ],
+        groups={"g": {"cap": 12}},
+        limits={"behaviour": {"until": 11, "cap": 9}},
+        measures=[{"id": "all", "count": {"type": "page_view"}, "steps": {1: 3}}],
+        interest=None,
+    )
+    old = T0 - timedelta(days=45)
+    did = [
+        activity("a", "x", "page_view", old, channel="inbound"),
+        activity("b", "x", "page_view", old, channel=" Inbound"),
+        activity("c", "x", "page_view", old, channel="public", asset="/jobs"),
+        *(activity(f"d{n}", "x", "social_message", channel="public") for n in range(2)),
+        activity("e", "x", "page_view", old),
+        activity("f", "y", "social_message", channel="public"),
+    ]
+    world = World([lead("x"), lead("y")], did)
+    rows = world.rows(channels(rules, world.facts, T0))
+    assert {(row["lead_id"], row["channel"]): row["points"] / UNIT for row in rows} == {
+        ("x", "inbound"): 15, ("x", "public"): 26, ("x", "unknown"): 10, ("y", "public"): 10,
+    }  # fmt: skip
 
 
 NEUTRAL: dict[str, Any] = {

@@ -187,7 +187,7 @@ MEASURES = {
         None, ("measures", 0, "count"), "rule m never holds",
     ),
     "low tier": (
-        {"silence": {"type": "call"}, "every": 5, "points": -1, "cap": -4},
+        {"silence": {"type": "call"}, "every": 5, "points": -1, "cap": 4},
         {"A": -4, "B": -9}, ("tiers", "B"), "no score is below -4",
     ),
 }  # fmt: skip
@@ -211,7 +211,7 @@ def test_measures_and_resets_ask_for_mapped_fields() -> None:
     asked = model(measures=[measure], reset=[reset])
     mapped = {"leads": {"seniority"}, "accounts": set(), "activities": {"type", "duration"}}
     assert [(f.place, f.what.split(",")[0]) for f in unmapped(asked, mapped)] == [
-        (("measures", 0), "rule m asks for area"),
+        (("measures", 0, "share"), "rule m asks for area"),
         (("reset", 0, "when"), "rule r asks for length"),
     ]
     other = model(measures=[{**measure, "share": {"type": "email_open"}}])

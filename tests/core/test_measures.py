@@ -100,7 +100,7 @@ def test_silence_costs_by_the_month(age: timedelta, points: int | None) -> None:
 
 def test_silence_has_a_cap_and_needs_an_event() -> None:
     """The cap says what it takes at most; who never was active is not silent, but unknown."""
-    capped = model({**SILENT, "cap": -25})
+    capped = model({**SILENT, "cap": 25})
     line = given_line(capped, events(call=1), T0 + 100 * DAY)
     assert (line["raw"], line["cap_loss"], line["points"]) == (-300_000, -50_000, -250_000)
     assert given_line(capped, events(email_open=1), T0 + 100 * DAY) is None
@@ -163,7 +163,8 @@ def test_measures_are_weighted_limited_and_mark_stages() -> None:
         ({**RATE, "steps": None, "every": 1, "points": 1}, "not by every"),
         ({**TIERS, "cap": 5}, "cap needs every"),
         ({**TIME, "cap": 4}, "cap 4 is below the 5 points"),
-        ({**SILENT, "cap": 30}, "cap has the sign of points"),
+        ({**SILENT, "cap": -30}, "greater than 0"),
+        ({**SILENT, "cap": 9}, "cap 9 is below the 10 points of one 30"),
         ({**TIERS, "steps": {0: 1}}, "a step at 0 needs share or silence"),
         ({**TIERS, "steps": {5: 1, 2: 2}}, "lowest first"),
         ({**TIERS, "steps": {"0.00001": 1, 2: "0.00001"}}, "1/10,000"),
@@ -198,7 +199,7 @@ def test_measures_by_hand(did: list[tuple[str, int]], starts: list[int], every: 
     rules = model(
         {"id": "share", "share": {"type": "a"}, "of": {"type": "b"}, "steps": steps},
         {"id": "silence", "silence": {"type": ["a", "b"]}, "steps": days},
-        {"id": "count", "count": {"type": "c"}, "every": every, "points": -2, "cap": -7},
+        {"id": "count", "count": {"type": "c"}, "every": every, "points": -2, "cap": 7},
         weights={"behaviour": "0.75"},
     )
     rows = [

@@ -8,11 +8,17 @@ import pytest
 import yaml
 
 from core.decision import UNIT
+from core.propensity import propensity
 from core.qualification import qualify
 from core.rules import Model, parse
+from core.segments import Segment
+from core.verdict import judge
 from tests.core.golden import T0, World, account, activity, lead
 
-NAMES = ("b2b_software", "basic", "consumer", "table_stakes", "thousand_digit", "weighted")
+NAMES = (
+    "b2b_software", "basic", "consumer", "marketing_operations", "marketing_operations_trials",
+    "table_stakes", "thousand_digit", "weighted",
+)  # fmt: skip
 
 
 def preset(name: str) -> Model:
@@ -84,6 +90,19 @@ def test_b2b_software(did: Did, fields: dict[str, Any], found: tuple[float, str 
 def test_consumer(did: Did, found: tuple[float, str | None]) -> None:
     """S163: two comparisons make an MQL, four an SQL, five videos nothing."""
     assert judged("consumer", did) == found
+
+
+def test_business_rolls_up_to_accounts() -> None:
+    """S033: several people decide for a business, so its preset scores accounts by the best three
+    of them and by what the company is; one consumer decides alone, and there are no accounts."""
+    rules = preset("b2b_software")
+    people = [lead(f"p{n}", account_id="a") for n in range(4)]
+    demos = [activity(f"d{n}", f"p{n}", "demo_requested") for n in range(4)]
+    world = World(people, demos, [account("a", industry="technology", employees=49)])
+    judged = judge((Segment(rules),), world.facts, T0)
+    (found,) = world.rows(propensity(rules, judged, world.facts, T0).scores)
+    assert (found["raw"] / UNIT, found["aps"] / UNIT, found["contacts"]) == (20 + 3 * 30, 55, 4)
+    assert preset("consumer").accounts is None
 
 
 PAPER, WEBINAR = ("download", "White paper"), ("webinar_attended", None)

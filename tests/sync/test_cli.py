@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from connectors.sandbox.scenario import GOLDEN_107, build
 from sync.exits import Exit
 from sync.ledger import Ledger
 from sync.ledger_rows import RunStatus
+from tests.core.test_presets import NAMES as PRESETS
 from tests.live import ANA, ENVIRONMENT, LEFT, SECRETS, Live, live
 
 TECHNOLOGY: dict[str, Any] = {
@@ -78,7 +80,33 @@ def test_init_writes_what_is_not_there(tmp_path: Path, read: Live) -> None:
     assert "config.yaml" in outcome.err
     assert (tmp_path / "model.yaml").read_text() == "mine"
     assert "${SF_CLIENT_SECRET}" in (tmp_path / "config.yaml").read_text()
-    assert read.run("init", str(tmp_path), "--preset", "nothing").code == Exit.USAGE
+    refused = read.run("init", str(tmp_path), "--preset", "nothing")
+    assert refused.code == Exit.USAGE
+    assert all(name in refused.err for name in PRESETS)
+
+
+@pytest.mark.parametrize("name", ["marketing_operations", "marketing_operations_trials"])
+def test_init_starts_from_a_preset(tmp_path: Path, read: Live, name: str) -> None:
+    """The model file is the preset, comments included."""
+    assert read.run("init", str(tmp_path), "--preset", name).code == Exit.DONE
+    text = resources.files("core.presets").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    assert (tmp_path / "model.yaml").read_text(encoding="utf-8") == text
+
+
+def test_explain_splits_points_by_channel(read: Live) -> None:
+    """S025: beside the lines, for machines and people; every rule of this lead is of one channel,
+    so the split adds up to the points of its behaviour rules."""
+    for seller in read.sellers.values():
+        lead = next(seller.crm.records(Kind.LEAD))
+        (found,) = read.run("explain", seller.id(lead), "--json").json
+        split = {name: Decimal(points) for name, points in found["channels"].items()}
+        given = [Decimal(ln["points"]) for ln in found["lines"] if ln["part"] == "behaviour"]
+        assert split == {"web": 35, "event": 10, "email": Decimal("8.5")}
+        assert sum(split.values()) == sum(given)
+        text = " ".join(read.run("explain", seller.id(lead)).out.split())
+        assert (
+            "by channel, of each the behaviour rules alone: web +35, event +10, email +8.5" in text
+        )
 
 
 @pytest.mark.parametrize(("document", "key"), [("config", "connections"), ("model", "behaviour")])
