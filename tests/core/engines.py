@@ -22,6 +22,8 @@ class Spark:
     def table(self, content: pa.Table) -> Table:
         """A table with this content."""
         view = ibis.util.gen_name("table")
+        # Spark cannot tell the types of columns without any chunk.
+        content = content if len(content) else content.schema.empty_table()
         self._session.createDataFrame(content).createOrReplaceTempView(view)
         return self._backend.table(view)
 

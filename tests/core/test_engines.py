@@ -319,12 +319,15 @@ def said(model: Model, side: Side) -> dict[str, list[Any]]:
     """
     facts, past, engine = side.facts, side.past, side.facts.leads.get_backend()
     scored = score(model, facts, NOW, past)
-    found = {
-        "contributions": engine.to_pyarrow(scored.contributions),
-        "scores": engine.to_pyarrow(qualify(model, scored.scores, facts, NOW, past)),
-        "rejected": engine.to_pyarrow(scored.rejected),
+    asked = {
+        "contributions": scored.contributions,
+        "scores": qualify(model, scored.scores, facts, NOW, past),
+        "rejected": scored.rejected,
     }
-    lines, scores, rejected = map(side.keep, found.values())
+    found = {name: engine.to_pyarrow(table) for name, table in asked.items()}
+    lines, scores, rejected = (
+        side.keep(found[name]).cast(table.schema()) for name, table in asked.items()
+    )
     tables = {
         "reasons": reasons(Scored(lines, scores, rejected)),
         "unknown": unknown(model, facts, NOW, past),
