@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib import resources
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -181,16 +180,8 @@ def _own(text: str) -> Model:
     return parse(yaml.safe_load(text))
 
 
-def _preset(name: str) -> Model:
-    file = resources.files("core.presets").joinpath(f"{name}.yaml")
-    return _own(file.read_text(encoding="utf-8"))
-
-
 OWN = (IDENTITY, CONDUCT, COURSE, MEASURED, WAY, QUIET, COME_AND_GO, BUYING, FIRMS)
-MODELS: Mapping[str, Model] = {
-    **{rules.name: rules for rules in map(_own, OWN)},
-    **{name: _preset(name) for name in ("b2b_software", "table_stakes")},
-}
+MODELS: Mapping[str, Model] = {rules.name: rules for rules in map(_own, OWN)}
 
 KINDS = ("page_view", "email_open", "email_click", "call", "download", "webinar_attended",
          "demo_requested", "trial_started", "video_watched", "comparison_tool")  # fmt: skip
