@@ -265,6 +265,7 @@ def status(
 
 
 app.command()(model_commands.explain)
+app.command()(model_commands.dossier)
 app.command()(model_commands.accounts)
 app.command()(model_commands.replay)
 app.command()(model_commands.preview)

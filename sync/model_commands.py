@@ -78,6 +78,24 @@ def explain(
             text.out().print(table)
 
 
+def dossier(
+    ctx: typer.Context,
+    lead: Annotated[str, typer.Argument(help="Record id of the lead in its CRM.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    only: Only = None,
+    as_of: AsOf = None,
+) -> None:
+    """One page of Markdown about a lead: who it is, where it stands and why, what it did."""
+    from sync.dossier import dossiers
+
+    with opened(ctx, config, only) as session:
+        found = dossiers(session, lead, _instant(ctx, as_of))
+    if not found:
+        raise ConfigError([f"no lead {lead} in the facts: check the id, or run `leadgauge sync`"])
+    for page in found:
+        typer.echo(f"{page}\n")
+
+
 def accounts(
     ctx: typer.Context,
     config: ConfigPath = DEFAULT_CONFIG,
