@@ -16,8 +16,9 @@ from ibis.expr.types import Table
 from pydantic import AfterValidator, Field, model_validator
 
 from core import normalise
-from core.conditions import NOW, AccountCondition, ActivityCondition, Condition, LeadCondition
+from core.conditions import AccountCondition, ActivityCondition, Condition, LeadCondition
 from core.facts import TIME
+from core.operators import NOW
 from core.points import Part, Points, RuleId
 
 TARGET = "account.target"

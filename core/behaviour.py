@@ -22,11 +22,12 @@ from ibis.expr.types import Table
 from core.contributions import capped, contributions
 from core.counting import RULE, periods, runs, silences
 from core.decay import Gradual, Step
+from core.earning import BehaviourRule
 from core.events import LEAD, matches, unrepeated
 from core.facts import TIME
 from core.limits import gains, path
 from core.measures import known, measured
-from core.rules import BehaviourRule, Model
+from core.rules import Model
 from core.uncounted import counted
 
 

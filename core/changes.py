@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
 
-from core.conditions import Clause
+from core.earning import BestOf
+from core.operators import Clause
 from core.points import Part
-from core.rules import BestOf, Model
+from core.rules import Model
 
 ONE_OF = {"thresholds": "threshold", "tiers": "tier", "decays": "decay", "weights": "weight"}
 """What one entry of a section is called; of another section, its key is the word."""

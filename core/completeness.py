@@ -9,7 +9,7 @@ import ibis
 from ibis.expr.types import Table
 
 from core.accounts import TARGET
-from core.conditions import NOW
+from core.operators import NOW
 from core.past import PREFIX
 from core.rules import Model
 from core.scoring import Facts, known_columns

@@ -2,7 +2,8 @@
 
 from decimal import Decimal
 
-from core.conditions import AccountFields, Condition, NumberTest, Test, TextTest
+from core.conditions import AccountFields, Condition
+from core.operators import NumberTest, Test, TextTest
 
 Bound = tuple[Decimal, bool]
 """A number, and whether it is excluded."""

@@ -22,10 +22,11 @@ from pydantic import BaseModel
 
 from core.affected import CHANGED
 from core.ageing import due as ageing_due
-from core.conditions import NOW, ActivityCondition, Condition, Fields, LeadCondition, Test
+from core.conditions import ActivityCondition, Condition, Fields, LeadCondition
 from core.decay import DAY, Gradual, Step
 from core.events import column
 from core.facts import ACCOUNTS, LEADS, TIME, as_of
+from core.operators import NOW, Test
 from core.past import Past
 from core.past import due as past_due
 from core.rules import Model

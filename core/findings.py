@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from core.conditions import Condition
+from core.earning import BehaviourRule, FitRule
 from core.mistakes import Place
 from core.points import Part
-from core.rules import BehaviourRule, FitRule, Model
+from core.rules import Model
 
 
 @dataclass(frozen=True)

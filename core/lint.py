@@ -15,15 +15,17 @@ from ibis.expr.types import Table
 
 from core import reach
 from core.accounts import TARGET
-from core.conditions import NOW, AccountCondition, ActivityCondition, Condition
+from core.conditions import AccountCondition, ActivityCondition, Condition
 from core.covering import covers, never_holds
 from core.decay import Step
+from core.earning import BehaviourRule, BestOf, FitRule
 from core.findings import Finding, placed_conditions, placed_rules
 from core.mistakes import Place
+from core.operators import NOW
 from core.past import PREFIX
 from core.proportion import disproportions
 from core.reach import Span
-from core.rules import BehaviourRule, BestOf, FitRule, Model
+from core.rules import Model
 from core.scoring import FROM_ACCOUNT, Scored
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Set
 
 from core.covering import covers
+from core.earning import BehaviourRule
 from core.findings import Finding
-from core.rules import BehaviourRule, Model
+from core.rules import Model
 
 DEPTH = {
     "email_open": 1,

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from core.decision import UNIT
+from core.earning import BestOf
 from core.points import units
-from core.rules import BestOf, Model
+from core.rules import Model
 
 THOUSAND = Decimal(1000)
 """What the size of a company counts for, where a model ranks by size."""

@@ -26,18 +26,20 @@ from core.ageing import ageing
 from core.ageing import columns as ageing_columns
 from core.behaviour import behaviour, unmeasured
 from core.checklists import check
-from core.conditions import NOW, undecided
+from core.conditions import undecided
 from core.contributions import NO_EVENTS, capped, contributions, matched
 from core.decision import UNIT
+from core.earning import BestOf, FitRule
 from core.events import until
 from core.facts import LEADS, TIME, as_of
 from core.gates import Criterion, standing
 from core.icp import fit as icp_match
+from core.operators import NOW
 from core.past import PREFIX, Past, overridden
 from core.past import column as past_column
 from core.points import Grain, units
 from core.reach import THOUSAND, room
-from core.rules import BestOf, FitRule, Model, Stages
+from core.rules import Model, Stages
 
 PLACE = ("country", "region", "us_region")
 """What a lead takes from its account only as a whole: a lead in Japan does not become European."""

@@ -5,10 +5,10 @@ from datetime import datetime
 
 from connectors.base import Problem
 from connectors.settings import ConnectionSettings
-from core.conditions import NOW
 from core.facts import ACCOUNTS, ACTIVITIES, LEADS
 from core.findings import Finding
 from core.lint import filled, fired, lint, silent, unmapped, unscored
+from core.operators import NOW
 from core.past import PREFIX, Past
 from core.rules import Model
 from core.scoring import Facts, score

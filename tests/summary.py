@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from core.conditions import Clause, Span
+from core.operators import Clause, Span
 from core.points import RuleId
 from core.rules import Model
 

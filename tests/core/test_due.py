@@ -9,8 +9,8 @@ import ibis
 import pytest
 import yaml
 
-from core import rules
 from core.due import Span, due, foreseen
+from core.earning import BehaviourRule
 from core.facts import TIME
 from core.rules import Model, parse
 from tests.core.golden import LONG_AGO, T0, World, activity, lead
@@ -79,7 +79,7 @@ def test_presets_are_foreseen(name):
 def test_a_word_that_is_not_known_is_not_foreseen():
     """A model is foreseen until it uses a word of the language that core.due does not know."""
 
-    class Decaying(rules.BehaviourRule):
+    class Decaying(BehaviourRule):
         doubled: bool = False
 
     Decaying.__name__ = "BehaviourRule"
