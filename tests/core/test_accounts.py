@@ -306,6 +306,7 @@ VISITS = [
 SURE = {"when": {"custom": {"confidence": {"at_least": 0.8}}}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("anonymous", "points", "last"),
     [(None, 0, None), ({}, 16, "v4"), (SURE, 8, "v2")],
@@ -326,6 +327,7 @@ def test_anonymous_visits_count_for_the_account(
     assert sum(row["points"] for row in rows if row["part"] != "scale") == (points + 4) * UNIT
 
 
+@pytest.mark.slow
 def test_anonymous_visits_obey_caps_limits_and_weights() -> None:
     """S206: the same behaviour rules as for a person, weighted where contacts' scores are."""
     world = World([], [v.model_copy(update={"custom": None}) for v in VISITS], [account("A")])

@@ -195,6 +195,7 @@ def test_gradual_decay(decay: dict[str, str], age: float, left: str) -> None:
     assert Decimal(row["raw"] - row["decay_loss"]) / UNIT == Decimal(left)
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(
     st.lists(st.integers(0, 200), max_size=12),

@@ -335,6 +335,7 @@ def test_more_activity_never_lowers_a_score(
     assert points(rules, history(before)) <= points(rules, history([*before, *more]))
 
 
+@pytest.mark.slow
 @RICHER
 @given(
     st.lists(

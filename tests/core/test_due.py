@@ -50,6 +50,7 @@ CASES: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_time_passes_a_boundary(name):
     """U12: a lead is due when time changes its score, to the second, and not before or after.

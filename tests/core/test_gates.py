@@ -96,6 +96,7 @@ def test_the_rest_cannot_pull_a_criterion_down() -> None:
     assert {line.rule: line.points for line in told.lines}["limit:rest"] == 20
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(
     st.integers(0, 4),
@@ -142,6 +143,7 @@ def test_a_minimum_criterion(fields: dict[str, Any], stage: str, said: str) -> N
     assert gaps == ([] if fields else ["area"])
 
 
+@pytest.mark.slow
 def test_enough_criteria_need_no_further_answer() -> None:
     """S099 S110: pending while the unknown could still decide, in either direction."""
     known = meets(3)
@@ -212,6 +214,7 @@ def test_a_window_of_dates_to_come(at: datetime, score: int) -> None:
     assert judged(world, model(gates=None, fit=[rule]), at)[0] == score
 
 
+@pytest.mark.slow
 def test_a_date_not_long_ago() -> None:
     rule = {"id": "new", "points": 5, "when": {"created_at": {"at_most_ago": "30 days"}}}
     rules = model(gates=None, fit=[rule])

@@ -147,6 +147,7 @@ RULES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(EVENTS)
 def test_an_area_is_scored_as_if_it_were_alone(did: list[tuple[str, str, int]]) -> None:

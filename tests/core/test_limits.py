@@ -139,6 +139,7 @@ def walked(rules: Model, events: list[Activity], fit: Decimal) -> Decimal:
 KINDS = ["good", "bad", "bad", "daily", "once"]
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 40)), max_size=25),

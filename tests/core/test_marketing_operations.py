@@ -112,6 +112,7 @@ def test_behaviour_stops_counting_once_the_score_has_passed_300() -> None:
     assert found == [300, 400, 400, 370, 370]
 
 
+@pytest.mark.slow
 def test_an_mql_at_once() -> None:
     """+100 makes an MQL by itself: once a day, in 90 days, in 6 months (184 days up to January).
     What sales asks for shows no intent."""
@@ -237,6 +238,7 @@ def test_classes() -> None:
     assert [one.tier for one in found] == [letter + number for letter, number in pairs]
 
 
+@pytest.mark.slow
 def test_trials_are_mqls_at_25() -> None:
     """20 points of a trial make no MQL, 25 do; the model for all others gives them none for it."""
     kinds = ("trial_started", "invited_colleague", "product_used")

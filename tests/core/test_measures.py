@@ -186,6 +186,7 @@ def test_bounds_of_measures() -> None:
         model(half, weights={"behaviour": "0.5"})
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 90)), max_size=30),

@@ -130,6 +130,7 @@ def _examples() -> list[dict[str, Any]]:
     return [first, *({**first, **example} for example in rest)]
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_guide_score_leads() -> None:
     """Each is a model of its own, of which every lead has a score that adds up."""
     examples = [parse(example) for example in _examples()]

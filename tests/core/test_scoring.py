@@ -412,6 +412,7 @@ def test_the_engine_says_what_the_requirements_say(
     assert scores == {who: expected(rules, rows, who) for who in PEOPLE}
 
 
+@pytest.mark.slow
 @LAW
 @given(models(*DECAYS), EVENTS, st.integers())
 def test_contributions_add_up_in_any_order(
@@ -431,6 +432,7 @@ def test_contributions_add_up_in_any_order(
     assert World(list(map(lead, reversed(PEOPLE))), rows).contributions(rules) == lines
 
 
+@pytest.mark.slow
 @LAW
 @given(models("half", "minus"), EVENTS.filter(bool), st.integers(1, 200))
 def test_an_older_event_never_counts_more(

@@ -45,6 +45,7 @@ def verdicts(world: World, segments: Segments) -> dict[str, tuple[int, str | Non
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [

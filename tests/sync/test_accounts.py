@@ -121,6 +121,7 @@ def test_accounts_are_listed_best_first(after: Told) -> None:
     assert [len(seller.server.requests) for seller in after.world.sellers.values()] == requests
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sales", "marketing"])
 def test_an_account_is_explained_down_to_its_contacts_events(after: Told, name: str) -> None:
     """U11: its lines add up to its score, and each contact's own lines to what stands behind."""
@@ -143,6 +144,7 @@ def test_an_account_is_explained_down_to_its_contacts_events(after: Told, name: 
         assert own["pricing"]["evidence"]
 
 
+@pytest.mark.slow
 def test_a_lead_is_explained_with_its_account_and_colleagues(after: Told) -> None:
     """S012 S202: the account it was matched to, both scores, and the colleagues' points, which
     are none of its own."""
@@ -167,6 +169,7 @@ def test_as_of_a_date_before_the_first_account(after: Told) -> None:
     assert after.asked("accounts", "--as-of", "2020-01-01") == []
 
 
+@pytest.mark.slow
 def test_a_model_without_accounts_says_so(tmp_path: Path) -> None:
     """S202: colleagues need no accounts section; the list of accounts does."""
     with live(tmp_path) as world:

@@ -93,6 +93,7 @@ def test_init_starts_from_a_preset(tmp_path: Path, read: Live, name: str) -> Non
     assert (tmp_path / "model.yaml").read_text(encoding="utf-8") == text
 
 
+@pytest.mark.slow
 def test_explain_splits_points_by_channel(read: Live) -> None:
     """S025: beside the lines, for machines and people; every rule of this lead is of one channel,
     so the split adds up to the points of its behaviour rules."""
@@ -117,6 +118,7 @@ def test_schema(read: Live, document: str, key: str) -> None:
     assert key in schema["properties"]
 
 
+@pytest.mark.slow
 def test_explain_adds_up(read: Live) -> None:
     """S120: every point with rule, evidence, date and decay; the points add up to the score."""
     lead = next(read.sales.crm.records(Kind.LEAD))
@@ -309,6 +311,7 @@ def test_setup_is_asked_for_and_repeatable(tmp_path: Path) -> None:
         assert (outcome.code, outcome.out) == (Exit.DONE, "")
 
 
+@pytest.mark.slow
 def test_guards_stop_before_the_first_write(sales: Live) -> None:
     """Exit 6, naming the option that overrides it; with it, the run goes through."""
     assert sales.run("sync", "--max-calls", "0").code == Exit.GUARD
@@ -364,6 +367,7 @@ def test_interrupted_and_taken_up(sales: Live) -> None:
     assert sales.sync().step("sales", "write")["out"] == MANY
 
 
+@pytest.mark.slow
 def test_backfill(sales: Live) -> None:
     """Size and price come first; everything is read again, and nothing equal is written."""
     sales.sync()
@@ -399,6 +403,7 @@ def test_backfill_goes_on_where_it_was(sales: Live) -> None:
     assert pull["in"] + rest == MANY + len(sales.sales.users)
 
 
+@pytest.mark.slow
 def test_daemon_until_told_to_stop(sales: Live) -> None:
     """Cycles do not overlap; SIGTERM ends it cleanly, with every run closed."""
     sales.configure("sales", schedule={"every": "1 second"})

@@ -25,6 +25,7 @@ def world(tmp_path: Path) -> Iterator[Live]:
         yield world
 
 
+@pytest.mark.slow
 def test_one_page_about_a_lead(world: Live) -> None:
     """Who, where it stands, every point, the latest of what it did, and the account; what is text
     of the CRM breaks no table. As of a date it says what was known then."""

@@ -397,6 +397,7 @@ def killed_at(store: FactsStore, step: int) -> Iterator[list[int]]:
         file._con = con
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [LEADS, TASKS, DEALS], ids=lambda stream: stream.table)
 def test_a_crash_leaves_page_and_cursor_or_neither(stream):
     """D10, D18: whatever statement a crash hits, the state is the one before or the one after,

@@ -72,6 +72,7 @@ def test_a_new_channel_needs_only_configuration(feed: Live) -> None:
     assert explained(feed, behaviour=[rule])[1] == {"chat": 7}
 
 
+@pytest.mark.slow
 def test_feeds_of_one_lead_in_the_whole_language(feed: Live) -> None:
     """S077 S133 S217: columns of an export reach e-mail, rate, attendance, limits and resets."""
     sent = {"message_id": "<1@mail>", "subject": "A private matter"}
@@ -138,6 +139,7 @@ def test_mistakes_are_told_by_their_place(feed: Live) -> None:
         assert place in outcome.err
 
 
+@pytest.mark.slow
 def test_one_e_mail_in_each_crm(tmp_path: Path) -> None:
     """S077: a CRM's own e-mails carry what tells a repetition: HubSpot the id, both the subject."""
     rule = {"id": "mail", "points": 1, "when": {"type": "email_sent"}, "count": "each"}

@@ -308,6 +308,7 @@ def both(count: int) -> dict[str, int]:
     return {"sales": count, "marketing": count}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_only_what_can_have_changed_is_scored(world: Live) -> None:
     """U12: an idle run scores nobody, a changed lead itself, 31 days those whose decay step they

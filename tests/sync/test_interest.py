@@ -46,6 +46,7 @@ def world(tmp_path: Path) -> Iterator[Live]:
         yield world
 
 
+@pytest.mark.slow
 def test_explain_shows_the_profile(world: Live) -> None:
     """S192 S194 S213 S218: both CRMs tell the same, for machines and for people."""
     golden, reader = world.tell(GOLDEN_107), world.tell(GOLDEN_50)
@@ -66,6 +67,7 @@ def test_explain_shows_the_profile(world: Live) -> None:
         assert "role: reader (confidence 0.25)" in text
 
 
+@pytest.mark.slow
 def test_area_and_stage_are_written_only_where_they_are_mapped(world: Live) -> None:
     """S207: setup creates their fields, a sync writes them once, and again when they
     change; unmapped they are neither created nor written."""

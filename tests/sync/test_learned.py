@@ -46,6 +46,7 @@ def customer(world: Live, name: str, *deeds: Did) -> None:
     crm.add(Kind.DEAL, deal)
 
 
+@pytest.mark.slow
 def test_what_customers_did_first(world: Live) -> None:
     """S106: read from the facts; a star from the share that is asked for."""
     outcome = world.run("critical")
@@ -77,6 +78,7 @@ def test_a_share_is_from_0_to_1(world: Live, share: str) -> None:
     assert f"{share} is no share from 0 to 1" in outcome.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("held", "shown"), [("0.82", "0.82"), ("1.5", None), (None, None)])
 def test_a_prediction_stands_beside_the_score(
     world: Live, held: str | None, shown: str | None

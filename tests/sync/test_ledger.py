@@ -139,6 +139,7 @@ def test_a_lead_s_history_is_in_order_and_its_own(ledger):
     assert len(ledger.decisions("other", "L1")) == 1
 
 
+@pytest.mark.slow
 def test_more_decisions_than_one_statement_takes(ledger):
     """Chunks change nothing: 12,000 leads, of which 6,001 change."""
     leads = [f"L{n}" for n in range(12_000)]

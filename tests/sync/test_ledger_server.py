@@ -25,6 +25,7 @@ def world(tmp_path, server):
         yield found, url
 
 
+@pytest.mark.slow
 def test_a_sync_and_a_second_one_that_writes_nothing(world):
     """What was written is known on the server: nothing is written twice."""
     found, url = world

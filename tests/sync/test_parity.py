@@ -57,6 +57,7 @@ def both() -> tuple[Told, Told]:
     return told(salesforce_world()), told(hubspot_world())
 
 
+@pytest.mark.slow
 def test_everybody_did_the_same(both: tuple[Told, Told]) -> None:
     """S086, U17: person by person the same activities, however each CRM keeps them."""
     salesforce, hubspot = both

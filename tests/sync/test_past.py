@@ -114,6 +114,7 @@ def test_one_hand_off_a_cycle(path: list[str | None], handed: frozenset[str]) ->
         assert ledger.past.history("crm", "L1", T0 + 99 * DAY).mqls == cycle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kept", "cycles"), [({"keep": {"mql": 40}}, 1), ({}, 5)], ids=["keep", "without"]
 )

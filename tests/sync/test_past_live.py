@@ -52,6 +52,7 @@ PATH = {
 PERSON = {"last_name": "Moss", "company": "Moss", "email": "m@moss.example"}
 
 
+@pytest.mark.slow
 def test_the_way_of_a_lead_through_cycles(world: Live) -> None:
     """S064 U14: 99 -> 100 is an SQL and one hand-off, and stays one while the score dips above
     `keep`; a lead that left cools down and says so in the CRM; then it is qualified anew, and
@@ -93,6 +94,7 @@ def test_the_way_of_a_lead_through_cycles(world: Live) -> None:
     assert world.run("status").out.count(seller.id(person)) == 2
 
 
+@pytest.mark.slow
 def test_hand_offs_happen_where_leads_are_routed(world: Live) -> None:
     """S064: the stages of routing decide when sales gets a lead; without routing it is the SQL."""
     world.configure(routing={"pool": [ANA, BEN], "unassigned_owners": [ROBOT], "stages": ["MQL"]})
@@ -104,6 +106,7 @@ def test_hand_offs_happen_where_leads_are_routed(world: Live) -> None:
     assert len(handoffs(world)) == 2
 
 
+@pytest.mark.slow
 def test_a_guarded_run_leaves_no_past(world: Live) -> None:
     """What a guard stopped nobody saw: no hand-off, and no stage to keep."""
     people = world.tell(GOLDEN_107)
@@ -114,6 +117,7 @@ def test_a_guarded_run_leaves_no_past(world: Live) -> None:
     assert len(handoffs(world)) == 2
 
 
+@pytest.mark.slow
 def test_scores_are_what_they_were_computed_as_and_status_shows_their_age(world: Live) -> None:
     """S167 S094 D75: what a CRM shows equals a recomputation as of its time, the reason line
     included; as time goes on decay shows with the next run, and until then status says how old the
@@ -149,6 +153,7 @@ def override(world: Live, lead: str, *more: str) -> Any:
     return world.run("override", lead, *more, *said)
 
 
+@pytest.mark.slow
 def test_an_override_is_written_explained_and_expires(world: Live) -> None:
     """D53: a person adds points, sets a score, then a stage; the next cycle writes it, explain says
     who, why and until when, it ends by itself, and all of it is kept."""
@@ -211,6 +216,7 @@ def test_an_override_that_says_too_little_is_refused(world: Live) -> None:
     assert world.run("override", "--list", "--json").json == []
 
 
+@pytest.mark.slow
 def test_a_score_that_fell_asleep_can_trigger_again(world: Live) -> None:
     """D63: a lead falls silent, its points decay and it loses its stage; a new visit after the
     cool-down makes it an MQL again, as a second cycle that a rule can see."""

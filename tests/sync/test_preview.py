@@ -145,6 +145,7 @@ def world(tmp_path: Path) -> Iterator[Live]:
         yield world
 
 
+@pytest.mark.slow
 def test_preview_lists_who_moves_and_asks_no_crm(world: Live) -> None:
     """U03 D76 D74: who moves from what to what and by which rule, with an owner where one is
     given; not one request is sent, and a sync with the new model then does exactly that."""
@@ -187,6 +188,7 @@ def test_preview_lists_who_moves_and_asks_no_crm(world: Live) -> None:
         assert seller.shown(people["107"][name])["score"] == 107
 
 
+@pytest.mark.slow
 def test_an_equal_model_moves_nobody(world: Live) -> None:
     """U03: the same content under another file name, comments and all."""
     world.tell(GOLDEN_107)

@@ -110,6 +110,7 @@ def test_nothing_that_comes_later_changes_the_past(steps: list[Step], data: st.D
         assert replayed(store, cut) == then
 
 
+@pytest.mark.slow
 def test_a_merged_activity_was_the_other_lead_s_before() -> None:
     """U01: after a merge in a chain, each date shows whose activity it was at that time."""
     with FactsStore(":memory:") as store:
@@ -137,6 +138,7 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@pytest.mark.slow
 def test_replay_and_explain_as_of_a_date(world: Live) -> None:
     """U01 D57: the same store, date and model give the same bytes, whatever happened since; what
     is explained is the equation of the score."""

@@ -57,6 +57,7 @@ def shown(seller: Seller, record: Record) -> tuple[Any, Any, Any]:
     return found["score"], found["tier"], (found["model"] or "none").split()[0]
 
 
+@pytest.mark.slow
 def test_each_lead_goes_by_the_model_of_its_segment(world: Live) -> None:
     """S114: a German lead fits both models, and the first counts; one that neither is for is
     held with the reason; who moves is scored by the other model in the next cycle."""
@@ -82,6 +83,7 @@ def test_each_lead_goes_by_the_model_of_its_segment(world: Live) -> None:
         assert shown(seller, american[name])[2] == "europe"
 
 
+@pytest.mark.slow
 def test_explain_replay_and_preview_go_by_the_same_models(world: Live) -> None:
     """S114: each lead by its own model, earlier dates by the one of that time; a changed file
     stands in for its namesake, and for nothing where there is none."""
@@ -113,6 +115,7 @@ def test_explain_replay_and_preview_go_by_the_same_models(world: Live) -> None:
         assert ("manager" in [line["rule"] for line in said["lines"]]) == (model == "europe")
 
 
+@pytest.mark.slow
 def test_check_and_sign_off_look_at_every_model(world: Live) -> None:
     """S114: findings stand in the file that they are about; both models need both teams."""
     world.set_up()
@@ -135,6 +138,7 @@ def test_check_and_sign_off_look_at_every_model(world: Live) -> None:
     world.sync()
 
 
+@pytest.mark.slow
 def test_explain_shows_what_a_score_is_not_made_of(world: Live) -> None:
     """S007 S190 S191: the value that counts and the one it overruled, with field and origin; an
     earlier answer with its time and stage; how much is known; company and person apart."""

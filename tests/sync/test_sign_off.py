@@ -29,6 +29,7 @@ def sign(world: Live, *teams: str) -> None:
         assert (outcome.code, f"signed by {team}" in outcome.out) == (Exit.DONE, True)
 
 
+@pytest.mark.slow
 def test_without_both_sign_offs_nothing_is_written(world: Live) -> None:
     """S084 U04 D74: refused with exit code 6 and the command that helps; an edited model needs
     both again; a model taken back to what it was has its sign-offs and its old scores."""
@@ -63,6 +64,7 @@ def test_without_both_sign_offs_nothing_is_written(world: Live) -> None:
     assert {s.shown(people[n])["score"] for n, s in world.sellers.items()} == {107}
 
 
+@pytest.mark.slow
 def test_a_warning_where_it_is_only_asked_for(world: Live) -> None:
     """S084: with `warn` the run writes and says what is missing; without it, nothing."""
     people = world.tell(GOLDEN_107)

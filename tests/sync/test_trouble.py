@@ -144,6 +144,7 @@ def test_an_unreachable_host(world: Live, name: str) -> None:
     assert world.run("check").code == Exit.TEMPORARY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sales", "marketing"])
 def test_the_host_goes_away_in_mid_write(world: Live, name: str) -> None:
     """Written, never answered, and nothing can be read back: the next run reads before it sends.
@@ -187,6 +188,7 @@ class Killed(BaseException):
     """The process is killed; nothing of leadgauge's may catch this."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("carried_out", [False, True], ids=["before", "after"])
 def test_a_crash_around_a_write(world: Live, carried_out: bool) -> None:
     """D01: killed before or after the CRM took a batch, the next run ends as an unbroken one."""
