@@ -1,8 +1,17 @@
 """What every connection in config.yaml has in common: the mapping, and what is written where."""
 
-from typing import Annotated
+from datetime import timedelta
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from core.decision import OPTIONAL, Output
 from core.diff import Policy
@@ -24,6 +33,12 @@ class WrittenField(Settings):
         description="overwrite; respect_edits: leave a value that a human changed; "
         "fill_empty: write only into an empty field; never: do not write this output. "
         "Default: overwrite, and respect_edits for the owner.",
+    )
+    hold_days: int | None = Field(
+        None,
+        gt=0,
+        description="With respect_edits: for how many days a human's value is left alone, from "
+        "when it is first seen; not for the owner. Default: for ever.",
     )
 
 
@@ -98,6 +113,20 @@ class ConnectionSettings(Settings):
         """The policy of every output."""
         policies = dict.fromkeys(Output, Policy.OVERWRITE) | {Output.OWNER: Policy.RESPECT_EDITS}
         return policies | {o: w.policy for o, w in self.write.items() if w.policy is not None}
+
+    def holds(self) -> dict[Output, timedelta]:
+        """For how long a human's value is left alone, where that has an end."""
+        days = {output: written.hold_days for output, written in self.write.items()}
+        return {output: timedelta(days=n) for output, n in days.items() if n is not None}
+
+    @model_validator(mode="after")
+    def _holds_where_edits_are_respected(self) -> Self:
+        for output in self.holds():
+            if output is Output.OWNER:
+                raise ValueError("owner: hold_days is not for the owner; who chose one keeps it")
+            if self.policies()[output] is not Policy.RESPECT_EDITS:
+                raise ValueError(f"{output}: hold_days goes with policy respect_edits alone")
+        return self
 
     @field_validator("write")
     @classmethod
