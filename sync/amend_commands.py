@@ -111,21 +111,24 @@ def undo(
             progress=progress,
             limits=limits_of(session.config.guards, max_change_share, max_calls),
         )
-    restored = sum(part.steps["write"].out for part in report.connections)
+        written = {(w.connection, w.record_id) for w in session.ledger.writes.of_run(report.run_id)}
+    whole = written - {(entry.connection, entry.record_id) for entry in found.left}
     if as_json:
         show(
             {
                 **report.as_dict(),
                 "undone": run,
-                "restored": restored,
+                "restored": len(whole),
+                "restored_in_part": len(written - whole),
                 "left": [vars(entry) for entry in found.left],
             }
         )
     else:
         _show_undoing(found, limit)
     say(
-        f"restored {restored} records; left {len(found.left)} fields that are not as run {run} "
-        "wrote them. The next sync decides anew: stop the daemon or change the model first"
+        f"restored {len(whole)} records, and {len(written - whole)} in part; left "
+        f"{len(found.left)} fields that are not as run {run} wrote them. The next sync decides "
+        "anew: stop the daemon or change the model first"
     )
     end_by(report)
 
