@@ -24,7 +24,9 @@ from sync.terminal import progress_bars, say, show
 from sync.yaml_source import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
+
+    from rich.table import Table
 
     from sync.ledger_rows import Quarantined
     from sync.session import Session
@@ -95,12 +97,14 @@ def undo(
     What somebody changed since is left and listed. The next cycle decides anew: change the model,
     or stop the daemon, before.
     """
+    from sync import show as text
     from sync import undo as undoing
 
     with opened(ctx, config) as session, progress_bars() as progress:
         if not yes:
             found = undoing.look(session, run)
-            _show_undoing(found, limit)
+            for table in (*_planned(found, limit), *_left(found, limit)):
+                text.out().print(table)
             say("the next sync decides anew, and by the same model writes the same again")
             if not typer.confirm(f"Restore {found.records} records?", err=True):
                 ends(Exit.INTERRUPTED)
@@ -124,7 +128,8 @@ def undo(
             }
         )
     else:
-        _show_undoing(found, limit)
+        for table in (*text.report(report), *_left(found, limit)):
+            text.out().print(table)
     say(
         f"restored {len(whole)} records, and {len(written - whole)} in part; left "
         f"{len(found.left)} fields that are not as run {run} wrote them. The next sync decides "
@@ -150,19 +155,25 @@ def _asked(
     ]
 
 
-def _show_undoing(found: "Undoing", limit: int) -> None:
-    """What an undo writes, and what it leaves."""
+def _planned(found: "Undoing", limit: int) -> "Iterator[Table]":
+    """What an undo would write."""
     from sync import show as text
 
     for planned in found.plans:
-        for table in text.plan(planned, limit):
-            text.out().print(table)
+        yield from text.plan(planned, limit)
+
+
+def _left(found: "Undoing", limit: int) -> "Iterator[Table]":
+    """What an undo leaves as it is."""
+    from sync import show as text
+
     count = len(found.left)
-    if count:
-        made = text.table(f"\nleft as they are: {count} fields", "record", "field", "why")
-        for entry in found.left[:limit]:
-            record = f"{entry.connection}: {entry.object_type} {entry.record_id}"
-            made.add_row(record, entry.output or "all", entry.why)
-        if count > limit:
-            made.add_row(f"... and {count - limit} more (--limit shows them)")
-        text.out().print(made)
+    if not count:
+        return
+    made = text.table(f"\nleft as they are: {count} fields", "record", "field", "why")
+    for entry in found.left[:limit]:
+        record = f"{entry.connection}: {entry.object_type} {entry.record_id}"
+        made.add_row(record, entry.output or "all", entry.why)
+    if count > limit:
+        made.add_row(f"... and {count - limit} more (--limit shows them)")
+    yield made

@@ -93,7 +93,9 @@ def undo(
         reports = {part.connection: part for part in report.connections}
         for planned in found.plans:
             part = reports[planned.connection]
-            part.compared(planned)
+            part.fewest_write_calls = planned.write_calls
+            part.steps["diff"].passed(len(planned.changes))
+            part.steps["diff"].hold("nothing to take back", planned.equal)
             # Our own write is no change of a lead: say that it is to be decided about again.
             ids = [change.change.id for change in planned.changes]
             session.facts.touched.ids(planned.connection, LEADS, ids)

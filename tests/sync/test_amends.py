@@ -129,6 +129,52 @@ def test_refused_rows_wait_and_are_sent_again_when_asked(world: Live) -> None:
 
 
 @pytest.mark.slow
+def test_a_refused_row_is_tried_again_when_the_written_fields_changed(world: Live) -> None:
+    """D43: neither time nor another run is a reason; a field of another kind is."""
+    record = people(world, 1)["marketing"][0]
+    seller = world.marketing
+    prepare(world)
+    wrong = invalid("Property values were not valid").response
+    seller.server.faults.append(Fault("/batch/update/?$", "POST", times=None, response=wrong))
+    only = ("--connection", "marketing")
+    world.sync(*only, code=Exit.REFUSED)
+    seller.server.faults.clear()
+    world.clock.tick(days=1)
+    world.sync(*only)
+    assert seller.shown(record)["score"] is None
+    seller.crm.custom[Kind.CONTACT][field_name("marketing", "tier")]["label"] = "Another"
+    seller.crm.revision += 1
+    world.sync(*only)
+    assert seller.shown(record)["score"] == 100
+
+
+@pytest.mark.slow
+def test_a_lead_converted_in_mid_run_goes_on_as_its_contact(world: Live) -> None:
+    """D32: converted between the pull and the write, a lead is refused, and its batch is not; the
+    next run writes to the contact, and nothing is left in quarantine."""
+    lead, other = people(world, 2)["sales"]
+    prepare(world)
+    sales, contacts = world.sales, list[Record]()
+
+    def converting(request: Request) -> Response:
+        contacts.append(sales.crm.convert(lead))
+        return sales.face(request)
+
+    method, path = WRITES["sales"]
+    sales.server.faults.append(Fault(path, method, response=converting))
+    outcome = world.sync("--connection", "sales", code=Exit.REFUSED)
+    assert outcome.step("sales", "write")["out"] == 1
+    (refused,) = quarantine(world).values()
+    assert refused["record_id"] == sales.id(lead)
+    assert "converted" in (refused["code"] + refused["reason"]).lower()
+    world.sync("--connection", "sales")
+    assert sales.shown(other)["score"] == 100
+    assert sales.shown(contacts[0])["score"] == 100
+    assert sales.shown(lead)["score"] is None
+    assert quarantine(world) == {}
+
+
+@pytest.mark.slow
 def test_rows_refused_for_now_come_again_by_themselves(world: Live) -> None:
     """D35, D43: locked records are tried again in later cycles, each time after twice as long."""
     records = people(world, 2)
