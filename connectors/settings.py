@@ -1,17 +1,9 @@
 """What every connection in config.yaml has in common: the mapping, and what is written where."""
 
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from core.decision import OPTIONAL, Output
 from core.diff import Policy
@@ -119,14 +111,17 @@ class ConnectionSettings(Settings):
         days = {output: written.hold_days for output, written in self.write.items()}
         return {output: timedelta(days=n) for output, n in days.items() if n is not None}
 
-    @model_validator(mode="after")
-    def _holds_where_edits_are_respected(self) -> Self:
-        for output in self.holds():
+    @field_validator("write")
+    @classmethod
+    def _held_where_respected(cls, write: dict[Output, WrittenField]) -> dict[Output, WrittenField]:
+        for output, written in write.items():
+            if written.hold_days is None:
+                continue
             if output is Output.OWNER:
-                raise ValueError("owner: hold_days is not for the owner; who chose one keeps it")
-            if self.policies()[output] is not Policy.RESPECT_EDITS:
+                raise ValueError("owner: hold_days is not for it, an owner somebody chose stays")
+            if written.policy is not Policy.RESPECT_EDITS:
                 raise ValueError(f"{output}: hold_days goes with policy respect_edits alone")
-        return self
+        return write
 
     @field_validator("write")
     @classmethod
