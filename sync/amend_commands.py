@@ -59,15 +59,18 @@ def retry(
     A time is that of the last refusal; a date stands for its midnight.
     """
     from sync.cycle import run_cycle
+    from sync.show import SHOWN
 
     with opened(ctx, config, only) as session, progress_bars() as progress:
         entries = _asked(session, records or (), since, before)
-        for entry in entries:
+        for entry in entries[:SHOWN]:
             say(
                 f"sending again: {entry.connection} {entry.object_type} {entry.record_id}, refused "
                 f"{entry.last_seen:%Y-%m-%d %H:%M} ({entry.code or 'no code'}), tries so far: "
                 f"{entry.tries}"
             )
+        if len(entries) > SHOWN:
+            say(f"... and {len(entries) - SHOWN} more")
         if not entries:
             say("no record in quarantine is meant: nothing to do")
             return
@@ -102,7 +105,7 @@ def undo(
 
     with opened(ctx, config) as session, progress_bars() as progress:
         if not yes:
-            found = undoing.look(session, run)
+            found = undoing.look(session, run, progress)
             for table in (*_planned(found, limit), *_left(found, limit)):
                 text.out().print(table)
             say("the next sync decides anew, and by the same model writes the same again")

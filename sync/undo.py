@@ -5,7 +5,7 @@ still holds the run's value gets back what it held before; every other one is le
 undo is a run like any other, so it can be undone itself.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from connectors.base import Change, Connector, Progress
@@ -16,6 +16,7 @@ from sync import guards
 from sync.cycle import new_run, recorded
 from sync.guards import GuardStopError, Limits
 from sync.lease import Lease
+from sync.ledger_rows import chunks
 from sync.ledger_writes import Sent
 from sync.plan import ConnectionPlan, PlannedChange
 from sync.report import ConnectionReport, RunReport
@@ -49,7 +50,7 @@ class Undoing:
         return sum(len(planned.changes) for planned in self.plans)
 
 
-def look(session: Session, run_id: str) -> Undoing:
+def look(session: Session, run_id: str, progress: Progress) -> Undoing:
     """What undoing a run would do, by what the CRMs hold now; writes nothing.
 
     Raises ConfigError for a run that is not in the ledger.
@@ -65,7 +66,7 @@ def look(session: Session, run_id: str) -> Undoing:
             why = "its connection is not configured any more"
             found.left += [Left(name, w.object_type, w.record_id, "", why) for w in mine]
         else:
-            _look_at(session, connector, run_id, mine, found)
+            _look_at(session, connector, run_id, mine, found, progress)
     return found
 
 
@@ -86,7 +87,7 @@ def undo(
         report.connections += [ConnectionReport(name) for name in session.connectors]
         for connector in session.connectors.values():
             reconcile(connector, session.facts, session.ledger, session.clock)
-        found = look(session, run_id)
+        found = look(session, run_id, shown)
         findings = [f for planned in found.plans for f in guards.changes(planned, True, limits)]
         if findings:
             raise GuardStopError(findings)
@@ -105,7 +106,12 @@ def undo(
 
 
 def _look_at(
-    session: Session, connector: Connector, run_id: str, sent: Sequence[Sent], found: Undoing
+    session: Session,
+    connector: Connector,
+    run_id: str,
+    sent: Sequence[Sent],
+    found: Undoing,
+    progress: Progress,
 ) -> None:
     """Add to `found` what undoing some writes of one connection would do."""
     name = connector.name
@@ -114,18 +120,27 @@ def _look_at(
     planned.records = len(sent)
     planned.unaffected = max(session.facts.counts(name)[LEADS.name] - len(sent), 0)
     later = session.ledger.writes.later(run_id, name, [write.record_id for write in sent])
-    for object_type in dict.fromkeys(write.object_type for write in sent):
-        mine = [write for write in sent if write.object_type == object_type]
-        held = connector.read_back(object_type, [write.record_id for write in mine])
-        for write in mine:
-            present, again = held.get(write.record_id), later.get(write.record_id, set())
-            restored, left = _weigh(write, present, again, targets[object_type])
-            key = (name, object_type, write.record_id)
-            found.left += [Left(*key, output, why) for output, why in left.items()]
-            if restored and present is not None:
-                change = Change(object_type, write.record_id, restored)
-                planned.changes.append(PlannedChange(change, present))
+    for done, (write, present) in enumerate(_with_present(connector, sent), start=1):
+        again = later.get(write.record_id, set())
+        restored, left = _weigh(write, present, again, targets[write.object_type])
+        key = (name, write.object_type, write.record_id)
+        found.left += [Left(*key, output, why) for output, why in left.items()]
+        if restored and present is not None:
+            change = Change(write.object_type, write.record_id, restored)
+            planned.changes.append(PlannedChange(change, present))
+        progress(f"{name}: read back", done, len(sent))
     found.plans.append(planned)
+
+
+def _with_present(
+    connector: Connector, sent: Sequence[Sent]
+) -> Iterator[tuple[Sent, Values | None]]:
+    """Each write with what its record holds now; None where the record is gone."""
+    for object_type in dict.fromkeys(write.object_type for write in sent):
+        for some in chunks(write for write in sent if write.object_type == object_type):
+            held = connector.read_back(object_type, [write.record_id for write in some])
+            for write in some:
+                yield write, held.get(write.record_id)
 
 
 def _weigh(

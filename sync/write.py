@@ -111,8 +111,9 @@ class Writer:
             yield group
         if acknowledged:
             before = self._connector.usage.total
-            yield borne_out(self._connector, acknowledged)
+            outcomes = borne_out(self._connector, acknowledged)
             self._read_back_calls += self._connector.usage.total - before
+            yield outcomes
         if failure:
             raise failure
 

@@ -274,6 +274,32 @@ def test_success_without_a_change_is_found_out(world: Live) -> None:
 
 
 @pytest.mark.slow
+def test_a_write_that_cannot_be_read_back_is_so_in_the_next_run(world: Live) -> None:
+    """U05: acknowledged, and the CRM is gone before it could be asked: nothing counts as written;
+    the next run reads it back and sends nothing again."""
+    people(world, 3)
+    prepare(world)
+    paths = {"sales": "/composite/sobjects/Lead$", "marketing": "/objects/contacts/batch/read$"}
+    before = {}
+    for name, seller in world.sellers.items():
+        seller.server.faults.append(Fault(paths[name], drop="before", times=None))
+        before[name] = seller.crm.revision
+    outcome = world.sync("--verify", code=Exit.TEMPORARY)
+    for name, seller in world.sellers.items():
+        assert seller.crm.revision == before[name] + 3
+        assert sum(outcome.step(name, "write")["held"].values()) == 3
+        seller.server.faults.clear()
+        with world.ledger() as ledger:
+            assert ledger.last_written(name) == {}
+            assert len(ledger.open_intents(name)) == 3
+    world.sync("--verify")
+    for name, seller in world.sellers.items():
+        assert seller.crm.revision == before[name] + 3
+        with world.ledger() as ledger:
+            assert len(ledger.last_written(name)) == 3
+
+
+@pytest.mark.slow
 def test_an_owner_that_the_crm_overrides(world: Live) -> None:
     """U05: an owner is read back without being asked: one that the CRM's own rules replaced is
     told, is not taken for ours, and stays."""
