@@ -1,5 +1,6 @@
 """What every connection in config.yaml has in common: the mapping, and what is written where."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
@@ -24,6 +25,12 @@ class WrittenField(Settings):
         description="overwrite; respect_edits: leave a value that a human changed; "
         "fill_empty: write only into an empty field; never: do not write this output. "
         "Default: overwrite, and respect_edits for the owner.",
+    )
+    hold_days: int | None = Field(
+        None,
+        gt=0,
+        description="With respect_edits: for how many days a human's value is left alone, from "
+        "when it is first seen; not for the owner. Default: for ever.",
     )
 
 
@@ -98,6 +105,23 @@ class ConnectionSettings(Settings):
         """The policy of every output."""
         policies = dict.fromkeys(Output, Policy.OVERWRITE) | {Output.OWNER: Policy.RESPECT_EDITS}
         return policies | {o: w.policy for o, w in self.write.items() if w.policy is not None}
+
+    def holds(self) -> dict[Output, timedelta]:
+        """For how long a human's value is left alone, where that has an end."""
+        days = {output: written.hold_days for output, written in self.write.items()}
+        return {output: timedelta(days=n) for output, n in days.items() if n is not None}
+
+    @field_validator("write")
+    @classmethod
+    def _held_where_respected(cls, write: dict[Output, WrittenField]) -> dict[Output, WrittenField]:
+        for output, written in write.items():
+            if written.hold_days is None:
+                continue
+            if output is Output.OWNER:
+                raise ValueError("owner: hold_days is not for it, an owner somebody chose stays")
+            if written.policy is not Policy.RESPECT_EDITS:
+                raise ValueError(f"{output}: hold_days goes with policy respect_edits alone")
+        return write
 
     @field_validator("write")
     @classmethod

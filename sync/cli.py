@@ -16,15 +16,19 @@ import typer
 from typer.exceptions import TyperException
 
 from connectors.errors import ConnectorError
-from sync import model_commands, override_command
+from sync import amend_commands, model_commands, override_command
 from sync.command import (
     DEFAULT_CONFIG,
     AsJson,
+    ChangeShare,
     ConfigPath,
+    MaxCalls,
     Only,
     ends,
+    limits_of,
     opened,
     outside_of,
+    show_report,
     stop_on_signals,
 )
 from sync.errors import StoreBusy, StoreError, StoreLost
@@ -35,8 +39,6 @@ from sync.terminal import progress_bars, say, show, utc_now
 from sync.yaml_source import ConfigError
 
 if TYPE_CHECKING:
-    from sync.config import Guards
-    from sync.report import RunReport
     from sync.session import Outside
 
 app = typer.Typer(
@@ -48,13 +50,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ChangeShare = Annotated[
-    float | None,
-    typer.Option(min=0, max=1, help="Override guards.max_change_share for this run (0 to 1)."),
-]
-MaxCalls = Annotated[
-    int | None, typer.Option(min=0, help="Override guards.max_calls for this run.")
-]
 Full = Annotated[
     bool, typer.Option("--full", help="Rescore every lead, not only what can have changed.")
 ]
@@ -166,6 +161,9 @@ def sync(
     max_change_share: ChangeShare = None,
     max_calls: MaxCalls = None,
     full: Full = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read back every write; owners are so anyway.")
+    ] = False,
 ) -> None:
     """Run one cycle: pull what changed, decide, and write what differs."""
     from sync.cycle import run_cycle
@@ -176,10 +174,11 @@ def sync(
             kind="sync",
             stop=stop_on_signals(),
             progress=progress,
-            limits=_limits(session.config.guards, max_change_share, max_calls),
+            limits=limits_of(session.config.guards, max_change_share, max_calls),
             full=full,
+            verify=verify,
         )
-    _show_report(cycle.report, as_json)
+    show_report(cycle.report, as_json)
 
 
 @app.command()
@@ -219,10 +218,10 @@ def backfill(
             kind=backfilling.kind(start),
             stop=stop_on_signals(),
             progress=progress,
-            limits=_limits(session.config.guards, max_change_share, max_calls),
+            limits=limits_of(session.config.guards, max_change_share, max_calls),
             full=True,
         )
-    _show_report(cycle.report, as_json)
+    show_report(cycle.report, as_json)
 
 
 @app.command()
@@ -245,7 +244,7 @@ def daemon(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG) -> None:
 def status(
     ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False
 ) -> None:
-    """Runs, age of the scores, hand-offs, and records in quarantine. Works while a sync runs."""
+    """Runs, age of the scores, hand-offs, quarantine, held fields. Works while a sync runs."""
     from sync import show as text
     from sync.config import load
     from sync.ledger import Ledger
@@ -258,6 +257,7 @@ def status(
                     "handoffs": [vars(given) for given in ledger.past.handoffs(text.SHOWN)],
                     "runs": [vars(run) for run in ledger.runs(20)],
                     "quarantine": [vars(entry) for entry in ledger.quarantine()],
+                    "held": [vars(h) for h in ledger.held.now(outside_of(ctx).clock())],
                 }
             )
             return
@@ -273,6 +273,8 @@ app.command()(model_commands.preview)
 app.command()(model_commands.critical)
 app.command()(model_commands.sign)
 app.command()(override_command.override)
+app.command()(amend_commands.retry)
+app.command()(amend_commands.undo)
 
 
 @app.command()
@@ -314,31 +316,6 @@ def demo(
     from sync.demo import run
 
     run(leads, seed, utc_now, stop_on_signals(), say)
-
-
-def _limits(guards: "Guards", change_share: float | None, calls: int | None) -> Limits:
-    return Limits(
-        guards.max_change_share if change_share is None else change_share,
-        guards.max_calls if calls is None else calls,
-    )
-
-
-def _show_report(report: "RunReport", as_json: bool) -> None:
-    from sync import show as text
-
-    for warning in report.warnings:
-        say(f"warning: {warning}")
-    if as_json:
-        show(report.as_dict())
-    else:
-        for table in text.report(report):
-            text.out().print(table)
-    if report.refused:
-        say("some records were refused by the CRM: `leadgauge status` says why")
-        ends(Exit.REFUSED)
-    if report.waiting:
-        say(f"{report.waiting} records could not be written for now: the next run writes them")
-        ends(Exit.TEMPORARY)
 
 
 def main() -> None:

@@ -19,12 +19,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from connectors.base import Change, Status, WriteResult
+from connectors.base import Change, WriteResult
 from core.decision import Decision, Output
 from core.routing import Assignment
 from core.rules import Model
 from sync.errors import StoreBusy
 from sync.ledger_engine import open_ledger, upsert
+from sync.ledger_held import HeldLedger
 from sync.ledger_past import HANDED, PastLedger, keep_stages
 from sync.ledger_rows import (
     SUBSTANCE,
@@ -51,7 +52,8 @@ from sync.ledger_schema import (
     SIGN_OFFS,
     WRITTEN,
 )
-from sync.ledger_settling import OPEN, close_intents, keep_refused, keep_written, unanswered
+from sync.ledger_settling import OPEN, settle, unanswered
+from sync.ledger_writes import WritesLedger
 
 __all__ = ["Decided", "Ledger", "Quarantined", "Run", "RunStatus"]
 
@@ -61,7 +63,8 @@ LEASE = "sync"
 class Ledger:
     """The ledger at a database address; its schema is brought up to date on opening.
 
-    `past` is the part of it that later decisions rest on.
+    `past` is the part of it that later decisions rest on, `held` are the fields that humans hold,
+    `writes` is for what is taken back or sent again.
     Raises StoreError where `sync.ledger_engine.open_ledger` does.
     """
 
@@ -69,6 +72,8 @@ class Ledger:
         self._engine = open_ledger(url)
         self._readers = self._engine.execution_options(leadgauge_reads=True)
         self.past = PastLedger(self._engine, self._readers)
+        self.held = HeldLedger(self._engine, self._readers)
+        self.writes = WritesLedger(self._engine, self._readers)
 
     def __enter__(self) -> Self:
         return self
@@ -178,14 +183,22 @@ class Ledger:
     # Writes
 
     def intend(
-        self, run_id: str, connection: str, changes: Sequence[Change], *, at: datetime
+        self,
+        run_id: str,
+        connection: str,
+        changes: Sequence[Change],
+        before: Mapping[str, Mapping[Output, str | None]] | None = None,
+        *,
+        at: datetime,
     ) -> None:
-        """Record changes that are about to be sent."""
+        """Record changes that are about to be sent; `before`: what they replace, by record id."""
+        replaced = before or {}
         rows = [
             {
                 **change_key(connection, change),
                 "run_id": run_id,
                 "values": plain(change.values),
+                "before": plain(replaced[change.id]) if change.id in replaced else None,
                 "at": at,
                 "state": OPEN,
             }
@@ -196,21 +209,24 @@ class Ledger:
                 db.execute(insert(INTENTS), rows)
 
     def settle(
-        self, run_id: str | None, connection: str, results: Iterable[WriteResult], *, at: datetime
+        self,
+        run_id: str | None,
+        connection: str,
+        results: Iterable[WriteResult],
+        fields: str | None = None,
+        *,
+        at: datetime,
     ) -> None:
         """Record what the CRM answered to a run; None: to one of before, as was now read back.
 
         An acknowledged value becomes the last written one and ends the record's quarantine; a
-        refused record goes into quarantine with the CRM's reason; of the others nothing is
-        known to be written. An unknown outcome stays open until it was read back.
+        record that was refused, for good or for now, goes into quarantine with the CRM's reason
+        and `fields`, which stands for the written fields. An unknown outcome stays open until it
+        was read back.
         """
         with self._engine.begin() as db:
             for chunk in chunks(results):
-                close_intents(db, connection, chunk, at)
-                written = [r for r in chunk if r.status is Status.WRITTEN]
-                refused = [r for r in chunk if r.status is Status.REFUSED]
-                keep_written(db, run_id, connection, written, at)
-                keep_refused(db, run_id, connection, refused, at)
+                settle(db, run_id, connection, chunk, fields, at)
 
     def withdraw(self, run_id: str, connection: str) -> None:
         """Forget what a run meant to send and did not, as no answer was even waited for."""

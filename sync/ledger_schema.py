@@ -126,12 +126,14 @@ INTENTS = Table(
     Column("record_id", String, nullable=False),
     _run(),
     Column("values", JSON, nullable=False),
+    Column("before", JSON(none_as_null=True)),
     Column("at", UtcTime, nullable=False),
     Column("state", String, nullable=False),
     Column("settled_at", UtcTime),
 )
 Index("ix_intents_record", INTENTS.c.connection, INTENTS.c.object_type, INTENTS.c.record_id)
 Index("ix_intents_state", INTENTS.c.connection, INTENTS.c.state)
+Index("ix_intents_run", INTENTS.c.run_id)
 
 QUARANTINE = Table(
     "quarantine",
@@ -143,7 +145,19 @@ QUARANTINE = Table(
     Column("first_seen", UtcTime, nullable=False),
     Column("last_seen", UtcTime, nullable=False),
     Column("tries", Integer, nullable=False),
+    Column("next_try", UtcTime),
+    Column("fields", String),
     _run(nullable=True),
+)
+
+HELD = Table(
+    "held",
+    METADATA,
+    *_record(),
+    Column("output", String, primary_key=True),
+    Column("value", String, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("until", UtcTime),
 )
 
 ASSIGNMENTS = Table(

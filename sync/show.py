@@ -13,6 +13,7 @@ from core.explain import Explanation, Known
 from core.past import History
 from core.provenance import Said
 from sync.ledger import Ledger
+from sync.ledger_rows import Held
 from sync.plan import ConnectionPlan
 from sync.report import ConnectionReport, RunReport
 
@@ -59,6 +60,8 @@ def _calls(part: ConnectionReport) -> Table:
     made.add_row("to write", f"{part.write_calls}, the fewest possible {part.fewest_write_calls}")
     for problem, count in part.unread.most_common(5):
         made.add_row("not readable", f"{problem} ({count})")
+    if part.read_back_calls:
+        made.add_row("to read back", str(part.read_back_calls))
     if part.foreign:
         made.add_row("set by others", f"{part.foreign} of the fields that leadgauge writes")
     return made
@@ -80,12 +83,18 @@ def plan(planned: ConnectionPlan, limit: int = SHOWN) -> Iterable[Table]:
         more = table("")
         more.add_column(f"... and {len(planned.changes) - limit} more (--limit shows them)")
         yield more
-    kept = [(id_, value.output) for id_, value in planned.foreign if value.kept]
+    kept = {(id_, value.output): "" for id_, value in planned.foreign if value.kept}
+    kept |= {(entry.record_id, entry.output): held(entry) for entry in planned.held}
     if kept:
-        listed = table("left to whoever set them", "record", "field")
-        for id_, output in kept[:limit]:
-            listed.add_row(id_, output)
+        listed = table("left to whoever set them", "record", "field", "how long")
+        for (id_, output), how_long in list(kept.items())[:limit]:
+            listed.add_row(id_, output, how_long)
         yield listed
+
+
+def held(entry: Held) -> str:
+    """Until when a human's value is left alone."""
+    return f"held by human until {entry.until:%Y-%m-%d %H:%M}" if entry.until else "held by human"
 
 
 def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
@@ -168,7 +177,7 @@ def _said(said: Said) -> str:
 
 
 def status(ledger: Ledger, now: datetime) -> Iterable[Table]:
-    """Runs, how old the scores are, who was handed off, and what is in quarantine."""
+    """Runs, how old the scores are, who was handed off, what is in quarantine, what humans hold."""
     runs = table("runs, newest first", "run", "kind", "status", "started", "calls>", "error")
     for run in ledger.runs(10):
         calls = sum(sum(by_kind.values()) for by_kind in run.calls.values())
@@ -183,19 +192,31 @@ def status(ledger: Ledger, now: datetime) -> Iterable[Table]:
     yield _ages(ledger, now)
     yield _handoffs(ledger)
     quarantine = ledger.quarantine()
-    held = table(
+    refused = table(
         f"\nquarantine: {len(quarantine)} records the CRM refuses",
-        "record", "code", "reason", "since", "tries>",
+        "record", "code", "reason", "since", "tries>", "next try",
     )  # fmt: skip
     for entry in quarantine[:SHOWN]:
-        held.add_row(
+        refused.add_row(
             f"{entry.connection}: {entry.object_type} {entry.record_id}",
             entry.code,
             entry.reason,
             f"{(now - entry.first_seen).days} days",
             str(entry.tries),
+            f"{entry.next_try:%Y-%m-%d %H:%M}" if entry.next_try else "",
         )
-    yield held
+    yield refused
+    yield _held(ledger, now)
+
+
+def _held(ledger: Ledger, now: datetime) -> Table:
+    """The fields that are left to a human, those that end first at the top."""
+    entries = ledger.held.now(now)
+    made = table(f"\nheld by humans: {len(entries)} fields", "record", "field", "since", "how long")
+    for entry in entries[:SHOWN]:
+        record = f"{entry.connection}: {entry.object_type} {entry.record_id}"
+        made.add_row(record, entry.output, f"{entry.since:%Y-%m-%d %H:%M}", held(entry))
+    return made
 
 
 def _ages(ledger: Ledger, now: datetime) -> Table:

@@ -87,7 +87,7 @@ FIELDS = {
 }
 WRITING = re.compile(
     r"(PATCH|PUT|DELETE) |POST .*(/batch/(update|create|upsert|archive)|/jobs/ingest|"
-    r"/sobjects/(Lead|Contact)/?$|/objects/contacts/?$)"
+    r"(?<!composite)/sobjects/(Lead|Contact)/?$|/objects/contacts/?$)"
 )
 """The requests that change records."""
 

@@ -62,6 +62,9 @@ class SalesforceSettings(ConnectionSettings):
     assignment_rules: bool = Field(
         False, description="Let the org's lead assignment rules run when leadgauge writes."
     )
+    duplicate_rules: bool = Field(
+        False, description="Let the org's alerting duplicate rules refuse what leadgauge writes."
+    )
 
     @field_validator("url")
     @classmethod

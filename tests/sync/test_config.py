@@ -135,6 +135,15 @@ def test_a_mistake_is_addressed_and_explained(tmp_path, extra, expected):
             "6:7: connections.crm.mapping.leads: owner_id is mapped to one field, not to a list",
         ),
         (
+            "kind: hubspot\n    token: t\n    write: {score: {field: x, hold_days: 30}}",
+            "5:5: connections.crm.write: score: hold_days goes with policy respect_edits alone",
+        ),
+        (
+            "kind: hubspot\n    token: t\n    write: {owner: {field: x, hold_days: 30}}",
+            "5:5: connections.crm.write: owner: hold_days is not for it, an owner somebody chose "
+            "stays",
+        ),
+        (
             "kind: hubspot\n    token: t\n    write: {score: {field: x, policy: never_ever}}",
             "5:31: connections.crm.write.score.policy: input should be 'overwrite', "
             "'respect_edits', 'fill_empty' or 'never'",
