@@ -15,7 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from connectors.errors import ConnectorError
-from sync import model_commands, override_command
+from sync import audit_command, model_commands, override_command
 from sync.command import (
     DEFAULT_CONFIG,
     AsJson,
@@ -257,6 +257,7 @@ def status(
                     "handoffs": [vars(given) for given in ledger.past.handoffs(text.SHOWN)],
                     "runs": [vars(run) for run in ledger.runs(20)],
                     "quarantine": [vars(entry) for entry in ledger.quarantine()],
+                    "audit": str(ledger.audit.head()),
                 }
             )
             return
@@ -272,6 +273,7 @@ app.command()(model_commands.preview)
 app.command()(model_commands.critical)
 app.command()(model_commands.sign)
 app.command()(override_command.override)
+app.command()(audit_command.audit)
 
 
 @app.command()

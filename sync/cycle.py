@@ -231,7 +231,9 @@ class _Steps:
         quarantined = {q.record_id: q for q in ledger.quarantine(name)}
         for batch in decider.decided(name, assignments):
             if self._run_id is not None:
-                ledger.decide(self._run_id, (item.decision for item in batch), handed)
+                owners = {i.decision.lead_id: i.present.get(Output.OWNER) for i in batch}
+                decisions = (item.decision for item in batch)
+                ledger.decide(self._run_id, decisions, handed, owners)
             last = ledger.last_written(name, [item.decision.lead_id for item in batch])
             for item in batch:
                 decision = item.decision

@@ -33,7 +33,7 @@ def cycle(opened: AbstractContextManager[Session], stop: Stop, say: Callable[[st
     """
     try:
         with opened as session:
-            session.ledger.beat(NAME, at=session.clock())
+            session.ledger.presence.beat(NAME, at=session.clock())
             guards = session.config.guards
             limits = Limits(guards.max_change_share, guards.max_calls)
             done = run_cycle(

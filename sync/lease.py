@@ -9,6 +9,9 @@ from typing import Self
 from sync.ledger import Ledger
 from sync.session import Clock
 
+SYNC = "sync"
+"""The lease of whoever runs a cycle."""
+
 LASTS = timedelta(minutes=5)
 """How long a holder may be silent before another instance takes over."""
 
@@ -19,8 +22,9 @@ class Lease:
     Raises StoreBusy where another instance holds it.
     """
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, clock: Clock, name: str = SYNC) -> None:
+        self._presence = ledger.presence
+        self._name = name
         self._clock = clock
         self._holder = f"{socket.gethostname()}:{os.getpid()}"
         self._taken = clock()
@@ -35,7 +39,7 @@ class Lease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._ledger.release(self._holder)
+        self._presence.release(self._name, self._holder)
 
     def renew(self) -> None:
         """Say that this instance is alive; costs nothing unless a part of the lease is gone."""
@@ -44,5 +48,5 @@ class Lease:
             self._take(now)
 
     def _take(self, now: datetime) -> None:
-        self._ledger.acquire(self._holder, at=now, lasts=LASTS)
+        self._presence.acquire(self._name, self._holder, at=now, lasts=LASTS)
         self._taken = now

@@ -230,3 +230,26 @@ SCORED = Table(
     Column("at", UtcTime, nullable=False),
     _run(),
 )
+
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("act", String, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("detail", JSON, nullable=False),
+    # No foreign key: an entry stays as it is whatever becomes of what it tells of.
+    Column("run_id", String),
+    Column("connection", String),
+    Column("lead_id", String),
+    Column("hash", String, nullable=False),
+)
+Index("ix_audit_lead", AUDIT.c.lead_id)
+Index("ix_audit_run", AUDIT.c.run_id)
+
+AUDIT_HEAD = Table(
+    "audit_head",
+    METADATA,
+    Column("entries", BigInteger, nullable=False),
+    Column("hash", String, nullable=False),
+)

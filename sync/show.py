@@ -175,7 +175,7 @@ def status(ledger: Ledger, now: datetime) -> Iterable[Table]:
         started = f"{run.started_at:%Y-%m-%d %H:%M:%S}"
         runs.add_row(run.id, run.kind, run.status, started, str(calls), run.error or "")
     yield runs
-    beat = ledger.heartbeat("daemon")
+    beat = ledger.presence.heartbeat("daemon")
     if beat is not None:
         alive = table("", "")
         alive.add_row(f"the daemon last began a cycle at {beat:%Y-%m-%d %H:%M:%S} UTC")
@@ -196,6 +196,9 @@ def status(ledger: Ledger, now: datetime) -> Iterable[Table]:
             str(entry.tries),
         )
     yield held
+    chain = table("")
+    chain.add_column(f"head of the audit chain: {ledger.audit.head()}")
+    yield chain
 
 
 def _ages(ledger: Ledger, now: datetime) -> Table:
