@@ -29,7 +29,7 @@ from sync.command import (
 from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.exits import Exit, exit_of
 from sync.guards import GuardStopError, Limits
-from sync.stop import StoppedError
+from sync.stop import Reload, StoppedError
 from sync.terminal import progress_bars, say, show, utc_now
 from sync.yaml_source import ConfigError
 
@@ -225,18 +225,25 @@ def backfill(
 
 
 @app.command()
-def daemon(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG) -> None:
-    """Run cycles on the configured schedule until SIGTERM; the batch in hand is finished."""
+def daemon(
+    ctx: typer.Context,
+    config: ConfigPath = DEFAULT_CONFIG,
+    json_log: Annotated[
+        bool, typer.Option("--json-log", help="Talk in JSON lines, for a log store.")
+    ] = False,
+) -> None:
+    """Run the scheduled jobs until SIGTERM; the batch in hand is finished. SIGHUP reads the
+    configuration again, and keeps the old one where the new one has a mistake."""
     from sync import daemon as running
-    from sync.config import load
+    from sync import talk
+    from sync.session import read_setup
 
+    outside = outside_of(ctx)
     stop = stop_on_signals()
-    schedule = load(config, outside_of(ctx).env).schedule
-
-    def cycle() -> None:
-        running.cycle(opened(ctx, config), stop, say)
-
-    running.run(cycle, schedule, stop, outside_of(ctx).clock)
+    reload = Reload(stop)
+    reload.on_signal()
+    talking = talk.as_json(say, outside.clock) if json_log else talk.as_text(say)
+    running.run(lambda: read_setup(config, outside), outside, stop, reload, talking)
     say("stopped as asked")
 
 
@@ -244,15 +251,19 @@ def daemon(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG) -> None:
 def status(
     ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False
 ) -> None:
-    """Runs, age of the scores, hand-offs, and records in quarantine. Works while a sync runs."""
+    """Jobs, runs, age of the scores, hand-offs, quarantine. Works while a sync runs."""
     from sync import show as text
     from sync.config import load
+    from sync.health import health
     from sync.ledger import Ledger
 
-    with Ledger(load(config, outside_of(ctx).env).ledger) as ledger:
+    settings = load(config, outside_of(ctx).env)
+    with Ledger(settings.ledger) as ledger:
         if as_json:
+            jobs = health(ledger, settings.schedule, outside_of(ctx).clock())
             show(
                 {
+                    "jobs": [vars(found) for found in jobs],
                     "scored": ledger.past.scored(),
                     "handoffs": [vars(given) for given in ledger.past.handoffs(text.SHOWN)],
                     "runs": [vars(run) for run in ledger.runs(20)],
@@ -261,7 +272,7 @@ def status(
                 }
             )
             return
-        for table in text.status(ledger, outside_of(ctx).clock()):
+        for table in text.status(ledger, settings.schedule, outside_of(ctx).clock()):
             text.out().print(table)
 
 

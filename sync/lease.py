@@ -2,7 +2,7 @@
 
 import os
 import socket
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -30,7 +30,7 @@ class Lease:
         self._taken = clock()
 
     def __enter__(self) -> Self:
-        self._take(self._clock())
+        self.take()
         return self
 
     def __exit__(
@@ -39,14 +39,19 @@ class Lease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._presence.release(self._name, self._holder)
+        self.release()
+
+    def take(self) -> None:
+        """Take it, or renew it."""
+        now = self._clock()
+        self._presence.acquire(self._name, self._holder, at=now, lasts=LASTS)
+        self._taken = now
 
     def renew(self) -> None:
         """Say that this instance is alive; costs nothing unless a part of the lease is gone."""
-        now = self._clock()
-        if now - self._taken > LASTS / 10:
-            self._take(now)
+        if self._clock() - self._taken > LASTS / 10:
+            self.take()
 
-    def _take(self, now: datetime) -> None:
-        self._presence.acquire(self._name, self._holder, at=now, lasts=LASTS)
-        self._taken = now
+    def release(self) -> None:
+        """Give it back; nothing if another instance has it."""
+        self._presence.release(self._name, self._holder)

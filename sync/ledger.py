@@ -135,11 +135,26 @@ class Ledger:
             ledger_audit.append(db, [Entry(Act.RUN_ENDED, at, ended, run_id) for run_id in dead])
         return dead
 
-    def runs(self, limit: int = 20) -> list[Run]:
-        """The latest runs, newest first."""
+    def runs(
+        self,
+        limit: int = 20,
+        *,
+        kind: str | None = None,
+        among: Collection[RunStatus] = tuple(RunStatus),
+    ) -> list[Run]:
+        """The latest runs, newest first: of one kind if given, and that stand as one of `among`."""
+        query = select(RUNS).where(RUNS.c.status.in_(among)).order_by(RUNS.c.started_at.desc())
+        if kind is not None:
+            query = query.where(RUNS.c.kind == kind)
         with self._readers.begin() as db:
-            rows = db.execute(select(RUNS).order_by(RUNS.c.started_at.desc()).limit(limit))
+            rows = db.execute(query.limit(limit))
             return [Run(**{**row, "status": RunStatus(row["status"])}) for row in rows.mappings()]
+
+    def run_counts(self) -> dict[tuple[str, RunStatus], int]:
+        """How many runs there are, by kind and status."""
+        query = select(RUNS.c.kind, RUNS.c.status, func.count()).group_by("kind", "status")
+        with self._readers.begin() as db:
+            return {(row[0], RunStatus(row[1])): row[2] for row in db.execute(query)}
 
     def has_run(self, run_id: str) -> bool:
         """Whether a run is recorded here."""

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from sync.errors import StoreBusy
 from sync.ledger_engine import upsert
-from sync.ledger_schema import HEARTBEATS, LEASES
+from sync.ledger_schema import HEARTBEATS, LEASES, STATES
 
 
 class Presence:
@@ -57,3 +57,15 @@ class Presence:
         """When it last said so."""
         with self._readers.begin() as db:
             return db.scalar(select(HEARTBEATS.c.at).where(HEARTBEATS.c.name == name))
+
+    def enter(self, name: str, state: str, *, at: datetime) -> str | None:
+        """Record the state that something is in; the one before it, None if it was in none.
+
+        Of several instances that see one change, one is told of the former state.
+        """
+        mine = STATES.c.name == name
+        with self._engine.begin() as db:
+            before = db.scalar(select(STATES.c.state).where(mine).with_for_update())
+            if before != state:
+                upsert(db, STATES, [{"name": name, "state": state, "at": at}])
+        return before

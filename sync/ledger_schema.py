@@ -172,6 +172,14 @@ HEARTBEATS = Table(
     Column("at", UtcTime, nullable=False),
 )
 
+STATES = Table(
+    "states",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
 SIGN_OFFS = Table(
     "sign_offs",
     METADATA,

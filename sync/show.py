@@ -12,9 +12,11 @@ from core.decision import Decision
 from core.explain import Explanation, Known
 from core.past import History
 from core.provenance import Said
+from sync.health import Health, health
 from sync.ledger import Ledger
 from sync.plan import ConnectionPlan
 from sync.report import ConnectionReport, RunReport
+from sync.service_settings import Schedule
 
 SHOWN = 20
 """Records that are listed unless more are asked for."""
@@ -167,8 +169,8 @@ def _said(said: Said) -> str:
     return f"{said.value or 'empty'} (from {said.since:%Y-%m-%d %H:%M}{stage})"
 
 
-def status(ledger: Ledger, now: datetime) -> Iterable[Table]:
-    """Runs, how old the scores are, who was handed off, and what is in quarantine."""
+def status(ledger: Ledger, schedule: Schedule, now: datetime) -> Iterable[Table]:
+    """Runs, jobs, age of the scores, hand-offs, quarantine, and the head of the audit chain."""
     runs = table("runs, newest first", "run", "kind", "status", "started", "calls>", "error")
     for run in ledger.runs(10):
         calls = sum(sum(by_kind.values()) for by_kind in run.calls.values())
@@ -177,9 +179,7 @@ def status(ledger: Ledger, now: datetime) -> Iterable[Table]:
     yield runs
     beat = ledger.presence.heartbeat("daemon")
     if beat is not None:
-        alive = table("", "")
-        alive.add_row(f"the daemon last began a cycle at {beat:%Y-%m-%d %H:%M:%S} UTC")
-        yield alive
+        yield _jobs(health(ledger, schedule, now), beat)
     yield _ages(ledger, now)
     yield _handoffs(ledger)
     quarantine = ledger.quarantine()
@@ -199,6 +199,16 @@ def status(ledger: Ledger, now: datetime) -> Iterable[Table]:
     chain = table("")
     chain.add_column(f"head of the audit chain: {ledger.audit.head()}")
     yield chain
+
+
+def _jobs(found: Iterable[Health], beat: datetime) -> Table:
+    """How the daemon's jobs stand, and when it last gave a sign of life."""
+    title = f"\njobs of the daemon, which was last alive at {beat:%Y-%m-%d %H:%M:%S} UTC"
+    made = table(title, "job", "state", "last success", "reason")
+    for job in found:
+        last = f"{job.last_success:%Y-%m-%d %H:%M:%S}" if job.last_success else "never"
+        made.add_row(job.job, job.state, last, job.reason)
+    return made
 
 
 def _ages(ledger: Ledger, now: datetime) -> Table:

@@ -406,7 +406,7 @@ def test_backfill_goes_on_where_it_was(sales: Live) -> None:
 @pytest.mark.slow
 def test_daemon_until_told_to_stop(sales: Live) -> None:
     """Cycles do not overlap; SIGTERM ends it cleanly, with every run closed."""
-    sales.configure("sales", schedule={"every": "1 second"})
+    sales.configure("sales", schedule={"delta": {"every": "1 second"}})
     command = "from sync.cli import main; main()"
     with (
         subprocess.Popen(
