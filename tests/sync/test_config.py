@@ -118,6 +118,7 @@ def test_paths_are_meant_from_the_folder_of_the_file(tmp_path):
             "model:\n  - {model: a.yaml, when: {regon: europe}}\n",
             "7:28: model[0].when.regon: unknown key (did you mean region?)",
         ),
+        ('facts: "a\\0b"\n', "6:8: a text holds the character NUL"),
         ("facts: ${NOWHERE}\n", "6:8: environment variable NOWHERE is not set"),
         ("guards: {max_calls: 1\n", "7:1: not YAML: expected ',' or '}', but got '<stream end>'"),
     ],
