@@ -245,7 +245,7 @@ def daemon(
     reload.on_signal()
     talking = talk.as_json(say, outside.clock) if json_log else talk.as_text(say)
     running.run(lambda: read_setup(config, outside), outside, stop, reload, talking)
-    say("stopped as asked")
+    talking("stopped as asked")
 
 
 @app.command()

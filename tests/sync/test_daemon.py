@@ -3,10 +3,11 @@
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.error import HTTPError
@@ -18,6 +19,7 @@ from connectors.errors import CredentialsError
 from connectors.sandbox.crm import Kind
 from connectors.sandbox.http import Fault, Request, Response, Server
 from sync import daemon, talk
+from sync.exits import Exit
 from sync.health import State, health
 from sync.lease import LASTS
 from sync.ledger import Ledger, RunStatus
@@ -252,8 +254,8 @@ def test_wrong_credentials_end_it(world: Live) -> None:
 
 
 @contextmanager
-def hook() -> Iterator[tuple[str, list[Request]]]:
-    """A webhook's address, and what was posted there."""
+def hook() -> Iterator[tuple[Server, list[Request]]]:
+    """A webhook, and what was posted there."""
     posted: list[Request] = []
 
     def face(request: Request) -> Response:
@@ -261,7 +263,7 @@ def hook() -> Iterator[tuple[str, list[Request]]]:
         return Response(200)
 
     with Server(face) as server:
-        yield server.url, posted
+        yield server, posted
 
 
 def get(url: str) -> tuple[int, str]:
@@ -301,12 +303,12 @@ def test_a_new_event_is_in_the_crm_within_an_interval(world: Live) -> None:
         return happens
 
     away = Fault(".*", times=None, response=Response(503))
-    with hook() as (url, posted):
+    with hook() as (server, posted):
         world.configure(
             "sales",
             schedule={"delta": {"every": "60 seconds"}},
             metrics={"port": port},
-            alerts={"webhook": {"url": url, "token": "planted-token"}},
+            alerts={"webhook": {"url": server.url, "token": "planted-token"}},
         )
         world.model(**MODEL)
         said = served(
@@ -355,3 +357,55 @@ def sample(text: str, name: str) -> float | None:
     """The one sample of a metric."""
     found = [line for line in text.splitlines() if line.startswith(f"leadgauge_{name}")]
     return float(found[0].rpartition(" ")[2]) if found else None
+
+
+def test_each_change_is_told_once_and_until_it_is_heard(world: Live) -> None:
+    """D02: what could not be delivered is tried again; a second instance does not repeat it."""
+    said: list[str] = []
+    with hook() as (server, posted), world.ledger() as ledger, ExitStack() as stack:
+        url, faults = server.url, server.faults
+        world.configure("sales", alerts={"webhook": {"url": url}})
+        setup = read_setup(world.config, world.outside)
+        one, two = (
+            daemon.Term(setup, world.outside, Stop(), talk.as_text(said.append), stack)
+            for _ in range(2)
+        )
+
+        def ran(name: str, status: RunStatus) -> None:
+            at = world.clock.tick(minutes=1)
+            ledger.start(name, "delta", model="m", at=at)
+            ledger.finish(name, status, at=at, counts={}, calls={}, error=None)
+
+        def told() -> list[str]:
+            one.tell_changes()
+            two.tell_changes()
+            return [json.loads(request.body)["state"] for request in posted]
+
+        assert told() == []
+        ran("r1", RunStatus.GUARDED)
+        faults.append(Fault(".*", times=2, response=Response(500)))
+        assert told() == []
+        assert "alert by webhook not delivered" in said[-1]
+        assert told() == ["guarded"]
+        ran("r2", RunStatus.GUARDED)
+        assert told() == ["guarded"]
+        ran("r3", RunStatus.DONE)
+        assert told() == ["guarded", "ok"]
+    assert len([line for line in said if "changed its state" in line]) == 2
+
+
+def test_metrics_that_cannot_be_served_are_a_mistake(
+    world: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A port that is taken, and a library that is not installed: said with what to do."""
+    with Server(lambda _request: Response(200)) as server:
+        port = int(server.url.rpartition(":")[2])
+        world.configure("sales", metrics={"port": port})
+        taken = world.run("daemon")
+    assert taken.code == Exit.USAGE
+    assert f"metrics: cannot listen on 127.0.0.1:{port}" in taken.err
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    monkeypatch.delitem(sys.modules, "sync.metrics")
+    missing = world.run("daemon")
+    assert missing.code == Exit.USAGE
+    assert "needs leadgauge[metrics]" in missing.err

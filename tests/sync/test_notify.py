@@ -106,7 +106,7 @@ def certificate(tmp_path_factory) -> Path:
         .not_valid_after(AT + timedelta(days=9000))
         .sign(key, hashes.SHA256())
     )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    path: Path = tmp_path_factory.mktemp("tls") / "server.pem"
     pem = serialization.Encoding.PEM
     form = serialization.PrivateFormat.PKCS8
     path.write_bytes(
