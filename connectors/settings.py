@@ -1,7 +1,9 @@
 """What every connection in config.yaml has in common: the mapping, and what is written where."""
 
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
@@ -131,3 +133,14 @@ class ConnectionSettings(Settings):
             if names.count(name) > 1:
                 raise ValueError(f"field {name} is written by two outputs: give it to one")
         return write
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine, where plain http is allowed."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

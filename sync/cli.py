@@ -16,7 +16,7 @@ import typer
 from typer.exceptions import TyperException
 
 from connectors.errors import ConnectorError
-from sync import amend_commands, model_commands, override_command
+from sync import amend_commands, audit_command, model_commands, override_command
 from sync.command import (
     DEFAULT_CONFIG,
     AsJson,
@@ -34,7 +34,7 @@ from sync.command import (
 from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.exits import Exit, exit_of
 from sync.guards import GuardStopError, Limits
-from sync.stop import StoppedError
+from sync.stop import Reload, StoppedError
 from sync.terminal import progress_bars, say, show, utc_now
 from sync.yaml_source import ConfigError
 
@@ -225,43 +225,55 @@ def backfill(
 
 
 @app.command()
-def daemon(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG) -> None:
-    """Run cycles on the configured schedule until SIGTERM; the batch in hand is finished."""
+def daemon(
+    ctx: typer.Context,
+    config: ConfigPath = DEFAULT_CONFIG,
+    json_log: Annotated[
+        bool, typer.Option("--json-log", help="Talk in JSON lines, for a log store.")
+    ] = False,
+) -> None:
+    """Run the scheduled jobs until SIGTERM; the batch in hand is finished. SIGHUP reads the
+    configuration again, and keeps the old one where the new one has a mistake."""
     from sync import daemon as running
-    from sync.config import load
+    from sync import talk
+    from sync.session import read_setup
 
+    outside = outside_of(ctx)
     stop = stop_on_signals()
-    schedule = load(config, outside_of(ctx).env).schedule
-
-    def cycle() -> None:
-        running.cycle(opened(ctx, config), stop, say)
-
-    running.run(cycle, schedule, stop, outside_of(ctx).clock)
-    say("stopped as asked")
+    reload = Reload(stop)
+    reload.on_signal()
+    talking = talk.as_json(say, outside.clock) if json_log else talk.as_text(say)
+    running.run(lambda: read_setup(config, outside), outside, stop, reload, talking)
+    talking("stopped as asked")
 
 
 @app.command()
 def status(
     ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False
 ) -> None:
-    """Runs, age of the scores, hand-offs, quarantine, held fields. Works while a sync runs."""
+    """Jobs, runs, age of scores, hand-offs, quarantine, held fields. Works while a sync runs."""
     from sync import show as text
     from sync.config import load
+    from sync.health import health
     from sync.ledger import Ledger
 
-    with Ledger(load(config, outside_of(ctx).env).ledger) as ledger:
+    settings = load(config, outside_of(ctx).env)
+    with Ledger(settings.ledger) as ledger:
         if as_json:
+            jobs = health(ledger, settings.schedule, outside_of(ctx).clock())
             show(
                 {
+                    "jobs": [vars(found) for found in jobs],
                     "scored": ledger.past.scored(),
                     "handoffs": [vars(given) for given in ledger.past.handoffs(text.SHOWN)],
                     "runs": [vars(run) for run in ledger.runs(20)],
                     "quarantine": [vars(entry) for entry in ledger.quarantine()],
                     "held": [vars(h) for h in ledger.held.now(outside_of(ctx).clock())],
+                    "audit": str(ledger.audit.head()),
                 }
             )
             return
-        for table in text.status(ledger, outside_of(ctx).clock()):
+        for table in text.status(ledger, settings.schedule, outside_of(ctx).clock()):
             text.out().print(table)
 
 
@@ -275,6 +287,7 @@ app.command()(model_commands.sign)
 app.command()(override_command.override)
 app.command()(amend_commands.retry)
 app.command()(amend_commands.undo)
+app.command()(audit_command.audit)
 
 
 @app.command()

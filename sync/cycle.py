@@ -241,7 +241,9 @@ class _Steps:
         comparer = Comparer(ledger, planned, spans, at=decider.at, now=session.clock())
         for batch in decider.decided(name, assignments):
             if self._run_id is not None:
-                ledger.decide(self._run_id, (item.decision for item in batch), handed)
+                owners = {i.decision.lead_id: i.present.get(Output.OWNER) for i in batch}
+                decisions = (item.decision for item in batch)
+                ledger.decide(self._run_id, decisions, handed, owners)
             compared = comparer.compare(batch)
             if self._run_id is not None:
                 held = (entry for item in compared for entry in item.held)

@@ -186,6 +186,14 @@ HEARTBEATS = Table(
     Column("at", UtcTime, nullable=False),
 )
 
+STATES = Table(
+    "states",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
 SIGN_OFFS = Table(
     "sign_offs",
     METADATA,
@@ -243,4 +251,27 @@ SCORED = Table(
     Column("connection", String, primary_key=True),
     Column("at", UtcTime, nullable=False),
     _run(),
+)
+
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("act", String, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("detail", JSON, nullable=False),
+    # No foreign key: an entry stays as it is whatever becomes of what it tells of.
+    Column("run_id", String),
+    Column("connection", String),
+    Column("lead_id", String),
+    Column("hash", String, nullable=False),
+)
+Index("ix_audit_lead", AUDIT.c.lead_id)
+Index("ix_audit_run", AUDIT.c.run_id)
+
+AUDIT_HEAD = Table(
+    "audit_head",
+    METADATA,
+    Column("entries", BigInteger, nullable=False),
+    Column("hash", String, nullable=False),
 )

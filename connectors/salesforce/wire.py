@@ -12,7 +12,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from connectors.base import Usage
-from connectors.salesforce.settings import SalesforceSettings, is_loopback
+from connectors.salesforce.settings import SalesforceSettings
+from connectors.settings import is_loopback
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 120
