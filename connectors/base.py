@@ -24,12 +24,15 @@ class Stream:
     """One source of rows in a CRM: an object (or sweep) and the facts table that it feeds.
 
     `name` is the vendor's object name and identifies the stream's cursor. A stream that has
-    no modified stamp to follow is read whole each time (`incremental` False).
+    no modified stamp to follow is read whole each time (`incremental` False). A stream is
+    `complete` where reading it from its beginning shows every living record of the object type
+    `name`, and rows of no other: what it then does not show is gone.
     """
 
     name: str
     table: str
     incremental: bool = True
+    complete: bool = False
 
 
 @dataclass(frozen=True)

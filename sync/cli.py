@@ -59,6 +59,12 @@ Full = Annotated[
 ]
 
 
+Reconcile = Annotated[
+    bool,
+    typer.Option("--reconcile", help="Also read the CRM whole, compare, and heal what differs."),
+]
+
+
 class Document(StrEnum):
     """The two configuration files."""
 
@@ -165,14 +171,17 @@ def sync(
     max_change_share: ChangeShare = None,
     max_calls: MaxCalls = None,
     full: Full = False,
+    reconcile: Reconcile = False,
 ) -> None:
     """Run one cycle: pull what changed, decide, and write what differs."""
     from sync.cycle import run_cycle
+    from sync.reconcile import reconciled
 
     with opened(ctx, config, only) as session, progress_bars() as progress:
-        cycle = run_cycle(
+        run = reconciled if reconcile else run_cycle
+        cycle = run(
             session,
-            kind="sync",
+            kind="reconcile" if reconcile else "sync",
             stop=stop_on_signals(),
             progress=progress,
             limits=_limits(session.config.guards, max_change_share, max_calls),

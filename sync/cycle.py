@@ -4,7 +4,7 @@ A plan is the same cycle that stops before writing.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,18 +21,22 @@ from sync import guards
 from sync.config import SignOff
 from sync.decide import Decider, assign, past_of
 from sync.errors import StoreError
+from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
 from sync.lease import Lease
 from sync.ledger_past import HANDED
 from sync.ledger_rows import Quarantined, RunStatus
 from sync.plan import Compared, ConnectionPlan
-from sync.pull import pull
-from sync.report import ConnectionReport, RunReport
+from sync.pull import Pulled, pull
+from sync.report import ConnectionReport, RunReport, Step
 from sync.roster import find
 from sync.selection import Selection, chosen, select
 from sync.session import Session
 from sync.stop import Stop, StoppedError
 from sync.write import Writer, reconcile
+
+Read = Callable[[Connector, FactsStore, Step, Stop, Progress], Pulled]
+"""How a cycle brings the facts up to date with a CRM: `sync.pull.pull`, or what does more."""
 
 
 @dataclass
@@ -52,6 +56,7 @@ def run_cycle(
     limits: Limits,
     write: bool = True,
     full: bool = False,
+    read: Read = pull,
 ) -> Cycle:
     """Run one cycle over the session's connections, under the lease and recorded in the ledger.
 
@@ -65,12 +70,13 @@ def run_cycle(
     with Lease(session.ledger, session.clock) as lease, _recorded(session, kind, cycle):
         if write:
             cycle.report.warnings += _signed_off(session)
-        steps = _Steps(session, run_id if write else None, lease, stop, progress, limits)
+        steps = _Steps(session, run_id if write else None, lease, stop, progress, limits, read)
         pulled = []
         for connector in session.connectors.values():
             report = ConnectionReport(connector.name)
             cycle.report.connections.append(report)
             pulled.append(steps.pull(connector, report))
+            cycle.report.warnings += report.shortages
         at = _whole_second(max(pulled))
         pairs = zip(session.connectors.values(), cycle.report.connections, strict=True)
         routing = session.config.routing
@@ -167,6 +173,7 @@ class _Steps:
         stop: Stop,
         progress: Progress,
         limits: Limits,
+        read: Read,
     ) -> None:
         self._session = session
         self._run_id = run_id
@@ -174,6 +181,7 @@ class _Steps:
         self._stop = stop
         self._shown = progress
         self._limits = limits
+        self._read = read
 
     def pull(self, connector: Connector, report: ConnectionReport) -> datetime:
         """Settle what was left open, pull, and refuse a source that lost most of its leads.
@@ -185,7 +193,8 @@ class _Steps:
         _require_fields(connector)
         reconcile(connector, facts, self._session.ledger, self._session.clock)
         held = facts.counts(name)[LEADS.name]
-        pulled = pull(connector, facts, report.steps["pull"], self._stop, self._progress)
+        pulled = self._read(connector, facts, report.steps["pull"], self._stop, self._progress)
+        report.comparisons = pulled.comparisons
         report.unread.update(f"{p.field}: {p.reason}" for p in pulled.unread)
         live = facts.counts(name)[LEADS.name]
         findings = guards.emptied(name, live, held, self._limits) or guards.removals(
