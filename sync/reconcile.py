@@ -182,9 +182,9 @@ class _Comparing:
             changed=reading.changed,
             unstamped=reading.unstamped,
         )
-        return (
-            comparison if comparison.short else replace(comparison, gone=self._census.gone(*place))
-        )
+        if comparison.short:
+            return comparison
+        return replace(comparison, gone=self._census.gone(*place))
 
     def implausible(self, found: Mapping[Stream, Comparison], limits: Limits) -> list[str]:
         """What stops the run: too much of a table is gone."""
