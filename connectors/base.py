@@ -41,7 +41,8 @@ class Cursor:
 
     Everything modified before `stamp` is stored. While a window is being read, `until` is its
     end and `id` the last record stored within it; a stream in (stamp, id) order has stored all
-    rows up to and including (`stamp`, `id`). A cursor never passes the run's start, and is
+    rows up to and including (`stamp`, `id`). Where the CRM keeps the place itself (a bulk job, a
+    list), `id` is its word for where to go on. A cursor never passes the run's start, and is
     stored in the same transaction as the page that it came with.
     """
 

@@ -304,7 +304,7 @@ def test_a_long_field_list_is_read_all_the_same(world: SalesforceWorld) -> None:
         (world.id(converted), world.id(contact)),
     }
     assert connector.usage.calls["bulk"] >= 3
-    assert pages[0].cursor == Cursor()
+    assert pages[0].cursor.id.startswith("750")
     assert pages[-1].cursor == Cursor(world.clock())
 
 
