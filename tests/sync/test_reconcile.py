@@ -413,8 +413,9 @@ def test_formula_fields_and_late_associations(company: Company) -> None:
 
 @pytest.mark.slow
 def test_a_list_that_ends_early_is_found_and_made_good(company: Company) -> None:
-    """D11: a first load that brought fewer than the CRM counts is found by its counts; as long as
-    fewer come, that is said and nothing is taken away; then the rest is read."""
+    """D11: a load that brought fewer than the CRM counts is found by its counts; as long as fewer
+    come, that is said and nothing is taken away; then the rest is read. An archived engagement,
+    which moves no stamp and is in no search, is found gone."""
     world, crm = company.live, company.live.marketing.crm
     for n in range(150):
         note = {
@@ -433,6 +434,11 @@ def test_a_list_that_ends_early_is_found_and_made_good(company: Company) -> None
     world.marketing.server.faults.clear()
     found = compared(world.sync("--reconcile", "--connection", "marketing"), "marketing", "notes")
     assert (found["held"], found["missing"], found["gone"]) == (100, 50, 0)
+    (archived, *_) = (r for r in crm.records(Kind.ACTIVITY) if r.values["type"] == "note")
+    crm.delete(archived, bump=False)
+    world.clock.tick(hours=1)
+    outcome = world.sync("--reconcile", "--connection", "marketing")
+    assert compared(outcome, "marketing", "notes")["gone"] == 1
 
 
 @pytest.mark.slow
