@@ -103,7 +103,7 @@ def _lines(table: Table, part: str, **columns: ibis.Value) -> Table:
 def _contacts(rollup: RollUp, people: Table, judged: Judged) -> Table:
     """The scored leads of each account: connection, account_id, lead_id, and their `amount`."""
     named = people.filter(people.account_id.notnull()).select(*_ACCOUNT, lead_id="id")
-    found = named.join(judged.scores, ["connection", "lead_id"])
+    found = named.join(judged.verdicts, ["connection", "lead_id"])
     return found.select(*_ACCOUNT, "lead_id", amount=found[rollup.of]).view()
 
 

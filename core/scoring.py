@@ -8,7 +8,7 @@ read, and only what they match is joined and summed; see `core.events`.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -49,6 +49,9 @@ FROM_ACCOUNT = ("industry", "employees", "revenue", *PLACE, "technologies")
 
 _EVENT = ("connection", "object_type", "id", "lead_id")
 
+Keep = Callable[[Table], Table]
+"""Gives a table that is read more than once back as one that is computed once."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -88,7 +91,14 @@ class Scored:
     rejected: Table
 
 
-def score(model: Model, facts: Facts, at: datetime, past: Past | None = None) -> Scored:
+def unkept(table: Table) -> Table:
+    """Keep nothing: right where all is one query, whose engine sees by itself what is shared."""
+    return table
+
+
+def score(
+    model: Model, facts: Facts, at: datetime, past: Past | None = None, keep: Keep = unkept
+) -> Scored:
     """Score every lead by the facts as of `at` (aware, whole seconds), and what was decided before
     it."""
     people = as_of(facts.leads, at)
@@ -112,7 +122,7 @@ def score(model: Model, facts: Facts, at: datetime, past: Past | None = None) ->
         parts.append(_scaled(model.scale.top or model.most, leads, union(parts)))
     if past and past.overrides is not None:
         parts.append(overridden(past.overrides, union(parts)))
-    lines = union(parts)
+    lines = keep(union(parts))
     return Scored(
         contributions=lines.semi_join(leads, ["connection", ("lead_id", "id")]),
         scores=_scores(model, leads, lines, standing(model.gates, model.disqualify, wide)),

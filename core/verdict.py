@@ -14,7 +14,7 @@ from core.facts import as_of
 from core.past import Past
 from core.qualification import qualify
 from core.rules import Model
-from core.scoring import Facts, Scored, not_leads, score, union
+from core.scoring import Facts, Keep, Scored, not_leads, score, union, unkept
 from core.segments import Segments, shares
 
 KEY = ["connection", "lead_id"]
@@ -24,21 +24,26 @@ KEY = ["connection", "lead_id"]
 class Judged:
     """What the models say of the facts as of an instant.
 
-    `verdicts`: connection, lead_id, score (units of 1/10,000 point), tier, stage, reason, model
-    (label of the one that scored it), one row for each scored lead; `scores`: connection, lead_id,
-    behaviour (before weighting), score; `contributions` are what they rest on, `rejected` the
-    records that are no leads (`core.scoring.Scored`). `outside`: connection, lead_id of the leads
-    that no model is for; None where a model takes all.
+    `verdicts`: connection, lead_id, behaviour (before weighting) and score (units of 1/10,000
+    point), tier, stage, reason, model (label of the one that scored it), one row for each scored
+    lead; `contributions` are what they rest on, `rejected` the records that are no leads
+    (`core.scoring.Scored`). `outside`: connection, lead_id of the leads that no model is for; None
+    where a model takes all.
     """
 
     verdicts: Table
-    scores: Table
     contributions: Table
     rejected: Table
     outside: Table | None
 
 
-def judge(segments: Segments, facts: Facts, at: datetime, past: Past | None = None) -> Judged:
+def judge(
+    segments: Segments,
+    facts: Facts,
+    at: datetime,
+    past: Past | None = None,
+    keep: Keep = unkept,
+) -> Judged:
     """Score and qualify every lead by the facts as of `at` (aware, whole seconds).
 
     `past` is what was decided before `at`; None: nothing was, or no model asks and nobody
@@ -47,7 +52,7 @@ def judge(segments: Segments, facts: Facts, at: datetime, past: Past | None = No
     parts, rest = shares(segments, facts, at, past)
     scored, verdicts = [], []
     for segment, own in zip(segments, parts, strict=True):
-        scored.append(score(segment.model, own, at, past))
+        scored.append(score(segment.model, own, at, past, keep))
         verdicts.append(_verdicts(segment.model, scored[-1], own, at, past))
     rejected = [one.rejected for one in scored]
     outside = None
@@ -56,8 +61,7 @@ def judge(segments: Segments, facts: Facts, at: datetime, past: Past | None = No
         people = as_of(rest.leads, at).select("connection", lead_id="id")
         outside = people.anti_join(rejected[-1], KEY)
     return Judged(
-        union(verdicts),
-        union([one.scores.select(*KEY, "behaviour", "score") for one in scored]),
+        keep(union(verdicts)),
         union([one.contributions for one in scored]),
         union(rejected),
         outside,
@@ -69,5 +73,5 @@ def _verdicts(model: Model, scored: Scored, facts: Facts, at: datetime, past: Pa
     if "cooling" in qualified.columns:
         scored = replace(scored, scores=qualified.view())
     return qualified.inner_join(reasons(scored), KEY).select(
-        *KEY, "score", "tier", "stage", "reason", model=ibis.literal(model.label)
+        *KEY, "behaviour", "score", "tier", "stage", "reason", model=ibis.literal(model.label)
     )

@@ -3,7 +3,7 @@
 All of it reads facts alone, in the versions that were known by the date.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,14 +17,13 @@ from core.accounts import AccountScoring
 from core.decision import UNIT, Decision
 from core.explain import Explanation
 from core.facts import as_of
-from core.past import Past
 from core.propensity import Accounts, propensity
-from core.rules import Model
-from core.scoring import Facts, belonging
+from core.scoring import Facts
 from core.segments import scoring_accounts
-from core.verdict import Judged, judge
-from sync.decide import about, facts_of, past_of
-from sync.replay import explain as explain_leads
+from core.verdict import judge
+from sync.decide import facts_of, past_of
+from sync.explain import explain as explain_leads
+from sync.neighbours import Neighbours
 from sync.session import Session
 from sync.yaml_source import ConfigError
 
@@ -100,109 +99,87 @@ class Surroundings:
 def ranked(session: Session, at: datetime) -> list[AccountScore]:
     """All accounts by score, the one with the newest activity first among equals, then by id."""
     at = at.replace(microsecond=0)
-    model, section = _scoring(session)
+    model, section = scoring_accounts(session.segments), _section(session)
+    if model is None or section is None:
+        raise ConfigError(["the model has no `accounts:` section: it does not score accounts"])
     facts = facts_of(session.facts, at)
-    scores = _named(_propensity(session, model, facts, at), facts, at)
+    past = past_of(session.ledger, None, at, session.segments)
+    judged = judge(session.segments, facts, at, past)
+    scores = _named(propensity(model, judged, facts, at, past), facts, at)
     rows = scores.filter(_.connection.isin(sorted(session.connectors))).order_by(
         ibis.desc("aps"), ibis.desc("latest", nulls_first=False), "account_id", "connection"
     )
     return [_account(row, section) for row in rows.to_pyarrow().to_pylist()]
 
 
-def explain(session: Session, account_id: str, at: datetime) -> list[AccountExplanation]:
-    """Every point of an account, in each connection that has it, down to its contacts' events."""
-    at = at.replace(microsecond=0)
-    model, section = _scoring(session)
-    everything = facts_of(session.facts, at)
-    known = as_of(everything.accounts, at)
-    if not known.filter(known.id == account_id).count().to_pyarrow().as_py():
+def explain(around: Neighbours) -> list[AccountExplanation]:
+    """Every point of an account, in each connection that has it, down to its contacts' events.
+
+    Empty where the record is no account, or no model scores accounts.
+    """
+    section = _section(around.session)
+    known = any(firm["id"] == around.record for firm in around.firms)
+    if around.accounts is None or section is None or not known:
         return []
-    people = belonging(everything, at)
-    ids = people.filter(_.account_id == account_id).id.to_pyarrow().to_pylist()
-    facts = about(everything, ids, [account_id])
-    found = _propensity(session, model, facts, at, ids)
-    mine = _named(found, facts, at).filter(
-        _.account_id == account_id, _.connection.isin(sorted(session.connectors))
+    mine = _.account_id == around.record
+    named = _named(around.accounts, around.facts, around.at).filter(
+        mine, _.connection.isin(sorted(around.session.connectors))
     )
-    lines = found.contributions.filter(_.account_id == account_id).to_pyarrow().to_pylist()
+    rows = named.order_by("connection").to_pyarrow().to_pylist()
+    lines = around.accounts.contributions.filter(mine).to_pyarrow().to_pylist()
+    ids = [person["id"] for person in around.people if person["account_id"] == around.record]
     contacts = {
         (decision.connection, decision.lead_id): (decision, explanation)
-        for decision, explanation in explain_leads(session, ids, at)
+        for decision, explanation in explain_leads(around, ids)
     }
     explained = []
-    for row in mine.order_by("connection").to_pyarrow().to_pylist():
+    for row in rows:
         own = [line for line in lines if line["connection"] == row["connection"]]
         own.sort(key=lambda line: (-abs(line["points"]), line["rule"], line["lead_id"] or ""))
-        named = [(line["connection"], line["lead_id"]) for line in own if line["part"] == "contact"]
+        keys = [(line["connection"], line["lead_id"]) for line in own if line["part"] == "contact"]
         explained.append(
             AccountExplanation(
                 _account(row, section),
                 tuple(_line(line) for line in own),
-                tuple(contacts[key] for key in named),
+                tuple(contacts[key] for key in keys),
             )
         )
     return explained
 
 
-def surroundings(session: Session, decision: Decision) -> Surroundings | None:
+def surroundings(around: Neighbours, decision: Decision) -> Surroundings | None:
     """The account of a decided lead, and its colleagues there; None: it belongs to none."""
-    at, connection = decision.scored_at, decision.connection
-    everything = facts_of(session.facts, at)
-    people = belonging(everything, at).filter(_.connection == connection)
-    rows = people.filter(_.id == decision.lead_id).to_pyarrow().to_pylist()
-    account_id = rows[0]["account_id"] if rows else None
+    connection = decision.connection
+    people = {p["id"]: p for p in around.people if p["connection"] == connection}
+    account_id, by_domain = (people[decision.lead_id][c] for c in ("account_id", "by_domain"))
     if account_id is None:
         return None
-    ids = people.filter(_.account_id == account_id).id.to_pyarrow().to_pylist()
-    facts = about(everything, ids, [account_id])
-    past = _past(session, at, ids)
-    judged = judge(session.segments, facts, at, past)
-    scores = judged.scores.filter(_.connection == connection, _.lead_id != decision.lead_id)
-    colleagues = scores.order_by(ibis.desc("score"), "lead_id").to_pyarrow().to_pylist()
+    ids = [id_ for id_, person in people.items() if person["account_id"] == account_id]
+    others = around.judged.verdicts.filter(
+        _.connection == connection, _.lead_id.isin(ids), _.lead_id != decision.lead_id
+    )
+    colleagues = others.order_by(ibis.desc("score"), "lead_id").to_pyarrow().to_pylist()
     return Surroundings(
         account_id,
-        rows[0]["by_domain"],
-        _aps(session, judged, facts, at, past, (connection, account_id)),
+        by_domain,
+        _aps(around.accounts, connection, account_id),
         tuple(Colleague(row["lead_id"], Decimal(row["score"]) / UNIT) for row in colleagues),
     )
 
 
-def _aps(
-    session: Session,
-    judged: Judged,
-    facts: Facts,
-    at: datetime,
-    past: Past | None,
-    account: tuple[str, str],
-) -> Decimal | None:
+def _aps(accounts: Accounts | None, connection: str, account_id: str) -> Decimal | None:
     """The score of an account; None: no model scores any, or it is not in the facts."""
-    model = scoring_accounts(session.segments)
-    if model is None:
+    if accounts is None:
         return None
-    scores = propensity(model, judged, facts, at, past).scores
-    found = scores.filter(_.connection == account[0], _.account_id == account[1])
+    found = accounts.scores.filter(_.connection == connection, _.account_id == account_id)
     values = found.aps.to_pyarrow().to_pylist()
     return Decimal(values[0]) / UNIT if values else None
 
 
-def _propensity(
-    session: Session, model: Model, facts: Facts, at: datetime, leads: Collection[str] = ()
-) -> Accounts:
-    """What the model says of the accounts; of some leads if any are named, else of all."""
-    past = _past(session, at, leads)
-    return propensity(model, judge(session.segments, facts, at, past), facts, at, past)
-
-
-def _past(session: Session, at: datetime, leads: Collection[str]) -> Past | None:
-    return past_of(session.ledger, None, at, session.segments, leads)
-
-
-def _scoring(session: Session) -> tuple[Model, AccountScoring]:
-    """The model that says how accounts are scored, and what it says. Raises ConfigError."""
+def _section(session: Session) -> AccountScoring | None:
+    """What the model that scores accounts says of them."""
     model = scoring_accounts(session.segments)
-    if model is None or model.accounts is None:
-        raise ConfigError(["the model has no `accounts:` section: it does not score accounts"])
-    return model, model.accounts
+    return model.accounts if model else None
 
 
 def _named(found: Accounts, facts: Facts, at: datetime) -> Table:

@@ -11,8 +11,9 @@ from connectors.sandbox.run import Sandbox
 from core.decision import Output
 from sync import show, templates
 from sync.cycle import Cycle, run_cycle
+from sync.explain import explain
 from sync.guards import Limits
-from sync.replay import explain
+from sync.neighbours import neighbours
 from sync.sandbox import config_for
 from sync.session import Clock, Outside, Session, open_session
 from sync.stop import Stop
@@ -103,6 +104,7 @@ def _explained(out: Console, session: Session) -> None:
     halved = leads.filter(score != score.cast("int64")).order_by(score.desc(), _.id).limit(1)
     out.print("\none lead, explained to the last point")
     for row in halved.to_pyarrow().to_pylist():
-        for decision, explanation in explain(session, [row["id"]], session.clock())[:1]:
-            for table in show.explanation(decision, explanation):
-                out.print(table)
+        with neighbours(session, row["id"], session.clock()) as around:
+            decision, explanation = explain(around, [row["id"]])[0]
+        for table in show.explanation(decision, explanation):
+            out.print(table)

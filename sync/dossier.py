@@ -12,10 +12,10 @@ from ibis import _
 from core.decision import Decision
 from core.events import until
 from core.explain import Explanation
-from core.facts import as_of
 from sync.accounts import Surroundings, surroundings
-from sync.decide import about, facts_of
-from sync.replay import explain
+from sync.decide import about
+from sync.explain import explain
+from sync.neighbours import Neighbours, neighbours
 from sync.session import Session
 
 LATEST = 20
@@ -25,28 +25,29 @@ LATEST = 20
 def dossiers(session: Session, lead_id: str, at: datetime) -> list[str]:
     """The dossier of a lead in each connection that has it; empty where none does."""
     found = []
-    for decision, explanation in explain(session, [lead_id], at):
-        person, did, more = _known(session, decision)
-        parts = [
-            _head(person, decision),
-            _standing(decision, explanation),
-            _points(explanation),
-            _deeds(did, more),
-        ]
-        if around := surroundings(session, decision):
-            parts.append(_account(around))
-        found.append("\n\n".join("\n".join(lines) for lines in parts))
+    with neighbours(session, lead_id, at) as around:
+        for decision, explanation in explain(around, [lead_id]):
+            person, did, more = _known(around, decision)
+            parts = [
+                _head(person, decision),
+                _standing(decision, explanation),
+                _points(explanation),
+                _deeds(did, more),
+            ]
+            if account := surroundings(around, decision):
+                parts.append(_account(account))
+            found.append("\n\n".join("\n".join(lines) for lines in parts))
     return found
 
 
 def _known(
-    session: Session, decision: Decision
+    around: Neighbours, decision: Decision
 ) -> tuple[Mapping[str, Any], list[dict[str, Any]], int]:
     """Who the lead is, its latest activities, and how many there are besides."""
     at, connection = decision.scored_at, decision.connection
-    facts = about(facts_of(session.facts, at), [decision.lead_id])
-    people = as_of(facts.leads, at).filter(_.connection == connection)
-    (person,) = people.to_pyarrow().to_pylist()
+    facts = about(around.facts, [decision.lead_id])
+    of_lead = (p for p in around.people if p["id"] == decision.lead_id)
+    person = next(p for p in of_lead if p["connection"] == connection)
     events = until(facts.activities, at).filter(_.connection == connection, _.lead_id != "")
     total = int(events.count().to_pyarrow().as_py())
     latest = events.order_by(_.occurred_at.desc(), _.id).limit(LATEST)

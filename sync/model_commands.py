@@ -49,18 +49,21 @@ def explain(
     from core.segments import scoring_accounts
     from sync import accounts, show_accounts
     from sync import show as text
-    from sync.replay import explain as find
+    from sync.explain import explain as find
+    from sync.neighbours import neighbours
 
     at = _instant(ctx, as_of)
-    with opened(ctx, config, only) as session:
+    with (
+        opened(ctx, config, only) as session,
+        neighbours(session, record, at) as around,
+    ):
         leads = [
-            (decision, explanation, accounts.surroundings(session, decision))
-            for decision, explanation in find(session, [record], at)
+            (decision, explanation, accounts.surroundings(around, decision))
+            for decision, explanation in find(around, [record])
         ]
-        scoring = scoring_accounts(session.segments)
-        firms = accounts.explain(session, record, at) if scoring else []
+        firms = accounts.explain(around)
+        what = "lead or account" if scoring_accounts(session.segments) else "lead"
     if not leads and not firms:
-        what = "lead or account" if scoring else "lead"
         raise ConfigError(
             [f"no {what} {record} in the facts: check the id, or run `leadgauge sync`"]
         )
@@ -68,10 +71,10 @@ def explain(
         said = [{**vars(d), **asdict(e), "account": a and asdict(a)} for d, e, a in leads]
         show([*said, *(show_accounts.data(firm) for firm in firms)])
         return
-    for decision, explanation, around in leads:
+    for decision, explanation, account in leads:
         for table in text.explanation(decision, explanation):
             text.out().print(table)
-        for table in show_accounts.surroundings(around) if around else ():
+        for table in show_accounts.surroundings(account) if account else ():
             text.out().print(table)
     for firm in firms:
         for table in show_accounts.explained(firm):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from connectors import registry
@@ -42,6 +43,32 @@ class Session:
     clock: Clock
 
 
+class _OnUse(Mapping[str, Connector]):
+    """Connectors by name, each opened when it is first asked for: what reads the stores alone
+    (explain, replay, preview) loads no client library."""
+
+    def __init__(self, connect: Mapping[str, Callable[[], Connector]]) -> None:
+        self._connect = connect
+        self.opened: dict[str, Connector] = {}
+
+    def __getitem__(self, name: str) -> Connector:
+        if name not in self.opened:
+            self.opened[name] = self._connect[name]()
+        return self.opened[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._connect)
+
+    def __len__(self) -> int:
+        return len(self._connect)
+
+    def close(self) -> None:
+        """Close those that were opened."""
+        with ExitStack() as stack:
+            for connector in self.opened.values():
+                stack.callback(connector.close)
+
+
 @contextmanager
 def open_session(
     path: Path, outside: Outside, only: Sequence[str] | None = None
@@ -61,9 +88,8 @@ def open_session(
     with ExitStack() as stack:
         ledger = stack.enter_context(closing(Ledger(config.ledger)))
         facts = stack.enter_context(closing(FactsStore(config.facts)))
-        connectors: dict[str, Connector] = {}
-        for name in names:
-            connector = outside.connect(name, config.connections[name])
-            stack.callback(connector.close)
-            connectors[name] = connector
+        settings = config.connections
+        connectors = stack.enter_context(
+            closing(_OnUse({n: partial(outside.connect, n, settings[n]) for n in names}))
+        )
         yield Session(config, segments, facts, ledger, connectors, outside.clock)

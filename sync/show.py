@@ -140,7 +140,7 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
         notes.add_row(said)
     if found.channels:
         listed = ", ".join(f"{name} {points:+f}" for name, points in found.channels.items())
-        notes.add_row(f"by channel, of each the behaviour rules alone: {listed}")
+        notes.add_row(f"activities of one channel alone would earn: {listed}")
     for note in (*_known(found.known), *_history(found.history)):
         notes.add_row(note)
     if decision.owner_reason:
@@ -155,7 +155,7 @@ def _history(history: History | None) -> Iterator[str]:
     if history.since:
         yield (
             f"before: {history.stage or 'no stage'} since {history.since:%Y-%m-%d %H:%M}, "
-            f"qualified {history.mqls} times"
+            f"times qualified: {history.mqls}"
         )
     if history.handoffs:
         listed = ", ".join(f"{at:%Y-%m-%d %H:%M}" for at in history.handoffs)

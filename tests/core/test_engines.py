@@ -329,7 +329,7 @@ def said(model: Model, side: Side) -> dict[str, list[Any]]:
     if model.icp:
         tables["icp"] = icp_fit(model, facts, NOW)
     if model.accounts:
-        judged = Judged(scores, scores, lines, rejected, outside=None)
+        judged = Judged(scores, lines, rejected, outside=None)
         accounts = propensity(model, judged, facts, NOW)
         tables |= {"accounts": accounts.scores, "account lines": accounts.contributions}
     found |= {name: engine.to_pyarrow(table) for name, table in tables.items()}

@@ -1,0 +1,124 @@
+"""Every point of leads as of an instant, and what else a rep asks about them."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ibis import _
+from ibis.expr.types import Table
+
+from core.completeness import Completeness, completeness, fit_fields
+from core.decision import Decision
+from core.explain import Explanation, Known
+from core.explain import explain as explain_lead
+from core.icp import Match
+from core.prediction import probabilities
+from core.profile import channels, parts, profile
+from core.provenance import changed_answers, sourced
+from core.rules import Model
+from core.scoring import checklists, icp_fit, unknown
+from core.verdict import KEY
+from sync.decide import about
+from sync.neighbours import Neighbours
+from sync.yaml_source import ConfigError
+
+Key = tuple[str, str]
+ByLead = Mapping[Key, list[dict[str, Any]]]
+
+
+def explain(around: Neighbours, leads: Collection[str]) -> list[tuple[Decision, Explanation]]:
+    """Every point of some leads of a neighbourhood, in each connection that has them, in the order
+    of connection and id; nothing is routed.
+
+    Raises ConfigError where no model is for any of them.
+    """
+    session, at, judged = around.session, around.at, around.judged
+    models = {segment.model.label: segment.model for segment in session.segments}
+    rows = judged.verdicts.filter(
+        _.lead_id.isin(sorted(leads)), _.connection.isin(sorted(session.connectors))
+    ).drop("behaviour")
+    listed = rows.order_by(KEY).to_pyarrow().to_pylist()
+    contributions = _by_lead(judged.contributions)
+    kinds = {(p["connection"], p["id"]): p["object_type"] for p in around.people}
+    told = {
+        label: _Told(models[label], around, leads)
+        for label in sorted({row["model"] for row in listed})
+    }
+    found = []
+    for row in listed:
+        key = (row["connection"], row["lead_id"])
+        decided = [d.decision for d in session.ledger.decisions(*key)]
+        earlier = [decision for decision in decided if decision.scored_at <= at]
+        reason = earlier[-1].owner_reason if earlier else ""
+        decision = Decision(**row, object_type=kinds[key], scored_at=at, owner_reason=reason)
+        model, history = models[decision.model], session.ledger.past.history(*key, at)
+        explained = told[decision.model].explained(key, row["score"], contributions, earlier)
+        found.append((decision, replace(explained, history=history.cooled(model.cool_down, at))))
+    if not found and judged.outside is not None:
+        outside = judged.outside.filter(_.lead_id.isin(sorted(leads)))
+        if outside.count().to_pyarrow().as_py():
+            named = ", ".join(sorted(leads))
+            raise ConfigError([f"lead {named}: no model is for it (`model` in the configuration)"])
+    return found
+
+
+class _Told:
+    """What the facts say of some leads to one model, looked up lead by lead."""
+
+    def __init__(self, model: Model, around: Neighbours, leads: Collection[str]) -> None:
+        self._model = model
+        at, past = around.at, around.past
+        facts = about(around.facts, leads)
+        self._missing = _by_lead(unknown(model, facts, at, past))
+        self._checked = _by_lead(checklists(model, facts, at, past)) if model.checklists else {}
+        field = model.probability
+        self._predicted = _by_lead(probabilities(field, facts, at)) if field else {}
+        counts = any(not rule.silent for rule in model.behaviour)
+        self._channels = _by_lead(channels(model, facts, at)) if counts else {}
+        self._profiles = {n: _by_lead(table) for n, table in parts(model, facts, at).items()}
+        self._complete = _by_lead(completeness(model, facts, at)) if fit_fields(model) else {}
+        self._ideal = _by_lead(icp_fit(model, facts, at, past)) if model.icp else {}
+        self._accounts = {(p["connection"], p["id"]): p["account_id"] for p in around.people}
+        self._firms = {(firm["connection"], firm["id"]): firm for firm in around.firms}
+        began = facts.leads.filter(_.valid_from <= at).order_by("valid_from")
+        self._versions = _by_lead(began.mutate(lead_id=began.id))
+
+    def explained(
+        self, key: Key, score: int, contributions: ByLead, earlier: Sequence[Decision]
+    ) -> Explanation:
+        """Everything about one lead; `earlier` is what was decided about it before."""
+        shown = {name: part.get(key, []) for name, part in self._profiles.items()}
+        predicted = self._predicted.get(key)
+        return explain_lead(
+            self._model,
+            score,
+            contributions.get(key, ()),
+            [row["rule"] for row in self._missing.get(key, ())],
+            self._checked.get(key, ()),
+            probability=predicted[0]["probability"] if predicted else None,
+            profile=profile(shown) if shown else None,
+            known=self._known(key, earlier),
+            channels=self._channels.get(key, ()),
+        )
+
+    def _known(self, key: Key, earlier: Sequence[Decision]) -> Known:
+        versions = self._versions[key]
+        firm = self._firms.get((key[0], self._accounts[key] or ""))
+        of_account = sourced(firm["sources"], "account.") if firm else ()
+        complete, ideal = self._complete.get(key), self._ideal.get(key)
+        return Known(
+            Completeness(complete[0]["known"], complete[0]["asked"]) if complete else None,
+            Match(ideal[0]["company"]) if ideal else None,
+            Match(ideal[0]["persona"]) if ideal else None,
+            (*sourced(versions[-1]["sources"]), *of_account),
+            changed_answers(versions, [(d.scored_at, d.stage) for d in earlier]),
+        )
+
+
+def _by_lead(table: Table) -> ByLead:
+    """The rows of each lead, by connection and id, in the order of the table."""
+    found: defaultdict[Key, list[dict[str, Any]]] = defaultdict(list)
+    for row in table.to_pyarrow().to_pylist():
+        found[row["connection"], row["lead_id"]].append(row)
+    return found
