@@ -22,6 +22,7 @@ from connectors.base import Cursor, Page, Removed
 from core.facts import ALIASES, BY_NAME, TABLES, TIME, FactsTable
 from sync.aliases import Alias, Merge, followed
 from sync.census import COUNTS, Census
+from sync.cursors import CURSORS, Cursors
 from sync.facts_file import FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
 from sync.touched import SCHEMAS, Touched
@@ -32,9 +33,6 @@ _ALIAS_ROWS = pa.schema(
     {"id": pa.string(), "survivor": pa.string(), "valid_from": _STAMP, "valid_to": _STAMP}
 )
 
-_CURSORS = ibis.schema(
-    {"connection": "!string", "stream": "!string", "stamp": TIME, "id": "!string", "until": TIME}
-)
 _REMOVALS = ibis.schema(
     {
         "connection": "!string",
@@ -51,7 +49,7 @@ _SCHEMAS = {
     "aliases": ibis.schema(
         {**dict(ALIASES.items()), "valid_from": TIME.copy(nullable=False), "valid_to": TIME}
     ),
-    "cursors": _CURSORS,
+    **CURSORS,
     "removals": _REMOVALS,
     **SCHEMAS,
     **COUNTS,
@@ -86,6 +84,7 @@ class FactsStore:
 
     def __init__(self, path: Path | str) -> None:
         self._file = FactsFile(path, _SCHEMAS)
+        self._cursors = Cursors(self._file)
         self.touched = Touched(self._file)
         """What changed since the last complete run; every change notes it there."""
         self.census = Census(self._file)
@@ -112,12 +111,7 @@ class FactsStore:
 
     def cursor(self, connection: str, stream: str) -> Cursor | None:
         """The cursor stored with the last page of a stream; None before the first."""
-        rows = self._file.rows(
-            "SELECT stamp, id, until FROM cursors WHERE connection = $c AND stream = $s",
-            c=connection,
-            s=stream,
-        )
-        return Cursor(**rows[0]) if rows else None
+        return self._cursors.of(connection, stream)
 
     def counts(self, connection: str) -> dict[str, int]:
         """How many rows of each facts table stand now: open versions, and all activities."""
@@ -152,7 +146,7 @@ class FactsStore:
                 self._insert_all(connection, table)
                 verdicts, taken_off = {"new": page.rows.num_rows}, 0
             ended = self._end(connection, table, page) if page.removed else 0
-            self._save(connection, page.stream.name, page.cursor)
+            self._cursors.save(connection, page.stream.name, page.cursor)
         return Stored(
             new=verdicts.get("new", 0),
             changed=verdicts.get("changed", 0) + verdicts.get("unstamped", 0),
@@ -184,11 +178,7 @@ class FactsStore:
     def rewind(self, connection: str, stream: str, cursor: Cursor | None) -> None:
         """Read a stream again from a cursor (None: from the start); what is stored stays."""
         with self._file.transaction():
-            self._file.run(
-                "DELETE FROM cursors WHERE connection = $c AND stream = $s", c=connection, s=stream
-            )
-            if cursor is not None:
-                self._save(connection, stream, cursor)
+            self._cursors.save(connection, stream, cursor)
 
     def _knows(self, connection: str, table: FactsTable) -> bool:
         """Fill `found` with what stands of the arrived records; whether anything is known.
@@ -402,16 +392,3 @@ class FactsStore:
             )
         moved = set(known) ^ set(aliases)
         self.touched.ids(connection, table, {id_ for a in moved for id_ in (a.id, a.survivor)})
-
-    def _save(self, connection: str, stream: str, cursor: Cursor) -> None:
-        self._file.run(
-            "DELETE FROM cursors WHERE connection = $c AND stream = $s", c=connection, s=stream
-        )
-        self._file.run(
-            "INSERT INTO cursors VALUES ($c, $s, $stamp, $id, $until)",
-            c=connection,
-            s=stream,
-            stamp=cursor.stamp,
-            id=cursor.id,
-            until=cursor.until,
-        )

@@ -161,7 +161,7 @@ def test_the_halves_of_a_window_are_the_window(
         if start is None or record.modified >= start
     }
     came: set[str] = set()
-    for page in _leads(world, start and Cursor(start)):
+    for page in _leads(world, None if start is None else Cursor(start)):
         came |= set(_ids([page]))
         behind = {
             key

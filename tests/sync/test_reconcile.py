@@ -388,6 +388,7 @@ def compared(outcome: Outcome, name: str, stream: str) -> dict[str, Any]:
     return dict(found)
 
 
+@pytest.mark.slow
 def test_formula_fields_and_late_associations(company: Company) -> None:
     """D22, D12: neither moves a stamp, so a sync does not see them; a reconciliation does, and
     rescores whom they concern."""
