@@ -55,6 +55,12 @@ Full = Annotated[
 ]
 
 
+Reconcile = Annotated[
+    bool,
+    typer.Option("--reconcile", help="Also read the CRM whole, compare, and heal what differs."),
+]
+
+
 class Document(StrEnum):
     """The two configuration files."""
 
@@ -164,14 +170,17 @@ def sync(
     verify: Annotated[
         bool, typer.Option("--verify", help="Read back every write; owners are so anyway.")
     ] = False,
+    reconcile: Reconcile = False,
 ) -> None:
     """Run one cycle: pull what changed, decide, and write what differs."""
     from sync.cycle import run_cycle
+    from sync.reconcile import reconciled
 
     with opened(ctx, config, only) as session, progress_bars() as progress:
-        cycle = run_cycle(
+        run = reconciled if reconcile else run_cycle
+        cycle = run(
             session,
-            kind="sync",
+            kind="reconcile" if reconcile else "sync",
             stop=stop_on_signals(),
             progress=progress,
             limits=limits_of(session.config.guards, max_change_share, max_calls),

@@ -4,14 +4,14 @@ A plan is the same cycle that stops before writing.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from connectors.base import Connector, Progress
 from connectors.errors import ConnectorError, MappingError
-from core.decision import OPTIONAL, Decision
+from core.decision import OPTIONAL, Decision, Output
 from core.facts import LEADS
 from core.past import Past
 from core.routing import NOT_READY, Assignment, Roster
@@ -21,18 +21,22 @@ from sync.compare import Comparer
 from sync.config import SignOff
 from sync.decide import Decider, assign, past_of
 from sync.errors import StoreError
+from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
 from sync.lease import Lease
 from sync.ledger_past import HANDED
 from sync.ledger_rows import RunStatus
 from sync.plan import ConnectionPlan
-from sync.pull import pull
-from sync.report import ConnectionReport, RunReport
+from sync.pull import Pulled, pull
+from sync.report import ConnectionReport, RunReport, Step
 from sync.roster import find
 from sync.selection import Selection, chosen, select
 from sync.session import Session
 from sync.stop import Stop, StoppedError
 from sync.write import Writer, reconcile
+
+Read = Callable[[Connector, FactsStore, Step, Stop, Progress], Pulled]
+"""How a cycle brings the facts up to date with a CRM: `sync.pull.pull`, or what does more."""
 
 
 @dataclass
@@ -53,6 +57,7 @@ def run_cycle(
     write: bool = True,
     full: bool = False,
     verify: bool = False,
+    read: Read = pull,
 ) -> Cycle:
     """Run one cycle over the session's connections, under the lease and recorded in the ledger.
 
@@ -67,12 +72,15 @@ def run_cycle(
     with Lease(session.ledger, session.clock) as lease, recorded(session, kind, cycle.report):
         if write:
             cycle.report.warnings += _signed_off(session)
-        steps = _Steps(session, run_id if write else None, lease, stop, progress, limits, verify)
+        steps = _Steps(
+            session, run_id if write else None, lease, stop, progress, limits, verify, read
+        )
         pulled = []
         for connector in session.connectors.values():
             report = ConnectionReport(connector.name)
             cycle.report.connections.append(report)
             pulled.append(steps.pull(connector, report))
+            cycle.report.warnings += report.shortages
         at = _whole_second(max(pulled))
         pairs = zip(session.connectors.values(), cycle.report.connections, strict=True)
         routing = session.config.routing
@@ -175,6 +183,7 @@ class _Steps:
         progress: Progress,
         limits: Limits,
         verify: bool,
+        read: Read,
     ) -> None:
         self._session = session
         self._run_id = run_id
@@ -183,6 +192,7 @@ class _Steps:
         self._shown = progress
         self._limits = limits
         self._verify = verify
+        self._read = read
 
     def pull(self, connector: Connector, report: ConnectionReport) -> datetime:
         """Settle what was left open, pull, and refuse a source that lost most of its leads.
@@ -194,7 +204,8 @@ class _Steps:
         _require_fields(connector)
         reconcile(connector, facts, self._session.ledger, self._session.clock)
         held = facts.counts(name)[LEADS.name]
-        pulled = pull(connector, facts, report.steps["pull"], self._stop, self._progress)
+        pulled = self._read(connector, facts, report.steps["pull"], self._stop, self._progress)
+        report.comparisons = pulled.comparisons
         report.unread.update(f"{p.field}: {p.reason}" for p in pulled.unread)
         live = facts.counts(name)[LEADS.name]
         findings = guards.emptied(name, live, held, self._limits) or guards.removals(

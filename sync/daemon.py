@@ -18,6 +18,7 @@ from sync.health import Health, State, health
 from sync.lease import Lease
 from sync.ledger import Ledger
 from sync.notify import Alert, NotifyError, ways
+from sync.reconcile import reconciled
 from sync.report import RunReport
 from sync.schedule import next_start
 from sync.service_settings import Job
@@ -171,7 +172,8 @@ class Term:
         guards = self._setup.config.guards
         try:
             with open_setup(self._setup, self._outside) as session:
-                done = run_cycle(
+                run = reconciled if job is Job.RECONCILE else run_cycle
+                done = run(
                     session,
                     kind=job,
                     stop=self._stop,

@@ -27,6 +27,7 @@ class Job(StrEnum):
     """What the daemon does on a schedule; runs are recorded under these names."""
 
     DELTA = "delta"
+    RECONCILE = "reconcile"
     FULL = "full"
 
 
@@ -59,12 +60,15 @@ class Schedule(Settings):
         When(every=timedelta(minutes=15)),
         description="Cycles over what changed (default: every 15 minutes).",
     )
+    reconcile: When | None = Field(
+        None, description="Cycles that read every CRM whole, compare, and heal what differs."
+    )
     full: When | None = Field(None, description="Cycles that rescore every lead.")
 
     @property
     def jobs(self) -> dict[Job, When]:
         """The jobs that are done, and when."""
-        found = {Job.FULL: self.full, Job.DELTA: self.delta}
+        found = {Job.FULL: self.full, Job.RECONCILE: self.reconcile, Job.DELTA: self.delta}
         return {job: when for job, when in found.items() if when is not None}
 
 

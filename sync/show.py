@@ -51,7 +51,22 @@ def report(found: RunReport) -> Iterable[Table]:
             numbers = (step.taken, step.out, step.held, step.rejected)
             made.add_row(step.name, *map(str, numbers), why)
         yield made
+        if part.comparisons:
+            yield _comparisons(part)
         yield _calls(part)
+
+
+def _comparisons(part: ConnectionReport) -> Table:
+    """What the CRM holds beside what the facts held, and what was healed."""
+    made = table(
+        "compared with the CRM",
+        "object", "counted>", "shown>", "held>", "missing>", "changed>", "unstamped>", "gone>",
+    )  # fmt: skip
+    for one in part.comparisons:
+        counted = "-" if one.counted is None else str(one.counted)
+        found = (one.shown, one.held, one.missing, one.changed, one.unstamped, one.gone)
+        made.add_row(one.stream, counted, *map(str, found))
+    return made
 
 
 def _calls(part: ConnectionReport) -> Table:

@@ -225,7 +225,8 @@ class Live:
 
     def set_up(self) -> None:
         """Create the written fields."""
-        assert self.run("setup", "--yes").code == Exit.DONE
+        done = self.run("setup", "--yes")
+        assert done.code == Exit.DONE, done.err
 
     def sync(self, *arguments: str, code: int = Exit.DONE) -> Outcome:
         """Sync and report as JSON; the run must end with `code`."""
