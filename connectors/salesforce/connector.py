@@ -11,6 +11,7 @@ from connectors.base import (
     Field,
     NewField,
     Page,
+    Price,
     Problem,
     Stream,
     Usage,
@@ -21,10 +22,12 @@ from connectors.salesforce import setup, soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.failures import CallRefused
 from connectors.salesforce.fields import BY_NAME, OBJECTS, ROLES, WRITTEN_OBJECTS, Schema
-from connectors.salesforce.pull import REST_PAGE, Pull, RolePull
+from connectors.salesforce.ingest import JOB_ROWS
+from connectors.salesforce.price import reading
+from connectors.salesforce.pull import Pull, RolePull
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.salesforce.shape import Shaper
-from connectors.salesforce.write import BULK_CALLS, BULK_FROM, COLLECTION, Writer
+from connectors.salesforce.write import BULK_CALLS, BULK_FROM, COLLECTION, READ_COLLECTION, Writer
 from connectors.throttle import Sleep
 from core.decision import Output
 
@@ -39,7 +42,7 @@ class SalesforceConnector:
         self, name: str, settings: SalesforceSettings, *, sleep: Sleep = time.sleep
     ) -> None:
         self.name = name
-        self.usage = Usage()
+        self.usage = Usage(name)
         self._settings = settings
         self._sleep = sleep
         self._client = SalesforceClient(settings, name, self.usage, sleep)
@@ -50,9 +53,10 @@ class SalesforceConnector:
         self.capabilities = Capabilities(
             objects=WRITTEN_OBJECTS,
             write_batch=COLLECTION,
-            read_page=REST_PAGE,
+            read_back_batch=READ_COLLECTION,
             lookback=LOOKBACK,
             bulk_write_from=bulk_from,
+            bulk_write_batch=JOB_ROWS,
             bulk_write_calls=BULK_CALLS,
             queue_objects=("Lead",),
         )
@@ -104,10 +108,14 @@ class SalesforceConnector:
         item = BY_NAME[stream.name]
         return self._client.count(soql.count(item.name, item.where, soql.after(cursor)))
 
+    def price(self, stream: Stream, cursor: Cursor | None, records: int | None) -> Price:
+        """One call for each page of a query, or those of a bulk job."""
+        return reading(BY_NAME[stream.name], cursor, records or 0)
+
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """The records changed since the cursor, deleted, merged and converted ones followed."""
-        reading = RolePull if stream.name == ROLES else Pull
-        pull = reading(
+        kind = RolePull if stream.name == ROLES else Pull
+        pull = kind(
             self._client,
             self._schema,
             Shaper(self._settings.mapping.activity_types),

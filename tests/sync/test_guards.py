@@ -11,7 +11,7 @@ from sync.guards import Limits
 from sync.plan import ConnectionPlan, PlannedChange
 
 CAPABILITIES = Capabilities(
-    objects=("Lead",), write_batch=200, read_page=2000, lookback=timedelta(0)
+    objects=("Lead",), write_batch=200, read_back_batch=2000, lookback=timedelta(0)
 )
 
 
