@@ -206,8 +206,8 @@ class Price:
 class Usage:
     """API calls made by a connector, by class (read, search, write, bulk, login, describe).
 
-    `daily_limit` and `daily_used` are what the CRM last said of its daily quota, and by whomever
-    used; beyond `share` of it no call is made (None: the CRM itself says when to stop). `waits`
+    `daily_limit` and `daily_used` (by all programs) are what the CRM last said of its daily quota,
+    with the calls since, as not every answer says it; beyond `share` of it no call is made (None: the CRM itself says when to stop). `waits`
     counts how often the CRM asked to slow down.
     """
 
@@ -234,6 +234,8 @@ class Usage:
                     connection=self.connection,
                 )
         self.calls[kind] = self.calls.get(kind, 0) + calls
+        if self.daily_used is not None:
+            self.daily_used += calls
 
     def since(self, before: Mapping[str, int]) -> dict[str, int]:
         """The calls made since `calls` was as `before`, by class."""

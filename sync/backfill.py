@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from connectors.base import Connector, Cursor, Price, Stream
-from sync.guards import GuardStopError, Limits, budget
+from sync.guards import GuardStopError, Limits, budget, keep_share
 from sync.ledger_rows import RunStatus
 from sync.price import Size, in_words, reading, total
 from sync.pull import start_of
@@ -51,6 +51,7 @@ def priced(
 
     Raises GuardStopError where one is over the budget of calls: nothing is read, nor rewound.
     """
+    keep_share(session.connectors.values(), limits)
     prices = {}
     for name, streams in sizes(session, since, going_on=going_on).items():
         for size in streams:

@@ -135,8 +135,7 @@ def recorded(session: Session, kind: str, run: RunReport, limits: Limits) -> Ite
     labels = ", ".join(segment.model.label for segment in session.segments)
     ledger.start(run_id, kind, model=labels, at=clock())
     status, error = RunStatus.FAILED, None
-    for connector in session.connectors.values():
-        connector.usage.share = limits.quota_share
+    guards.keep_share(session.connectors.values(), limits)
     try:
         yield
         status = RunStatus.REFUSED if run.refused else RunStatus.DONE

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from connectors.base import Price
+from connectors.base import Connector, Price
 from core.rules import Model
 from sync.plan import ConnectionPlan
 from sync.price import in_words
@@ -101,6 +101,12 @@ def changes(plan: ConnectionPlan, known: bool, limits: Limits) -> list[str]:
             f"again with --max-change-share {min(1.0, count / plan.known + 0.01):.2f}"
         )
     return found + budget(plan.connection, "writing", plan.price, limits)
+
+
+def keep_share(connectors: Iterable[Connector], limits: Limits) -> None:
+    """From now on, make no call beyond the share of a CRM's daily quota."""
+    for connector in connectors:
+        connector.usage.share = limits.quota_share
 
 
 def budget(connection: str, what: str, price: Price, limits: Limits) -> list[str]:

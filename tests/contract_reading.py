@@ -281,8 +281,7 @@ class ReadContract:
 
     def test_price(self, world: World) -> None:
         """U06: what a reading costs is told beforehand by class of call, without a call."""
-        live(world)
-        world.leads(2 * world.page_size + 1)
+        world.leads(2 * world.page + 1)
         world.clock.tick()
         for stream in world.connector.streams():
             list(world.connector.pull(stream, None, world.clock()))
