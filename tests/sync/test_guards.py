@@ -40,6 +40,14 @@ def test_changes(changed, records, known, limits, says):
     assert says is None or says in found[0]
 
 
+def test_a_budget_of_calls():
+    """U06: with a budget of 100 calls a plan of 100 passes, and one of 101 is refused."""
+    assert guards.changes(plan(20_000, 20_000), True, Limits(1, calls=100)) == []
+    (finding,) = guards.changes(plan(20_001, 20_001), True, Limits(1, calls=100))
+    assert "writing costs 101 calls (write 101), more than the budget of 100" in finding
+    assert "run again with --max-calls 101" in finding
+
+
 def test_both_findings_are_reported_at_once():
     """All the reasons, not the first."""
     assert len(guards.changes(plan(900, 1000), True, Limits(0.5, calls=1))) == 2
