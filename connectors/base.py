@@ -207,8 +207,8 @@ class Usage:
     """API calls made by a connector, by class (read, search, write, bulk, login, describe).
 
     `daily_limit` and `daily_used` (by all programs) are what the CRM last said of its daily quota,
-    with the calls since, as not every answer says it; beyond `share` of it no call is made (None: the CRM itself says when to stop). `waits`
-    counts how often the CRM asked to slow down.
+    with the calls since, as not every answer says it; beyond `share` of it no call is made (None:
+    the CRM itself says when to stop). `waits` counts how often the CRM asked to slow down.
     """
 
     connection: str = ""
