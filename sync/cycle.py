@@ -122,7 +122,6 @@ def _recorded(session: Session, kind: str, cycle: Cycle) -> Iterator[None]:
         raise
     except GuardStopError as stopped:
         status, error = RunStatus.GUARDED, str(stopped)
-        ledger.past.forget(run_id)
         raise
     except (ConnectorError, StoreError) as failure:
         error = str(failure)

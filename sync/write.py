@@ -5,6 +5,7 @@ never answered is read back before anything is sent again, in this run or the ne
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -90,9 +91,13 @@ class Writer:
             raise failure
 
     def _settle(self, results: Sequence[WriteResult], step: Step) -> None:
-        """Keep what became of some changes: ledger first, as it is the one that is not pulled."""
-        self._ledger.settle(self._run_id, self._connector.name, results, at=self._clock())
+        """Keep what became of some changes.
+
+        Facts first: killed in between, the intent is still open, and is read back. The other way
+        round the facts would be behind until the CRM shows the change, and it would be sent again.
+        """
         self._facts.settle(self._connector.name, written_table(results))
+        self._ledger.settle(self._run_id, self._connector.name, results, at=self._clock())
         for result in results:
             if result.status is Status.WRITTEN:
                 step.passed()
@@ -119,8 +124,8 @@ def written_table(results: Sequence[WriteResult]) -> pa.Table:
 def reconcile(connector: Connector, facts: FactsStore, ledger: Ledger, clock: Clock) -> int:
     """Settle what an earlier run sent without getting an answer: read it back.
 
-    What the CRM holds as it was sent counts as written; anything else is as if never sent, and
-    the diff decides about it anew. Returns how many were open.
+    A field that the CRM holds as it was sent counts as written; any other is as if never sent, or
+    somebody has edited it since, and the diff decides about it anew. Returns how many were open.
     """
     opened = ledger.open_intents(connector.name)
     by_type: dict[str, list[Change]] = {}
@@ -129,11 +134,11 @@ def reconcile(connector: Connector, facts: FactsStore, ledger: Ledger, clock: Cl
     for object_type, changes in by_type.items():
         held = connector.read_back(object_type, [change.id for change in changes])
         arrived = [
-            WriteResult(change, Status.WRITTEN)
+            WriteResult(replace(change, values=dict(same)), Status.WRITTEN)
             for change in changes
-            if change.values.items() <= held.get(change.id, {}).items()
+            if (same := change.values.items() & held.get(change.id, {}).items())
         ]
-        ledger.settle(None, connector.name, arrived, at=clock())
         facts.settle(connector.name, written_table(arrived))
+        ledger.settle(None, connector.name, arrived, at=clock())
     ledger.withdraw_unanswered(connector.name)
     return len(opened)

@@ -246,9 +246,9 @@ class Live:
 
 
 @contextmanager
-def live(folder: Path) -> Iterator[Live]:
+def live(folder: Path, timer: Timer | None = None) -> Iterator[Live]:
     """Both CRMs, empty but for four users, configured together, their fields not yet made."""
-    clock, timer = Clock(), Timer()
+    clock, timer = Clock(), timer or Timer()
     crms = {name: Crm(clock) for name in CONNECTIONS}
     users = {name: staff(crm) for name, crm in crms.items()}
     secret, token = SECRETS.values()

@@ -1,0 +1,380 @@
+"""Simulated days of the daemon, with everything going on that goes on around a live CRM.
+
+`python -m tests.soak --days 30 --seed 1` runs cycles every six hours over both sandbox CRMs.
+Between them leads come, act, change, merge, convert and go, calls are associated late, rows come
+to light late, and people edit what leadgauge wrote; within them requests fail in every way that
+passes by itself, records change under the running cycle, and the process is killed.
+
+In the end, and after one calm cycle, three oracles are asked: a count of points over the CRM's
+own records, in plain Python; a fresh database that scores everything from scratch; and the log of
+every write, in which no field is given the value that it had.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from connectors.sandbox.crm import Kind, Record
+from connectors.sandbox.http import Fault, Request, Response
+from connectors.sandbox.hubspot import faults as hubspot_faults
+from connectors.sandbox.salesforce import faults as salesforce_faults
+from sync import daemon
+from sync.config import Schedule
+from sync.exits import Exit
+from sync.session import open_session
+from sync.stop import Stop
+from tests.hubspot import RunningTimer
+from tests.killed import KILLED, Child
+from tests.live import ANA, BEN, FIELDS, Live, Seller, live
+from tests.written import Place, Written
+
+PER_DAY = 4
+LEADS = 40
+"""How many there are in each CRM to begin with."""
+
+FIT, CALL, VISIT = 30, 5, 10
+CALL_DAYS, VISIT_DAYS = 4, 2
+MODEL: dict[str, Any] = {
+    "fit": [{"id": "technology", "points": FIT, "when": {"industry": "technology"}}],
+    "behaviour": [
+        {"id": "call", "points": CALL, "count": "each", "when": {"type": "call"},
+         "within": f"{CALL_DAYS} days"},
+        {"id": "visit", "points": VISIT, "count": "each", "within": f"{VISIT_DAYS} days",
+         "when": {"type": "page_view", "asset": "/pricing"}},
+    ],
+    "decays": {},
+}  # fmt: skip
+TIERS = {"A": 100, "B": 75, "C": 50, "D": 0}
+EDITABLE = "tier"
+"""The written field that people edit, and whose edits are respected."""
+
+PASSING = {
+    "sales": (salesforce_faults.fault, (
+        "expired-session", "concurrent-limit", "query-timeout", "lost-locator", "lock-row",
+        "server-error", "drop-before-write", "drop-after-write", "truncated", "daily-limit",
+    )),
+    "marketing": (hubspot_faults.fault, (
+        "ten-secondly", "server-error-html", "locked", "drop-after-write", "conflict",
+        "truncated", "daily-limit",
+    )),
+}  # fmt: skip
+"""What passes without anybody's doing, by the next cycle at the latest."""
+
+PEOPLE = (Kind.LEAD, Kind.CONTACT)
+
+
+@dataclass
+class Tally:
+    """What went on."""
+
+    cycles: int = 0
+    kills: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
+
+
+class Elapsing(Stop):
+    """Lets the time that the daemon waits for pass at once, and the world with it."""
+
+    def __init__(self, live_on: Callable[[float], None]) -> None:
+        super().__init__()
+        self._live_on = live_on
+
+    def wait(self, seconds: float) -> bool:
+        """What happens until the next cycle."""
+        self._live_on(seconds)
+        return self.asked
+
+
+@dataclass
+class Soak:
+    """Both CRMs, what goes on in them, and the daemon that must keep up with it."""
+
+    live: Live
+    chance: random.Random
+    written: Written = field(default_factory=Written)
+    tally: Tally = field(default_factory=Tally)
+    edits: dict[Place, Any] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    calm: bool = False
+
+    def run(self, cycles: int) -> None:
+        """The daemon, for so many cycles and a calm one, which must be enough to catch up."""
+        stop = Elapsing(self._between)
+
+        def cycle() -> None:
+            self.tally.cycles += 1
+            self.calm = self.tally.cycles > cycles
+            self._cycle()
+            if self.calm:
+                stop.ask()
+            else:
+                self.live.clock.tick(minutes=1)
+
+        every = Schedule(cron=f"0 */{24 // PER_DAY} * * *")
+        daemon.run(cycle, every, stop, self.live.clock)
+
+    def _cycle(self) -> None:
+        troubles = [] if self.calm else self._trouble()
+        if not self.calm and self.chance.random() < 0.3:
+            self._killed()
+        else:
+            session = open_session(self.live.config, self.live.outside)
+            daemon.cycle(session, Stop(), self.said.append)
+        for seller in self.live.sellers.values():
+            seller.server.faults.clear()
+        self.tally.faults.update(name for name, fault in troubles if fault.hit)
+
+    def _killed(self) -> None:
+        """A cycle in a process of its own, which kills itself somewhere."""
+        arguments = ["sync", "--config", str(self.live.config)]
+        die = self.chance.randint(1, 80)
+        with Child(arguments, self.live.env, self.live.clock(), die) as child:
+            code = child.end().code
+        self.tally.kills += code == KILLED
+        assert code in (KILLED, Exit.DONE, Exit.REFUSED, Exit.TEMPORARY), code
+
+    # Trouble within a cycle
+
+    def _trouble(self) -> list[tuple[str, Fault]]:
+        """Up to three faults at each CRM at once, each somewhere in the coming cycle."""
+        found = []
+        for name, seller in self.live.sellers.items():
+            make, names = PASSING[name]
+            for _ in range(self.chance.choice((0, 0, 1, 1, 2, 3))):
+                kind = self.chance.choice((*names, "lost", "answer lost", "changed under way"))
+                fault = self._fault(seller, kind) if kind not in names else make(kind)
+                fault.skip += self.chance.randint(0, 3)
+                seller.server.faults.append(fault)
+                found.append((f"{name}: {kind}", fault))
+        return found
+
+    def _fault(self, seller: Seller, kind: str) -> Fault:
+        """A fault of any request: lost before or after the CRM saw it, or overtaken by life."""
+        skip = self.chance.randint(0, 30)
+        if kind != "changed under way":
+            return Fault("", skip=skip, drop="before" if kind == "lost" else "after")
+
+        def happens(request: Request) -> Response:
+            answer = seller.face(request)
+            self._happens(seller, under_way=True)
+            return answer
+
+        return Fault("", skip=skip, response=happens)
+
+    # Life between cycles
+
+    def _between(self, seconds: float) -> None:
+        """Something happens at a few instants of the time until the next cycle."""
+        clock = self.live.clock
+        end = clock() + timedelta(seconds=seconds)
+        if not self.calm:
+            for share in sorted(self.chance.uniform(0, 0.99) for _ in range(6)):
+                # Whole seconds: Salesforce keeps no others.
+                moment = end - timedelta(seconds=int(seconds * (1 - share)))
+                clock.now = max(clock.now, moment)
+                for seller in self.live.sellers.values():
+                    self._happens(seller)
+        clock.now = end
+
+    def _happens(self, seller: Seller, *, under_way: bool = False) -> None:
+        """One thing that people do in a CRM.
+
+        An edit of what is just being written is not told from what was there: that race is the
+        CRM's to decide, and none of a running cycle.
+        """
+        leads = [r for r in seller.crm.records(*PEOPLE) if not r.values.get("converted_at")]
+        what = self.chance.choice(
+            ("lead", "act", "act", "act", "industry", "late association", "late commit")
+            + (() if under_way else ("edit",))
+            + (("merge", "delete", "convert") if len(leads) > LEADS // 2 else ())
+        )
+        self.tally.events[what] += 1
+        getattr(self, f"_{what.replace(' ', '_')}")(seller, leads)
+
+    def _lead(self, seller: Seller, leads: list[Record]) -> Record:
+        del leads
+        n = seller.crm.revision
+        industry = self.chance.choice(("Technology", "Retail"))
+        person = {"last_name": f"P{n}", "company": "Firm", "email": f"p{n}@firm.example"}
+        return seller.crm.add(Kind.LEAD, {**person, "industry": industry})
+
+    def _act(self, seller: Seller, leads: list[Record], **more: Any) -> Record:
+        what = self.chance.choice(({"type": "call"}, {"type": "page_view", "asset": "/pricing"}))
+        people = [self.chance.choice(leads).number]
+        done = {"at": self.live.clock(), "people": people, **what, **more}
+        return seller.crm.add(Kind.ACTIVITY, done)
+
+    def _industry(self, seller: Seller, leads: list[Record]) -> None:
+        values = {"industry": self.chance.choice(("Technology", "Retail"))}
+        record = firm(seller, self.chance.choice(leads))
+        seller.crm.update(record, values, by=seller.users[ANA].number)
+
+    def _late_association(self, seller: Seller, leads: list[Record]) -> None:
+        """A call that is nobody's, and one of before that is found to be somebody's."""
+        self._act(seller, leads, type="call", people=[])
+        for call in seller.crm.records(Kind.ACTIVITY):
+            if not call.values["people"] and call.created < self.live.clock():
+                seller.crm.update(call, {"people": [self.chance.choice(leads).number]})
+                return
+
+    def _late_commit(self, seller: Seller, leads: list[Record]) -> None:
+        """A call that is seen some minutes after it was stamped."""
+        call = self._act(seller, leads, type="call")
+        call.visible_from = self.live.clock() + timedelta(minutes=4)
+
+    def _edit(self, seller: Seller, leads: list[Record]) -> None:
+        """Somebody sets a written field, and means it."""
+        lead = self.chance.choice(leads)
+        seller.edit(lead, EDITABLE, "Z")
+        self.edits[seller.name, lead.number, FIELDS[seller.name][EDITABLE]] = "Z"
+
+    def _merge(self, seller: Seller, leads: list[Record]) -> None:
+        winner = self.chance.choice(leads)
+        others = [r for r in leads if r.kind is winner.kind and r is not winner]
+        loser = self.chance.choice(others)
+        seller.crm.merge(winner, loser)
+        name = FIELDS[seller.name][EDITABLE]
+        if winner.values.get(name) == self.edits.get((seller.name, loser.number, name), ""):
+            self.edits[seller.name, winner.number, name] = winner.values[name]
+
+    def _delete(self, seller: Seller, leads: list[Record]) -> None:
+        seller.crm.delete(self.chance.choice(leads), bump=seller.name == "sales")
+
+    def _convert(self, seller: Seller, leads: list[Record]) -> None:
+        """Salesforce alone knows conversion."""
+        lead = self.chance.choice(leads)
+        if seller.name == "sales" and lead.kind is Kind.LEAD:
+            seller.crm.convert(lead)
+
+    # The oracles
+
+    def standing(self) -> Iterator[tuple[Seller, Record]]:
+        """Every live lead of both CRMs."""
+        for seller in self.live.sellers.values():
+            for record in seller.crm.records(*PEOPLE):
+                if not record.values.get("converted_at"):
+                    yield seller, record
+
+    def miscounted(self) -> dict[Place, tuple[Any, Any]]:
+        """Scores and tiers that are not what the CRM's own records come to, and what they are."""
+        wrong = {}
+        for seller, record in self.standing():
+            shown, score = seller.shown(record), points(seller, record, self.live.clock())
+            tier = next(name for name, least in TIERS.items() if score >= least)
+            place = (seller.name, record.number, FIELDS[seller.name][EDITABLE])
+            expected = {"score": score, "tier": self.edits.get(place, tier)}
+            for output, value in expected.items():
+                if shown[output] != value:
+                    key = (seller.name, record.number, output)
+                    wrong[key] = (shown[output], value)
+        return wrong
+
+    def unlike_fresh(self) -> list[Mapping[str, Any]]:
+        """What a fresh database would write: nothing, but over people's edits."""
+        found = []
+        with tempfile.TemporaryDirectory() as folder:
+            fresh = Live(Path(folder), self.live.clock, self.live.timer, self.live.sellers)
+            configure(fresh, respect=False)
+            self.live.clock.tick(minutes=-1)
+            plans = fresh.run("plan", "--json").json["plans"]
+        ids = {(s.name, s.id(r)): r.number for s, r in self.standing()}
+        for plan in plans:
+            for change in plan["changes"]:
+                number = ids[plan["connection"], change["id"]]
+                place = (plan["connection"], number, FIELDS[plan["connection"]][EDITABLE])
+                allowed = {"model", "scored_at"} | ({EDITABLE} if place in self.edits else set())
+                if change["fields"].keys() - allowed:
+                    found.append({"connection": plan["connection"], **change})
+        return found
+
+    def unowned(self) -> list[tuple[str, int]]:
+        """Leads that should have been given to somebody and were not."""
+        return [
+            (seller.name, record.number)
+            for seller, record in self.standing()
+            if seller.shown(record)["stage"] == "SQL"
+            and seller.shown(record)["owner"] not in (ANA, BEN)
+        ]
+
+
+def firm(seller: Seller, person: Record) -> Record:
+    """The record that says in what industry somebody works; of a Salesforce contact, its account."""
+    if seller.name == "marketing" or person.kind is Kind.LEAD:
+        return person
+    account = seller.crm.get(Kind.ACCOUNT, person.values["account"])
+    assert account is not None
+    return account
+
+
+def points(seller: Seller, person: Record, at: datetime) -> int:
+    """What a lead has earned, by its own record and what it did."""
+    total = FIT if firm(seller, person).values.get("industry") == "Technology" else 0
+    for deed in seller.crm.records(Kind.ACTIVITY):
+        if person.number in deed.values["people"]:
+            age, kind = at - deed.values["at"], deed.values["type"]
+            total += CALL * (kind == "call" and age <= timedelta(days=CALL_DAYS))
+            total += VISIT * (kind == "page_view" and age <= timedelta(days=VISIT_DAYS))
+    return total
+
+
+def configure(live: Live, *, respect: bool) -> None:
+    """Write the configuration; `respect` False: as nobody had edited anything or got a lead."""
+    routing = {"routing": {"pool": [ANA, BEN]}} if respect else {}
+    live.configure(**routing, schedule={"cron": f"0 */{24 // PER_DAY} * * *"})
+    live.model(**MODEL)
+    for name, fields in FIELDS.items():
+        policy = {"policy": "respect_edits"} if respect else {}
+        live.configure_write(name, {EDITABLE: {"field": fields[EDITABLE], **policy}})
+
+
+@contextmanager
+def soak(folder: Path, seed: int) -> Iterator[Soak]:
+    """Both CRMs with some leads, before the daemon's first cycle."""
+    with live(folder, RunningTimer()) as found:
+        self = Soak(found, random.Random(seed))
+        configure(found, respect=True)
+        for seller in found.sellers.values():
+            for _ in range(LEADS):
+                self._act(seller, [self._lead(seller, [])])
+        found.set_up()
+        for name, seller in found.sellers.items():
+            self.written.watch(name, seller.crm)
+        yield self
+
+
+def main() -> None:
+    """Run, and say how it went; the exit code is 1 where anything was lost or doubled."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--days", type=int, default=30, help="simulated days (default: 30)")
+    parser.add_argument("--seed", type=int, default=1, help="of everything that happens")
+    given = parser.parse_args()
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, soak(Path(folder), given.seed) as run:
+        run.run(given.days * PER_DAY)
+        lost = len(run.miscounted()) + len(run.unlike_fresh()) + len(run.unowned())
+        doubled = sum(run.written.idle.values())
+        tally = run.tally
+        print(  # noqa: T201
+            f"{given.days} simulated days (seed {given.seed}), {tally.cycles} cycles, "
+            f"{time.monotonic() - begun:.0f} s\n"
+            f"changes by people {tally.events.total()} (edits of written fields "
+            f"{tally.events['edit']}), faults injected {tally.faults.total()} of "
+            f"{len(tally.faults)} kinds, kills survived {tally.kills}\n"
+            f"fields written {sum(run.written.effective.values())}, "
+            f"writes lost {lost}, writes doubled {doubled}"
+        )
+    sys.exit(bool(lost or doubled))
+
+
+if __name__ == "__main__":
+    main()
