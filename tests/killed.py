@@ -63,6 +63,10 @@ class Child:
         self._process.kill()
         self._process.communicate()
 
+    def kill(self) -> None:
+        """Kill it now."""
+        self._process.kill()
+
     def end(self, *, kill_after: float | None = None) -> Ended:
         """Wait for its end; with `kill_after`, kill it after so many seconds if it still runs."""
         try:

@@ -308,7 +308,7 @@ class Soak:
 
 
 def firm(seller: Seller, person: Record) -> Record:
-    """The record that says in what industry somebody works; of a Salesforce contact, its account."""
+    """The record that says somebody's industry: for a Salesforce contact that is its account."""
     if seller.name == "marketing" or person.kind is Kind.LEAD:
         return person
     account = seller.crm.get(Kind.ACCOUNT, person.values["account"])
@@ -361,7 +361,7 @@ def main() -> None:
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, soak(Path(folder), given.seed) as run:
         run.run(given.days * PER_DAY)
-        lost = len(run.miscounted()) + len(run.unlike_fresh()) + len(run.unowned())
+        lost = [*run.miscounted().items(), *run.unlike_fresh(), *run.unowned()]
         doubled = sum(run.written.idle.values())
         tally = run.tally
         print(  # noqa: T201
@@ -371,8 +371,10 @@ def main() -> None:
             f"{tally.events['edit']}), faults injected {tally.faults.total()} of "
             f"{len(tally.faults)} kinds, kills survived {tally.kills}\n"
             f"fields written {sum(run.written.effective.values())}, "
-            f"writes lost {lost}, writes doubled {doubled}"
+            f"writes lost {len(lost)}, writes doubled {doubled}"
         )
+        for what in (*lost, *run.written.idle):
+            print(f"lost or doubled: {what}")  # noqa: T201
     sys.exit(bool(lost or doubled))
 
 

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from connectors.sandbox.http import Face, Fault, Request, Response
 from sync.exits import Exit
 from tests.live import WRITING, Live, Seller, live
 from tests.written import Written
+
+pytestmark = pytest.mark.slow
 
 MODEL = {
     "fit": [{"id": "technology", "points": 100, "when": {"industry": "technology"}}],
@@ -156,7 +159,7 @@ def assert_read_before_sent_again(seller: Seller) -> None:
     writes = [n for n, request in enumerate(seen) if re.fullmatch(f"{method} .*{path}", request)]
     assert writes
     assert all(WRITING.match(seen[n]) for n in writes)
-    for first, second in zip(writes, writes[1:], strict=False):
+    for first, second in pairwise(writes):
         assert any(READING_BACK.match(request) for request in seen[first:second])
 
 
