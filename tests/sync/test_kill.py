@@ -138,10 +138,10 @@ def visit(seller: Seller, person: Record, at: datetime) -> None:
 
 
 @contextmanager
-def world(folder: Path, *, cycle: int) -> Iterator[World]:
+def world(folder: Path, *, cycle: int, index_lag: float = 0.0) -> Iterator[World]:
     """Before the first cycle, which reads and writes everything; or a later one, with changes."""
     folder.mkdir()
-    with live(folder, RunningTimer()) as found:
+    with live(folder, RunningTimer(), index_lag=index_lag) as found:
         for name, seller in found.sellers.items():
             for n in range(LEADS[name]):
                 person = lead(seller, n)
@@ -254,6 +254,22 @@ def test_killed_before_every_effect(tmp_path: Path, unbroken: Unbroken, cycle: i
             if difference := lost(found, unbroken):
                 failures[f"{n}: before {unbroken.effects[n - 1]}"] = difference
     assert not failures
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("after", [2, 3])
+def test_killed_before_search_shows_what_was_written(
+    tmp_path: Path, unbroken: Unbroken, cycle: int, after: int
+) -> None:
+    """D01, U05: killed before either store has settled a call, while HubSpot's search still shows
+    what was there before; nothing is sent again."""
+    write = next(n for n, what in enumerate(unbroken.effects) if "/batch/update" in what)
+    with world(tmp_path / "w", cycle=cycle, index_lag=3 * LASTS.total_seconds()) as found:
+        assert found.sync(die=write + after).code == KILLED
+        found.recover()
+        assert found.written.effective
+        assert not found.written.idle
 
 
 @pytest.mark.slow
