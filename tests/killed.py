@@ -117,7 +117,7 @@ class _Effects:
                 self.about_to("commit to the ledger")
 
         HTTPConnectionPool.urlopen = asked  # type: ignore[assignment]
-        FactsFile.run = ran  # type: ignore[method-assign]
+        FactsFile.run = ran  # type: ignore[method-assign, assignment]
         event.listen(Engine, "commit", commits)
 
 

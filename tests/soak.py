@@ -281,7 +281,7 @@ class Soak:
 
     def unlike_fresh(self) -> list[Mapping[str, Any]]:
         """What a fresh database would write: nothing, but over people's edits."""
-        found = []
+        found: list[Mapping[str, Any]] = []
         with tempfile.TemporaryDirectory() as folder:
             fresh = Live(Path(folder), self.live.clock, self.live.timer, self.live.sellers)
             configure(fresh, respect=False)

@@ -39,7 +39,7 @@ class Written:
                     self.idle[place] += 1
             update(record, values, **more)
 
-        crm.update = counting  # type: ignore[method-assign, assignment]
+        crm.update = counting  # type: ignore[method-assign]
 
     def forget(self) -> None:
         """Count from nought again."""
