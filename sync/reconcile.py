@@ -48,6 +48,7 @@ def reconciled(
     progress: Progress,
     limits: Limits,
     full: bool = False,
+    verify: bool = False,
 ) -> Cycle:
     """Run one cycle that reads every CRM whole: see `run_cycle` for what it does and raises.
 
@@ -60,6 +61,7 @@ def reconciled(
         progress=progress,
         limits=limits,
         full=full,
+        verify=verify,
         read=partial(read_whole, limits),
     )
 

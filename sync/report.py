@@ -92,9 +92,9 @@ class ConnectionReport:
     """One connection's part of a run.
 
     `calls` are all API calls by class; `write_calls` those spent on writing, beside the fewest
-    that the plan could cost. `unread` counts values that could not be read, by field and reason;
-    `foreign` the fields that held what somebody else put there. `comparisons` are there where
-    the CRM was read whole and compared.
+    that the plan could cost, and those on reading back what was written. `unread` counts values
+    that could not be read, by field and reason; `foreign` the fields that held what somebody else
+    put there. `comparisons` are there where the CRM was read whole and compared.
     """
 
     connection: str
@@ -102,6 +102,7 @@ class ConnectionReport:
     calls: dict[str, int] = field(default_factory=dict)
     write_calls: int = 0
     fewest_write_calls: int = 0
+    read_back_calls: int = 0
     unread: Counter[str] = field(default_factory=Counter)
     foreign: int = 0
     comparisons: list[Comparison] = field(default_factory=list)
@@ -124,7 +125,7 @@ class ConnectionReport:
         step = self.steps["diff"]
         step.passed(len(planned.changes))
         step.hold("nothing to change", planned.equal)
-        step.hold("in quarantine", planned.waiting)
+        step.hold("in quarantine", len(planned.waiting))
         self.fewest_write_calls = planned.write_calls
         self.foreign = len(planned.foreign)
 
@@ -136,6 +137,7 @@ class ConnectionReport:
             "calls": self.calls,
             "write_calls": self.write_calls,
             "fewest_write_calls": self.fewest_write_calls,
+            "read_back_calls": self.read_back_calls,
             "unread": dict(self.unread),
             "foreign_values": self.foreign,
             "comparisons": [vars(comparison) for comparison in self.comparisons],

@@ -1,7 +1,7 @@
 """What one command works with: configuration, model, stores and connectors, opened and closed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -43,6 +43,20 @@ class Session:
     clock: Clock
 
 
+@dataclass(frozen=True)
+class Setup:
+    """The configuration and the models that it names, read and found to be without a mistake."""
+
+    config: Config
+    segments: Segments
+
+
+def read_setup(path: Path, outside: Outside) -> Setup:
+    """Read what a configuration file says. Raises ConfigError for a mistake in any file."""
+    config = load(path, outside.env)
+    return Setup(config, read_models(config))
+
+
 class _OnUse(Mapping[str, Connector]):
     """Connectors by name, each opened when it is first asked for: what reads the stores alone
     (explain, replay, preview) loads no client library."""
@@ -69,17 +83,23 @@ class _OnUse(Mapping[str, Connector]):
                 stack.callback(connector.close)
 
 
-@contextmanager
 def open_session(
     path: Path, outside: Outside, only: Sequence[str] | None = None
+) -> AbstractContextManager[Session]:
+    """Read a configuration, and open what it names: `read_setup`, then `open_setup`."""
+    return open_setup(read_setup(path, outside), outside, only)
+
+
+@contextmanager
+def open_setup(
+    setup: Setup, outside: Outside, only: Sequence[str] | None = None
 ) -> Iterator[Session]:
     """Open what the configuration names; `only` restricts it to some connections.
 
-    Raises ConfigError for a mistake in any file, StoreError when a store cannot be used.
-    Nothing is asked of a CRM before the first verb of its connector.
+    Raises ConfigError for an unknown connection, StoreError when a store cannot be used. Nothing
+    is asked of a CRM before the first verb of its connector.
     """
-    config = load(path, outside.env)
-    segments = read_models(config)
+    config = setup.config
     names = list(config.connections) if not only else list(only)
     unknown = [name for name in names if name not in config.connections]
     if unknown:
@@ -92,4 +112,4 @@ def open_session(
         connectors = stack.enter_context(
             closing(_OnUse({n: partial(outside.connect, n, settings[n]) for n in names}))
         )
-        yield Session(config, segments, facts, ledger, connectors, outside.clock)
+        yield Session(config, setup.segments, facts, ledger, connectors, outside.clock)

@@ -85,9 +85,10 @@ FIELDS = {
         for name in ("score", "tier", "stage", "reason", "model", "scored_at")
     },
 }
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 WRITING = re.compile(
     r"(PATCH|PUT|DELETE) |POST .*(/batch/(update|create|upsert|archive)|/jobs/ingest|"
-    r"/sobjects/(Lead|Contact)/?$|/objects/contacts/?$)"
+    r"(?<!composite)/sobjects/(Lead|Contact)/?$|/objects/contacts/?$)"
 )
 """The requests that change records."""
 
@@ -288,7 +289,7 @@ def nobody_there() -> Iterator[None]:
     """Answer no question, and give the signal handlers back that a command replaces."""
     stdin = sys.stdin
     sys.stdin = io.StringIO()
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    kept = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
     finally:

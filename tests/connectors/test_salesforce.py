@@ -414,12 +414,39 @@ def test_an_inactive_owner_is_refused_with_its_reason(ready: SalesforceWorld) ->
 
 @pytest.mark.parametrize(("times", "status"), [(2, Status.WRITTEN), (99, Status.TRANSIENT)])
 def test_a_locked_record_is_tried_again(ready: SalesforceWorld, times: int, status: Status) -> None:
-    """A row lock passes or is told as passing; it never holds up the other records."""
+    """D35: a row lock passes or is told as passing; it never holds up the other records."""
     leads = ready.leads(3)
     ready.face.rules.locked[ready.id(leads[1])] = times
     results = {r.change.id: r for r in _written(ready, leads, tier="A")}
     assert results.pop(ready.id(leads[1])).status is status
     assert {r.status for r in results.values()} == {Status.WRITTEN}
+
+
+def test_records_of_one_account_go_together(ready: SalesforceWorld) -> None:
+    """D35: records that lock the same account are sent next to each other, in one call or two."""
+    leads = ready.leads(300)
+    given = [
+        replace(ready.change(lead, tier="A"), group=f"account {n % 5}")
+        for n, lead in enumerate(leads)
+    ]
+    groups = {change.id: change.group for change in given}
+    assert {r.status for r in ready.write(*given)} == {Status.WRITTEN}
+    sent = [json.loads(r.body)["records"] for r in ready.seen if r.method == "PATCH"]
+    assert [len(call) for call in sent] == [200, 100]
+    order = [groups[record["id"]] for call in sent for record in call]
+    assert order == sorted(groups.values())
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_duplicate_rules_refuse_only_when_asked(ready: SalesforceWorld, asked: bool) -> None:
+    """D34: an alerting duplicate rule is overridden, or its refusal is told and stops no other."""
+    one, twin, other = (ready.lead(email=f"{n}@x.example") for n in ("same", "same", "other"))
+    ready.face.rules.duplicate_alert = True
+    changes = [ready.change(lead, tier="A") for lead in (one, twin, other)]
+    results = list(ready.open(duplicate_rules=asked).write(changes))
+    codes = {result.change.id: result.code for result in results}
+    refused = "DUPLICATES_DETECTED" if asked else ""
+    assert codes == {ready.id(one): refused, ready.id(twin): refused, ready.id(other): ""}
 
 
 @pytest.mark.parametrize("drop", ["before", "after"])
