@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -53,21 +53,20 @@ def worth(id: str, points: int, firm: str = "A", **fields: Any) -> Lead:
     return lead(id, account_id=firm, custom={"worth": str(points)}, **fields)
 
 
-def found(world: World, rules: Model, facts: Facts | None = None) -> Accounts:
-    """What a model says of the accounts of a world."""
-    held = facts or world.facts
-    return propensity(rules, judge((Segment(rules),), held, T0), held, T0)
+def ranked(rules: Model, facts: Facts, at: datetime) -> Accounts:
+    """What a model says of the accounts."""
+    return propensity(rules, judge((Segment(rules),), facts, at), facts, at)
 
 
-def scores(world: World, rules: Model, facts: Facts | None = None) -> dict[str, Any]:
+def scores(world: World, rules: Model) -> dict[str, Any]:
     """The scores of the accounts of the connection `crm`, by account."""
-    rows = world.rows(found(world, rules, facts).scores)
+    rows = world.rows(world.asked(ranked, rules).scores)
     return {row["account_id"]: row for row in rows if row["connection"] == "crm"}
 
 
 def lines(world: World, rules: Model) -> dict[tuple[Any, ...], tuple[int, int]]:
     """By itself, and what counts: by (account, rule, contact)."""
-    rows = world.rows(found(world, rules).contributions)
+    rows = world.rows(world.asked(ranked, rules).contributions)
     key = ("account_id", "rule", "lead_id")
     return {tuple(row[k] for k in key): (row["raw"], row["points"]) for row in rows}
 
@@ -124,7 +123,7 @@ def test_matching_compares_no_pairs() -> None:
     """Leads and accounts meet by hashes of their domains: cost grows with either, not both."""
     world = World([lead("x")], accounts=FIRMS)
     query = ibis.to_sql(belonging(world.facts, T0), dialect="duckdb")
-    ((_, plan),) = world.engine.raw_sql(f"EXPLAIN {query}").fetchall()
+    ((_, plan),) = world.connection.execute(f"EXPLAIN {query}").fetchall()
     assert set(re.findall(r"[A-Z_]*JOIN", plan)) == {"HASH_JOIN"}
 
 
@@ -318,7 +317,7 @@ def test_anonymous_visits_count_for_the_account(
     none is known, they are ignored."""
     world = World([lead("a", account_id="A")], VISITS, [account("A")])
     rules = model({"anonymous": anonymous})
-    rows = world.rows(found(world, rules).contributions)
+    rows = world.rows(world.asked(ranked, rules).contributions)
     nobodys = [row for row in rows if row["part"] == "anonymous"]
     assert sum(row["points"] for row in nobodys) == points * UNIT
     assert {row["evidence"] for row in nobodys} == ({last} if last else set())
@@ -388,8 +387,7 @@ def test_records_of_two_crms_never_meet() -> None:
     """U11: ids and domains are a connection's own."""
     people = [worth("a", 20), worth("b", 10), lead("x", email="x@twin.com")]
     world = World(people, accounts=[account("A"), *FIRMS])
-    facts = with_twin(world.facts)
-    rows = world.rows(found(world, model({}), facts).scores)
+    rows = world.rows(ranked(model({}), with_twin(world.facts), T0).scores)
     raw = {(r["connection"], r["account_id"]): (r["raw"] // UNIT, r["contacts"]) for r in rows}
     assert (raw["crm", "A"], raw["other", "A"]) == ((30, 2), (20, 1))
     assert (raw["crm", "twin1"], raw["other", "twin1"]) == ((0, 0), (0, 1))
@@ -429,7 +427,7 @@ def test_an_account_is_the_sum_of_its_lines(
     committee = {"roles": ROLES, "points": 5}
     rules = model({"rollup": rollup, "anonymous": {}, "committee": committee, "top": top})
     world = World(leads, did, [account("A"), account("B")])
-    said = found(world, rules)
+    said = world.asked(ranked, rules)
     rows, totals = world.rows(said.contributions), world.rows(said.scores)
     own: dict[str, int] = dict.fromkeys((one.id for one in leads), 0)
     for (who, _rule), line in world.contributions(rules).items():
@@ -450,9 +448,7 @@ def test_an_account_is_the_sum_of_its_lines(
     def order(row: dict[str, Any]) -> str:
         return str(sorted(row.items(), key=str))
 
-    assert sorted(again.rows(found(again, rules).contributions), key=order) == sorted(
-        rows, key=order
-    )
+    assert sorted(again.rows(said.contributions), key=order) == sorted(rows, key=order)
 
 
 @pytest.mark.parametrize(
@@ -509,6 +505,6 @@ def test_what_no_connection_maps_is_found() -> None:
 def test_the_expression_compiles_for_spark() -> None:
     rules = model({"committee": {"roles": ROLES, "points": 5}, "anonymous": SURE,
                    "rollup": {"method": "mean"}, "targets": {"domains": ["acme.com"]}})  # fmt: skip
-    said = found(World([lead("a")]), rules)
+    said = World([lead("a")]).asked(ranked, rules)
     for expression in (said.scores, said.contributions):
         assert "SELECT" in str(ibis.to_sql(expression, dialect="pyspark"))

@@ -254,7 +254,7 @@ def crowd(number: int, seed: int) -> dict[str, Any]:
 STAGES_HAD = ("MQL", "SQL", "SQL pending", None)
 
 
-def history(world: World, number: int, seed: int) -> Past:
+def history(number: int, seed: int) -> Past:
     """What was decided before of half of so many people, and by hand of a few."""
     of = Random(seed)
 
@@ -267,12 +267,11 @@ def history(world: World, number: int, seed: int) -> Past:
     ]
     overrides: list[dict[str, Any]] = [{"points": -70_000}, {"score": 10_200_000}, {"stage": "PQL"}]
 
-    def table(name: str, rows: list[dict[str, Any]], schema: ibis.Schema) -> Any:
+    def table(rows: list[dict[str, Any]], schema: ibis.Schema) -> Any:
         rows = [{"connection": "crm", "lead_id": f"p{n}", **row} for n, row in enumerate(rows)]
-        content = pa.Table.from_pylist(rows, schema.to_pyarrow())
-        return world.engine.create_table(name, content, schema=schema)
+        return ibis.memtable(pa.Table.from_pylist(rows, schema.to_pyarrow()), schema=schema)
 
-    return Past(table("stages", stages, STAGES), table("overrides", overrides, OVERRIDES))
+    return Past(table(stages, STAGES), table(overrides, OVERRIDES))
 
 
 @dataclass(frozen=True)
@@ -291,15 +290,18 @@ Twins = tuple[Side, Side]
 def twins(spark: Spark, world: World, past: Past | None = None) -> Twins:
     """What is in DuckDB, there and in Spark."""
 
+    engine = ibis.duckdb.from_connection(world.connection)
+    facts = Facts(**{name: engine.table(name) for name in vars(world.facts)})
+
     def kept(content: pa.Table) -> Table:
-        return world.engine.create_table(ibis.util.gen_name("table"), content)
+        return engine.create_table(ibis.util.gen_name("table"), content)
 
     def copied(tables: Any) -> Any:
         rows = {name: spark.table(table.to_pyarrow()) for name, table in vars(tables).items()}
         return type(tables)(**rows)
 
-    there = Side(copied(world.facts), past and copied(past), spark.table)
-    return Side(world.facts, past, kept), there
+    there = Side(copied(facts), past and copied(past), spark.table)
+    return Side(facts, past, kept), there
 
 
 def said(model: Model, side: Side) -> dict[str, list[Any]]:
@@ -353,7 +355,7 @@ def spark() -> Iterator[Spark]:
 def crowds(spark: Spark) -> Twins:
     """The same random people on both engines."""
     world = World(**crowd(100, seed=7))
-    return twins(spark, world, history(world, 100, seed=8))
+    return twins(spark, world, history(100, seed=8))
 
 
 @pytest.fixture(scope="module")

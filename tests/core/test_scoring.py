@@ -229,7 +229,7 @@ def test_the_account_speaks_where_the_lead_does_not() -> None:
 def test_unknown_costs_nothing_and_is_listed() -> None:
     """S143: a blank country gives 0 and is unknown; Japan gives 0 and is not."""
     world = World([lead("blank"), lead("jp", country="JP", region="asia", industry="x")])
-    rows = world.rows(unknown(weighted(), world.facts, T0))
+    rows = world.rows(world.asked(unknown, weighted()))
     found = {(row["lead_id"], row["rule"]) for row in rows}
     assert {rule for who, rule in found if who == "jp"} == {
         "title-decision-maker",
@@ -242,7 +242,7 @@ def test_unknown_costs_nothing_and_is_listed() -> None:
 def test_a_model_of_behaviour_alone_has_no_unknown_facts() -> None:
     world = World([lead("x")])
     rules = behaviour({"id": "call", "points": 1, "when": {"type": "call"}})
-    assert world.rows(unknown(rules, world.facts, T0)) == []
+    assert world.rows(world.asked(unknown, rules)) == []
     assert world.scores(rules) == {"x": 0}
 
 

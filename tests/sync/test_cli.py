@@ -105,9 +105,7 @@ def test_explain_splits_points_by_channel(read: Live) -> None:
         assert split == {"web": 35, "event": 10, "email": Decimal("8.5")}
         assert sum(split.values()) == sum(given)
         text = " ".join(read.run("explain", seller.id(lead)).out.split())
-        assert (
-            "activities of one channel alone would earn: web +35, event +10, email +8.5" in text
-        )
+        assert "activities of one channel alone would earn: web +35, event +10, email +8.5" in text
 
 
 @pytest.mark.parametrize(("document", "key"), [("config", "connections"), ("model", "behaviour")])
