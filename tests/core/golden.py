@@ -179,3 +179,8 @@ GOLDEN_ACTIVITIES = (
     *(activity(f"b{n}", "manager", "page_view", asset=f"/blog/{n}") for n in range(5)),
 )
 """Golden leads 1 and 2 of the worked example (S155, S156)."""
+
+
+def golden() -> World:
+    """The golden leads and what they did."""
+    return World(GOLDEN_LEADS, GOLDEN_ACTIVITIES)

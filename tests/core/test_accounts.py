@@ -1,8 +1,6 @@
 """Accounts: who belongs to them, and how their people's points become theirs."""
 
-import re
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -15,11 +13,10 @@ from hypothesis import strategies as st
 from core.changes import changes
 from core.decision import UNIT
 from core.lint import unmapped
-from core.matching import FREE_MAIL
 from core.model import Lead
 from core.propensity import Accounts, propensity
 from core.rules import Model, parse
-from core.scoring import Facts, belonging
+from core.scoring import Facts
 from core.segments import Segment
 from core.verdict import judge
 from tests.core.golden import T0, World, account, activity, lead
@@ -69,70 +66,6 @@ def lines(world: World, rules: Model) -> dict[tuple[Any, ...], tuple[int, int]]:
     rows = world.rows(world.asked(ranked, rules).contributions)
     key = ("account_id", "rule", "lead_id")
     return {tuple(row[k] for k in key): (row["raw"], row["points"]) for row in rows}
-
-
-FIRMS = (
-    account("acme", domain="acme.com", industry="technology"),
-    account("twin1", domain="twin.com"),
-    account("twin2", domain="twin.com"),
-    account("post", domain="gmail.com"),
-    account("none"),
-)
-
-
-BELONGING: dict[str, tuple[dict[str, Any], str | None, bool]] = {
-    "domain": ({"email": "jane@acme.com"}, "acme", True),
-    "untidy": ({"email": " Jane@ACME.com "}, "acme", True),
-    "named": ({"email": "jane@acme.com", "account_id": "none"}, "none", False),
-    "away": ({"email": "jane@acme.com", "account_id": "away"}, "away", False),
-    "free": ({"email": "jane@gmail.com"}, None, False),
-    "shared": ({"email": "jane@twin.com"}, None, False),
-    "other": ({"email": "jane@notacme.com"}, None, False),
-    "below": ({"email": "jane@mail.acme.com"}, None, False),
-    "nowhere": ({"email": "acme.com"}, None, False),
-    "silent": ({"email": None, "phone": "+1 555 0100"}, None, False),
-}
-"""Leads, the account each belongs to, and whether that is told by its domain."""
-
-
-def test_a_lead_belongs_to_the_one_account_of_its_domain() -> None:
-    """S012: an e-mail domain finds the account, whose facts then speak for the lead; a free-mail
-    or shared one finds none."""
-    people = [lead(who, **fields) for who, (fields, _firm, _how) in BELONGING.items()]
-    world = World(people, accounts=FIRMS)
-    rows = world.rows(belonging(world.facts, T0))
-    assert {row["id"]: (row["account_id"], row["by_domain"]) for row in rows} == {
-        who: (firm, how) for who, (_fields, firm, how) in BELONGING.items()
-    }
-    rule = {"id": "tech", "points": 5, "when": {"industry": "technology"}}
-    earned = {who for who, points in world.scores(model({}, fit=[rule])).items() if points}
-    assert earned == {"domain", "untidy"}
-
-
-def test_an_account_that_is_gone_shares_its_domain_with_nobody() -> None:
-    """S012: what counts are the accounts there were at the time."""
-    world = World([lead("x", email="a@twin.com")], accounts=FIRMS)
-    table = world.facts.accounts
-    ended = ibis.ifelse(table.id == "twin1", ibis.literal(T0, type=table.valid_to.type()), None)
-    facts = replace(world.facts, accounts=table.mutate(valid_to=ended).cast(table.schema()))
-    assert world.rows(belonging(facts, T0))[0]["account_id"] == "twin2"
-    assert world.rows(belonging(facts, T0 - DAY))[0]["account_id"] is None
-
-
-def test_matching_compares_no_pairs() -> None:
-    """Leads and accounts meet by hashes of their domains: cost grows with either, not both."""
-    world = World([lead("x")], accounts=FIRMS)
-    query = ibis.to_sql(belonging(world.facts, T0), dialect="duckdb")
-    ((_, plan),) = world.connection.execute(f"EXPLAIN {query}").fetchall()
-    assert set(re.findall(r"[A-Z_]*JOIN", plan)) == {"HASH_JOIN"}
-
-
-def test_free_mail_providers_are_domains() -> None:
-    """Each once, and the best known among them."""
-    assert len(set(FREE_MAIL)) == len(FREE_MAIL)
-    assert {"gmail.com", "yahoo.co.uk", "outlook.com", "gmx.de", "qq.com", "t-online.de"} <= set(
-        FREE_MAIL
-    )
 
 
 @pytest.mark.parametrize(
@@ -373,6 +306,9 @@ def test_the_newest_signal_is_the_last_thing_that_earned_points() -> None:
     }  # fmt: skip
 
 
+TWINS = (account("twin1", domain="twin.com"), account("twin2", domain="twin.com"))
+
+
 def with_twin(facts: Facts) -> Facts:
     """The same records in a second CRM, all but the lead `b` and the second half of a domain."""
 
@@ -386,7 +322,7 @@ def with_twin(facts: Facts) -> Facts:
 def test_records_of_two_crms_never_meet() -> None:
     """U11: ids and domains are a connection's own."""
     people = [worth("a", 20), worth("b", 10), lead("x", email="x@twin.com")]
-    world = World(people, accounts=[account("A"), *FIRMS])
+    world = World(people, accounts=[account("A"), *TWINS])
     rows = world.rows(ranked(model({}), with_twin(world.facts), T0).scores)
     raw = {(r["connection"], r["account_id"]): (r["raw"] // UNIT, r["contacts"]) for r in rows}
     assert (raw["crm", "A"], raw["other", "A"]) == ((30, 2), (20, 1))

@@ -24,16 +24,7 @@ from core.rules import Model, parse
 from core.scoring import Facts, Scored, checklists, icp_fit, score, unknown
 from core.verdict import Judged
 from tests.core.engines import Spark, missing_for_spark, spark_session
-from tests.core.golden import (
-    GOLDEN_ACTIVITIES,
-    GOLDEN_LEADS,
-    T0,
-    World,
-    account,
-    activity,
-    lead,
-    weighted,
-)
+from tests.core.golden import T0, World, account, activity, golden, lead, weighted
 
 PAGE = Path(__file__).parents[2] / "docs" / "engines.md"
 NOW = T0 + timedelta(days=45)
@@ -359,9 +350,9 @@ def crowds(spark: Spark) -> Twins:
 
 
 @pytest.fixture(scope="module")
-def golden(spark: Spark) -> Twins:
+def example(spark: Spark) -> Twins:
     """The worked example on both engines."""
-    return twins(spark, World(GOLDEN_LEADS, GOLDEN_ACTIVITIES))
+    return twins(spark, golden())
 
 
 def on_spark(test: Any) -> Any:
@@ -386,19 +377,19 @@ def test_a_random_base_scores_alike(crowds: Twins, name: str) -> None:
 
 
 @on_spark
-def test_the_golden_leads_score_alike(golden: Twins) -> None:
+def test_the_golden_leads_score_alike(example: Twins) -> None:
     """S155 S156 D48: the worked example, its contributions row for row."""
-    on_duckdb, on_spark = (said(weighted(), side) for side in golden)
+    on_duckdb, on_spark = (said(weighted(), side) for side in example)
     assert on_spark == on_duckdb
 
 
 @on_spark
-def test_the_example_of_the_page_runs(spark: Spark, golden: Twins) -> None:
+def test_the_example_of_the_page_runs(spark: Spark, example: Twins) -> None:
     """The documentation scores facts that are already in Spark."""
-    for name, table in vars(golden[1].facts).items():
+    for name, table in vars(example[1].facts).items():
         spark.show(name, table)
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     names: dict[str, Any] = {}
-    exec(example, names)
+    exec(code, names)
     found = names["scores"].set_index("lead_id")["score"].to_dict()
     assert found == {"cto": 885_000, "manager": 500_000}

@@ -15,6 +15,7 @@ from tests.core.golden import (
     T0,
     World,
     activity,
+    golden,
     lead,
     weighted,
 )
@@ -111,7 +112,7 @@ def test_points_are_written_without_trailing_zeros(points: str, text: str) -> No
 def test_every_point_is_explained() -> None:
     """S120 S020 D48: every line with rule, evidence, date and decay, adding up to the score."""
     at = T0.replace(month=2)
-    world = World(GOLDEN_LEADS, GOLDEN_ACTIVITIES)
+    world = golden()
     scored = world.scored(weighted(), at)
     score = world.scores(weighted(), at)["cto"]
     rows = [row for row in world.rows(scored.contributions) if row["lead_id"] == "cto"]
