@@ -24,12 +24,15 @@ class Stream:
     """One source of rows in a CRM: an object (or sweep) and the facts table that it feeds.
 
     `name` is the vendor's object name and identifies the stream's cursor. A stream that has
-    no modified stamp to follow is read whole each time (`incremental` False).
+    no modified stamp to follow is read whole each time (`incremental` False). A stream is
+    `complete` where reading it from its beginning shows every living record of the object type
+    `name`, and rows of no other: what it then does not show is gone.
     """
 
     name: str
     table: str
     incremental: bool = True
+    complete: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Cursor:
 
     Everything modified before `stamp` is stored. While a window is being read, `until` is its
     end and `id` the last record stored within it; a stream in (stamp, id) order has stored all
-    rows up to and including (`stamp`, `id`). A cursor never passes the run's start, and is
+    rows up to and including (`stamp`, `id`). Where the CRM keeps the place itself (a bulk job, a
+    list), `id` is its word for where to go on. A cursor never passes the run's start, and is
     stored in the same transaction as the page that it came with.
     """
 

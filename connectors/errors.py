@@ -5,6 +5,18 @@ translated once, in each `client.py`, and never travel further up. No message ho
 or personal data: records appear by id alone.
 """
 
+import re
+
+_SENT = re.compile(
+    r"(?i)\b(bearer|basic|oauth)\s+[^\s'\",}]+"
+    r"|\b(\w*secret|\w*token|password|assertion|code)=[^\s&'\",}]+"
+)
+
+
+def hushed(text: str) -> str:
+    """What a server says, without the credentials that it may repeat of a request."""
+    return _SENT.sub(lambda found: f"{found[1] or found[2]} (hidden)", text)
+
 
 class ConnectorError(Exception):
     """Something went wrong with a CRM. `connection` is the name given in config.yaml."""

@@ -1,6 +1,9 @@
 """What every connection in config.yaml has in common: the mapping, and what is written where."""
 
+from datetime import timedelta
+from ipaddress import ip_address
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
@@ -24,6 +27,12 @@ class WrittenField(Settings):
         description="overwrite; respect_edits: leave a value that a human changed; "
         "fill_empty: write only into an empty field; never: do not write this output. "
         "Default: overwrite, and respect_edits for the owner.",
+    )
+    hold_days: int | None = Field(
+        None,
+        gt=0,
+        description="With respect_edits: for how many days a human's value is left alone, from "
+        "when it is first seen; not for the owner. Default: for ever.",
     )
 
 
@@ -99,6 +108,23 @@ class ConnectionSettings(Settings):
         policies = dict.fromkeys(Output, Policy.OVERWRITE) | {Output.OWNER: Policy.RESPECT_EDITS}
         return policies | {o: w.policy for o, w in self.write.items() if w.policy is not None}
 
+    def holds(self) -> dict[Output, timedelta]:
+        """For how long a human's value is left alone, where that has an end."""
+        days = {output: written.hold_days for output, written in self.write.items()}
+        return {output: timedelta(days=n) for output, n in days.items() if n is not None}
+
+    @field_validator("write")
+    @classmethod
+    def _held_where_respected(cls, write: dict[Output, WrittenField]) -> dict[Output, WrittenField]:
+        for output, written in write.items():
+            if written.hold_days is None:
+                continue
+            if output is Output.OWNER:
+                raise ValueError("owner: hold_days is not for it, an owner somebody chose stays")
+            if written.policy is not Policy.RESPECT_EDITS:
+                raise ValueError(f"{output}: hold_days goes with policy respect_edits alone")
+        return write
+
     @field_validator("write")
     @classmethod
     def _one_output_a_field(cls, write: dict[Output, WrittenField]) -> dict[Output, WrittenField]:
@@ -107,3 +133,14 @@ class ConnectionSettings(Settings):
             if names.count(name) > 1:
                 raise ValueError(f"field {name} is written by two outputs: give it to one")
         return write
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine, where plain http is allowed."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

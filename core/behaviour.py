@@ -23,7 +23,7 @@ from core.contributions import capped, contributions
 from core.counting import RULE, periods, runs, silences
 from core.decay import Gradual, Step
 from core.earning import BehaviourRule
-from core.events import LEAD, matches, unrepeated
+from core.events import LEAD, matches
 from core.facts import TIME
 from core.limits import gains, path
 from core.measures import known, measured
@@ -32,14 +32,14 @@ from core.uncounted import counted
 
 
 def behaviour(
-    model: Model, activities: Table, moved: Table, at: datetime, fit: Table | None
+    model: Model, activities: Table, events: Table, at: datetime, fit: Table | None
 ) -> Table:
     """The contributions of all behaviour rules and measures, of group caps, and of path limits.
 
-    `moved` are activities that count besides `activities`; none after `at` counts. `fit` has the
+    `events` are those of `activities` that count (`core.events.settled`). `fit` has the
     contributions of the fit part; None: there are none.
     """
-    events, parts = counted(model.ignore, model.reset, unrepeated(activities, moved, at))
+    events, parts = counted(model.ignore, model.reset, events)
     activities = activities.mutate(now=ibis.literal(at, type=TIME))
     if model.behaviour:
         parts += _earned(model, activities, events, at, fit)
@@ -48,9 +48,9 @@ def behaviour(
     return ibis.union(*parts) if len(parts) > 1 else parts[0]
 
 
-def unmeasured(model: Model, activities: Table, moved: Table, leads: Table, at: datetime) -> Table:
+def unmeasured(model: Model, activities: Table, events: Table, leads: Table, at: datetime) -> Table:
     """The measures that no facts decide: connection, lead_id, rule; a count is always known."""
-    events, _lines = counted(model.ignore, model.reset, unrepeated(activities, moved, at))
+    events, _lines = counted(model.ignore, model.reset, events)
     activities = activities.mutate(now=ibis.literal(at, type=TIME))
     names = {"rule": [m.id for m in model.measures if m.count is None]}
     asked = ibis.memtable(pa.table(names, pa.schema({"rule": "string"})))

@@ -4,7 +4,7 @@ Equal to present: no write. Present differs from what we last wrote: somebody el
 and the field's policy decides. A pure function of its arguments, one record at a time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,9 +46,16 @@ class RecordDiff:
 
 
 def diff(
-    wanted: Values, present: Values, last_written: Values, policies: Mapping[Output, Policy]
+    wanted: Values,
+    present: Values,
+    last_written: Values,
+    policies: Mapping[Output, Policy],
+    lapsed: Collection[Output] = (),
 ) -> RecordDiff:
-    """Compare field by field; an output without a policy is never written."""
+    """Compare field by field; an output without a policy is never written.
+
+    `lapsed` are outputs where another's value was respected for as long as it should be.
+    """
     changes: dict[Output, str | None] = {}
     foreign: list[ForeignValue] = []
     for output, value in wanted.items():
@@ -56,10 +63,10 @@ def diff(
         there = present.get(output)
         if policy is Policy.NEVER or value == there:
             continue
-        others = _is_foreign(output, there, last_written)
+        others = is_foreign(output, there, last_written)
         write = (
             policy is Policy.OVERWRITE
-            or (policy is Policy.RESPECT_EDITS and not others)
+            or (policy is Policy.RESPECT_EDITS and (not others or output in lapsed))
             or (policy is Policy.FILL_EMPTY and there is None)
         )
         if others and output not in COMPANIONS:
@@ -71,7 +78,7 @@ def diff(
     return RecordDiff(changes, tuple(foreign))
 
 
-def _is_foreign(output: Output, there: str | None, last_written: Values) -> bool:
+def is_foreign(output: Output, there: str | None, last_written: Values) -> bool:
     """Whether somebody else set the present value: also an emptied field is a choice."""
     if output in last_written:
         return there != last_written[output]

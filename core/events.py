@@ -19,6 +19,9 @@ from core.facts import TIME
 
 LEAD = ("connection", "lead_id")
 
+EVENT = ("connection", "lead_id", "object_type", "id")
+"""What tells an activity of a lead from every other."""
+
 EMAILS = ("email", "email_sent", "email_reply")
 """The types of activities that are an e-mail; opens and clicks are something done with one."""
 
@@ -31,36 +34,49 @@ def until(events: Table, at: datetime) -> Table:
     return events.filter(events.occurred_at <= ibis.literal(at, type=TIME))
 
 
-def unrepeated(activities: Table, moved: Table, at: datetime) -> Table:
-    """The events of both tables up to `at`, each e-mail once though several tools logged it.
+def present(activities: Table, at: datetime) -> Table:
+    """The activities up to `at` as conditions read them: with `now`."""
+    return until(activities, at).mutate(now=ibis.literal(at, type=TIME))
 
-    The same e-mail has the same person and message id or, where one of them has none, the same
-    person, second and subject. The first that was logged stays. Where no e-mail says either,
-    nothing is compared.
+
+def settled(activities: Table, heirs: Table, at: datetime) -> Table:
+    """The events of leads up to `at`: each of the lead it now belongs to, and each e-mail once
+    though several tools logged it.
+
+    `heirs` (see `core.scoring.inherited`) names the events of merged records. The same e-mail has
+    the same person and message id or, where one of them has none, the same person, second and
+    subject. The first that was logged stays. Where no e-mail says either, nothing is compared.
     """
-    again = _again(_mail(activities, at).union(_mail(moved, at)))
-    now = ibis.literal(at, type=TIME)
-    events = until(activities.mutate(now=now).union(moved.mutate(now=now)), at)
+    again = _again(_mail(activities, heirs, at))
+    nobody = again.select(*EVENT, survivor=ibis.literal(""))
+    exceptions = heirs.select(*EVENT, "survivor").anti_join(again, EVENT).union(nobody)
+    known = present(activities, at)
+    # One join with the few exceptions: a second look at all activities costs far more.
+    joined = known.left_join(exceptions, EVENT)
+    columns = {name: joined[name] for name in known.columns}
+    events = joined.select(**columns | {"lead_id": joined.survivor.coalesce(joined.lead_id)})
     # A view, because Ibis 12 binds the columns of a join chain wrongly when it is joined again.
-    return events.anti_join(again, again.columns).view()
+    return events.filter(events.lead_id != "").view()
 
 
-def _mail(activities: Table, at: datetime) -> Table:
-    """The e-mails that can be told from others: of either table alone, so that few rows are kept
-    for what is read a second time."""
+def _mail(activities: Table, heirs: Table, at: datetime) -> Table:
+    """The e-mails that can be told from others, each with `whose` it now is."""
     mail = until(activities, at).filter(
         activities.type.isin(EMAILS),
         activities.message_id.notnull() | activities.subject.notnull(),
     )
-    return mail.select(*LEAD, "object_type", "id", "occurred_at", "message_id", "subject")
+    joined = mail.left_join(heirs, EVENT)
+    columns = {name: joined[name] for name in (*EVENT, "occurred_at", "message_id", "subject")}
+    return joined.select(**columns, whose=joined.survivor.coalesce(joined.lead_id))
 
 
 def _again(mail: Table) -> Table:
-    """The e-mails that are one more record of another: connection, lead_id, object_type, id."""
+    """The e-mails that are one more record of another: the columns of EVENT."""
     logged = [mail.occurred_at, mail.object_type, mail.id]
-    alike = [*LEAD, mail.occurred_at.truncate("s"), mail.subject.strip().lower()]
+    person = ["connection", "whose"]
+    alike = [*person, mail.occurred_at.truncate("s"), mail.subject.strip().lower()]
     placed = mail.mutate(
-        of_id=ibis.row_number().over(group_by=[*LEAD, "message_id"], order_by=logged),
+        of_id=ibis.row_number().over(group_by=[*person, "message_id"], order_by=logged),
         of_subject=ibis.row_number().over(
             group_by=alike, order_by=[mail.message_id.isnull(), *logged]
         ),
@@ -68,7 +84,7 @@ def _again(mail: Table) -> Table:
     again = placed.message_id.notnull().ifelse(
         placed.of_id > 0, placed.subject.notnull() & (placed.of_subject > 0)
     )
-    return placed.filter(again).select(*LEAD, "object_type", "id")
+    return placed.filter(again).select(*EVENT)
 
 
 def matches(

@@ -20,7 +20,7 @@ from core.behaviour import behaviour
 from core.conditions import ActivityCondition
 from core.contributions import matched
 from core.decision import UNIT
-from core.events import unrepeated, wide
+from core.events import settled, wide
 from core.facts import as_of
 from core.interest import Areas, buyer_stages, buying_roles, depth_and_intensity
 from core.limits import Limits
@@ -147,7 +147,7 @@ def _apart(model: Model, events: Table, at: datetime) -> Table:
     single = tuple(rule for rule in model.behaviour if not rule.silent)
     none = {"ignore": (), "reset": (), "measures": (), "limits": Limits()}
     rules = model.model_copy(update={**none, "behaviour": single})
-    return behaviour(rules, events, events.limit(0), at, None)
+    return behaviour(rules, events, events, at, None)
 
 
 def _summed(lines: Table, name: str) -> Table:
@@ -192,7 +192,7 @@ def roles(model: Model, facts: Facts, at: datetime) -> Table:
 def _activities(model: Model, facts: Facts, at: datetime) -> Table:
     """The activities of leads, and of records merged into them, that count for the model."""
     people = as_of(facts.leads, at)
-    events = unrepeated(facts.activities, inherited(facts, people), at)
+    events = settled(facts.activities, inherited(facts, people), at)
     counting, _lines = counted(model.ignore, model.reset, events)
     return counting.semi_join(people, ["connection", ("lead_id", "id")])
 

@@ -18,6 +18,7 @@ from core.accounts import AccountRule, Anonymous, Committee, RollUp, readable
 from core.behaviour import behaviour
 from core.contributions import NO_EVENTS, matched
 from core.decision import UNIT
+from core.events import present
 from core.facts import TIME
 from core.matching import surviving
 from core.past import Past
@@ -173,7 +174,7 @@ def _anonymous(anonymous: Anonymous, model: Model, facts: Facts, at: datetime) -
         wide = readable(nobodys, anonymous.when.columns(), at)
         nobodys = wide.filter(anonymous.when.holds(wide))
     own = nobodys.mutate(lead_id=nobodys.account_id).select(events.columns).cast(events.schema())
-    lines = behaviour(model, own, own.limit(0), at, None)
+    lines = behaviour(model, own, present(own, at), at, None)
     lines = ibis.union(lines, *limits(model, "behaviour", lines))
     grain = model.grain
     raw, counted = lines.raw, lines.raw - lines.decay_loss - lines.cap_loss

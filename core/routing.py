@@ -111,7 +111,9 @@ def _assign(lead: Candidate, roster: Roster, counts: dict[str, int]) -> Assignme
 
 def _reason_to_keep(lead: Candidate, roster: Roster) -> str | None:
     owner = lead.present_owner
-    if owner in roster.active and owner == lead.written_owner:
+    # One who counts as nobody has a lead back that was given to another: that was undone.
+    undone = owner in roster.unassigned and lead.assigned_owner not in (None, owner)
+    if owner in roster.active and owner == lead.written_owner and not undone:
         return KEPT
     if owner is None or owner in roster.unassigned:
         # A lead that we had assigned and that is free again was freed by somebody.

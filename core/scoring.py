@@ -8,7 +8,7 @@ read, and only what they match is joined and summed; see `core.events`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -30,7 +30,7 @@ from core.conditions import undecided
 from core.contributions import NO_EVENTS, capped, contributions, matched
 from core.decision import UNIT
 from core.earning import BestOf, FitRule
-from core.events import until
+from core.events import EVENT, settled, until
 from core.facts import LEADS, TIME, as_of
 from core.gates import Criterion, standing
 from core.icp import fit as icp_match
@@ -46,8 +46,6 @@ PLACE = ("country", "region", "us_region")
 
 FROM_ACCOUNT = ("industry", "employees", "revenue", *PLACE, "technologies")
 """What a lead takes from its account where it does not say so itself."""
-
-_EVENT = ("connection", "object_type", "id", "lead_id")
 
 Keep = Callable[[Table], Table]
 """Gives a table that is read more than once back as one that is computed once."""
@@ -102,8 +100,8 @@ def score(
     """Score every lead by the facts as of `at` (aware, whole seconds), and what was decided before
     it."""
     people = as_of(facts.leads, at)
-    moved = inherited(facts, people)
-    rejected = _not_leads(people, (facts.activities, moved), at)
+    heirs = inherited(facts, people)
+    rejected = _not_leads(people, facts.activities, heirs, at)
     leads = people.anti_join(rejected, ["connection", ("id", "lead_id")])
     wide = known_columns(_asked(model), facts, at, past, model)
     parts = []
@@ -112,7 +110,8 @@ def score(
         parts += limits(model, "fit", parts[0])
     if model.behaviour or model.measures:
         fit = union(parts).filter(_.part == "fit") if parts else None
-        did = behaviour(model, facts.activities, moved, at, fit)
+        events = settled(facts.activities, heirs, at)
+        did = behaviour(model, facts.activities, events, at, fit)
         parts += [did, *limits(model, "behaviour", did)]
     if model.ageing:
         parts.append(ageing(model.ageing, versions(model, facts, at, past), at))
@@ -133,15 +132,16 @@ def score(
 def not_leads(facts: Facts, at: datetime) -> Table:
     """Records with neither contact data nor any activity: connection, lead_id."""
     people = as_of(facts.leads, at)
-    return _not_leads(people, (facts.activities, inherited(facts, people)), at)
+    return _not_leads(people, facts.activities, inherited(facts, people), at)
 
 
-def _not_leads(people: Table, activities: Iterable[Table], at: datetime) -> Table:
+def _not_leads(people: Table, activities: Table, heirs: Table, at: datetime) -> Table:
     rejected = people.filter(people.email.isnull(), people.phone.isnull()).select(
         "connection", lead_id="id"
     )
-    for events in activities:
-        rejected = rejected.anti_join(until(events, at), ["connection", "lead_id"])
+    moved = until(heirs, at).select("connection", lead_id="survivor")
+    for did in (until(activities, at), moved):
+        rejected = rejected.anti_join(did, ["connection", "lead_id"])
     return rejected
 
 
@@ -203,8 +203,8 @@ def unknown(model: Model, facts: Facts, at: datetime, past: Past | None = None) 
     people = as_of(facts.leads, at)
     parts = [_undecided(model, facts, at, past)] if _rules(model) else []
     if model.measures:
-        moved = inherited(facts, people)
-        parts.append(unmeasured(model, facts.activities, moved, people, at))
+        events = settled(facts.activities, inherited(facts, people), at)
+        parts.append(unmeasured(model, facts.activities, events, people, at))
     if not parts:
         return people.select("connection", lead_id="id", rule=ibis.null("string")).limit(0)
     return union(parts)
@@ -269,12 +269,12 @@ def _scores(model: Model, leads: Table, lines: Table, standings: Table) -> Table
 
 
 def inherited(facts: Facts, people: Table) -> Table:
-    """The activities of merged and converted records, as activities of the survivor.
+    """The activities of merged and converted records that count for the survivor: the columns of
+    `core.events.EVENT`, occurred_at, survivor.
 
     Not those that the CRM shows for the survivor as well: they count once. Records that were
-    still leads of their own as of then keep their activities.
+    still leads of their own as of then (`people`) keep their activities.
     """
-    events = facts.activities
     gone = facts.aliases.filter(_.table_name == LEADS.name).select(
         "connection", "survivor", lead_id="id", own=False
     )
@@ -282,13 +282,11 @@ def inherited(facts: Facts, people: Table) -> Table:
     named = gone.union(
         gone.mutate(lead_id=gone.survivor, own=True).distinct().select(*gone.columns)
     )
-    seen = facts.activities.join(named, ["connection", "lead_id"])
-    seen = seen.mutate(lead_id=seen.survivor).drop("survivor")
-    rest = [column for column in events.columns if column not in _EVENT]
-    once = seen.group_by(_EVENT).aggregate(
-        own=seen.own.any(), **{column: seen[column].arbitrary() for column in rest}
+    seen = facts.activities.select(*EVENT, "occurred_at").join(named, ["connection", "lead_id"])
+    once = seen.group_by("connection", "object_type", "id", "survivor").aggregate(
+        own=seen.own.any(), lead_id=seen.lead_id.min(), occurred_at=seen.occurred_at.min()
     )
-    return once.filter(~once.own).select(events.columns).cast(events.schema())
+    return once.filter(~once.own).select(*EVENT, "occurred_at", "survivor")
 
 
 def _asked(model: Model) -> frozenset[str]:

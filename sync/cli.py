@@ -16,27 +16,29 @@ import typer
 from typer.exceptions import TyperException
 
 from connectors.errors import ConnectorError
-from sync import model_commands, override_command
+from sync import amend_commands, audit_command, model_commands, override_command
 from sync.command import (
     DEFAULT_CONFIG,
     AsJson,
+    ChangeShare,
     ConfigPath,
+    MaxCalls,
     Only,
     ends,
+    limits_of,
     opened,
     outside_of,
+    show_report,
     stop_on_signals,
 )
 from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.exits import Exit, exit_of
 from sync.guards import GuardStopError, Limits
-from sync.stop import StoppedError
+from sync.stop import Reload, StoppedError
 from sync.terminal import progress_bars, say, show, utc_now
 from sync.yaml_source import ConfigError
 
 if TYPE_CHECKING:
-    from sync.config import Guards
-    from sync.report import RunReport
     from sync.session import Outside
 
 app = typer.Typer(
@@ -48,15 +50,14 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ChangeShare = Annotated[
-    float | None,
-    typer.Option(min=0, max=1, help="Override guards.max_change_share for this run (0 to 1)."),
-]
-MaxCalls = Annotated[
-    int | None, typer.Option(min=0, help="Override guards.max_calls for this run.")
-]
 Full = Annotated[
     bool, typer.Option("--full", help="Rescore every lead, not only what can have changed.")
+]
+
+
+Reconcile = Annotated[
+    bool,
+    typer.Option("--reconcile", help="Also read the CRM whole, compare, and heal what differs."),
 ]
 
 
@@ -166,20 +167,27 @@ def sync(
     max_change_share: ChangeShare = None,
     max_calls: MaxCalls = None,
     full: Full = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read back every write; owners are so anyway.")
+    ] = False,
+    reconcile: Reconcile = False,
 ) -> None:
     """Run one cycle: pull what changed, decide, and write what differs."""
     from sync.cycle import run_cycle
+    from sync.reconcile import reconciled
 
     with opened(ctx, config, only) as session, progress_bars() as progress:
-        cycle = run_cycle(
+        run = reconciled if reconcile else run_cycle
+        cycle = run(
             session,
-            kind="sync",
+            kind="reconcile" if reconcile else "sync",
             stop=stop_on_signals(),
             progress=progress,
-            limits=_limits(session.config.guards, max_change_share, max_calls),
+            limits=limits_of(session.config.guards, max_change_share, max_calls),
             full=full,
+            verify=verify,
         )
-    _show_report(cycle.report, as_json)
+    show_report(cycle.report, as_json)
 
 
 @app.command()
@@ -219,49 +227,62 @@ def backfill(
             kind=backfilling.kind(start),
             stop=stop_on_signals(),
             progress=progress,
-            limits=_limits(session.config.guards, max_change_share, max_calls),
+            limits=limits_of(session.config.guards, max_change_share, max_calls),
             full=True,
         )
-    _show_report(cycle.report, as_json)
+    show_report(cycle.report, as_json)
 
 
 @app.command()
-def daemon(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG) -> None:
-    """Run cycles on the configured schedule until SIGTERM; the batch in hand is finished."""
+def daemon(
+    ctx: typer.Context,
+    config: ConfigPath = DEFAULT_CONFIG,
+    json_log: Annotated[
+        bool, typer.Option("--json-log", help="Talk in JSON lines, for a log store.")
+    ] = False,
+) -> None:
+    """Run the scheduled jobs until SIGTERM; the batch in hand is finished. SIGHUP reads the
+    configuration again, and keeps the old one where the new one has a mistake."""
     from sync import daemon as running
-    from sync.config import load
+    from sync import talk
+    from sync.session import read_setup
 
+    outside = outside_of(ctx)
     stop = stop_on_signals()
-    schedule = load(config, outside_of(ctx).env).schedule
-
-    def cycle() -> None:
-        running.cycle(opened(ctx, config), stop, say)
-
-    running.run(cycle, schedule, stop, outside_of(ctx).clock)
-    say("stopped as asked")
+    reload = Reload(stop)
+    reload.on_signal()
+    talking = talk.as_json(say, outside.clock) if json_log else talk.as_text(say)
+    running.run(lambda: read_setup(config, outside), outside, stop, reload, talking)
+    talking("stopped as asked")
 
 
 @app.command()
 def status(
     ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False
 ) -> None:
-    """Runs, age of the scores, hand-offs, and records in quarantine. Works while a sync runs."""
+    """Jobs, runs, age of scores, hand-offs, quarantine, held fields. Works while a sync runs."""
     from sync import show as text
     from sync.config import load
+    from sync.health import health
     from sync.ledger import Ledger
 
-    with Ledger(load(config, outside_of(ctx).env).ledger) as ledger:
+    settings = load(config, outside_of(ctx).env)
+    with Ledger(settings.ledger) as ledger:
         if as_json:
+            jobs = health(ledger, settings.schedule, outside_of(ctx).clock())
             show(
                 {
+                    "jobs": [vars(found) for found in jobs],
                     "scored": ledger.past.scored(),
                     "handoffs": [vars(given) for given in ledger.past.handoffs(text.SHOWN)],
                     "runs": [vars(run) for run in ledger.runs(20)],
                     "quarantine": [vars(entry) for entry in ledger.quarantine()],
+                    "held": [vars(h) for h in ledger.held.now(outside_of(ctx).clock())],
+                    "audit": str(ledger.audit.head()),
                 }
             )
             return
-        for table in text.status(ledger, outside_of(ctx).clock()):
+        for table in text.status(ledger, settings.schedule, outside_of(ctx).clock()):
             text.out().print(table)
 
 
@@ -273,6 +294,9 @@ app.command()(model_commands.preview)
 app.command()(model_commands.critical)
 app.command()(model_commands.sign)
 app.command()(override_command.override)
+app.command()(amend_commands.retry)
+app.command()(amend_commands.undo)
+app.command()(audit_command.audit)
 
 
 @app.command()
@@ -314,31 +338,6 @@ def demo(
     from sync.demo import run
 
     run(leads, seed, utc_now, stop_on_signals(), say)
-
-
-def _limits(guards: "Guards", change_share: float | None, calls: int | None) -> Limits:
-    return Limits(
-        guards.max_change_share if change_share is None else change_share,
-        guards.max_calls if calls is None else calls,
-    )
-
-
-def _show_report(report: "RunReport", as_json: bool) -> None:
-    from sync import show as text
-
-    for warning in report.warnings:
-        say(f"warning: {warning}")
-    if as_json:
-        show(report.as_dict())
-    else:
-        for table in text.report(report):
-            text.out().print(table)
-    if report.refused:
-        say("some records were refused by the CRM: `leadgauge status` says why")
-        ends(Exit.REFUSED)
-    if report.waiting:
-        say(f"{report.waiting} records could not be written for now: the next run writes them")
-        ends(Exit.TEMPORARY)
 
 
 def main() -> None:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sync.exits import Exit
+from sync.guards import Limits
 from sync.stop import Stop
-from sync.terminal import utc_now
+from sync.terminal import say, show, utc_now
 
 if TYPE_CHECKING:
+    from sync.config import Guards
+    from sync.report import RunReport
     from sync.session import Outside, Session
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
@@ -19,6 +22,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 Only = Annotated[
     list[str] | None,
     typer.Option("--connection", help="Only this connection; may be given more than once."),
+]
+ChangeShare = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Override guards.max_change_share for this run (0 to 1)."),
+]
+MaxCalls = Annotated[
+    int | None, typer.Option(min=0, help="Override guards.max_calls for this run.")
 ]
 DEFAULT_CONFIG = Path("config.yaml")
 
@@ -49,3 +59,35 @@ def stop_on_signals() -> Stop:
     stop = Stop()
     stop.on_signals()
     return stop
+
+
+def limits_of(guards: "Guards", change_share: float | None, calls: int | None) -> Limits:
+    """The limits of a run: the configured ones, unless an option says otherwise."""
+    return Limits(
+        guards.max_change_share if change_share is None else change_share,
+        guards.max_calls if calls is None else calls,
+    )
+
+
+def show_report(report: "RunReport", as_json: bool) -> None:
+    """Show what a run did, and end the command with the exit code that says how it went."""
+    from sync import show as text
+
+    for warning in report.warnings:
+        say(f"warning: {warning}")
+    if as_json:
+        show(report.as_dict())
+    else:
+        for table in text.report(report):
+            text.out().print(table)
+    end_by(report)
+
+
+def end_by(report: "RunReport") -> None:
+    """End the command with the exit code that says how a run went."""
+    if report.refused:
+        say("some records were refused by the CRM: `leadgauge status` says why")
+        ends(Exit.REFUSED)
+    if report.waiting:
+        say(f"{report.waiting} records could not be written for now: a later run writes them")
+        ends(Exit.TEMPORARY)

@@ -1,20 +1,19 @@
-"""config.yaml: connections, stores, mapping, written fields, routing, guards and schedule."""
+"""config.yaml: connections, stores, mapping, written fields, routing, guards and service."""
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, Union
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
-from apscheduler.triggers.cron import CronTrigger
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from connectors import registry
 from connectors.settings import ConnectionSettings, Settings
 from core.conditions import LeadCondition
 from core.rules import Model
 from core.segments import Segment, Segments, with_model
+from sync.service_settings import Alerts, Metrics, Schedule
 from sync.yaml_source import ConfigError, load_yaml
 
 if TYPE_CHECKING:
@@ -22,17 +21,6 @@ if TYPE_CHECKING:
 else:
     # The kinds are known at run time only.
     Connection = Annotated[Union[registry.settings_types()], Field(discriminator="kind")]  # noqa: UP007
-
-_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-
-
-def _interval(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"(\d+) (second|minute|hour|day)s?", value.strip())
-    if not match or int(match[1]) == 0:
-        raise ValueError("an interval is a number of seconds, minutes, hours or days: 15 minutes")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
 def _share(value: object) -> object:
@@ -126,30 +114,6 @@ class SignOff(StrEnum):
     NONE = "none"
 
 
-class Schedule(Settings):
-    """When the daemon starts a cycle: at an interval, or by a cron expression in UTC."""
-
-    every: Annotated[timedelta, BeforeValidator(_interval)] = Field(
-        timedelta(minutes=15),
-        description="Interval: 15 minutes, 1 hour.",
-        json_schema_extra={"default": "15 minutes"},
-    )
-    cron: str | None = Field(None, description="Cron expression in UTC, instead of an interval.")
-
-    @field_validator("cron")
-    @classmethod
-    def _readable(cls, cron: str | None) -> str | None:
-        if cron is not None:
-            CronTrigger.from_crontab(cron, timezone="UTC")
-        return cron
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if self.cron is not None and "every" in self.model_fields_set:
-            raise ValueError("give either every or cron, not both")
-        return self
-
-
 class Config(Settings):
     """The whole of config.yaml; paths are absolute, relative ones meant from its folder."""
 
@@ -173,7 +137,11 @@ class Config(Settings):
     )
     routing: Routing | None = Field(None, description="Who gets hot leads; none: nobody.")
     guards: Guards = Field(Guards(), description="What stops a run before its first write.")
-    schedule: Schedule = Field(Schedule(), description="When the daemon runs.")
+    schedule: Schedule = Field(Schedule(), description="When the daemon does what.")
+    metrics: Metrics | None = Field(
+        None, description="Where the daemon shows how it is; left out: nowhere."
+    )
+    alerts: Alerts | None = Field(None, description="Who is told of trouble; left out: nobody.")
 
     @field_validator("connections")
     @classmethod

@@ -4,7 +4,7 @@ A plan is the same cycle that stops before writing.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,27 +12,31 @@ from datetime import datetime, timedelta
 from connectors.base import Connector, Progress
 from connectors.errors import ConnectorError, MappingError
 from core.decision import OPTIONAL, Decision, Output
-from core.diff import Values
 from core.facts import LEADS
 from core.past import Past
 from core.routing import NOT_READY, Assignment, Roster
 from core.stages import RULED_OUT
 from sync import guards
+from sync.compare import Comparer
 from sync.config import SignOff
 from sync.decide import Decider, assign, past_of
 from sync.errors import StoreError
+from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
 from sync.lease import Lease
 from sync.ledger_past import HANDED
-from sync.ledger_rows import Quarantined, RunStatus
-from sync.plan import Compared, ConnectionPlan
-from sync.pull import pull
-from sync.report import ConnectionReport, RunReport
+from sync.ledger_rows import RunStatus
+from sync.plan import ConnectionPlan
+from sync.pull import Pulled, pull
+from sync.report import ConnectionReport, RunReport, Step
 from sync.roster import find
 from sync.selection import Selection, chosen, select
 from sync.session import Session
 from sync.stop import Stop, StoppedError
 from sync.write import Writer, reconcile
+
+Read = Callable[[Connector, FactsStore, Step, Stop, Progress], Pulled]
+"""How a cycle brings the facts up to date with a CRM: `sync.pull.pull`, or what does more."""
 
 
 @dataclass
@@ -52,25 +56,31 @@ def run_cycle(
     limits: Limits,
     write: bool = True,
     full: bool = False,
+    verify: bool = False,
+    read: Read = pull,
 ) -> Cycle:
     """Run one cycle over the session's connections, under the lease and recorded in the ledger.
 
     It decides about the leads that something can have changed for; `full`: about all of them.
+    `verify`: every write is read back, and not the owners alone.
     Raises GuardStopError before the first write, StoppedError after a clean stop, StoreBusy when
     another instance holds the lease, and what the connectors raise; whatever was done by then is
     kept and recorded.
     """
-    run_id = f"{session.clock():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    run_id = new_run(session.clock())
     cycle = Cycle(RunReport(run_id))
-    with Lease(session.ledger, session.clock) as lease, _recorded(session, kind, cycle):
+    with Lease(session.ledger, session.clock) as lease, recorded(session, kind, cycle.report):
         if write:
             cycle.report.warnings += _signed_off(session)
-        steps = _Steps(session, run_id if write else None, lease, stop, progress, limits)
+        steps = _Steps(
+            session, run_id if write else None, lease, stop, progress, limits, verify, read
+        )
         pulled = []
         for connector in session.connectors.values():
             report = ConnectionReport(connector.name)
             cycle.report.connections.append(report)
             pulled.append(steps.pull(connector, report))
+            cycle.report.warnings += report.shortages
         at = _whole_second(max(pulled))
         pairs = zip(session.connectors.values(), cycle.report.connections, strict=True)
         routing = session.config.routing
@@ -95,6 +105,11 @@ def run_cycle(
     return cycle
 
 
+def new_run(at: datetime) -> str:
+    """The id of a run that begins."""
+    return f"{at:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
 @dataclass(frozen=True)
 class _Part:
     """One connection's part of a cycle. `planned` is filled as leads are compared."""
@@ -107,16 +122,16 @@ class _Part:
 
 
 @contextmanager
-def _recorded(session: Session, kind: str, cycle: Cycle) -> Iterator[None]:
+def recorded(session: Session, kind: str, run: RunReport) -> Iterator[None]:
     """Record in the ledger how the run ends, whatever way it does."""
-    ledger, clock, run_id = session.ledger, session.clock, cycle.report.run_id
+    ledger, clock, run_id = session.ledger, session.clock, run.run_id
     ledger.close_dead_runs(at=clock())
     labels = ", ".join(segment.model.label for segment in session.segments)
     ledger.start(run_id, kind, model=labels, at=clock())
     status, error = RunStatus.FAILED, None
     try:
         yield
-        status = RunStatus.REFUSED if cycle.report.refused else RunStatus.DONE
+        status = RunStatus.REFUSED if run.refused else RunStatus.DONE
     except StoppedError:
         status = RunStatus.STOPPED
         raise
@@ -128,10 +143,10 @@ def _recorded(session: Session, kind: str, cycle: Cycle) -> Iterator[None]:
         error = str(failure)
         raise
     finally:
-        for report in cycle.report.connections:
+        for report in run.connections:
             report.calls = dict(session.connectors[report.connection].usage.calls)
-        counts = {c.connection: c.as_dict() for c in cycle.report.connections}
-        calls = {c.connection: c.calls for c in cycle.report.connections}
+        counts = {c.connection: c.as_dict() for c in run.connections}
+        calls = {c.connection: c.calls for c in run.connections}
         ledger.finish(run_id, status, at=clock(), counts=counts, calls=calls, error=error)
 
 
@@ -167,6 +182,8 @@ class _Steps:
         stop: Stop,
         progress: Progress,
         limits: Limits,
+        verify: bool,
+        read: Read,
     ) -> None:
         self._session = session
         self._run_id = run_id
@@ -174,6 +191,8 @@ class _Steps:
         self._stop = stop
         self._shown = progress
         self._limits = limits
+        self._verify = verify
+        self._read = read
 
     def pull(self, connector: Connector, report: ConnectionReport) -> datetime:
         """Settle what was left open, pull, and refuse a source that lost most of its leads.
@@ -185,7 +204,8 @@ class _Steps:
         _require_fields(connector)
         reconcile(connector, facts, self._session.ledger, self._session.clock)
         held = facts.counts(name)[LEADS.name]
-        pulled = pull(connector, facts, report.steps["pull"], self._stop, self._progress)
+        pulled = self._read(connector, facts, report.steps["pull"], self._stop, self._progress)
+        report.comparisons = pulled.comparisons
         report.unread.update(f"{p.field}: {p.reason}" for p in pulled.unread)
         live = facts.counts(name)[LEADS.name]
         findings = guards.emptied(name, live, held, self._limits) or guards.removals(
@@ -228,23 +248,24 @@ class _Steps:
         if self._run_id is not None:
             given = [a for a in assignments.values() if a.owner_id is not None]
             ledger.assign(self._run_id, name, given, at=session.clock())
-        quarantined = {q.record_id: q for q in ledger.quarantine(name)}
+        spans = session.config.connections[name].holds()
+        comparer = Comparer(ledger, planned, spans, at=decider.at, now=session.clock())
         for batch in decider.decided(name, assignments):
             if self._run_id is not None:
-                ledger.decide(self._run_id, (item.decision for item in batch), handed)
-            last = ledger.last_written(name, [item.decision.lead_id for item in batch])
-            for item in batch:
-                decision = item.decision
-                written = last.get(decision.lead_id, {})
-                if decision.owner_id is not None:
-                    # Routing gives an owner only where the present one is nobody's choice.
-                    written = {**written, Output.OWNER: item.present.get(Output.OWNER)}
-                refused = _refused(quarantined.get(decision.lead_id), item.modified_at)
-                planned.add(Compared(decision, item.present, written, refused, item.parent))
-                _count(
-                    report, decision, assignments.get(decision.lead_id), routed=bool(part.roster)
-                )
+                owners = {i.decision.lead_id: i.present.get(Output.OWNER) for i in batch}
+                decisions = (item.decision for item in batch)
+                ledger.decide(self._run_id, decisions, handed, owners)
+            compared = comparer.compare(batch)
+            if self._run_id is not None:
+                held = (entry for item in compared for entry in item.held)
+                ledger.held.keep(name, [item.decision.lead_id for item in batch], held)
+            for item in compared:
+                planned.add(item)
+                given_to = assignments.get(item.decision.lead_id)
+                _count(report, item.decision, given_to, routed=bool(part.roster))
             self._progress(f"{name}: decide", planned.records, None)
+        if self._run_id is not None:
+            ledger.writes.forget_refused(name, comparer.settled(planned))
         report.steps["score"].reject("not a lead", decider.rejected(name))
         if outside := decider.outside(name):
             report.steps["score"].hold("no model is for it", outside)
@@ -265,13 +286,8 @@ class _Steps:
     def write(self, part: _Part) -> None:
         """Carry a plan out, count what it cost, and leave the mark of a complete run."""
         session, connector, report = self._session, part.connector, part.report
-        before = connector.usage.total
-        writer = Writer(self._run_id or "", connector, session.facts, session.ledger, session.clock)
-        try:
-            step = report.steps["write"]
-            waiting = writer.carry_out(part.planned, step, self._stop, self._progress)
-        finally:
-            report.write_calls = connector.usage.total - before
+        writer = Writer(self._run_id or "", connector, session, verify=self._verify)
+        waiting = writer.carry_out(part.planned, report, self._stop, self._progress)
         session.facts.touched.advance(connector.name, part.selection.mark, waiting)
 
     def _progress(self, stage: str, done: int, total: int | None) -> None:
@@ -289,11 +305,6 @@ def _require_fields(connector: Connector) -> None:
             "them with `leadgauge setup`, or name others under `write`",
             connection=connector.name,
         )
-
-
-def _refused(entry: Quarantined | None, modified_at: datetime) -> Values | None:
-    """What the CRM will refuse again: nothing, once the record was changed."""
-    return entry.values if entry and modified_at <= entry.last_seen else None
 
 
 def _count(

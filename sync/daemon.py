@@ -1,69 +1,212 @@
-"""Cycles on a schedule until told to stop: no overlap, missed ticks coalesce."""
+"""The daemon: jobs on their schedules until told to stop, one after the other.
 
+It runs in terms: a term has one configuration, and ends with a stop or with a newer valid one.
+Within a term this instance leads, by a lease, or stands by until the leading one is gone. Starts
+that pass while a job runs are one with its next.
+"""
+
+import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-
-from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.interval import IntervalTrigger
+from contextlib import ExitStack, closing
+from datetime import datetime, timedelta
 
 from connectors.errors import QuotaExhausted, TemporaryError
-from sync.config import Schedule
 from sync.cycle import run_cycle
-from sync.errors import StoreBusy, StoreLost
+from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.guards import GuardStopError, Limits
-from sync.session import Clock, Session
-from sync.stop import Stop, StoppedError
+from sync.health import Health, State, health
+from sync.lease import Lease
+from sync.ledger import Ledger
+from sync.notify import Alert, NotifyError, ways
+from sync.reconcile import reconciled
+from sync.report import RunReport
+from sync.schedule import next_start
+from sync.service_settings import Job
+from sync.session import Outside, Setup, open_setup
+from sync.stop import Reload, Stop, StoppedError
+from sync.talk import Talk
+from sync.yaml_source import ConfigError
 
 NAME = "daemon"
-"""Whose heartbeat `status` looks for."""
+"""Its lease, and the heartbeat that `status` looks for."""
+
+BEAT = timedelta(minutes=1)
+"""How often it gives a sign of life while it waits."""
+
+WATCH_SECONDS = 30
+"""How often it looks, in real time, whether a job is overdue: also while one hangs."""
 
 
-def trigger(schedule: Schedule) -> BaseTrigger:
-    """When cycles start: every so many seconds, or by a cron expression in UTC."""
-    if schedule.cron is not None:
-        return CronTrigger.from_crontab(schedule.cron, timezone="UTC")
-    return IntervalTrigger(seconds=int(schedule.every.total_seconds()), timezone="UTC")
+def run(
+    read: Callable[[], Setup], outside: Outside, stop: Stop, reload: Reload, talk: Talk
+) -> None:
+    """Run until `stop` is asked for; on `reload`, with the configuration as it then is.
 
-
-def cycle(opened: AbstractContextManager[Session], stop: Stop, say: Callable[[str], None]) -> None:
-    """One cycle of the daemon. What the next one may get over is said, and not raised.
-
-    Wrong credentials and a wrong mapping are raised: trying on would only burn the quota.
+    Wrong credentials, a wrong mapping and a mistake in the first configuration are raised: trying
+    on would only burn the quota.
     """
+    setup: Setup | None = read()
+    while setup is not None:
+        with ExitStack() as stack:
+            term = Term(setup, outside, stop, talk, stack)
+            setup = None
+            while setup is None and not stop.asked:
+                term.turn()
+                if reload.take():
+                    setup = _read_again(read, talk)
+
+
+def _read_again(read: Callable[[], Setup], talk: Talk) -> Setup | None:
+    """The new configuration; None, and said, where it has a mistake."""
     try:
-        with opened as session:
-            session.ledger.beat(NAME, at=session.clock())
-            guards = session.config.guards
-            limits = Limits(guards.max_change_share, guards.max_calls)
-            done = run_cycle(
-                session, kind="daemon", stop=stop, progress=lambda *_: None, limits=limits
-            )
-    except StoppedError:
-        return
-    except GuardStopError as error:
-        say(f"stopped before writing: {error}")
-    except (TemporaryError, QuotaExhausted, StoreBusy, StoreLost) as error:
-        say(f"will try again: {error}")
-    else:
-        for warning in done.report.warnings:
-            say(f"warning: {warning}")
-        for part in done.report.connections:
+        setup = read()
+    except ConfigError as error:
+        for problem in error.problems:
+            talk("configuration not taken, the old one goes on", problem=problem)
+        return None
+    talk("configuration taken")
+    return setup
+
+
+class Term:
+    """The daemon under one configuration. What it opens is closed by `stack`."""
+
+    def __init__(
+        self, setup: Setup, outside: Outside, stop: Stop, talk: Talk, stack: ExitStack
+    ) -> None:
+        self._setup = setup
+        self._outside = outside
+        self._stop = stop
+        self._talk = talk
+        self._clock = outside.clock
+        self._schedule = setup.config.schedule
+        self._ledger = stack.enter_context(closing(Ledger(setup.config.ledger)))
+        self._lease = Lease(self._ledger, self._clock, NAME)
+        stack.callback(self._lease.release)
+        self._leads: bool | None = None
+        self._due: dict[Job, datetime] = {}
+        self._ways = {"log": self._log, **ways(setup.config.alerts)}
+        if setup.config.metrics is not None:
+            from sync.metrics import serving
+
+            stack.enter_context(serving(setup.config, self._ledger, self._clock))
+        ended = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(ended,), daemon=True)
+        watch.start()
+        stack.callback(watch.join)
+        stack.callback(ended.set)
+
+    def turn(self) -> None:
+        """Do the job that is due, or wait a while for the next."""
+        try:
+            if not self._leading():
+                self._stop.wait(BEAT.total_seconds())
+                return
+            now = self._clock()
+            job, due = min(self._due.items(), key=lambda item: item[1])
+            if due > now:
+                self._stop.wait(min(due - now, BEAT).total_seconds())
+                return
+            self._ledger.presence.beat(job, at=now)
+            try:
+                self._run(job)
+            finally:
+                self._due[job] = next_start(self._schedule.jobs[job], now, self._clock())
+                self.tell_changes()
+        except StoreLost as error:
+            self._talk(f"will try again: {error}")
+            self._stop.wait(BEAT.total_seconds())
+
+    def tell_changes(self) -> None:
+        """Tell whoever is to be told which jobs changed their state since they were told last."""
+        for found in health(self._ledger, self._schedule, self._clock()):
+            for way, tell in self._ways.items():
+                self._tell_change(found, way, tell)
+
+    def _tell_change(self, found: Health, way: str, tell: Callable[[Alert], None]) -> None:
+        at, presence, told = self._clock(), self._ledger.presence, f"{found.job} by {way}"
+        before = presence.enter(told, found.state, at=at) or State.OK
+        if before == found.state:
+            return
+        try:
+            tell(Alert(found.job, found.state, before, found.reason, found.run_id, at))
+        except NotifyError as error:
+            # As it was, so that the next look tells it.
+            presence.enter(told, before, at=at)
+            self._talk(str(error), job=found.job)
+
+    def _log(self, alert: Alert) -> None:
+        about = {"job": alert.job, "state": alert.state, "before": alert.before, "run": alert.run}
+        self._talk(f"job changed its state: {alert.reason}", **about)
+
+    def _first_starts(self) -> dict[Job, datetime]:
+        """Changes are looked for at once; other jobs begin when their time comes, or has passed."""
+        now, presence = self._clock(), self._ledger.presence
+        starts = {}
+        for job, when in self._schedule.jobs.items():
+            last = presence.heartbeat(job)
+            if last is None:
+                presence.beat(job, at=now)
+            begun = last or now
+            starts[job] = now if job is Job.DELTA else next_start(when, begun, begun)
+        return starts
+
+    def _leading(self) -> bool:
+        """Whether this instance leads; it takes the lead where nobody has it."""
+        try:
+            self._lease.take()
+        except StoreBusy as error:
+            if self._leads is not False:
+                self._talk(f"standing by: {error}")
+            self._leads = False
+            return False
+        self._ledger.presence.beat(NAME, at=self._clock())
+        if not self._leads:
+            if self._leads is False:
+                self._talk("leading")
+            self._leads, self._due = True, self._first_starts()
+        return True
+
+    def _run(self, job: Job) -> None:
+        """One job. What the next one may get over is said, and not raised."""
+        guards = self._setup.config.guards
+        try:
+            with open_setup(self._setup, self._outside) as session:
+                run = reconciled if job is Job.RECONCILE else run_cycle
+                done = run(
+                    session,
+                    kind=job,
+                    stop=self._stop,
+                    progress=lambda *_: self._lease.renew(),
+                    limits=Limits(guards.max_change_share, guards.max_calls),
+                    full=job is Job.FULL,
+                )
+        except StoppedError:
+            return
+        except GuardStopError as error:
+            self._talk(f"stopped before writing: {error}", job=job)
+        except (TemporaryError, QuotaExhausted, StoreBusy, StoreLost) as error:
+            self._talk(f"will try again: {error}", job=job)
+        else:
+            self._say_what(job, done.report)
+
+    def _say_what(self, job: Job, report: RunReport) -> None:
+        """What a run did, and which records the CRM refused in it."""
+        for warning in report.warnings:
+            self._talk(f"warning: {warning}", run=report.run_id)
+        for part in report.connections:
             write = part.steps["write"]
-            say(
-                f"run={done.report.run_id} connection={part.connection} "
-                f"written={write.out} refused={write.rejected} waiting={write.held} "
-                f"calls={sum(part.calls.values())}"
-            )
+            about = {"run": report.run_id, "connection": part.connection}
+            counts = {"written": write.out, "refused": write.rejected, "waiting": write.held}
+            self._talk("done", job=job, **about, **counts, calls=sum(part.calls.values()))
+            for entry in self._ledger.quarantine(part.connection):
+                if entry.run_id == report.run_id:
+                    self._talk("refused", **about, record=entry.record_id, code=entry.code)
 
-
-def run(cycle: Callable[[], None], schedule: Schedule, stop: Stop, clock: Clock) -> None:
-    """Run `cycle` at once and then on schedule, until `stop` is asked for.
-
-    Ticks that pass during a cycle are one with the next. What `cycle` raises ends the daemon.
-    """
-    ticks = trigger(schedule)
-    while not stop.asked:
-        cycle()
-        now = clock()
-        stop.wait((ticks.get_next_fire_time(None, now) - now).total_seconds())
+    def _watch(self, ended: threading.Event) -> None:
+        """Look from a thread of its own, so that a job that hangs is seen to be overdue."""
+        while not ended.wait(WATCH_SECONDS):
+            try:
+                self.tell_changes()
+            except StoreError as error:
+                self._talk(f"will try again: {error}")

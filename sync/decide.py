@@ -109,7 +109,7 @@ class Decider:
         optional: Set[Output] = frozenset(),
     ) -> None:
         self.segments = segments
-        self._at = at
+        self.at = at
         self._past = past
         self._known = facts_of(store, at)
         self._kept = ExitStack()
@@ -138,8 +138,8 @@ class Decider:
 
     def _decisions(self, routing: Routing | None) -> Table:
         """One row for each lead: what was decided, and what routing and the diff ask for."""
-        leads = belonging(self._facts, self._at)
-        accounts = companies(scoring_accounts(self.segments), self._facts, self._at)
+        leads = belonging(self._facts, self.at)
+        accounts = companies(scoring_accounts(self.segments), self._facts, self.at)
         owners = accounts.select("connection", account_id="id", account_owner="owner_id")
         records = leads.select(
             "connection", "object_type", "modified_at", "account_id", "present",
@@ -153,7 +153,7 @@ class Decider:
         if routing is None or not routing.territories:
             return table.mutate(territory=ibis.null("string"))
         return table.left_join(
-            _territories(routing, leads, accounts, self._at, self._past), KEY, rname="{name}_right"
+            _territories(routing, leads, accounts, self.at, self._past), KEY, rname="{name}_right"
         ).drop("connection_right", "lead_id_right")
 
     def _profiled(self, table: Table, optional: Set[Output]) -> Table:
@@ -161,16 +161,16 @@ class Decider:
         missing = {output.value: ibis.null("string") for output in sorted(OPTIONAL)}
         if not optional:
             return table.mutate(**missing)
-        parts, _rest = shares(self.segments, self._facts, self._at, self._past)
+        parts, _rest = shares(self.segments, self._facts, self.at, self._past)
         own = [(segment.model, facts) for segment, facts in zip(self.segments, parts, strict=True)]
         found = {
             Output.AREA: [
-                areas(m, f, self._at).filter(_.rank == 1).select(*KEY, "area")
+                areas(m, f, self.at).filter(_.rank == 1).select(*KEY, "area")
                 for m, f in own
                 if m.interest
             ],
             Output.BUYER_STAGE: [
-                stages(m, f, self._at).select(*KEY, "buyer_stage") for m, f in own if m.journey
+                stages(m, f, self.at).select(*KEY, "buyer_stage") for m, f in own if m.journey
             ],
         }
         for output, tables in found.items():
@@ -190,7 +190,7 @@ class Decider:
     def passed_over(self, connection: str) -> int:
         """How many records it was not to decide about."""
         every, mine = (
-            as_of(facts.leads, self._at).filter(_.connection == connection).count()
+            as_of(facts.leads, self.at).filter(_.connection == connection).count()
             for facts in (self._known, self._facts)
         )
         return int(every.to_pyarrow().as_py()) - int(mine.to_pyarrow().as_py())
@@ -239,7 +239,7 @@ class Decider:
             stage=row["stage"],
             reason=row["reason"],
             model=row["model"],
-            scored_at=self._at,
+            scored_at=self.at,
             owner_id=assignment.owner_id if assignment else None,
             owner_reason=assignment.reason if assignment else "",
             area=row["area"],

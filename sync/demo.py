@@ -89,7 +89,7 @@ def _written(out: Console, cycle: Cycle) -> None:
         fields = planned.targets[change.object_type]
         made = show.table(
             f"\n{planned.connection}: written to {change.object_type} {change.id} "
-            f"({example.decision.owner_reason})",
+            f"({example.owner_reason})",
             "field", "from", "to",
         )  # fmt: skip
         for output, value in change.values.items():

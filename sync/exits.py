@@ -22,6 +22,7 @@ class Exit(IntEnum):
     TEMPORARY = 5
     GUARD = 6
     LEASE = 7
+    TAMPERED = 8
     INTERRUPTED = 130
 
 
@@ -34,6 +35,7 @@ MEANING = {
     Exit.TEMPORARY: "temporary: run again later, nothing is lost",
     Exit.GUARD: "stopped by a guard before the first write",
     Exit.LEASE: "another instance is running on the same stores",
+    Exit.TAMPERED: "the audit chain was changed",
     Exit.INTERRUPTED: "interrupted after a clean stop",
 }
 

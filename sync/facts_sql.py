@@ -29,7 +29,9 @@ def judged(table: FactsTable) -> str:
     """SQL that fills `judged`: every row of `arrived` against what is `held` of its record.
 
     Verdicts: new; changed; touched: only the stamp moved; same: nothing did; stale: older than
-    what is known. `since` is when the record became what the page shows. Parameters: c, at.
+    what is known, or of a removed record. `since` is when the record became what the page shows.
+    Parameters: c, at, and `alive`: what the page shows, all but the records of `leaving`, lives
+    at `at` even where it was taken for removed.
     Maps are compared in the order of their keys, and an entry of null is none.
     """
 
@@ -52,13 +54,15 @@ def judged(table: FactsTable) -> str:
         SELECT a.*, h.held_row, {"h.valid_from" if table.versioned else "NULL"} AS held_from,
             CASE
                 WHEN max(a.modified_at) OVER (PARTITION BY {of_record}) < r.stamp THEN 'stale'
-                WHEN max(a.modified_at) OVER (PARTITION BY {of_record}) <= g.removed_at THEN 'stale'
+                WHEN max(a.modified_at) OVER (PARTITION BY {of_record}) <= g.removed_at
+                    AND NOT ($alive AND a.id NOT IN (SELECT id FROM leaving)) THEN 'stale'
                 WHEN h.held_row IS NULL THEN 'new'
                 WHEN {comparable("a")} IS DISTINCT FROM {comparable("h")} THEN 'changed'
                 WHEN a.modified_at IS DISTINCT FROM h.modified_at THEN 'touched'
                 ELSE 'same'
             END AS verdict,
-            CASE WHEN a.modified_at = r.stamp THEN $at ELSE a.modified_at END AS since
+            CASE WHEN a.modified_at = r.stamp OR a.modified_at <= g.removed_at THEN $at
+                ELSE a.modified_at END AS since
         FROM arrived a
         LEFT JOIN held h ON {equal(table.key, "a", "h")}
         LEFT JOIN records r ON {equal(table.replaced_by, "a", "r")}

@@ -21,6 +21,8 @@ from ibis.expr.types import Table
 from connectors.base import Cursor, Page, Removed
 from core.facts import ALIASES, BY_NAME, TABLES, TIME, FactsTable
 from sync.aliases import Alias, Merge, followed
+from sync.census import COUNTS, Census
+from sync.cursors import CURSORS, Cursors
 from sync.facts_file import FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
 from sync.touched import SCHEMAS, Touched
@@ -31,9 +33,6 @@ _ALIAS_ROWS = pa.schema(
     {"id": pa.string(), "survivor": pa.string(), "valid_from": _STAMP, "valid_to": _STAMP}
 )
 
-_CURSORS = ibis.schema(
-    {"connection": "!string", "stream": "!string", "stamp": TIME, "id": "!string", "until": TIME}
-)
 _REMOVALS = ibis.schema(
     {
         "connection": "!string",
@@ -50,9 +49,10 @@ _SCHEMAS = {
     "aliases": ibis.schema(
         {**dict(ALIASES.items()), "valid_from": TIME.copy(nullable=False), "valid_to": TIME}
     ),
-    "cursors": _CURSORS,
+    **CURSORS,
     "removals": _REMOVALS,
     **SCHEMAS,
+    **COUNTS,
 }
 
 _CLOSED = "(FROM held WHERE held_row IN (SELECT held_row FROM closing))"
@@ -64,12 +64,16 @@ WRITTEN = pa.schema({"id": pa.string(), "present": _TEXTS, "modified_at": _STAMP
 
 @dataclass(frozen=True)
 class Stored:
-    """How many rows of a page were new, changed, or left as they were, and how many ended."""
+    """How many rows of a page were new, changed, or left as they were, and how many ended.
+
+    `unstamped` of the changed ones differ under the stamp that they had.
+    """
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     removed: int = 0
+    unstamped: int = 0
 
 
 class FactsStore:
@@ -80,8 +84,11 @@ class FactsStore:
 
     def __init__(self, path: Path | str) -> None:
         self._file = FactsFile(path, _SCHEMAS)
+        self._cursors = Cursors(self._file)
         self.touched = Touched(self._file)
         """What changed since the last complete run; every change notes it there."""
+        self.census = Census(self._file)
+        """What a CRM showed while it was read whole."""
 
     def __enter__(self) -> Self:
         return self
@@ -104,12 +111,7 @@ class FactsStore:
 
     def cursor(self, connection: str, stream: str) -> Cursor | None:
         """The cursor stored with the last page of a stream; None before the first."""
-        rows = self._file.rows(
-            "SELECT stamp, id, until FROM cursors WHERE connection = $c AND stream = $s",
-            c=connection,
-            s=stream,
-        )
-        return Cursor(**rows[0]) if rows else None
+        return self._cursors.of(connection, stream)
 
     def counts(self, connection: str) -> dict[str, int]:
         """How many rows of each facts table stand now: open versions, and all activities."""
@@ -123,27 +125,34 @@ class FactsStore:
             counts[table.name] = row["n"]
         return counts
 
-    def store(self, connection: str, page: Page, *, at: datetime) -> Stored:
+    def store(self, connection: str, page: Page, *, at: datetime, alive: bool = False) -> Stored:
         """Store a page with its removals and its cursor, all or nothing.
 
         A version begins at its row's modified stamp. A row that differs from the stored one
         under the same stamp (a formula field, an association) begins one `at`, when the change
-        was seen: what was not known at an instant must not appear in a replay of it.
+        was seen: what was not known at an instant must not appear in a replay of it. `alive`:
+        what the page shows lives `at`, so that a record taken for removed is back.
         """
         table = BY_NAME[page.stream.table]
-        with self._file.transaction(), self._file.given("arrived", page.rows):
+        leaving = pa.table({"id": pa.array((r.id for r in page.removed), pa.string())})
+        with (
+            self._file.transaction(),
+            self._file.given("arrived", page.rows),
+            self._file.given("leaving", leaving),
+        ):
             if self._knows(connection, table):
-                verdicts, taken_off = self._merge(connection, table, at)
+                verdicts, taken_off = self._merge(connection, table, at, alive=alive)
             else:
                 self._insert_all(connection, table)
                 verdicts, taken_off = {"new": page.rows.num_rows}, 0
             ended = self._end(connection, table, page) if page.removed else 0
-            self._save(connection, page.stream.name, page.cursor)
+            self._cursors.save(connection, page.stream.name, page.cursor)
         return Stored(
             new=verdicts.get("new", 0),
-            changed=verdicts.get("changed", 0),
+            changed=verdicts.get("changed", 0) + verdicts.get("unstamped", 0),
             unchanged=sum(verdicts.get(verdict, 0) for verdict in ("same", "touched", "stale")),
             removed=taken_off + ended,
+            unstamped=verdicts.get("unstamped", 0),
         )
 
     def settle(self, connection: str, written: pa.Table) -> None:
@@ -169,11 +178,7 @@ class FactsStore:
     def rewind(self, connection: str, stream: str, cursor: Cursor | None) -> None:
         """Read a stream again from a cursor (None: from the start); what is stored stays."""
         with self._file.transaction():
-            self._file.run(
-                "DELETE FROM cursors WHERE connection = $c AND stream = $s", c=connection, s=stream
-            )
-            if cursor is not None:
-                self._save(connection, stream, cursor)
+            self._cursors.save(connection, stream, cursor)
 
     def _knows(self, connection: str, table: FactsTable) -> bool:
         """Fill `found` with what stands of the arrived records; whether anything is known.
@@ -204,7 +209,7 @@ class FactsStore:
         self.touched.rows(connection, table, "arrived")
 
     def _merge(
-        self, connection: str, table: FactsTable, at: datetime
+        self, connection: str, table: FactsTable, at: datetime, *, alive: bool
     ) -> tuple[dict[str, int], int]:
         """Judge every arrived row against what stands of its record, and act on it.
 
@@ -214,8 +219,11 @@ class FactsStore:
             f"CREATE OR REPLACE TEMP TABLE held AS SELECT rowid AS held_row, * FROM {table.name} "
             "WHERE rowid IN (SELECT found_row FROM found)"
         )
-        self._file.run(judged(table), c=connection, at=at)
-        counted = self._file.rows("SELECT verdict, count(*) AS n FROM judged GROUP BY verdict")
+        self._file.run(judged(table), c=connection, at=at, alive=alive)
+        counted = self._file.rows(
+            "SELECT CASE WHEN verdict = 'changed' AND since > modified_at THEN 'unstamped' "
+            "ELSE verdict END AS found, count(*) AS n FROM judged GROUP BY ALL"
+        )
         if table.versioned:
             taken_off = self._amend_versions(table)
             self.touched.rows(connection, table, _CLOSED)
@@ -230,7 +238,7 @@ class FactsStore:
             c=connection,
         )
         self.touched.rows(connection, table, "(FROM judged WHERE verdict IN ('new', 'changed'))")
-        return {row["verdict"]: row["n"] for row in counted}, taken_off
+        return {row["found"]: row["n"] for row in counted}, taken_off
 
     def _revive(self, connection: str, table: FactsTable) -> None:
         """What lives again is no longer removed, and stands for itself from then on."""
@@ -384,16 +392,3 @@ class FactsStore:
             )
         moved = set(known) ^ set(aliases)
         self.touched.ids(connection, table, {id_ for a in moved for id_ in (a.id, a.survivor)})
-
-    def _save(self, connection: str, stream: str, cursor: Cursor) -> None:
-        self._file.run(
-            "DELETE FROM cursors WHERE connection = $c AND stream = $s", c=connection, s=stream
-        )
-        self._file.run(
-            "INSERT INTO cursors VALUES ($c, $s, $stamp, $id, $until)",
-            c=connection,
-            s=stream,
-            stamp=cursor.stamp,
-            id=cursor.id,
-            until=cursor.until,
-        )

@@ -56,6 +56,18 @@ def removals(connection: str, removed: int, held: int, limits: Limits) -> list[s
     ]
 
 
+def vanished(connection: str, table: str, gone: int, held: int, limits: Limits) -> list[str]:
+    """Whether a CRM that was read whole lacks more of a facts table than is plausible."""
+    few = gone < FLOOR and gone < held
+    if not gone or few or gone <= held * limits.change_share:
+        return []
+    return [
+        f"{connection}: {gone} of {held} {table} are no longer in the CRM, more than "
+        f"{limits.change_share:.0%}; none was taken away. Check what the CRM user may see; if "
+        "that is right, run again with --max-change-share 1"
+    ]
+
+
 def emptied(connection: str, live: int, held: int, limits: Limits) -> list[str]:
     """Whether a source that had leads has none any more."""
     if live or not held or limits.change_share >= 1:

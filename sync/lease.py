@@ -2,12 +2,15 @@
 
 import os
 import socket
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from sync.ledger import Ledger
 from sync.session import Clock
+
+SYNC = "sync"
+"""The lease of whoever runs a cycle."""
 
 LASTS = timedelta(minutes=5)
 """How long a holder may be silent before another instance takes over."""
@@ -19,14 +22,15 @@ class Lease:
     Raises StoreBusy where another instance holds it.
     """
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, clock: Clock, name: str = SYNC) -> None:
+        self._presence = ledger.presence
+        self._name = name
         self._clock = clock
         self._holder = f"{socket.gethostname()}:{os.getpid()}"
         self._taken = clock()
 
     def __enter__(self) -> Self:
-        self._take(self._clock())
+        self.take()
         return self
 
     def __exit__(
@@ -35,14 +39,19 @@ class Lease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._ledger.release(self._holder)
+        self.release()
+
+    def take(self) -> None:
+        """Take it, or renew it."""
+        now = self._clock()
+        self._presence.acquire(self._name, self._holder, at=now, lasts=LASTS)
+        self._taken = now
 
     def renew(self) -> None:
         """Say that this instance is alive; costs nothing unless a part of the lease is gone."""
-        now = self._clock()
-        if now - self._taken > LASTS / 10:
-            self._take(now)
+        if self._clock() - self._taken > LASTS / 10:
+            self.take()
 
-    def _take(self, now: datetime) -> None:
-        self._ledger.acquire(self._holder, at=now, lasts=LASTS)
-        self._taken = now
+    def release(self) -> None:
+        """Give it back; nothing if another instance has it."""
+        self._presence.release(self._name, self._holder)

@@ -6,7 +6,8 @@ is one transaction. All times are aware UTC, and are given: the ledger reads no 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Self
 
 from sqlalchemy import (
@@ -17,15 +18,17 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 
-from connectors.base import Change, Status, WriteResult
+from connectors.base import Change, WriteResult
 from core.decision import Decision, Output
 from core.routing import Assignment
 from core.rules import Model
-from sync.errors import StoreBusy
+from sync import ledger_audit
+from sync.ledger_audit import Act, AuditLedger, Entry
 from sync.ledger_engine import open_ledger, upsert
+from sync.ledger_held import HeldLedger
 from sync.ledger_past import HANDED, PastLedger, keep_stages
+from sync.ledger_presence import Presence
 from sync.ledger_rows import (
     SUBSTANCE,
     Decided,
@@ -43,25 +46,24 @@ from sync.ledger_rows import (
 from sync.ledger_schema import (
     ASSIGNMENTS,
     DECISIONS,
-    HEARTBEATS,
     INTENTS,
-    LEASES,
     QUARANTINE,
     RUNS,
     SIGN_OFFS,
     WRITTEN,
 )
-from sync.ledger_settling import OPEN, close_intents, keep_refused, keep_written, unanswered
+from sync.ledger_settling import OPEN, settle, unanswered
+from sync.ledger_writes import WritesLedger
 
 __all__ = ["Decided", "Ledger", "Quarantined", "Run", "RunStatus"]
-
-LEASE = "sync"
 
 
 class Ledger:
     """The ledger at a database address; its schema is brought up to date on opening.
 
-    `past` is the part of it that later decisions rest on.
+    `past` is the part of it that later decisions rest on, `held` are the fields that humans hold,
+    `writes` is for what is taken back or sent again, `audit` the part that nobody changes, and
+    `presence` says which instance runs.
     Raises StoreError where `sync.ledger_engine.open_ledger` does.
     """
 
@@ -69,6 +71,10 @@ class Ledger:
         self._engine = open_ledger(url)
         self._readers = self._engine.execution_options(leadgauge_reads=True)
         self.past = PastLedger(self._engine, self._readers)
+        self.held = HeldLedger(self._engine, self._readers)
+        self.writes = WritesLedger(self._engine, self._readers)
+        self.audit = AuditLedger(self._readers)
+        self.presence = Presence(self._engine, self._readers)
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +102,8 @@ class Ledger:
                     calls={},
                 )
             )
+            began = {"kind": kind, "model": model}
+            ledger_audit.append(db, [Entry(Act.RUN_BEGAN, at, began, run_id)])
 
     def finish(
         self,
@@ -120,6 +128,7 @@ class Ledger:
                     error=error,
                 )
             )
+            ledger_audit.append(db, [Entry(Act.RUN_ENDED, at, {"status": status}, run_id)])
 
     def close_dead_runs(self, *, at: datetime) -> list[str]:
         """Mark the runs that never finished as died; only the holder of the lease may say so."""
@@ -127,13 +136,30 @@ class Ledger:
         with self._engine.begin() as db:
             dead = list(db.scalars(select(RUNS.c.id).where(running).order_by(RUNS.c.started_at)))
             db.execute(update(RUNS).where(running).values(status=RunStatus.DIED, finished_at=at))
+            ended = {"status": RunStatus.DIED}
+            ledger_audit.append(db, [Entry(Act.RUN_ENDED, at, ended, run_id) for run_id in dead])
         return dead
 
-    def runs(self, limit: int = 20) -> list[Run]:
-        """The latest runs, newest first."""
+    def runs(
+        self,
+        limit: int = 20,
+        *,
+        kind: str | None = None,
+        among: Collection[RunStatus] = tuple(RunStatus),
+    ) -> list[Run]:
+        """The latest runs, newest first: of one kind if given, and that stand as one of `among`."""
+        query = select(RUNS).where(RUNS.c.status.in_(among)).order_by(RUNS.c.started_at.desc())
+        if kind is not None:
+            query = query.where(RUNS.c.kind == kind)
         with self._readers.begin() as db:
-            rows = db.execute(select(RUNS).order_by(RUNS.c.started_at.desc()).limit(limit))
+            rows = db.execute(query.limit(limit))
             return [Run(**{**row, "status": RunStatus(row["status"])}) for row in rows.mappings()]
+
+    def run_counts(self) -> dict[tuple[str, RunStatus], int]:
+        """How many runs there are, by kind and status."""
+        query = select(RUNS.c.kind, RUNS.c.status, func.count()).group_by("kind", "status")
+        with self._readers.begin() as db:
+            return {(row[0], RunStatus(row[1])): row[2] for row in db.execute(query)}
 
     def has_run(self, run_id: str) -> bool:
         """Whether a run is recorded here."""
@@ -143,17 +169,23 @@ class Ledger:
     # Decisions
 
     def decide(
-        self, run_id: str, decisions: Iterable[Decision], handed: frozenset[str] = HANDED
+        self,
+        run_id: str,
+        decisions: Iterable[Decision],
+        handed: frozenset[str] = HANDED,
+        owners: Mapping[str, str | None] = MappingProxyType({}),
     ) -> int:
         """Append the decisions that differ from their lead's latest; how many did.
 
         With them, whose stage changed, and which leads are handed off in one of `handed`.
+        `owners`: who has each lead in the CRM, for the audit chain to say who had it before.
         """
         appended = 0
         with self._engine.begin() as db:
             for chunk in chunks(decisions):
                 latest = _latest(db, chunk)
-                changed = [d for d in chunk if latest.get(_lead(d), (0,))[1:] != substance(d)]
+                before = {lead: row[1:] for lead, row in latest.items()}
+                changed = [d for d in chunk if before.get(_lead(d)) != substance(d)]
                 outdated = [latest[_lead(d)][0] for d in changed if _lead(d) in latest]
                 if outdated:
                     db.execute(
@@ -163,6 +195,7 @@ class Ledger:
                     db.execute(insert(DECISIONS), [decision_row(run_id, d) for d in changed])
                 appended += len(changed)
                 keep_stages(db, run_id, chunk, handed)
+                ledger_audit.append(db, ledger_audit.decided(run_id, changed, before, owners))
         return appended
 
     def decisions(self, connection: str, lead_id: str) -> list[Decided]:
@@ -178,14 +211,22 @@ class Ledger:
     # Writes
 
     def intend(
-        self, run_id: str, connection: str, changes: Sequence[Change], *, at: datetime
+        self,
+        run_id: str,
+        connection: str,
+        changes: Sequence[Change],
+        before: Mapping[str, Mapping[Output, str | None]] | None = None,
+        *,
+        at: datetime,
     ) -> None:
-        """Record changes that are about to be sent."""
+        """Record changes that are about to be sent; `before`: what they replace, by record id."""
+        replaced = before or {}
         rows = [
             {
                 **change_key(connection, change),
                 "run_id": run_id,
                 "values": plain(change.values),
+                "before": plain(replaced[change.id]) if change.id in replaced else None,
                 "at": at,
                 "state": OPEN,
             }
@@ -196,21 +237,24 @@ class Ledger:
                 db.execute(insert(INTENTS), rows)
 
     def settle(
-        self, run_id: str | None, connection: str, results: Iterable[WriteResult], *, at: datetime
+        self,
+        run_id: str | None,
+        connection: str,
+        results: Iterable[WriteResult],
+        fields: str | None = None,
+        *,
+        at: datetime,
     ) -> None:
         """Record what the CRM answered to a run; None: to one of before, as was now read back.
 
         An acknowledged value becomes the last written one and ends the record's quarantine; a
-        refused record goes into quarantine with the CRM's reason; of the others nothing is
-        known to be written. An unknown outcome stays open until it was read back.
+        record that was refused, for good or for now, goes into quarantine with the CRM's reason
+        and `fields`, which stands for the written fields. An unknown outcome stays open until it
+        was read back.
         """
         with self._engine.begin() as db:
             for chunk in chunks(results):
-                close_intents(db, connection, chunk, at)
-                written = [r for r in chunk if r.status is Status.WRITTEN]
-                refused = [r for r in chunk if r.status is Status.REFUSED]
-                keep_written(db, run_id, connection, written, at)
-                keep_refused(db, run_id, connection, refused, at)
+                settle(db, run_id, connection, chunk, fields, at)
 
     def withdraw(self, run_id: str, connection: str) -> None:
         """Forget what a run meant to send and did not, as no answer was even waited for."""
@@ -327,52 +371,14 @@ class Ledger:
         row = {"version": model.version, "team": team, "model": model.name, "at": at}
         with self._engine.begin() as db:
             upsert(db, SIGN_OFFS, [row], keep=("at",))
+            signed = {"model": model.label, "team": team}
+            ledger_audit.append(db, [Entry(Act.SIGNED, at, signed)])
 
     def signed(self, model: Model) -> dict[str, datetime]:
         """The teams that agreed to a model of this content, and when."""
         query = select(SIGN_OFFS.c.team, SIGN_OFFS.c.at).where(SIGN_OFFS.c.version == model.version)
         with self._readers.begin() as db:
             return {row[0]: row[1] for row in db.execute(query.order_by(SIGN_OFFS.c.team))}
-
-    # One instance at a time
-
-    def acquire(self, holder: str, *, at: datetime, lasts: timedelta) -> None:
-        """Take the lease, or renew one's own. Raises StoreBusy while another holder has it."""
-        taking = {"holder": holder, "expires_at": at + lasts}
-        free = (LEASES.c.holder == holder) | (LEASES.c.expires_at <= at)
-        with self._engine.begin() as db:
-            lease = db.execute(select(LEASES).where(LEASES.c.name == LEASE).with_for_update())
-            held = lease.mappings().first()
-            if held is None:
-                # Of two at the same instant, the second one's insert fails on the key.
-                try:
-                    db.execute(insert(LEASES).values(name=LEASE, **taking))
-                except IntegrityError:
-                    raise StoreBusy(
-                        "another instance has just begun to run on this ledger; wait, or stop it"
-                    ) from None
-                return
-            taken = db.execute(update(LEASES).where(LEASES.c.name == LEASE, free).values(taking))
-            if not taken.rowcount:
-                raise StoreBusy(
-                    f"{held['holder']} is running on this ledger (its lease ends "
-                    f"{held['expires_at']:%Y-%m-%dT%H:%M:%SZ} unless renewed); wait, or stop it"
-                )
-
-    def release(self, holder: str) -> None:
-        """Give the lease back; nothing if it is not one's own."""
-        with self._engine.begin() as db:
-            db.execute(delete(LEASES).where(LEASES.c.name == LEASE, LEASES.c.holder == holder))
-
-    def beat(self, name: str, *, at: datetime) -> None:
-        """Say that something that runs by itself is alive."""
-        with self._engine.begin() as db:
-            upsert(db, HEARTBEATS, [{"name": name, "at": at}])
-
-    def heartbeat(self, name: str) -> datetime | None:
-        """When it last said so."""
-        with self._readers.begin() as db:
-            return db.scalar(select(HEARTBEATS.c.at).where(HEARTBEATS.c.name == name))
 
 
 def _lead(decision: Decision) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from core.decision import Decision
 from core.past import Kind, Override
 from core.points import units
 from core.stages import QUALIFIED, Stage
+from sync.ledger_audit import Act, Entry, append
 from sync.ledger_engine import listed, upsert
 from sync.ledger_rows import CHUNK
 from sync.ledger_schema import DECISIONS, HANDOFFS, OVERRIDES, SCORED, STAGES
@@ -185,6 +186,11 @@ class PastLedger:
         with self._engine.begin() as db:
             db.execute(_ending(said.connection, said.lead_id, said.at).values(values))
             db.execute(insert(OVERRIDES).values(vars(said)))
+            # The reason is a person's own words, and stays where it can be erased.
+            detail = {"kind": said.kind, "value": said.value, "by": said.by}
+            detail["until"] = said.until.isoformat()
+            act = Act.OVERRIDDEN
+            append(db, [Entry(act, said.at, detail, None, said.connection, said.lead_id)])
 
     def remove_override(
         self, connection: str, lead_id: str, *, by: str | None, at: datetime
@@ -192,7 +198,11 @@ class PastLedger:
         """End what is in force on a lead; whether anything was."""
         with self._engine.begin() as db:
             ending = _ending(connection, lead_id, at).values(removed_at=at, removed_by=by)
-            return bool(db.execute(ending).rowcount)
+            ended = bool(db.execute(ending).rowcount)
+            if ended:
+                act = Act.OVERRIDE_ENDED
+                append(db, [Entry(act, at, {"by": by}, None, connection, lead_id)])
+            return ended
 
     def overrides(self, at: datetime | None = None) -> list[Override]:
         """What was in force at an instant; None: all that ever was, oldest first."""

@@ -16,6 +16,9 @@ SUBSTANCE = ("score", "tier", "stage", "owner_id", "model")
 CHUNK = 5_000
 """Rows handled by one statement: within every database's limit of parameters."""
 
+NOT_KEPT = "NOT_KEPT"
+"""The code of our own for values that the CRM acknowledged and does not hold."""
+
 T = TypeVar("T")
 
 
@@ -60,7 +63,11 @@ class Decided:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A record that the CRM refuses, in the CRM's own words, and the values it refused."""
+    """A record that the CRM refuses, in the CRM's own words, and the values it refused.
+
+    `fields` stands for the written fields as they were then. `next_try`: when it is sent again
+    by itself; None for a refusal that does not pass.
+    """
 
     connection: str
     object_type: str
@@ -71,7 +78,40 @@ class Quarantined:
     first_seen: datetime
     last_seen: datetime
     tries: int
+    next_try: datetime | None
+    fields: str | None
     run_id: str | None
+
+    def due(self, modified_at: datetime, fields: str, at: datetime) -> bool:
+        """Whether to send the record again, last changed at `modified_at`, with these `fields`.
+
+        A change of the record is no reason where the CRM did not keep what it had acknowledged:
+        our own write was such a change, and would be repeated for ever.
+        """
+        if self.next_try is not None and self.next_try <= at:
+            return True
+        changed = modified_at > self.last_seen and self.code != NOT_KEPT
+        return changed or self.fields not in (None, fields)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A field that holds a human's value, which is left alone since and until then.
+
+    `value` is a hash of it. `until` None: for ever.
+    """
+
+    connection: str
+    object_type: str
+    record_id: str
+    output: Output
+    value: str
+    since: datetime
+    until: datetime | None
+
+    def lapsed(self, at: datetime) -> bool:
+        """Whether the field is ours again."""
+        return self.until is not None and self.until <= at
 
 
 def substance(decision: Decision) -> tuple[object, ...]:

@@ -126,12 +126,14 @@ INTENTS = Table(
     Column("record_id", String, nullable=False),
     _run(),
     Column("values", JSON, nullable=False),
+    Column("before", JSON(none_as_null=True)),
     Column("at", UtcTime, nullable=False),
     Column("state", String, nullable=False),
     Column("settled_at", UtcTime),
 )
 Index("ix_intents_record", INTENTS.c.connection, INTENTS.c.object_type, INTENTS.c.record_id)
 Index("ix_intents_state", INTENTS.c.connection, INTENTS.c.state)
+Index("ix_intents_run", INTENTS.c.run_id)
 
 QUARANTINE = Table(
     "quarantine",
@@ -143,7 +145,19 @@ QUARANTINE = Table(
     Column("first_seen", UtcTime, nullable=False),
     Column("last_seen", UtcTime, nullable=False),
     Column("tries", Integer, nullable=False),
+    Column("next_try", UtcTime),
+    Column("fields", String),
     _run(nullable=True),
+)
+
+HELD = Table(
+    "held",
+    METADATA,
+    *_record(),
+    Column("output", String, primary_key=True),
+    Column("value", String, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("until", UtcTime),
 )
 
 ASSIGNMENTS = Table(
@@ -169,6 +183,14 @@ HEARTBEATS = Table(
     "heartbeats",
     METADATA,
     Column("name", String, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+)
+
+STATES = Table(
+    "states",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("state", String, nullable=False),
     Column("at", UtcTime, nullable=False),
 )
 
@@ -229,4 +251,27 @@ SCORED = Table(
     Column("connection", String, primary_key=True),
     Column("at", UtcTime, nullable=False),
     _run(),
+)
+
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("act", String, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("detail", JSON, nullable=False),
+    # No foreign key: an entry stays as it is whatever becomes of what it tells of.
+    Column("run_id", String),
+    Column("connection", String),
+    Column("lead_id", String),
+    Column("hash", String, nullable=False),
+)
+Index("ix_audit_lead", AUDIT.c.lead_id)
+Index("ix_audit_run", AUDIT.c.run_id)
+
+AUDIT_HEAD = Table(
+    "audit_head",
+    METADATA,
+    Column("entries", BigInteger, nullable=False),
+    Column("hash", String, nullable=False),
 )

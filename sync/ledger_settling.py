@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, select, update
@@ -10,7 +10,11 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, select, update
 from connectors.base import Status, WriteResult
 from sync.ledger_engine import listed, upsert
 from sync.ledger_rows import change_key, plain
-from sync.ledger_schema import INTENTS, QUARANTINE, WRITTEN
+from sync.ledger_schema import HELD, INTENTS, QUARANTINE, WRITTEN
+
+FIRST_WAIT = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(hours=6)
+"""How soon a record that was refused for now is sent again: each time after twice as long."""
 
 OPEN = "open"
 """The state of an intent that nothing is known of yet; else it is a `Status`."""
@@ -21,7 +25,30 @@ def unanswered() -> ColumnElement[bool]:
     return INTENTS.c.state.in_([OPEN, Status.UNKNOWN])
 
 
-def close_intents(
+def settle(
+    db: Connection,
+    run_id: str | None,
+    connection: str,
+    results: Sequence[WriteResult],
+    fields: str | None,
+    at: datetime,
+) -> None:
+    """Record the outcome of some writes: see `sync.ledger.Ledger.settle`.
+
+    A record of which the CRM kept only a part has two results: it stays in quarantine.
+    """
+    written = [r for r in results if r.status is Status.WRITTEN]
+    refused = [r for r in results if r.status in (Status.REFUSED, Status.TRANSIENT)]
+    again = {(r.change.object_type, r.change.id) for r in refused}
+    well = [r for r in written if (r.change.object_type, r.change.id) not in again]
+    _close_intents(db, connection, results, at)
+    _keep_written(db, run_id, connection, written, at)
+    _end_holds(db, connection, written)
+    _end_quarantine(db, connection, well)
+    _keep_refused(db, run_id, connection, refused, at, fields)
+
+
+def _close_intents(
     db: Connection, connection: str, results: Sequence[WriteResult], at: datetime
 ) -> None:
     """Record the outcome of intents."""
@@ -33,14 +60,14 @@ def close_intents(
             )
 
 
-def keep_written(
+def _keep_written(
     db: Connection,
     run_id: str | None,
     connection: str,
     written: Sequence[WriteResult],
     at: datetime,
 ) -> None:
-    """Add acknowledged values to what was last written, and end the records' quarantine.
+    """Add acknowledged values to what was last written.
 
     The values of a record that was merged count for its survivor, which now holds them.
     """
@@ -59,18 +86,38 @@ def keep_written(
             "at": at,
         }
     upsert(db, WRITTEN, list(rows.values()))
+
+
+def _end_holds(db: Connection, connection: str, written: Sequence[WriteResult]) -> None:
+    """Forget that humans held what is written now."""
+    c = HELD.c
+    wrote = {(r.change.object_type, r.change.id): r.change.values for r in written}
+    for condition in _of_records(db, HELD, connection, written):
+        held = db.execute(select(c.object_type, c.record_id, c.output).where(condition)).all()
+        for object_type, record_id, output in held:
+            if output in wrote[object_type, record_id]:
+                key = (c.object_type == object_type) & (c.record_id == record_id)
+                db.execute(delete(HELD).where(c.connection == connection, key, c.output == output))
+
+
+def _end_quarantine(db: Connection, connection: str, written: Sequence[WriteResult]) -> None:
+    """Take records out of quarantine."""
     for condition in _of_records(db, QUARANTINE, connection, written):
         db.execute(delete(QUARANTINE).where(condition))
 
 
-def keep_refused(
+def _keep_refused(
     db: Connection,
     run_id: str | None,
     connection: str,
     refused: Sequence[WriteResult],
     at: datetime,
+    fields: str | None,
 ) -> None:
-    """Put refused records into quarantine, or count one more try."""
+    """Put refused records into quarantine, or count one more try.
+
+    What was refused for now gets an instant at which it is sent again.
+    """
     held = _held(db, QUARANTINE, connection, refused, "first_seen", "tries")
     rows = []
     for result in refused:
@@ -84,10 +131,17 @@ def keep_refused(
                 "first_seen": first_seen,
                 "last_seen": at,
                 "tries": tries + 1,
+                "next_try": at + _wait(tries) if result.status is Status.TRANSIENT else None,
+                "fields": fields,
                 "run_id": run_id,
             }
         )
     upsert(db, QUARANTINE, rows)
+
+
+def _wait(tries: int) -> timedelta:
+    """How long to wait after so many tries before the last one."""
+    return min(FIRST_WAIT * (1 << min(tries, 30)), LONGEST_WAIT)
 
 
 def _held(

@@ -2,7 +2,8 @@
 
 While one page is stored, a thread reads the next. A transaction costs as much as storing a
 thousand rows, so pages that come fast are joined into one; pages that come slowly are not held
-back, so that progress shows, and a stop or a crash costs little.
+back, so that progress shows, and a stop or a crash costs little. A page without rows says how
+far the reading is (a bulk job was begun), and waits for no other.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -44,7 +45,8 @@ def joined(pages: Iterator[Page], clock: Callable[[], float]) -> Iterator[Page]:
                 held, named = [], set()
             held.append(page)
             named |= names
-            if sum(one.rows.num_rows for one in held) >= JOINED_ROWS or clock() >= due:
+            enough = sum(one.rows.num_rows for one in held) >= JOINED_ROWS
+            if enough or clock() >= due or not page.rows.num_rows:
                 yield _one(held)
                 held, named, due = [], set(), clock() + LINGER
     except ConnectorError:

@@ -3,8 +3,10 @@
 A value: it can be printed, priced in calls, refused by a guard, or carried out.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 from connectors.base import Capabilities, Change, Field
 from core.decision import Decision, Output
 from core.diff import COMPANIONS, ForeignValue, Policy, Values, diff
+from sync.ledger_rows import Held
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,12 @@ class PlannedChange:
 
     change: Change
     before: Values
-    decision: Decision
+    owner_reason: str = ""
+
+    @property
+    def replaced(self) -> Values:
+        """What the fields held that the change sets."""
+        return {output: self.before.get(output) for output in self.change.values}
 
 
 def write_calls(changes: int, capabilities: Capabilities) -> int:
@@ -78,7 +86,8 @@ class Compared:
     """A decision beside what the CRM holds and what we last wrote there.
 
     `refused` are the values that the CRM refused and will refuse again, because the record has
-    not changed since; None where there are none. `group` is the record's parent.
+    not changed since; None where there are none. `group` is the record's parent. `held` are the
+    fields that hold a human's value, `lapsed` the outputs among them that are ours again.
     """
 
     decision: Decision
@@ -86,6 +95,8 @@ class Compared:
     last_written: Values
     refused: Values | None = None
     group: str = ""
+    held: Sequence[Held] = ()
+    lapsed: Collection[Output] = ()
 
 
 @dataclass
@@ -95,7 +106,8 @@ class ConnectionPlan:
     `targets` are the written fields by object type. `records` counts what was compared, `waiting`
     the records in quarantine that are not tried again yet, `unaffected` those that were not
     compared because nothing about them changed. `foreign` lists, by record id, the fields that
-    hold what somebody else put there.
+    hold what somebody else put there, `held` those of them that are left to a human, and until
+    when.
     """
 
     connection: str
@@ -104,8 +116,9 @@ class ConnectionPlan:
     policies: Mapping[Output, Policy]
     changes: list[PlannedChange] = field(default_factory=list)
     foreign: list[tuple[str, ForeignValue]] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
     records: int = 0
-    waiting: int = 0
+    waiting: list[str] = field(default_factory=list)
     unaffected: int = 0
 
     @property
@@ -116,7 +129,16 @@ class ConnectionPlan:
     @property
     def equal(self) -> int:
         """How many records already hold what is wanted, or are left to their human."""
-        return self.records - self.waiting - len(self.changes)
+        return self.records - len(self.waiting) - len(self.changes)
+
+    @property
+    def fields(self) -> str:
+        """A hash of the written fields: with other ones, what was refused may be taken."""
+        targets = {
+            object_type: {output: asdict(target) for output, target in fields.items()}
+            for object_type, fields in self.targets.items()
+        }
+        return hashlib.sha256(json.dumps(targets, sort_keys=True).encode()).hexdigest()
 
     @property
     def write_calls(self) -> int:
@@ -128,15 +150,16 @@ class ConnectionPlan:
         decision = item.decision
         self.records += 1
         values = wanted(decision, self.targets[decision.object_type])
-        found = diff(values, item.present, item.last_written, self.policies)
+        found = diff(values, item.present, item.last_written, self.policies, item.lapsed)
+        self.held.extend(entry for entry in item.held if entry.output not in item.lapsed)
         self.foreign.extend((decision.lead_id, value) for value in found.foreign)
         if not found.changes:
             return
         if item.refused is not None and _substance(found.changes) == _substance(item.refused):
-            self.waiting += 1
+            self.waiting.append(decision.lead_id)
             return
         change = Change(decision.object_type, decision.lead_id, found.changes, item.group)
-        self.changes.append(PlannedChange(change, item.present, decision))
+        self.changes.append(PlannedChange(change, item.present, decision.owner_reason))
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as plain data, for --json."""
@@ -152,13 +175,17 @@ class ConnectionPlan:
                         output: {"from": p.before.get(output), "to": value}
                         for output, value in p.change.values.items()
                     },
-                    "owner_reason": p.decision.owner_reason,
+                    "owner_reason": p.owner_reason,
                 }
                 for p in self.changes
             ],
             "foreign": [
                 {"id": id_, "output": value.output, "kept": value.kept}
                 for id_, value in self.foreign
+            ],
+            "held": [
+                {"id": h.record_id, "output": h.output, "since": h.since, "until": h.until}
+                for h in self.held
             ],
         }
 

@@ -1,25 +1,30 @@
 """Pull: every stream of a CRM into the facts, page by page, each with its cursor."""
 
 import time
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from connectors.base import Connector, Cursor, Progress, RowProblem
+from connectors.base import Connector, Cursor, Page, Progress, RowProblem, Stream
 from core.facts import LEADS
 from sync.facts_store import FactsStore
 from sync.pages import joined, read_ahead
-from sync.report import Step
+from sync.report import Comparison, Step
 from sync.stop import Stop
 
 
 @dataclass
 class Pulled:
-    """What a pull brought. `until` is the CRM's clock at its start; `unread` are bad values."""
+    """What a pull brought. `until` is the CRM's clock at its start; `unread` are bad values.
+
+    `comparisons` are there where the CRM was read whole and compared.
+    """
 
     until: datetime
     leads_removed: int = 0
     unread: list[RowProblem] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
 
 
 def start_of(cursor: Cursor | None, lookback: timedelta) -> Cursor | None:
@@ -30,6 +35,13 @@ def start_of(cursor: Cursor | None, lookback: timedelta) -> Cursor | None:
     if cursor is None or cursor.until is not None or cursor.stamp is None:
         return cursor
     return Cursor(cursor.stamp - lookback)
+
+
+def arriving(
+    connector: Connector, stream: Stream, cursor: Cursor | None, until: datetime
+) -> AbstractContextManager[Generator[Page]]:
+    """The pages of a stream: the next one is read while the caller stores one."""
+    return closing(read_ahead(joined(connector.pull(stream, cursor, until), time.monotonic)))
 
 
 def pull(
@@ -51,8 +63,7 @@ def pull(
             continue
         cursor = start_of(facts.cursor(name, stream.name), connector.capabilities.lookback)
         done = 0
-        arriving = joined(connector.pull(stream, cursor, pulled.until), time.monotonic)
-        with closing(read_ahead(arriving)) as pages:
+        with arriving(connector, stream, cursor, pulled.until) as pages:
             for page in pages:
                 stored = facts.store(name, page, at=pulled.until)
                 step.passed(stored.new + stored.changed)

@@ -58,6 +58,32 @@ class Step:
         }
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """One object of a CRM read whole and compared with the facts, in records or rows.
+
+    `counted` is how many records the CRM says it has (None: it does not say), `shown` how many
+    came by; `held` how many the facts held before. What was `missing` there was added, what had
+    `changed` was taken over, `unstamped` of it though its modified stamp had not moved (a
+    formula field, an association), and what was `gone` from the CRM was marked removed. Where
+    less was shown than is counted, nothing was taken for gone.
+    """
+
+    stream: str
+    counted: int | None
+    shown: int
+    held: int
+    missing: int
+    changed: int
+    unstamped: int
+    gone: int = 0
+
+    @property
+    def short(self) -> int:
+        """How many records the CRM counts and did not show."""
+        return max(0, (self.counted or 0) - self.shown)
+
+
 STEPS = ("pull", "score", "qualify", "route", "diff", "write")
 
 
@@ -66,8 +92,9 @@ class ConnectionReport:
     """One connection's part of a run.
 
     `calls` are all API calls by class; `write_calls` those spent on writing, beside the fewest
-    that the plan could cost. `unread` counts values that could not be read, by field and reason;
-    `foreign` the fields that held what somebody else put there.
+    that the plan could cost, and those on reading back what was written. `unread` counts values
+    that could not be read, by field and reason; `foreign` the fields that held what somebody else
+    put there. `comparisons` are there where the CRM was read whole and compared.
     """
 
     connection: str
@@ -75,8 +102,21 @@ class ConnectionReport:
     calls: dict[str, int] = field(default_factory=dict)
     write_calls: int = 0
     fewest_write_calls: int = 0
+    read_back_calls: int = 0
     unread: Counter[str] = field(default_factory=Counter)
     foreign: int = 0
+    comparisons: list[Comparison] = field(default_factory=list)
+
+    @property
+    def shortages(self) -> list[str]:
+        """What to warn of: objects of which the CRM showed fewer records than it counts."""
+        return [
+            f"{self.connection}: {c.stream}: the CRM counts {c.counted} records and showed "
+            f"{c.shown}: none was taken for gone. Reconcile again; if it stays so, check what the "
+            "CRM user may see"
+            for c in self.comparisons
+            if c.short
+        ]
 
     def compared(self, planned: ConnectionPlan) -> None:
         """Take the balance of a plan."""
@@ -85,7 +125,7 @@ class ConnectionReport:
         step = self.steps["diff"]
         step.passed(len(planned.changes))
         step.hold("nothing to change", planned.equal)
-        step.hold("in quarantine", planned.waiting)
+        step.hold("in quarantine", len(planned.waiting))
         self.fewest_write_calls = planned.write_calls
         self.foreign = len(planned.foreign)
 
@@ -97,8 +137,10 @@ class ConnectionReport:
             "calls": self.calls,
             "write_calls": self.write_calls,
             "fewest_write_calls": self.fewest_write_calls,
+            "read_back_calls": self.read_back_calls,
             "unread": dict(self.unread),
             "foreign_values": self.foreign,
+            "comparisons": [vars(comparison) for comparison in self.comparisons],
         }
 
 

@@ -79,6 +79,7 @@ def select(
     overridden = session.ledger.past.overridden_between(last.decided_at - DAY, at)
     ids = {lead_id for connection, lead_id in overridden if connection == name}
     ids |= {entry.record_id for entry in session.ledger.quarantine(name)}
+    ids |= session.ledger.held.lapsed_between(name, last.decided_at, at)
     open_ = [{"connection": name, "table_name": LEADS.name, "id": id_} for id_ in sorted(ids)]
     changed = ibis.union(
         session.facts.table("touched").filter(_.connection == name).cast(CHANGED),
@@ -120,11 +121,9 @@ def _signature(session: Session, planned: ConnectionPlan, roster: Roster | None)
         ],
         "routing": routing.model_dump(mode="json", by_alias=True) if routing else None,
         "roster": asdict(roster) if roster else None,
-        "fields": {
-            object_type: {output: asdict(field) for output, field in fields.items()}
-            for object_type, fields in planned.targets.items()
-        },
+        "fields": planned.fields,
         "policies": dict(planned.policies),
+        "holds": str(session.config.connections[planned.connection].holds()),
     }
     text = json.dumps(said, sort_keys=True, default=sorted)
     return hashlib.sha256(text.encode()).hexdigest()

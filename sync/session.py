@@ -1,9 +1,10 @@
 """What one command works with: configuration, model, stores and connectors, opened and closed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from connectors import registry
@@ -42,17 +43,63 @@ class Session:
     clock: Clock
 
 
-@contextmanager
+@dataclass(frozen=True)
+class Setup:
+    """The configuration and the models that it names, read and found to be without a mistake."""
+
+    config: Config
+    segments: Segments
+
+
+def read_setup(path: Path, outside: Outside) -> Setup:
+    """Read what a configuration file says. Raises ConfigError for a mistake in any file."""
+    config = load(path, outside.env)
+    return Setup(config, read_models(config))
+
+
+class _OnUse(Mapping[str, Connector]):
+    """Connectors by name, each opened when it is first asked for: what reads the stores alone
+    (explain, replay, preview) loads no client library."""
+
+    def __init__(self, connect: Mapping[str, Callable[[], Connector]]) -> None:
+        self._connect = connect
+        self.opened: dict[str, Connector] = {}
+
+    def __getitem__(self, name: str) -> Connector:
+        if name not in self.opened:
+            self.opened[name] = self._connect[name]()
+        return self.opened[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._connect)
+
+    def __len__(self) -> int:
+        return len(self._connect)
+
+    def close(self) -> None:
+        """Close those that were opened."""
+        with ExitStack() as stack:
+            for connector in self.opened.values():
+                stack.callback(connector.close)
+
+
 def open_session(
     path: Path, outside: Outside, only: Sequence[str] | None = None
+) -> AbstractContextManager[Session]:
+    """Read a configuration, and open what it names: `read_setup`, then `open_setup`."""
+    return open_setup(read_setup(path, outside), outside, only)
+
+
+@contextmanager
+def open_setup(
+    setup: Setup, outside: Outside, only: Sequence[str] | None = None
 ) -> Iterator[Session]:
     """Open what the configuration names; `only` restricts it to some connections.
 
-    Raises ConfigError for a mistake in any file, StoreError when a store cannot be used.
-    Nothing is asked of a CRM before the first verb of its connector.
+    Raises ConfigError for an unknown connection, StoreError when a store cannot be used. Nothing
+    is asked of a CRM before the first verb of its connector.
     """
-    config = load(path, outside.env)
-    segments = read_models(config)
+    config = setup.config
     names = list(config.connections) if not only else list(only)
     unknown = [name for name in names if name not in config.connections]
     if unknown:
@@ -61,9 +108,8 @@ def open_session(
     with ExitStack() as stack:
         ledger = stack.enter_context(closing(Ledger(config.ledger)))
         facts = stack.enter_context(closing(FactsStore(config.facts)))
-        connectors: dict[str, Connector] = {}
-        for name in names:
-            connector = outside.connect(name, config.connections[name])
-            stack.callback(connector.close)
-            connectors[name] = connector
-        yield Session(config, segments, facts, ledger, connectors, outside.clock)
+        settings = config.connections
+        connectors = stack.enter_context(
+            closing(_OnUse({n: partial(outside.connect, n, settings[n]) for n in names}))
+        )
+        yield Session(config, setup.segments, facts, ledger, connectors, outside.clock)

@@ -12,9 +12,12 @@ from core.decision import Decision
 from core.explain import Explanation, Known
 from core.past import History
 from core.provenance import Said
+from sync.health import Health, health
 from sync.ledger import Ledger
+from sync.ledger_rows import Held
 from sync.plan import ConnectionPlan
 from sync.report import ConnectionReport, RunReport
+from sync.service_settings import Schedule
 
 SHOWN = 20
 """Records that are listed unless more are asked for."""
@@ -48,7 +51,22 @@ def report(found: RunReport) -> Iterable[Table]:
             numbers = (step.taken, step.out, step.held, step.rejected)
             made.add_row(step.name, *map(str, numbers), why)
         yield made
+        if part.comparisons:
+            yield _comparisons(part)
         yield _calls(part)
+
+
+def _comparisons(part: ConnectionReport) -> Table:
+    """What the CRM holds beside what the facts held, and what was healed."""
+    made = table(
+        "compared with the CRM",
+        "object", "counted>", "shown>", "held>", "missing>", "changed>", "unstamped>", "gone>",
+    )  # fmt: skip
+    for one in part.comparisons:
+        counted = "-" if one.counted is None else str(one.counted)
+        found = (one.shown, one.held, one.missing, one.changed, one.unstamped, one.gone)
+        made.add_row(one.stream, counted, *map(str, found))
+    return made
 
 
 def _calls(part: ConnectionReport) -> Table:
@@ -59,6 +77,8 @@ def _calls(part: ConnectionReport) -> Table:
     made.add_row("to write", f"{part.write_calls}, the fewest possible {part.fewest_write_calls}")
     for problem, count in part.unread.most_common(5):
         made.add_row("not readable", f"{problem} ({count})")
+    if part.read_back_calls:
+        made.add_row("to read back", str(part.read_back_calls))
     if part.foreign:
         made.add_row("set by others", f"{part.foreign} of the fields that leadgauge writes")
     return made
@@ -80,12 +100,18 @@ def plan(planned: ConnectionPlan, limit: int = SHOWN) -> Iterable[Table]:
         more = table("")
         more.add_column(f"... and {len(planned.changes) - limit} more (--limit shows them)")
         yield more
-    kept = [(id_, value.output) for id_, value in planned.foreign if value.kept]
+    kept = {(id_, value.output): "" for id_, value in planned.foreign if value.kept}
+    kept |= {(entry.record_id, entry.output): held(entry) for entry in planned.held}
     if kept:
-        listed = table("left to whoever set them", "record", "field")
-        for id_, output in kept[:limit]:
-            listed.add_row(id_, output)
+        listed = table("left to whoever set them", "record", "field", "how long")
+        for (id_, output), how_long in list(kept.items())[:limit]:
+            listed.add_row(id_, output, how_long)
         yield listed
+
+
+def held(entry: Held) -> str:
+    """Until when a human's value is left alone."""
+    return f"held by human until {entry.until:%Y-%m-%d %H:%M}" if entry.until else "held by human"
 
 
 def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
@@ -167,35 +193,64 @@ def _said(said: Said) -> str:
     return f"{said.value or 'empty'} (from {said.since:%Y-%m-%d %H:%M}{stage})"
 
 
-def status(ledger: Ledger, now: datetime) -> Iterable[Table]:
-    """Runs, how old the scores are, who was handed off, and what is in quarantine."""
+def status(ledger: Ledger, schedule: Schedule, now: datetime) -> Iterable[Table]:
+    """Runs, jobs, age of the scores, hand-offs, quarantine, what humans hold, and the head of the
+    audit chain."""
     runs = table("runs, newest first", "run", "kind", "status", "started", "calls>", "error")
     for run in ledger.runs(10):
         calls = sum(sum(by_kind.values()) for by_kind in run.calls.values())
         started = f"{run.started_at:%Y-%m-%d %H:%M:%S}"
         runs.add_row(run.id, run.kind, run.status, started, str(calls), run.error or "")
     yield runs
-    beat = ledger.heartbeat("daemon")
+    beat = ledger.presence.heartbeat("daemon")
     if beat is not None:
-        alive = table("", "")
-        alive.add_row(f"the daemon last began a cycle at {beat:%Y-%m-%d %H:%M:%S} UTC")
-        yield alive
+        yield _jobs(health(ledger, schedule, now), beat)
     yield _ages(ledger, now)
     yield _handoffs(ledger)
+    yield _quarantine(ledger, now)
+    yield _held(ledger, now)
+    chain = table("")
+    chain.add_column(f"head of the audit chain: {ledger.audit.head()}")
+    yield chain
+
+
+def _quarantine(ledger: Ledger, now: datetime) -> Table:
+    """The records that the CRM refuses, longest first."""
     quarantine = ledger.quarantine()
-    held = table(
+    made = table(
         f"\nquarantine: {len(quarantine)} records the CRM refuses",
-        "record", "code", "reason", "since", "tries>",
+        "record", "code", "reason", "since", "tries>", "next try",
     )  # fmt: skip
     for entry in quarantine[:SHOWN]:
-        held.add_row(
+        made.add_row(
             f"{entry.connection}: {entry.object_type} {entry.record_id}",
             entry.code,
             entry.reason,
             f"{(now - entry.first_seen).days} days",
             str(entry.tries),
+            f"{entry.next_try:%Y-%m-%d %H:%M}" if entry.next_try else "",
         )
-    yield held
+    return made
+
+
+def _held(ledger: Ledger, now: datetime) -> Table:
+    """The fields that are left to a human, those that end first at the top."""
+    entries = ledger.held.now(now)
+    made = table(f"\nheld by humans: {len(entries)} fields", "record", "field", "since", "how long")
+    for entry in entries[:SHOWN]:
+        record = f"{entry.connection}: {entry.object_type} {entry.record_id}"
+        made.add_row(record, entry.output, f"{entry.since:%Y-%m-%d %H:%M}", held(entry))
+    return made
+
+
+def _jobs(found: Iterable[Health], beat: datetime) -> Table:
+    """How the daemon's jobs stand, and when it last gave a sign of life."""
+    title = f"\njobs of the daemon, which was last alive at {beat:%Y-%m-%d %H:%M:%S} UTC"
+    made = table(title, "job", "state", "last success", "reason")
+    for job in found:
+        last = f"{job.last_success:%Y-%m-%d %H:%M:%S}" if job.last_success else "never"
+        made.add_row(job.job, job.state, last, job.reason)
+    return made
 
 
 def _ages(ledger: Ledger, now: datetime) -> Table:

@@ -22,7 +22,7 @@ class Stop:
     def ask(self) -> None:
         """Ask for a stop at the next safe point."""
         self._asked = True
-        self._bell.put(None)
+        self.wake()
 
     @property
     def asked(self) -> bool:
@@ -34,8 +34,12 @@ class Stop:
         if self.asked:
             raise StoppedError("stopped as asked; everything done so far is kept")
 
+    def wake(self) -> None:
+        """End a wait early, without asking for a stop."""
+        self._bell.put(None)
+
     def wait(self, seconds: float) -> bool:
-        """Sleep until asked to stop or `seconds` have passed; whether it was asked."""
+        """Sleep until woken, asked to stop or `seconds` have passed; whether it was asked."""
         if not self.asked and seconds > 0:
             with suppress(Empty):
                 self._bell.get(timeout=seconds)
@@ -53,3 +57,30 @@ class Stop:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, handle)
+
+
+class Reload:
+    """Whether somebody asked to read the configuration again; it ends the wait of a `Stop`."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self._asked = False
+
+    def ask(self) -> None:
+        """Ask for it, at the end of the cycle in hand."""
+        self._asked = True
+        self._stop.wake()
+
+    def take(self) -> bool:
+        """Whether it was asked for since the last time."""
+        asked, self._asked = self._asked, False
+        return asked
+
+    def on_signal(self) -> None:
+        """Let SIGHUP ask."""
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            del number, frame
+            self.ask()
+
+        signal.signal(signal.SIGHUP, handle)

@@ -13,53 +13,69 @@ from connectors.errors import ConnectorError
 from sync.facts_store import WRITTEN, FactsStore
 from sync.ledger import Ledger
 from sync.plan import ConnectionPlan
-from sync.report import Step
-from sync.session import Clock
+from sync.report import ConnectionReport, Step
+from sync.session import Clock, Session
 from sync.stop import Stop
-
-UNSETTLED = (Status.TRANSIENT, Status.UNKNOWN)
-"""What is left for the next run."""
+from sync.verify import ALWAYS, borne_out
 
 CHUNK_CALLS = 10
 """How many calls' worth of changes go out between two points where a stop is honoured."""
 
 
 class Writer:
-    """Carries out plans for one connection, within one run."""
+    """Carries out plans for one connection, within one run.
+
+    `verify`: every write is read back before it counts, and not the owners alone.
+    """
 
     def __init__(
-        self, run_id: str, connector: Connector, facts: FactsStore, ledger: Ledger, clock: Clock
+        self, run_id: str, connector: Connector, session: Session, *, verify: bool = False
     ) -> None:
         self._run_id = run_id
         self._connector = connector
-        self._facts = facts
-        self._ledger = ledger
-        self._clock = clock
+        self._facts = session.facts
+        self._ledger = session.ledger
+        self._clock = session.clock
+        self._verify = verify
+        self._read_back_calls = 0
 
     def carry_out(
+        self, plan: ConnectionPlan, report: ConnectionReport, stop: Stop, progress: Progress
+    ) -> list[str]:
+        """Send every change of the plan; what comes of each is in the ledger and in the report.
+
+        Returns the records that nothing is known of: the next run must decide about them again.
+        Raises what the connector raises; by then what was sent is settled, and the rest is not
+        recorded as sent.
+        """
+        before = self._connector.usage.total
+        try:
+            return self._carry_out(plan, report.steps["write"], stop, progress)
+        finally:
+            report.read_back_calls = self._read_back_calls
+            report.write_calls = self._connector.usage.total - before - self._read_back_calls
+
+    def _carry_out(
         self, plan: ConnectionPlan, step: Step, stop: Stop, progress: Progress
     ) -> list[str]:
-        """Send every change of the plan; what comes of each is in the ledger and in `step`.
-
-        Returns the records that were neither written nor refused for good: the next run must
-        decide about them again. Raises what the connector raises; by then what was sent is
-        settled, and the rest is not recorded as sent.
-        """
         changes = [planned.change for planned in plan.changes]
+        held = {planned.change.id: planned.replaced for planned in plan.changes}
+        fields = plan.fields
         waiting: list[str] = []
         for start, chunk in self._chunks(changes):
             stop.check()
-            self._ledger.intend(self._run_id, self._connector.name, chunk, at=self._clock())
+            name, now = self._connector.name, self._clock()
+            self._ledger.intend(self._run_id, name, chunk, held, at=now)
             done = 0
             try:
                 for results in self._results(chunk):
-                    self._settle(results, step)
-                    waiting += [r.change.id for r in results if r.status in UNSETTLED]
-                    done += len(results)
-                    progress(f"{self._connector.name}: write", start + done, len(changes))
+                    self._settle(results, step, fields)
+                    waiting += [r.change.id for r in results if r.status is Status.UNKNOWN]
+                    done += len({result.change.id for result in results})
+                    progress(f"{name}: write", start + done, len(changes))
             except ConnectorError:
                 # A change without a result was not sent: the next run decides about it anew.
-                self._ledger.withdraw(self._run_id, self._connector.name)
+                self._ledger.withdraw(self._run_id, name)
                 raise
         return waiting
 
@@ -73,11 +89,18 @@ class Writer:
             yield start, changes[start : start + size]
 
     def _results(self, chunk: Sequence[Change]) -> Iterator[list[WriteResult]]:
-        """The connector's results in groups of a call, those before an error too."""
+        """The connector's results in groups of a call, those before an error too.
+
+        Those to be read back come last, together, as that takes fewer calls.
+        """
         group: list[WriteResult] = []
+        acknowledged: list[WriteResult] = []
         failure: ConnectorError | None = None
         try:
             for result in self._connector.write(chunk):
+                if self._is_read_back(result):
+                    acknowledged.append(result)
+                    continue
                 group.append(result)
                 if len(group) == self._connector.capabilities.write_batch:
                     yield group
@@ -86,16 +109,29 @@ class Writer:
             failure = error
         if group:
             yield group
+        if acknowledged:
+            before = self._connector.usage.total
+            outcomes = borne_out(self._connector, acknowledged)
+            self._read_back_calls += self._connector.usage.total - before
+            yield outcomes
         if failure:
             raise failure
 
-    def _settle(self, results: Sequence[WriteResult], step: Step) -> None:
+    def _is_read_back(self, result: WriteResult) -> bool:
+        asked = self._verify or not ALWAYS.isdisjoint(result.change.values)
+        return asked and result.status is Status.WRITTEN
+
+    def _settle(self, results: Sequence[WriteResult], step: Step, fields: str) -> None:
         """Keep what became of some changes: ledger first, as it is the one that is not pulled."""
-        self._ledger.settle(self._run_id, self._connector.name, results, at=self._clock())
-        self._facts.settle(self._connector.name, written_table(results))
+        name = self._connector.name
+        self._ledger.settle(self._run_id, name, results, fields, at=self._clock())
+        self._facts.settle(name, written_table(results))
+        refused = {result.change.id for result in results if result.status is Status.REFUSED}
         for result in results:
             if result.status is Status.WRITTEN:
-                step.passed()
+                # Of a record that was kept in part, the refusal is what counts.
+                if result.change.id not in refused:
+                    step.passed()
             elif result.status is Status.REFUSED:
                 step.reject(result.code or "refused")
             else:

@@ -69,6 +69,9 @@ class _Source:
 
     def _scalar(self, node: yaml.Node, place: Place) -> Any:
         text = str(node.value)
+        if "\0" in text:
+            # No database takes it, as a value or in a query.
+            self.problems.append((node.start_mark, "a text holds the character NUL"))
         if isinstance(node, yaml.ScalarNode) and node.style is None:
             if text in _WORDS:
                 return _WORDS[text]

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from connectors.base import Cursor, Page
+from connectors.sandbox.crm import Kind
 from core.facts import BY_NAME, arrow_schema
 from tests.world import Mirror, World, lead_ids, lead_streams, mirrored, populate, reported
 
@@ -245,6 +246,26 @@ class ReadContract:
         assert "Nowhereland" not in problems[0].reason
         (row,) = [row for page in pages for row in page.rows.to_pylist()]
         assert (row["country"], row["email"]) == (None, "x@buyer.example")
+
+    def test_complete_streams_show_all_that_lives(self, world: World) -> None:
+        """What a complete stream does not show from its beginning on is gone; all it shows bears
+        its name as object type."""
+        populate(world)
+        gone, *_ = world.leads(world.page + 1)
+        world.clock.tick()
+        world.crm.delete(gone)
+        world.clock.tick()
+        complete = [stream for stream in world.connector.streams() if stream.complete]
+        if not complete:
+            pytest.skip("promises of no stream to be complete")
+        shown = set()
+        for stream in complete:
+            for page in world.connector.pull(stream, None, world.clock()):
+                assert set(page.rows["object_type"].to_pylist()) <= {stream.name}
+                shown |= set(page.rows["id"].to_pylist())
+        kinds = (Kind.LEAD, Kind.CONTACT, Kind.ACCOUNT, Kind.ACTIVITY, Kind.DEAL)
+        assert {world.id(record) for record in world.crm.records(*kinds)} <= shown
+        assert world.id(gone) not in shown
 
     def test_count(self, world: World) -> None:
         """How much there is to read is told for one call at most, or not known."""

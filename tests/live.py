@@ -85,9 +85,10 @@ FIELDS = {
         for name in ("score", "tier", "stage", "reason", "model", "scored_at")
     },
 }
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 WRITING = re.compile(
     r"(PATCH|PUT|DELETE) |POST .*(/batch/(update|create|upsert|archive)|/jobs/ingest|"
-    r"/sobjects/(Lead|Contact)/?$|/objects/contacts/?$)"
+    r"(?<!composite)/sobjects/(Lead|Contact)/?$|/objects/contacts/?$)"
 )
 """The requests that change records."""
 
@@ -224,7 +225,8 @@ class Live:
 
     def set_up(self) -> None:
         """Create the written fields."""
-        assert self.run("setup", "--yes").code == Exit.DONE
+        done = self.run("setup", "--yes")
+        assert done.code == Exit.DONE, done.err
 
     def sync(self, *arguments: str, code: int = Exit.DONE) -> Outcome:
         """Sync and report as JSON; the run must end with `code`."""
@@ -287,7 +289,7 @@ def nobody_there() -> Iterator[None]:
     """Answer no question, and give the signal handlers back that a command replaces."""
     stdin = sys.stdin
     sys.stdin = io.StringIO()
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    kept = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
     finally:

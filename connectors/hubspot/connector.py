@@ -29,10 +29,10 @@ from connectors.throttle import Sleep
 from core.decision import Output
 
 OWNERS = Stream("owners", "owners", incremental=False)
-ACCOUNTS = Stream(COMPANIES, "accounts")
-LEADS = Stream(CONTACTS, "leads")
-OUTCOMES = Stream(DEALS, "outcomes")
-ENGAGED = tuple(Stream(name, "activities") for name in ENGAGEMENTS)
+ACCOUNTS = Stream(COMPANIES, "accounts", complete=True)
+LEADS = Stream(CONTACTS, "leads", complete=True)
+OUTCOMES = Stream(DEALS, "outcomes", complete=True)
+ENGAGED = tuple(Stream(name, "activities", complete=True) for name in ENGAGEMENTS)
 EVENTS = Stream("events", "activities")
 EMAIL = Stream("email_events", "activities")
 FORMS = Stream("form_submissions", "activities")

@@ -13,6 +13,7 @@ from connectors.errors import (
     QuotaExhausted,
     RateLimited,
     TemporaryError,
+    hushed,
 )
 
 
@@ -115,7 +116,7 @@ def _reply(body: str) -> dict[str, Any]:
 
 def refusal(reply: dict[str, Any], status: int) -> Refusal:
     """What an error says. Refused properties are named in a JSON list inside its message."""
-    message = str(reply.get("message", ""))
+    message = hushed(str(reply.get("message", "")))
     code = str(reply.get("category") or reply.get("status") or f"HTTP_{status}")
     start = message.find("[{")
     if start < 0:

@@ -95,7 +95,7 @@ class SalesforceConnector:
 
     def streams(self) -> tuple[Stream, ...]:
         """One stream for each object, owners first."""
-        return tuple(Stream(item.name, item.table) for item in OBJECTS)
+        return tuple(Stream(item.name, item.table, complete=item.name != ROLES) for item in OBJECTS)
 
     def count(self, stream: Stream, cursor: Cursor | None) -> int | None:
         """How many records were changed since the cursor, deleted ones counted too."""

@@ -12,6 +12,7 @@ from connectors.errors import (
     QuotaExhausted,
     RateLimited,
     TemporaryError,
+    hushed,
 )
 
 
@@ -82,6 +83,7 @@ RULES = (
     Rule(".*", ".*", "", CallRefused),
 )  # fmt: skip
 
+UNKNOWN_LOGIN = "check the auth section of the connection"
 LOGIN_ADVICE = {
     "INVALID_LOGIN": "check user name, password and security token",
     "LOGIN_MUST_USE_SECURITY_TOKEN": "give the user's security token",
@@ -110,13 +112,21 @@ def _first(content: object) -> tuple[str, str]:
     error = content[0] if isinstance(content, list) and content else content
     if not isinstance(error, Mapping):
         return "", ""
-    return str(error.get("errorCode", "")), str(error.get("message", ""))
+    return str(error.get("errorCode", "")), hushed(str(error.get("message", "")))
 
 
 def of_login(code: str | int | None, message: str, connection: str) -> ConnectorError:
-    """The error to raise for a refused log-in; a number as code means an answer of no form."""
+    """The error to raise for a refused log-in; a number as code means an answer of no form.
+
+    Words are passed on with a code that is known alone: others could repeat what was sent.
+    """
     if isinstance(code, int):
         return TemporaryError(f"log-in answered HTTP {code}", connection=connection)
     plain = str(code).removeprefix("sf:")
-    advice = LOGIN_ADVICE.get(plain, "check the auth section of the connection")
-    return CredentialsError(f"log-in refused: {plain}: {message}: {advice}", connection=connection)
+    if not re.fullmatch(r"\w{1,60}", plain):
+        return CredentialsError(
+            f"log-in refused without a reason: {UNKNOWN_LOGIN}", connection=connection
+        )
+    advice = LOGIN_ADVICE.get(plain)
+    said = [plain, hushed(message), advice] if advice else [plain, UNKNOWN_LOGIN]
+    return CredentialsError(f"log-in refused: {': '.join(said)}", connection=connection)

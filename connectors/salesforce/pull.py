@@ -1,13 +1,14 @@
 """Reading: one object of the org as pages of rows, by REST or, when there is much, by Bulk 2.0.
 
 REST answers in (SystemModstamp, Id) order, so every page has a cursor of its own. Bulk answers
-in no order, so its pages carry the cursor that the reading began with, until all is read.
+in no order, so the cursors of its pages name the job and the page to read next: a reading that
+breaks off goes on with the same job. What is too much for either is read in halves of its time.
 """
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from operator import itemgetter
 from typing import Any
@@ -22,7 +23,7 @@ from connectors.errors import MappingError, TemporaryError
 from connectors.salesforce import soql
 from connectors.salesforce.bulk import wait_for_job
 from connectors.salesforce.client import SalesforceClient
-from connectors.salesforce.failures import LocatorLost, QueryTooHeavy
+from connectors.salesforce.failures import CallRefused, LocatorLost, QueryTooHeavy
 from connectors.salesforce.fields import BY_NAME, ObjectMap, Schema
 from connectors.salesforce.shape import Columns, Shaper, listed
 from connectors.throttle import Sleep
@@ -35,6 +36,12 @@ BULK_FROM = 50 * REST_PAGE
 
 BULK_PAGE = 122_880
 """A row group of DuckDB, which it takes whole at a third of the cost; about 45 MB of CSV."""
+
+BEGINNING = datetime(1999, 1, 1, tzinfo=UTC)
+"""No record of Salesforce is older."""
+
+LAST = "null"
+"""The locator that Salesforce gives with the last page of a job."""
 
 
 class _TooMany(Exception):
@@ -59,20 +66,38 @@ class Pull:
             raise MappingError(
                 f"{problem.where}: {problem.what}: {problem.advice}", connection=self.client.name
             )
-        try:
-            if soql.fits_uri(self._query(cursor)):
-                for page in self._by_rest(cursor):
-                    yield page
-                    cursor = page.cursor
+        job, slash, locator = cursor.id.partition("/")
+        if slash:
+            cursor = Cursor(cursor.stamp, until=cursor.until)
+            if self._complete(job):
+                yield from self._of_job(job, locator, cursor)
                 return
-        except _TooMany:
-            pass
-        except QueryTooHeavy as error:
-            if not self.item.bulk:
-                raise TemporaryError(
-                    f"{self.item.name} is too much for one query", connection=self.client.name
-                ) from error
-        yield from self._by_bulk(cursor)
+        try:
+            try:
+                if soql.fits_uri(self._query(cursor)):
+                    for page in self._by_rest(cursor):
+                        yield page
+                        cursor = page.cursor
+                    return
+            except (_TooMany, QueryTooHeavy):
+                if not self.item.bulk:
+                    raise
+            yield from self._by_bulk(cursor)
+        except QueryTooHeavy:
+            yield from self._by_halves(cursor)
+
+    def _by_halves(self, cursor: Cursor) -> Iterator[Page]:
+        """The earlier half of the time that is left, then the later one from where that ended."""
+        start = cursor.stamp or BEGINNING
+        middle = (start + (self.until - start) / 2).replace(microsecond=0)
+        if middle <= start:
+            raise TemporaryError(
+                f"{self.item.name} is too much for one query", connection=self.client.name
+            )
+        for until in (middle, self.until):
+            for page in replace(self, until=until).pages(cursor):
+                yield page
+                cursor = page.cursor
 
     def _by_rest(self, cursor: Cursor) -> Iterator[Page]:
         while True:
@@ -106,18 +131,33 @@ class Pull:
             "lineEnding": "LF",
         }
         job = self.client.send("POST", "jobs/query", body)["id"]
+        cursor = replace(cursor, until=self.until)
+        yield self._page_of_records([], replace(cursor, id=f"{job}/"))
         state = wait_for_job(self.client, f"jobs/query/{job}", self.sleep)
         if state["state"] != "JobComplete":
             ended = f"bulk query {state['state']}: {state.get('errorMessage', '')}"
-            raise TemporaryError(f"{self.item.name}: {ended}", connection=self.client.name)
+            heavy = "QUERY_TIMEOUT" in ended
+            error = QueryTooHeavy if heavy else TemporaryError
+            raise error(f"{self.item.name}: {ended}", connection=self.client.name)
+        yield from self._of_job(job, "", cursor)
 
+    def _complete(self, job: str) -> bool:
+        """Whether a job of an earlier run has its results, or will have; they are kept a week."""
+        try:
+            state = wait_for_job(self.client, f"jobs/query/{job}", self.sleep)
+        except CallRefused:
+            return False
+        return bool(state["state"] == "JobComplete")
+
+    def _of_job(self, job: str, locator: str, cursor: Cursor) -> Iterator[Page]:
+        """The pages of a job that is complete, from a locator on (empty: the first)."""
         path = f"jobs/query/{job}/results?maxRecords={BULK_PAGE}"
-        following = ""
-        while following != "null":
-            reply = self.client.download(path + (f"&locator={following}" if following else ""))
-            yield self._page_of_table(_csv_table(reply.content), cursor)
-            following = reply.headers.get("Sforce-Locator") or "null"
-        yield self._page_of_records([], Cursor(self.until))
+        while locator != LAST:
+            reply = self.client.download(path + (f"&locator={locator}" if locator else ""))
+            locator = reply.headers.get("Sforce-Locator") or LAST
+            after = replace(cursor, id=f"{job}/{locator}")
+            yield self._page_of_table(_csv_table(reply.content), after)
+        yield self._page_of_records([], Cursor(cursor.until))
 
     def _query(self, cursor: Cursor, *, ordered: bool = True) -> str:
         until = f"SystemModstamp <= {soql.literal(self.until)}"

@@ -1,12 +1,11 @@
 """The settings of a Salesforce connection."""
 
-from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from connectors.settings import ConnectionSettings, Settings
+from connectors.settings import ConnectionSettings, Settings, is_loopback
 
 SOAP_LOGIN_ENDS = 65
 """From API version 65 on there is no log-in with user name, password and security token."""
@@ -62,6 +61,9 @@ class SalesforceSettings(ConnectionSettings):
     assignment_rules: bool = Field(
         False, description="Let the org's lead assignment rules run when leadgauge writes."
     )
+    duplicate_rules: bool = Field(
+        False, description="Let the org's alerting duplicate rules refuse what leadgauge writes."
+    )
 
     @field_validator("url")
     @classmethod
@@ -99,14 +101,3 @@ class SalesforceSettings(ConnectionSettings):
         """What stands before `.salesforce.com` in the address: `acme.my`, `login` ..."""
         host = urlsplit(self.url).hostname or ""
         return "loopback.my" if is_loopback(self.url) else host.removesuffix(".salesforce.com")
-
-
-def is_loopback(url: str) -> bool:
-    """Whether an address is on this machine, where plain http is allowed."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -12,7 +12,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from connectors.base import Usage
-from connectors.salesforce.settings import SalesforceSettings, is_loopback
+from connectors.salesforce.settings import SalesforceSettings
+from connectors.settings import is_loopback
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 120
@@ -43,9 +44,10 @@ class Wire(requests.Session):
         # REQUESTS_CA_BUNDLE would silently override `verify`; and a proxy has no place on loopback.
         self.trust_env = self._loopback is None
         self.mount("https://", HTTPAdapter(pool_maxsize=4))
-        self.headers["Sforce-Duplicate-Rule-Header"] = "allowSave=true"
         self.headers["Sforce-Mru"] = "updateMru=false"
         self.headers["Sforce-Call-Options"] = "client=leadgauge"
+        if not settings.duplicate_rules:
+            self.headers["Sforce-Duplicate-Rule-Header"] = "allowSave=true"
         if not settings.assignment_rules:
             self.headers["Sforce-Auto-Assign"] = "FALSE"
 

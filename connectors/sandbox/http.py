@@ -47,8 +47,8 @@ class Fault:
     The first `skip` matching requests pass, the next `times` are hit (None: all that follow).
     `response` (or what it makes of the request) is sent instead of the face's; with `drop`
     "before" the connection closes and the face never sees the request, with "after" the face
-    carries it out and its answer is lost, with "truncate" half the body is sent. `delay` is in
-    seconds, before anything else.
+    carries it out and its answer is lost, with "truncate" half the body is sent. `alter` makes
+    another answer of the face's. `delay` is in seconds, before anything else.
     """
 
     path: str
@@ -57,6 +57,7 @@ class Fault:
     skip: int = 0
     times: int | None = 1
     response: Response | Face | None = None
+    alter: Callable[[Response], Response] | None = None
     drop: str = ""
     delay: float = 0.0
     seen: int = 0
@@ -130,6 +131,8 @@ class Server:
             return None, "before"
         if fault.drop:
             return self._face(request), fault.drop
+        if fault.alter:
+            return fault.alter(self._face(request)), ""
         if isinstance(fault.response, Response):
             return fault.response, ""
         return (fault.response or self._face)(request), ""

@@ -40,14 +40,17 @@ from core.facts import BY_NAME
 Hook = Callable[[str], None]
 """Told the class of a call (login, describe, read, write); raises to let the call fail."""
 
-STREAMS = (
-    Stream("user", "owners"),
-    Stream("queue", "owners"),
-    Stream("account", "accounts"),
-    Stream("lead", "leads"),
-    Stream("contact", "leads"),
-    Stream("activity", "activities"),
-    Stream("deal", "outcomes"),
+STREAMS = tuple(
+    Stream(name, table, complete=True)
+    for name, table in (
+        ("user", "owners"),
+        ("queue", "owners"),
+        ("account", "accounts"),
+        ("lead", "leads"),
+        ("contact", "leads"),
+        ("activity", "activities"),
+        ("deal", "outcomes"),
+    )
 )
 _TABLES = {Kind(stream.name): stream.table for stream in STREAMS}
 LEAD_OBJECTS = (Kind.LEAD.value, Kind.CONTACT.value)

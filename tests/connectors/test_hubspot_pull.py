@@ -336,13 +336,21 @@ def test_contact_that_goes_while_its_events_are_read(own: Account) -> None:
 
 
 def test_associations_cost_two_calls_for_1_000_records(own: Account) -> None:
-    """D13: who an activity belongs to is asked in batches, never one by one."""
+    """D13: who an activity belongs to is asked in batches, never one by one; in the first load,
+    and in what changed later as well."""
     who = contact(own, email="a@buyer.example")
     for _ in range(1_000):
         activity(own, "note", who)
     connector = own.connect()
     assert len(rows(pages(connector, "notes", None, own.clock()))) == 1_000
     assert connector.usage.calls["read"] == 10 + 2
+    since = Cursor(own.clock.tick())
+    own.clock.tick()
+    activity(own, "note", who)
+    own.clock.tick()
+    (later,) = rows(pages(connector, "notes", since, own.clock()))
+    assert later["lead_id"] == str(who.number)
+    assert connector.usage.calls["read"] == 10 + 2 + 2
 
 
 def test_events_of_those_who_were_seen(own: Account) -> None:

@@ -297,6 +297,13 @@ class FirstBatchOnly(MemoryConnector):
         return super().write(changes[: self.capabilities.write_batch])
 
 
+class OnlyRecentOnes(MemoryConnector):
+    """Says that it shows all, and leaves out what nobody touched for two hours."""
+
+    def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
+        return super().pull(stream, cursor or Cursor(until - timedelta(hours=2)), until)
+
+
 class AllOrNothing(MemoryConnector):
     """Lets one refused record refuse them all."""
 

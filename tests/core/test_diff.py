@@ -25,16 +25,28 @@ SCORE, TIER, OWNER = Output.SCORE, Output.TIER, Output.OWNER
         (Policy.RESPECT_EDITS, None, "50", False, True),
         (Policy.FILL_EMPTY, None, ..., True, None),
         (Policy.FILL_EMPTY, "50", "50", False, None),
+        (Policy.FILL_EMPTY, "60", "50", False, True),
+        (Policy.FILL_EMPTY, None, "50", True, False),
         (Policy.NEVER, None, ..., False, None),
         (Policy.NEVER, "60", "50", False, None),
     ],
 )
 def test_the_policy_decides_about_a_value_of_somebody_else(policy, present, last, written, kept):
-    """A human's edit is seen as such, and the field's policy decides."""
+    """D37: a human's edit is seen as such, and the field's policy decides."""
     last_written = {} if last is ... else {SCORE: last}
     found = diff({SCORE: "98.5"}, {SCORE: present}, last_written, {SCORE: policy})
     assert found.changes == ({SCORE: "98.5"} if written else {})
     assert found.foreign == (() if kept is None else (ForeignValue(SCORE, kept=kept),))
+
+
+@pytest.mark.parametrize(
+    ("policy", "written"),
+    [(Policy.RESPECT_EDITS, True), (Policy.FILL_EMPTY, False), (Policy.NEVER, False)],
+)
+def test_an_edit_is_respected_for_as_long_as_it_should_be(policy, written):
+    """U09: when its time is over, the field is ours again; other policies know no such time."""
+    found = diff({SCORE: "98.5"}, {SCORE: "60"}, {SCORE: "50"}, {SCORE: policy}, {SCORE})
+    assert found.changes == ({SCORE: "98.5"} if written else {})
 
 
 def test_equal_values_are_not_written_whoever_wrote_them():

@@ -47,6 +47,13 @@ def lead(**values):
         (lead(present_owner="bob"), None, HUMAN),
         (lead(present_owner="bob", written_owner="bob"), None, KEPT),
         (lead(present_owner="bob", written_owner="ann"), None, HUMAN),
+        (lead(present_owner="desk", written_owner="desk", assigned_owner="desk"), None, KEPT),
+        # Given back to nobody's owner by an undo: it is free again.
+        (
+            lead(present_owner="desk", written_owner="desk", assigned_owner="bob"),
+            "ann",
+            "round robin",
+        ),
         (lead(present_owner="desk", written_owner="desk"), None, KEPT),
         (lead(present_owner="desk"), "ann", "round robin"),
         (lead(present_owner="queue", written_owner="ann"), None, HUMAN),

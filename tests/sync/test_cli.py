@@ -349,7 +349,7 @@ def test_guards_stop_before_the_first_write(sales: Live) -> None:
 def test_one_instance_at_a_time(sales: Live) -> None:
     """Exit 7 while another holds the lease, and nothing is asked of the CRM; then it goes on."""
     with sales.ledger() as ledger:
-        ledger.acquire("elsewhere:1", at=sales.clock(), lasts=timedelta(minutes=5))
+        ledger.presence.acquire("sync", "elsewhere:1", at=sales.clock(), lasts=timedelta(minutes=5))
     before = len(sales.sales.server.requests)
     outcome = sales.run("sync")
     assert outcome.code == Exit.LEASE
@@ -418,7 +418,7 @@ def test_backfill_goes_on_where_it_was(sales: Live) -> None:
 @pytest.mark.slow
 def test_daemon_until_told_to_stop(sales: Live) -> None:
     """Cycles do not overlap; SIGTERM ends it cleanly, with every run closed."""
-    sales.configure("sales", schedule={"every": "1 second"})
+    sales.configure("sales", schedule={"delta": {"every": "1 second"}})
     command = "from sync.cli import main; main()"
     with (
         subprocess.Popen(

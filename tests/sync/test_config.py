@@ -40,6 +40,23 @@ def test_the_example_loads_whole():
         assert f"\n{name}:" in path.read_text(encoding="utf-8"), name
 
 
+def test_the_example_loads_with_metrics_and_alerts(tmp_path):
+    """What the example shows in comments is right as well."""
+    text = (ROOT / "config.example.yaml").read_text(encoding="utf-8")
+    head, service = text.split("\nmetrics:\n")
+    service = re.sub(r"(?m)^  # ", "  ", service)
+    path = tmp_path / "config.yaml"
+    path.write_text(f"{head}\nmetrics:\n{service}", encoding="utf-8")
+    url = "https://hooks.acme.example/secret"
+    env = {**ENV, "SMTP_PASSWORD": "p", "ALERT_URL": url, "ALERT_TOKEN": "t"}
+    config = load(path, env)
+    assert config.metrics is not None
+    assert config.alerts is not None
+    assert config.alerts.email is not None
+    assert config.alerts.webhook is not None
+    assert url not in repr(config)
+
+
 def test_paths_are_meant_from_the_folder_of_the_file(tmp_path):
     """A daemon's working directory does not matter."""
     (tmp_path / "config.yaml").write_text(GOOD, encoding="utf-8")
@@ -64,13 +81,22 @@ def test_paths_are_meant_from_the_folder_of_the_file(tmp_path):
             "an integer",
         ),
         (
-            "schedule: {every: 12:30}\n",
-            "6:12: schedule.every: an interval is a number of seconds, minutes, hours or days: "
-            "15 minutes",
+            "schedule: {delta: {every: 12:30}}\n",
+            "6:20: schedule.delta.every: an interval is a number of seconds, minutes, hours or "
+            "days: 15 minutes",
         ),
         (
-            "schedule: {every: 5 minutes, cron: '0 * * * *'}\n",
-            "6:1: schedule: give either every or cron, not both",
+            "schedule: {full: {every: 5 minutes, cron: '0 * * * *'}}\n",
+            "6:12: schedule.full: give either every or cron",
+        ),
+        (
+            "alerts: {webhook: {url: http://hooks.acme.example/secret}}\n",
+            "6:20: alerts.webhook.url: must start with https:// (http:// only for a loopback "
+            "address)",
+        ),
+        (
+            "alerts: {email: {to: [ops], sender: l@a.example, server: smtp.a.example}}\n",
+            "6:23: alerts.email.to[0]: string should match pattern '^[^@\\s]+@[^@\\s]+$'",
         ),
         (
             "routing: {pool: [{owner: ann, weight: 0}]}\n",
@@ -92,6 +118,7 @@ def test_paths_are_meant_from_the_folder_of_the_file(tmp_path):
             "model:\n  - {model: a.yaml, when: {regon: europe}}\n",
             "7:28: model[0].when.regon: unknown key (did you mean region?)",
         ),
+        ('facts: "a\\0b"\n', "6:8: a text holds the character NUL"),
         ("facts: ${NOWHERE}\n", "6:8: environment variable NOWHERE is not set"),
         ("guards: {max_calls: 1\n", "7:1: not YAML: expected ',' or '}', but got '<stream end>'"),
     ],
@@ -133,6 +160,15 @@ def test_a_mistake_is_addressed_and_explained(tmp_path, extra, expected):
             "kind: hubspot\n    token: t\n    mapping:\n"
             "      leads: {owner_id: [{field: x, origin: given}]}",
             "6:7: connections.crm.mapping.leads: owner_id is mapped to one field, not to a list",
+        ),
+        (
+            "kind: hubspot\n    token: t\n    write: {score: {field: x, hold_days: 30}}",
+            "5:5: connections.crm.write: score: hold_days goes with policy respect_edits alone",
+        ),
+        (
+            "kind: hubspot\n    token: t\n    write: {owner: {field: x, hold_days: 30}}",
+            "5:5: connections.crm.write: owner: hold_days is not for it, an owner somebody chose "
+            "stays",
         ),
         (
             "kind: hubspot\n    token: t\n    write: {score: {field: x, policy: never_ever}}",
@@ -258,5 +294,6 @@ def test_defaults():
     """What a user gets who says nothing."""
     config = Config.model_validate({"connections": {"crm": {"kind": "hubspot", "token": "t"}}})
     assert config.guards.max_change_share == 0.5
-    assert config.schedule.every == timedelta(minutes=15)
+    assert config.schedule.delta.every == timedelta(minutes=15)
+    assert config.schedule.full is None
     assert config.routing is None

@@ -148,7 +148,7 @@ def test_every_column_comes_back_as_it_was(store):
         (lead(at=-5, title="CEO"), Stored(unchanged=1), [("L1", 0, None, "CTO")]),
         (
             lead(at=0, title="CEO"),
-            Stored(changed=1),
+            Stored(changed=1, unstamped=1),
             [("L1", 0, 100, "CTO"), ("L1", 100, None, "CEO")],
         ),
     ],

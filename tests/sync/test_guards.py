@@ -1,11 +1,11 @@
 """Guards stop the implausible, name the override, and let the ordinary pass."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from connectors.base import Capabilities, Change
-from core.decision import Decision, Output
+from core.decision import Output
 from sync import guards
 from sync.guards import Limits
 from sync.plan import ConnectionPlan, PlannedChange
@@ -16,10 +16,7 @@ CAPABILITIES = Capabilities(
 
 
 def plan(changes: int, records: int) -> ConnectionPlan:
-    decision = Decision(
-        "crm", "1", "Lead", 0, None, None, "", "m", datetime(2026, 1, 1, tzinfo=UTC)
-    )
-    planned = PlannedChange(Change("Lead", "1", {Output.SCORE: "1"}), {}, decision)
+    planned = PlannedChange(Change("Lead", "1", {Output.SCORE: "1"}), {})
     return ConnectionPlan("crm", CAPABILITIES, {}, {}, [planned] * changes, records=records)
 
 

@@ -262,34 +262,34 @@ def test_assignments_are_kept_and_counted(ledger):
 
 def test_one_instance_at_a_time(ledger, url):
     """A lease holds until it ends or is given back, whoever asks; its holder may renew it."""
-    ledger.acquire("host:1", at=T0, lasts=HOUR)
+    ledger.presence.acquire("sync", "host:1", at=T0, lasts=HOUR)
     with Ledger(url) as other:
         with pytest.raises(StoreBusy, match=r"host:1 is running.*2026-03-01T13:00:00Z"):
-            other.acquire("host:2", at=T0 + HOUR / 2, lasts=HOUR)
-        ledger.acquire("host:1", at=T0 + HOUR / 2, lasts=HOUR)
+            other.presence.acquire("sync", "host:2", at=T0 + HOUR / 2, lasts=HOUR)
+        ledger.presence.acquire("sync", "host:1", at=T0 + HOUR / 2, lasts=HOUR)
         with pytest.raises(StoreBusy):
-            other.acquire("host:2", at=T0 + HOUR, lasts=HOUR)
-        other.release("host:2")
+            other.presence.acquire("sync", "host:2", at=T0 + HOUR, lasts=HOUR)
+        other.presence.release("sync", "host:2")
         with pytest.raises(StoreBusy):
-            other.acquire("host:2", at=T0 + HOUR, lasts=HOUR)
-        ledger.release("host:1")
-        other.acquire("host:2", at=T0 + HOUR, lasts=HOUR)
+            other.presence.acquire("sync", "host:2", at=T0 + HOUR, lasts=HOUR)
+        ledger.presence.release("sync", "host:1")
+        other.presence.acquire("sync", "host:2", at=T0 + HOUR, lasts=HOUR)
 
 
 def test_a_dead_holder_s_lease_ends_by_itself(ledger):
     """At the instant of its end the lease is free."""
-    ledger.acquire("host:1", at=T0, lasts=HOUR)
-    ledger.acquire("host:2", at=T0 + HOUR, lasts=HOUR)
+    ledger.presence.acquire("sync", "host:1", at=T0, lasts=HOUR)
+    ledger.presence.acquire("sync", "host:2", at=T0 + HOUR, lasts=HOUR)
     with pytest.raises(StoreBusy, match="host:2"):
-        ledger.acquire("host:1", at=T0 + HOUR, lasts=HOUR)
+        ledger.presence.acquire("sync", "host:1", at=T0 + HOUR, lasts=HOUR)
 
 
 def test_the_heartbeat_is_the_last_one(ledger):
     """None before the first beat."""
-    assert ledger.heartbeat("daemon") is None
+    assert ledger.presence.heartbeat("daemon") is None
     for at in (T0, T0 + HOUR):
-        ledger.beat("daemon", at=at)
-    assert ledger.heartbeat("daemon") == T0 + HOUR
+        ledger.presence.beat("daemon", at=at)
+    assert ledger.presence.heartbeat("daemon") == T0 + HOUR
 
 
 # The database
@@ -375,7 +375,7 @@ def test_of_many_instances_that_begin_at_once_one_gets_the_lease(url):
         with Ledger(url) as mine:
             barrier.wait()
             try:
-                mine.acquire(f"host:{number}", at=T0, lasts=HOUR)
+                mine.presence.acquire("sync", f"host:{number}", at=T0, lasts=HOUR)
             except StoreBusy:
                 return False
             return True

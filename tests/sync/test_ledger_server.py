@@ -45,7 +45,7 @@ def test_a_second_host_stands_by_and_takes_over(world):
     """While one holds the lease the other ends at once; when the first dies, it goes on."""
     found, url = world
     with Ledger(url) as other:
-        other.acquire("other-host:1", at=found.clock(), lasts=LASTS)
+        other.presence.acquire("sync", "other-host:1", at=found.clock(), lasts=LASTS)
         standing_by = found.run("sync")
         assert standing_by.code == Exit.LEASE
         assert "other-host:1 is running on this ledger" in standing_by.err

@@ -190,7 +190,7 @@ def test_an_older_ledger_knows_its_past(url: str) -> None:
         given = ledger.past.handoffs()
     engine = create_engine(url)
     with engine.begin() as db:
-        for table in ("stages", "handoffs", "overrides", "scored"):
+        for table in ("stages", "handoffs", "overrides", "scored", "audit", "audit_head"):
             db.execute(text(f"DROP TABLE {table}"))
         db.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     engine.dispose()

@@ -1,6 +1,8 @@
 """Things that go wrong with a HubSpot account, by name, to be switched on at a `Server`."""
 
-from connectors.sandbox.http import Fault
+import json
+
+from connectors.sandbox.http import Fault, Response
 from connectors.sandbox.hubspot.replies import ApiError, html, missing_scopes, rate_limited
 
 FAULTS = {
@@ -13,6 +15,7 @@ FAULTS = {
     "drop-after-write": "a batch update is carried out, and the connection lost before its answer",
     "conflict": "a batch update is refused as a whole for a conflict (409)",
     "truncated": "an answer breaks off halfway",
+    "list-ends-early": "a list says that its first page is the last one, though there are more",
 }
 """What can be switched on, and what then happens."""
 
@@ -41,5 +44,14 @@ def fault(name: str) -> Fault:
         "drop-after-write": Fault(_UPDATE, drop="after"),
         "conflict": Fault(_UPDATE, response=conflict.response),
         "truncated": Fault(_OBJECTS, method="GET", drop="truncate"),
+        "list-ends-early": Fault(
+            rf"{_OBJECTS}\w+/?$", method="GET", times=None, alter=_without_next_page
+        ),
     }
     return faults[name]
+
+
+def _without_next_page(response: Response) -> Response:
+    body = {name: part for name, part in json.loads(response.body).items() if name != "paging"}
+    headers = {n: v for n, v in response.headers.items() if n != "Content-Encoding"}
+    return Response(response.status, json.dumps(body).encode(), headers)

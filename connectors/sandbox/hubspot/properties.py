@@ -151,14 +151,20 @@ def definition(*, readOnly: bool = False, at: datetime, **given: Any) -> dict[st
 
 
 def custom(definition: Mapping[str, Any], key: str = "") -> Property:
-    """A property that an admin or an app made; its value stands under `key`, else its name."""
+    """A property that an admin or an app made; its value stands under `key`, else its name.
+
+    A calculated one is worked out at every look by `formula`, which is not shown to clients.
+    """
+    formula = definition.get("formula")
+    shown = {name: value for name, value in definition.items() if name != "formula"}
     return Property(
         definition["name"],
         definition["type"],
-        key or definition["name"],
+        "" if formula else key or definition["name"],
+        read=(lambda record, _: formula(record)) if formula else None,
         field_type=definition["fieldType"],
         choices=tuple(option["value"] for option in definition["options"]),
-        definition=definition,
+        definition=shown,
     )
 
 

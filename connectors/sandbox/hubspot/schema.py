@@ -1,7 +1,7 @@
 """What the account is made of: properties and their groups, owners, pipelines, daily usage."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from connectors.sandbox.crm import Crm, Kind, Record
@@ -55,6 +55,25 @@ def install(crm: Crm) -> None:
     for kind in (OBJECTS["contacts"], OBJECTS["companies"]):
         _put(crm, kind, "tech_stack", "Tech stack", "enumeration", "checkbox", options)
     _put(crm, OBJECTS["contacts"], "sales_accepted_at", "Sales accepted at", "datetime", "date", [])
+
+
+def add_formula(crm: Crm, type_name: str, name: str, formula: Callable[[Record], Any]) -> None:
+    """Add a calculated property, worked out at every look; what it rests on moves no stamp."""
+    kind = OBJECTS[type_name]
+    with crm.lock:
+        crm.custom[kind.custom_kind][name] = definition(
+            name=name,
+            label=name.replace("_", " ").capitalize(),
+            type="string",
+            fieldType="calculation_equation",
+            groupName=group_of(type_name),
+            objectTypeId=kind.type_id,
+            calculated=True,
+            readOnly=True,
+            formula=formula,
+            at=INSTALLED,
+        )
+        crm.revision += 1
 
 
 def _put(

@@ -53,7 +53,7 @@ class Customs:
     """The custom fields of one CRM, as Salesforce keeps them in `Crm.custom`.
 
     A definition is a mapping: id, metadata (as given to the Tooling API), store (the key of
-    the record's values), readable, editable.
+    the record's values), readable, editable; a formula field has `formula` in place of a store.
     """
 
     def __init__(self, crm: Crm) -> None:
@@ -175,6 +175,20 @@ class Customs:
         return identity
 
 
+def add_formula(crm: Crm, kind: Kind, name: str, formula: Read) -> None:
+    """Add a text field that is worked out at every look; what it rests on moves no stamp."""
+    with crm.lock:
+        crm.custom[kind][name] = {
+            "id": record_id("00N", 9_000 + len(crm.custom[kind])),
+            "metadata": {"type": "Text", "label": name.removesuffix("__c").replace("_", " ")},
+            "store": None,
+            "readable": True,
+            "editable": False,
+            "formula": formula,
+        }
+        crm.revision += 1
+
+
 _SET_FIELDS = {
     "Id": "id",
     "Name": "string",
@@ -220,7 +234,7 @@ def _field(name: str, definition: Mapping[str, Any]) -> Field:
     return Field(
         name,
         _TYPES[metadata["type"]],
-        _reader(_TYPES[metadata["type"]], definition["store"]),
+        definition.get("formula") or _reader(_TYPES[metadata["type"]], definition["store"]),
         store=definition["store"],
         label=metadata.get("label", name),
         length=metadata.get("length") or 4_099,
@@ -230,6 +244,7 @@ def _field(name: str, definition: Mapping[str, Any]) -> Field:
         choices=tuple(choice["fullName"] for choice in choices),
         restricted=bool(values.get("restricted")),
         editable=definition["editable"],
+        calculated="formula" in definition,
     )
 
 

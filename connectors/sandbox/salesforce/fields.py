@@ -46,6 +46,7 @@ class Field:
     choices: tuple[str, ...] = ()
     restricted: bool = False
     editable: bool = True
+    calculated: bool = False
     targets: tuple[str, ...] = ()
     parent: "Parent | None" = None
 
@@ -160,7 +161,7 @@ def _describe_field(item: Field) -> dict[str, Any]:
         "nillable": not item.required and item.type not in ("id", "boolean"),
         "createable": item.writable,
         "updateable": item.writable,
-        "calculated": False,
+        "calculated": item.calculated,
         "autoNumber": False,
         "defaultedOnCreate": item.type in ("id", "boolean"),
         "custom": custom,

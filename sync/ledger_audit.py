@@ -1,0 +1,205 @@
+"""The audit chain: who or what changed which lead, and each act of a run, in one order for good.
+
+Each entry carries a hash over its content and the hash of the entry before it, so that an entry
+that was edited, deleted, inserted or moved no longer fits. The head, how many entries there are
+and the hash of the last, is kept beside them: a cut tail is found as well. Whoever can write to
+the database could compute the whole chain anew; who notes a head elsewhere finds that out too.
+
+Entries are appended by the transaction that does what they tell of, and hold record ids and the
+values that leadgauge decided; never a name, an address, or a free text.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from core.decision import UNIT, Decision
+from sync.errors import StoreError
+from sync.ledger_rows import CHUNK, SUBSTANCE
+from sync.ledger_schema import AUDIT, AUDIT_HEAD
+
+
+class Act(StrEnum):
+    """What an entry tells of."""
+
+    RUN_BEGAN = "run began"
+    RUN_ENDED = "run ended"
+    DECIDED = "decided"
+    OVERRIDDEN = "overridden"
+    OVERRIDE_ENDED = "override ended"
+    SIGNED = "signed"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that was done: `detail` says what, in plain JSON types.
+
+    Of a decision: `changed` has old and new of each of score (in points), tier, stage, owner_id
+    and model that differ; `cause` the rules that make the score, and why it has its owner.
+    """
+
+    act: Act
+    at: datetime
+    detail: Mapping[str, Any]
+    run_id: str | None = None
+    connection: str | None = None
+    lead_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Head:
+    """The end of the chain: how many entries it has, and the hash of the last."""
+
+    entries: int
+    hash: str
+
+    def __str__(self) -> str:
+        """As it is printed, noted elsewhere, and given back to `AuditLedger.fault`."""
+        return f"{self.entries}:{self.hash}"
+
+
+@dataclass(frozen=True)
+class Chained:
+    """An entry in its place in the chain, from 1."""
+
+    number: int
+    entry: Entry
+    hash: str
+
+
+def append(db: Connection, entries: Iterable[Entry]) -> None:
+    """Chain entries to the last one, within a transaction; instances take turns at the head.
+
+    Raises StoreError where somebody removed the head.
+    """
+    found = list(entries)
+    if not found:
+        return
+    head = db.execute(select(AUDIT_HEAD).with_for_update()).one_or_none()
+    if head is None:
+        raise StoreError("ledger: the head of the audit chain was removed; restore a backup")
+    number, last = head.entries, head.hash
+    rows = []
+    for entry in found:
+        number, last = number + 1, _hash(last, number + 1, entry)
+        rows.append({**vars(entry), "number": number, "hash": last})
+    db.execute(insert(AUDIT), rows)
+    db.execute(update(AUDIT_HEAD).values(entries=number, hash=last))
+
+
+def decided(
+    run_id: str,
+    decisions: Iterable[Decision],
+    before: Mapping[tuple[str, str], Sequence[Any]],
+    owners: Mapping[str, str | None],
+) -> Iterator[Entry]:
+    """The entries of decisions. `before`: the substance of each lead's last one.
+
+    `owners`: who has each lead in the CRM. An owner that is not given is left, so no change.
+    """
+    for decision in decisions:
+        old = dict(
+            zip(SUBSTANCE, before.get((decision.connection, decision.lead_id), ()), strict=False)
+        )
+        old["owner_id"] = owners.get(decision.lead_id)
+        new = {name: getattr(decision, name) for name in SUBSTANCE}
+        given = new["owner_id"] is not None and new["owner_id"] != old["owner_id"]
+        changed = {
+            name: [_plain(name, old.get(name)), _plain(name, new[name])]
+            for name in SUBSTANCE
+            if (given if name == "owner_id" else old.get(name) != new[name])
+        }
+        cause = {"score": decision.reason} | ({"owner": decision.owner_reason} if given else {})
+        detail = {"changed": changed, "cause": cause, "model": decision.model}
+        yield Entry(
+            Act.DECIDED,
+            decision.scored_at,
+            detail,
+            run_id,
+            decision.connection,
+            decision.lead_id,
+        )
+
+
+class AuditLedger:
+    """The part of a ledger that nobody changes any more. Every method is one transaction."""
+
+    def __init__(self, readers: Engine) -> None:
+        self._readers = readers
+
+    def head(self) -> Head:
+        """The end of the chain."""
+        with self._readers.begin() as db:
+            return _head(db)
+
+    def entries(
+        self, *, run_id: str | None = None, lead_id: str | None = None, limit: int | None = None
+    ) -> list[Chained]:
+        """The entries of a run, of a lead, or all; the latest `limit`, oldest first."""
+        query = select(AUDIT).order_by(AUDIT.c.number.desc()).limit(limit)
+        if run_id is not None:
+            query = query.where(AUDIT.c.run_id == run_id)
+        if lead_id is not None:
+            query = query.where(AUDIT.c.lead_id == lead_id)
+        with self._readers.begin() as db:
+            return [_chained(row) for row in db.execute(query).mappings()][::-1]
+
+    def fault(self, noted: Head | None = None) -> str | None:
+        """The first place where the chain does not fit, in words; None: it is whole.
+
+        `noted`: a head from before, which the chain must still contain.
+        """
+        with self._readers.begin() as db:
+            head = _head(db)
+            if noted is not None and noted.entries > head.entries:
+                return f"the chain ends at entry {head.entries}, before the noted {noted.entries}"
+            query = select(AUDIT).order_by(AUDIT.c.number).execution_options(yield_per=CHUNK)
+            with db.execute(query) as rows:
+                return _fault(map(_chained, rows.mappings()), head, noted)
+
+
+def _fault(chain: Iterable[Chained], head: Head, noted: Head | None) -> str | None:
+    number, last = 0, ""
+    for found in chain:
+        number, before = number + 1, last
+        if found.number != number:
+            return f"entry {number} is missing: entry {found.number} follows {number - 1}"
+        if found.hash != (last := _hash(before, number, found.entry)):
+            return f"entry {number} is not what was written after entry {number - 1}"
+        if noted is not None and number == noted.entries and last != noted.hash:
+            return f"entry {number} is another one than when its head was noted"
+    if (number, last) != (head.entries, head.hash):
+        return f"the chain ends at entry {number}, and its head is entry {head.entries}"
+    return None
+
+
+def _head(db: Connection) -> Head:
+    row = db.execute(select(AUDIT_HEAD)).one_or_none()
+    return Head(row.entries, row.hash) if row else Head(0, "")
+
+
+def _chained(row: Mapping[Any, Any]) -> Chained:
+    values = {k: v for k, v in row.items() if k not in ("number", "hash")}
+    return Chained(row["number"], Entry(**values), row["hash"])
+
+
+def _hash(before: str, number: int, entry: Entry) -> str:
+    """The hash of an entry in its place: of canonical JSON, so that it is the same anywhere."""
+    said = {**vars(entry), "number": number, "before": before}
+    said["at"] = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(name: str, value: Any) -> str | None:
+    """A value of a decision as people read it: a score in points."""
+    if name == "score" and value is not None:
+        return format((Decimal(value) / UNIT).normalize(), "f")
+    return None if value is None else str(value)

@@ -1,0 +1,210 @@
+"""Reconciliation: a CRM read whole and compared with the facts, so that nothing stays wrong.
+
+A delta brings what moved its modified stamp. What did not (a formula field, an association that
+came later), what was missed, and what vanished without a word is found only by looking at
+everything: once in a while, on a schedule of its own.
+
+    pull as always -> read whole, keep the ids -> pull what moved meanwhile -> guards -> take away
+
+Only records unchanged since before it began can be found gone, so one that is changed, created
+or deleted while it runs is left to the pulls. How far it is stands in the facts (`census`): an
+interrupted one goes on.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connectors import mapping
+from connectors.base import Connector, Cursor, Page, Progress, Removed, Stream
+from core.facts import BY_NAME, LEADS
+from sync import guards
+from sync.census import Reading
+from sync.cycle import Cycle, run_cycle
+from sync.facts_store import FactsStore
+from sync.guards import GuardStopError, Limits
+from sync.pull import Pulled, arriving, pull
+from sync.report import Comparison, Step
+from sync.session import Session
+from sync.stop import Stop
+
+FRESH = timedelta(days=1)
+"""How old a reading may be that is gone on with; what an older one saw says too little."""
+
+TAKEN_AWAY = 10_000
+"""Records that are marked removed in one transaction."""
+
+
+def reconciled(
+    session: Session,
+    *,
+    kind: str,
+    stop: Stop,
+    progress: Progress,
+    limits: Limits,
+    full: bool = False,
+    verify: bool = False,
+) -> Cycle:
+    """Run one cycle that reads every CRM whole: see `run_cycle` for what it does and raises.
+
+    Stops before anything is taken away where more is gone than `limits` allow.
+    """
+    return run_cycle(
+        session,
+        kind=kind,
+        stop=stop,
+        progress=progress,
+        limits=limits,
+        full=full,
+        verify=verify,
+        read=partial(read_whole, limits),
+    )
+
+
+def read_whole(
+    limits: Limits,
+    connector: Connector,
+    facts: FactsStore,
+    step: Step,
+    stop: Stop,
+    progress: Progress,
+) -> Pulled:
+    """Pull, then compare every complete stream with the facts, and heal what differs."""
+    first = pull(connector, facts, step, stop, progress)
+    comparing = _Comparing(connector, facts, step, stop, progress, first)
+    streams = [stream for stream in connector.streams() if stream.complete]
+    for stream in streams:
+        comparing.read(stream)
+    pulled = pull(connector, facts, step, stop, progress)
+    pulled.unread += first.unread
+    pulled.leads_removed += first.leads_removed
+    found = {stream: comparing.found(stream) for stream in streams}
+    if findings := comparing.implausible(found, limits):
+        facts.census.forget(connector.name)
+        raise GuardStopError(findings)
+    for stream, comparison in found.items():
+        if comparison.gone:
+            comparing.take_away(stream, pulled.until)
+        if stream.table == LEADS.name:
+            pulled.leads_removed += comparison.gone
+    facts.census.forget(connector.name)
+    pulled.comparisons = list(found.values())
+    return pulled
+
+
+class _Comparing:
+    """One connection's comparison, begun now or gone on with."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        facts: FactsStore,
+        step: Step,
+        stop: Stop,
+        progress: Progress,
+        first: Pulled,
+    ) -> None:
+        self._connector = connector
+        self._facts = facts
+        self._step = step
+        self._stop = stop
+        self._progress = progress
+        self._first = first
+        self._name = connector.name
+        self._census = facts.census
+        self._readings = self._census.readings(self._name)
+        began = min((r.began for r in self._readings.values()), default=first.until)
+        if began < first.until - FRESH:
+            self._census.forget(self._name)
+            self._readings, began = {}, first.until
+        self._began = began
+        self._settled = began - connector.capabilities.lookback
+        """Before this, whatever became visible late is visible."""
+
+    def read(self, stream: Stream) -> None:
+        """Read a stream whole, or what is left of it: keep the ids, take over what differs."""
+        reading = self._readings.get(stream.name) or self._begun(stream)
+        shown = 0
+        while not reading.ended:
+            with arriving(self._connector, stream, reading.cursor, self._began) as pages:
+                for page in pages:
+                    reading = self._store(reading, page)
+                    shown += page.rows.num_rows
+                    stage = f"{self._name}: compare {stream.name}"
+                    self._progress(stage, shown, reading.counted)
+                    self._stop.check()
+        self._readings[stream.name] = reading
+
+    def _begun(self, stream: Stream) -> Reading:
+        reading = Reading(
+            stream.name,
+            self._began,
+            held=self._census.held(self._name, stream.table, stream.name),
+            counted=self._connector.count(stream, None),
+        )
+        self._census.begin(self._name, reading)
+        return reading
+
+    def _store(self, reading: Reading, page: Page) -> Reading:
+        """Take over what differs in a page; what changed since it all began is left to a pull."""
+        kept = self._facts.cursor(self._name, page.stream.name) or Cursor()
+        since = pa.scalar(self._began, page.rows.schema.field("modified_at").type)
+        rows = page.rows.filter(pc.less_equal(page.rows["modified_at"], since))
+        stored = self._facts.store(
+            self._name, replace(page, rows=rows, cursor=kept), at=self._first.until, alive=True
+        )
+        self._step.passed(stored.new + stored.changed)
+        self._step.hold("unchanged", stored.unchanged)
+        self._first.unread += page.rejected
+        reading = replace(
+            reading,
+            cursor=page.cursor,
+            missing=reading.missing + stored.new,
+            changed=reading.changed + stored.changed,
+            unstamped=reading.unstamped + stored.unstamped,
+        )
+        self._census.note(self._name, reading, page)
+        return reading
+
+    def found(self, stream: Stream) -> Comparison:
+        """What the comparison of a stream came to; nothing is gone where too little was shown."""
+        reading = self._readings[stream.name]
+        place = (self._name, stream.table, stream.name, self._settled)
+        comparison = Comparison(
+            stream.name,
+            counted=reading.counted,
+            shown=self._census.accounted(*place),
+            held=reading.held,
+            missing=reading.missing,
+            changed=reading.changed,
+            unstamped=reading.unstamped,
+        )
+        if comparison.short:
+            return comparison
+        return replace(comparison, gone=self._census.gone(*place))
+
+    def implausible(self, found: Mapping[Stream, Comparison], limits: Limits) -> list[str]:
+        """What stops the run: too much of a table is gone."""
+        gone, held = Counter[str](), Counter[str]()
+        for stream, comparison in found.items():
+            gone[stream.table] += comparison.gone
+            held[stream.table] += comparison.held
+        return [
+            finding
+            for table in gone
+            for finding in guards.vanished(self._name, table, gone[table], held[table], limits)
+        ]
+
+    def take_away(self, stream: Stream, at: datetime) -> None:
+        """Mark removed, as of now, what the CRM no longer has."""
+        nothing = mapping.table(BY_NAME[stream.table].model, {"id": []}).rows
+        place = (self._name, stream.table, stream.name, self._settled)
+        while some := self._census.some_gone(*place, TAKEN_AWAY):
+            cursor = self._facts.cursor(self._name, stream.name) or Cursor()
+            removed = tuple(Removed(record, at) for record in some)
+            self._facts.store(self._name, Page(stream, nothing, cursor, removed), at=at)

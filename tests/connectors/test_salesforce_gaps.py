@@ -1,0 +1,182 @@
+"""Readings that break off: a job goes on, a heavy window is halved, a call that hangs ends."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connectors.base import Cursor, Page, Stream
+from connectors.errors import TemporaryError
+from connectors.salesforce import pull, wire
+from connectors.sandbox.crm import Kind
+from connectors.sandbox.http import Fault, Request, Response
+from connectors.sandbox.salesforce import errors
+from tests.salesforce import SalesforceWorld, salesforce_world
+from tests.world import START
+
+LEADS = Stream("Lead", "leads", complete=True)
+REST = r"/v[\d.]+/query(All)?/?$"
+JOB = r"/jobs/query$"
+QUERY = f"{REST}|{JOB}"
+RESULTS = r"/results$"
+HEAVY = errors.query_timeout().response()
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[SalesforceWorld]:
+    """Seven leads in an org whose REST queries run too long, so that jobs of two rows a page
+    bring them."""
+    monkeypatch.setattr(pull, "BULK_PAGE", 2)
+    with salesforce_world() as world:
+        world.leads(7)
+        world.clock.tick()
+        world.server.faults.append(Fault(REST, times=None, response=HEAVY))
+        yield world
+
+
+def _leads(world: SalesforceWorld, cursor: Cursor | None = None) -> Iterator[Page]:
+    return world.connector.pull(LEADS, cursor, world.clock())
+
+
+def _ids(pages: list[Page]) -> list[str]:
+    return [key for page in pages for key in page.rows["id"].to_pylist()]
+
+
+def _jobs(world: SalesforceWorld) -> int:
+    """How many jobs were made."""
+    return sum(
+        method == "POST" and bool(re.search(JOB, path)) for method, path in world.server.requests
+    )
+
+
+def test_a_job_goes_on_after_a_crash(world: SalesforceWorld) -> None:
+    """D26, D30: from the cursor of any page, the page of its making included, the job is found
+    again by its id and read on; none is made anew, no row comes twice, none is missing."""
+    pages = list(_leads(world))
+    until = world.clock()
+    world.clock.tick()
+    assert len(set(_ids(pages))) == len(_ids(pages)) == 7
+    assert [page.rows.num_rows for page in pages] == [0, 2, 2, 2, 1, 0]
+    for place in range(len(pages) - 1):
+        stored = _ids(pages[: place + 1])
+        rest = list(_leads(world, pages[place].cursor))
+        assert sorted(stored + _ids(rest)) == sorted(_ids(pages))
+        assert rest[-1].cursor == Cursor(until)
+    assert _jobs(world) == 1
+
+
+def test_a_job_that_is_gone_is_made_anew(world: SalesforceWorld) -> None:
+    """D26: results are kept for a week; after that the window is read from its beginning."""
+    _, second, *_ = _leads(world)
+    world.face._bulk._jobs.clear()
+    rest = list(_leads(world, second.cursor))
+    assert len(set(_ids(rest))) == 7
+    assert _jobs(world) == 2
+    assert rest[-1].cursor == Cursor(world.clock())
+
+
+def test_trouble_with_a_page_of_results_makes_no_new_job(world: SalesforceWorld) -> None:
+    """D30: an overloaded answer, half an answer, a lost one: the page is fetched again."""
+    for skip, trouble in ((1, "truncate"), (2, "before"), (3, "after")):
+        world.server.faults.append(Fault(RESULTS, skip=skip, drop=trouble))
+    world.server.faults.append(Fault(RESULTS, response=Response(503, b"<html>")))
+    assert len(_ids(list(_leads(world)))) == 7
+    assert all(fault.hit for fault in world.server.faults)
+    assert _jobs(world) == 1
+
+
+@pytest.mark.parametrize("at", [1, 2, 4])
+def test_a_session_that_somebody_ends_in_mid_job(world: SalesforceWorld, at: int) -> None:
+    """D28: another program logs the user out; the job is read on within a new session."""
+    found = []
+    for number, page in enumerate(_leads(world), start=1):
+        found += _ids([page])
+        if number == at:
+            world.face.sessions.expire()
+    assert len(set(found)) == len(found) == 7
+    assert (_jobs(world), world.connector.usage.calls["login"]) == (1, 2)
+
+
+def test_a_call_that_hangs_ends(world: SalesforceWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D17: nobody waits for ever: the call ends, is made again, and at last is given up."""
+    monkeypatch.setattr(wire, "READ_SECONDS", 0.2)
+    world.server.faults[:] = [Fault(REST, delay=1.0)]
+    assert len(_ids(list(_leads(world)))) == 7
+    assert world.server.faults[0].hit == 1
+    world.server.faults[:] = [Fault(REST, delay=1.0, times=None)]
+    with pytest.raises(TemporaryError, match="no complete answer: ReadTimeout"):
+        list(_leads(world))
+
+
+# Windows
+
+
+def too_heavy(world: SalesforceWorld, rows: int) -> Callable[[Request], Response]:
+    """An org that gives up every query, or job, over a window of more than `rows` leads."""
+
+    def answer(request: Request) -> Response:
+        given = request.query.get("q") or [json.loads(request.body or b"{}").get("query", "")]
+        bounds = re.findall(r"SystemModstamp (>=|>|<=) (\S+?Z)", given[0])
+        stamps = [record.modified for record in world.crm.records(Kind.LEAD)]
+        for sign, text in bounds:
+            at = datetime.fromisoformat(text)
+            stamps = [s for s in stamps if (s <= at if sign == "<=" else s >= at)]
+        return HEAVY if len(stamps) > rows and " FROM Lead" in given[0] else world.face(request)
+
+    return answer
+
+
+@pytest.fixture(scope="module")
+def heavy() -> Iterator[SalesforceWorld]:
+    """An empty org, for the law."""
+    with salesforce_world() as world:
+        yield world
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    stamps=st.lists(st.integers(0, 10**6), min_size=1, max_size=12, unique=True),
+    rows=st.integers(1, 4),
+    since=st.integers(0, 10**6) | st.none(),
+)
+def test_the_halves_of_a_window_are_the_window(
+    heavy: SalesforceWorld, stamps: list[int], rows: int, since: int | None
+) -> None:
+    """D23: whatever runs too long is asked for in halves, and both are: every lead of the window
+    comes, the cursor ends at its end, and never passes a lead that did not come yet."""
+    world = heavy
+    world.crm._records[Kind.LEAD].clear()
+    for second in stamps:
+        world.crm.add(Kind.LEAD, {"last_name": "P"}, at=START + timedelta(seconds=second))
+    world.clock.now = until = START + timedelta(seconds=10**6)
+    start = None if since is None else START + timedelta(seconds=since)
+    world.server.faults[:] = [Fault(QUERY, times=None, response=too_heavy(world, rows))]
+    expected = {
+        world.id(record): record.modified
+        for record in world.crm.records(Kind.LEAD)
+        if start is None or record.modified >= start
+    }
+    came: set[str] = set()
+    for page in _leads(world, None if start is None else Cursor(start)):
+        came |= set(_ids([page]))
+        behind = {
+            key
+            for key, stamp in expected.items()
+            if page.cursor.stamp and stamp < page.cursor.stamp
+        }
+        assert behind <= came
+    assert came == set(expected)
+    assert page.cursor == Cursor(until)
+
+
+def test_what_cannot_be_halved_is_said(world: SalesforceWorld) -> None:
+    """More leads under one stamp than a query can read: an error, and not an end without them."""
+    world.server.faults[:] = [
+        Fault(QUERY, times=None, response=too_heavy(world, 6)),
+    ]
+    with pytest.raises(TemporaryError, match="Lead is too much for one query"):
+        list(_leads(world))
