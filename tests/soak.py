@@ -146,8 +146,10 @@ class Soak:
         """The faults are over, and sometimes another process runs a cycle that dies."""
         self._over(self.troubles or [])
         self.troubles = None
+        if self.calm:
+            return
         self.live.clock.tick(minutes=1)
-        if not self.calm and self.chance.random() < 0.4:
+        if self.chance.random() < 0.4:
             troubles = self._trouble()
             self._killed()
             self._over(troubles)
