@@ -33,7 +33,7 @@ from sync.roster import find
 from sync.selection import Selection, chosen, select
 from sync.session import Session
 from sync.stop import Stop, StoppedError
-from sync.write import Writer, reconcile
+from sync.write import Writer, settle_unanswered
 
 Read = Callable[[Connector, FactsStore, Step, Stop, Progress], Pulled]
 """How a cycle brings the facts up to date with a CRM: `sync.pull.pull`, or what does more."""
@@ -144,7 +144,6 @@ def recorded(session: Session, kind: str, run: RunReport, limits: Limits) -> Ite
         raise
     except GuardStopError as stopped:
         status, error = RunStatus.GUARDED, str(stopped)
-        ledger.past.forget(run_id)
         raise
     except (ConnectorError, StoreError) as failure:
         error = str(failure)
@@ -211,7 +210,7 @@ class _Steps:
         """
         name, facts = connector.name, self._session.facts
         _require_fields(connector)
-        reconcile(connector, facts, self._session.ledger, self._session.clock)
+        settle_unanswered(connector, facts, self._session.ledger, self._session.clock)
         predicted = report.reading.predicted = priced or self._first_price(connector)
         if predicted and (over := guards.budget(name, "reading", predicted, self._limits)):
             raise GuardStopError(over)

@@ -1,17 +1,23 @@
 """Facts for the scoring tests: rows of the common model in a DuckDB of their own."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
+import duckdb
 import ibis
 import pyarrow as pa
 import yaml
+from ibis.expr.operations import InMemoryTable, Node
 from ibis.expr.types import Table
 
+from core.explain import reasons
 from core.facts import ACCOUNTS, ACTIVITIES, ALIASES, LEADS, FactsTable
 from core.model import Account, Activity, Lead, Row
+from core.qualification import qualify
 from core.rules import Model, parse
 from core.scoring import Facts, Scored, score
 
@@ -51,8 +57,23 @@ def activity(id: str, lead_id: str, type: str, at: datetime = T0, **fields: Any)
     )
 
 
+T = TypeVar("T")
+
+FACTS = Facts(
+    leads=ibis.table(LEADS.schema, "leads"),
+    accounts=ibis.table(ACCOUNTS.schema, "accounts"),
+    activities=ibis.table(ACTIVITIES.schema, "activities"),
+    aliases=ibis.table(ALIASES, "aliases"),
+)
+"""The facts of no world in particular: an expression over them can be put to each."""
+
+
 class World:
-    """Facts in a DuckDB in memory, and what a model says of them."""
+    """Facts in a DuckDB in memory, and what a model says of them.
+
+    To build and to compile an expression takes far longer than to run it on a few rows. Worlds
+    differ in their rows alone, so it is done once for all worlds that are asked the same.
+    """
 
     def __init__(
         self,
@@ -61,37 +82,42 @@ class World:
         accounts: Iterable[Account] = (),
         aliases: Iterable[tuple[str, str, str]] = (),
     ) -> None:
-        self.engine = ibis.duckdb.connect()
-        self.engine.raw_sql("SET TimeZone = 'UTC'")
+        self.facts = FACTS
+        self.connection = duckdb.connect()
+        self.connection.execute("SET TimeZone = 'UTC'")
+        for table, rows in ((LEADS, leads), (ACCOUNTS, accounts), (ACTIVITIES, activities)):
+            self.connection.register(table.name, _content(table, rows))
         keys = ("connection", "table_name", "id", "survivor")
         merged = [dict(zip(keys, ("crm", *alias), strict=True)) for alias in aliases]
-        self.facts = Facts(
-            leads=self._table(LEADS, leads),
-            accounts=self._table(ACCOUNTS, accounts),
-            activities=self._table(ACTIVITIES, activities),
-            aliases=self.engine.create_table(
-                "aliases", pa.Table.from_pylist(merged, ALIASES.to_pyarrow()), schema=ALIASES
-            ),
-        )
+        self.connection.register("aliases", pa.Table.from_pylist(merged, ALIASES.to_pyarrow()))
 
-    def _table(self, table: FactsTable, rows: Iterable[Row]) -> Table:
-        extra = {"connection": "crm"}
-        dates = {"valid_from": LONG_AGO, "valid_to": None} if table.versioned else {}
-        content = [{**extra, **row.model_dump(), **dates} for row in rows]
-        for row in content:
-            row["custom"] = list(row["custom"].items()) if row["custom"] else None
-            if row.get("present"):
-                row["present"] = list(row["present"].items())
-        arrow = pa.Table.from_pylist(content, table.schema.to_pyarrow())
-        return self.engine.create_table(table.name, arrow, schema=table.schema)
+    def asked(
+        self, build: Callable[[Model, Facts, datetime], T], model: Model, at: datetime = T0
+    ) -> T:
+        """What a function of `core` makes of `model` and these facts."""
+        made: T = _built(build, _Said(repr(model), model), at)
+        return made
 
     def scored(self, model: Model, at: datetime = T0) -> Scored:
         """The expressions of `model` over these facts."""
-        return score(model, self.facts, at)
+        return self.asked(score, model, at)
 
     def rows(self, expression: Table) -> list[dict[str, Any]]:
         """An expression's rows."""
-        return list(self.engine.to_pyarrow(expression).to_pylist())
+        operation = expression.op()
+        for table in operation.find(InMemoryTable):
+            self.connection.register(table.name, table.data.to_pyarrow(table.schema))
+        found = self.connection.sql(_query(operation)).to_arrow_table()
+        return list(found.cast(expression.schema().to_pyarrow()).to_pylist())
+
+    def verdicts(self, model: Model, at: datetime = T0) -> list[dict[str, Any]]:
+        """The verdict on every lead."""
+        return self.rows(self.asked(_qualified, model, at))
+
+    def reasons(self, model: Model, at: datetime = T0) -> dict[str, str]:
+        """The reason of every lead's score, by lead."""
+        rows = self.rows(self.asked(_explained, model, at))
+        return {row["lead_id"]: row["reason"] for row in rows}
 
     def scores(self, model: Model, at: datetime = T0) -> dict[str, int]:
         """Score of every lead in units, by lead."""
@@ -101,6 +127,42 @@ class World:
         """Contributions by (lead, rule)."""
         found = self.rows(self.scored(model, at).contributions)
         return {(r["lead_id"], r["rule"]): r for r in found}
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A model as what can be looked up: equal where it says the same."""
+
+    said: str
+    model: Model = field(compare=False)
+
+
+@lru_cache(maxsize=64)
+def _built(build: Callable[[Model, Facts, datetime], T], said: _Said, at: datetime) -> T:
+    return build(said.model, FACTS, at)
+
+
+def _qualified(model: Model, facts: Facts, at: datetime) -> Table:
+    return qualify(model, score(model, facts, at).scores, facts, at)
+
+
+def _explained(model: Model, facts: Facts, at: datetime) -> Table:
+    return reasons(score(model, facts, at))
+
+
+@lru_cache(maxsize=64)
+def _query(operation: Node) -> str:
+    return str(ibis.duckdb.compile(operation.to_expr()))
+
+
+def _content(table: FactsTable, rows: Iterable[Row]) -> pa.Table:
+    dates = {"valid_from": LONG_AGO, "valid_to": None} if table.versioned else {}
+    content = [{"connection": "crm", **row.model_dump(), **dates} for row in rows]
+    for row in content:
+        row["custom"] = list(row["custom"].items()) if row["custom"] else None
+        if row.get("present"):
+            row["present"] = list(row["present"].items())
+    return pa.Table.from_pylist(content, table.schema.to_pyarrow())
 
 
 CTO = {"title": "CTO", "seniority": "executive", "industry": "technology", "country": "US"}
@@ -118,3 +180,8 @@ GOLDEN_ACTIVITIES = (
     *(activity(f"b{n}", "manager", "page_view", asset=f"/blog/{n}") for n in range(5)),
 )
 """Golden leads 1 and 2 of the worked example (S155, S156)."""
+
+
+def golden() -> World:
+    """The golden leads and what they did."""
+    return World(GOLDEN_LEADS, GOLDEN_ACTIVITIES)

@@ -1,9 +1,7 @@
 """Accounts: who belongs to them, and how their people's points become theirs."""
 
-import re
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -15,11 +13,10 @@ from hypothesis import strategies as st
 from core.changes import changes
 from core.decision import UNIT
 from core.lint import unmapped
-from core.matching import FREE_MAIL
 from core.model import Lead
 from core.propensity import Accounts, propensity
 from core.rules import Model, parse
-from core.scoring import Facts, belonging
+from core.scoring import Facts
 from core.segments import Segment
 from core.verdict import judge
 from tests.core.golden import T0, World, account, activity, lead
@@ -53,87 +50,22 @@ def worth(id: str, points: int, firm: str = "A", **fields: Any) -> Lead:
     return lead(id, account_id=firm, custom={"worth": str(points)}, **fields)
 
 
-def found(world: World, rules: Model, facts: Facts | None = None) -> Accounts:
-    """What a model says of the accounts of a world."""
-    held = facts or world.facts
-    return propensity(rules, judge((Segment(rules),), held, T0), held, T0)
+def ranked(rules: Model, facts: Facts, at: datetime) -> Accounts:
+    """What a model says of the accounts."""
+    return propensity(rules, judge((Segment(rules),), facts, at), facts, at)
 
 
-def scores(world: World, rules: Model, facts: Facts | None = None) -> dict[str, Any]:
+def scores(world: World, rules: Model) -> dict[str, Any]:
     """The scores of the accounts of the connection `crm`, by account."""
-    rows = world.rows(found(world, rules, facts).scores)
+    rows = world.rows(world.asked(ranked, rules).scores)
     return {row["account_id"]: row for row in rows if row["connection"] == "crm"}
 
 
 def lines(world: World, rules: Model) -> dict[tuple[Any, ...], tuple[int, int]]:
     """By itself, and what counts: by (account, rule, contact)."""
-    rows = world.rows(found(world, rules).contributions)
+    rows = world.rows(world.asked(ranked, rules).contributions)
     key = ("account_id", "rule", "lead_id")
     return {tuple(row[k] for k in key): (row["raw"], row["points"]) for row in rows}
-
-
-FIRMS = (
-    account("acme", domain="acme.com", industry="technology"),
-    account("twin1", domain="twin.com"),
-    account("twin2", domain="twin.com"),
-    account("post", domain="gmail.com"),
-    account("none"),
-)
-
-
-BELONGING: dict[str, tuple[dict[str, Any], str | None, bool]] = {
-    "domain": ({"email": "jane@acme.com"}, "acme", True),
-    "untidy": ({"email": " Jane@ACME.com "}, "acme", True),
-    "named": ({"email": "jane@acme.com", "account_id": "none"}, "none", False),
-    "away": ({"email": "jane@acme.com", "account_id": "away"}, "away", False),
-    "free": ({"email": "jane@gmail.com"}, None, False),
-    "shared": ({"email": "jane@twin.com"}, None, False),
-    "other": ({"email": "jane@notacme.com"}, None, False),
-    "below": ({"email": "jane@mail.acme.com"}, None, False),
-    "nowhere": ({"email": "acme.com"}, None, False),
-    "silent": ({"email": None, "phone": "+1 555 0100"}, None, False),
-}
-"""Leads, the account each belongs to, and whether that is told by its domain."""
-
-
-def test_a_lead_belongs_to_the_one_account_of_its_domain() -> None:
-    """S012: an e-mail domain finds the account, whose facts then speak for the lead; a free-mail
-    or shared one finds none."""
-    people = [lead(who, **fields) for who, (fields, _firm, _how) in BELONGING.items()]
-    world = World(people, accounts=FIRMS)
-    rows = world.rows(belonging(world.facts, T0))
-    assert {row["id"]: (row["account_id"], row["by_domain"]) for row in rows} == {
-        who: (firm, how) for who, (_fields, firm, how) in BELONGING.items()
-    }
-    rule = {"id": "tech", "points": 5, "when": {"industry": "technology"}}
-    earned = {who for who, points in world.scores(model({}, fit=[rule])).items() if points}
-    assert earned == {"domain", "untidy"}
-
-
-def test_an_account_that_is_gone_shares_its_domain_with_nobody() -> None:
-    """S012: what counts are the accounts there were at the time."""
-    world = World([lead("x", email="a@twin.com")], accounts=FIRMS)
-    table = world.facts.accounts
-    ended = ibis.ifelse(table.id == "twin1", ibis.literal(T0, type=table.valid_to.type()), None)
-    facts = replace(world.facts, accounts=table.mutate(valid_to=ended).cast(table.schema()))
-    assert world.rows(belonging(facts, T0))[0]["account_id"] == "twin2"
-    assert world.rows(belonging(facts, T0 - DAY))[0]["account_id"] is None
-
-
-def test_matching_compares_no_pairs() -> None:
-    """Leads and accounts meet by hashes of their domains: cost grows with either, not both."""
-    world = World([lead("x")], accounts=FIRMS)
-    query = ibis.to_sql(belonging(world.facts, T0), dialect="duckdb")
-    ((_, plan),) = world.engine.raw_sql(f"EXPLAIN {query}").fetchall()
-    assert set(re.findall(r"[A-Z_]*JOIN", plan)) == {"HASH_JOIN"}
-
-
-def test_free_mail_providers_are_domains() -> None:
-    """Each once, and the best known among them."""
-    assert len(set(FREE_MAIL)) == len(FREE_MAIL)
-    assert {"gmail.com", "yahoo.co.uk", "outlook.com", "gmx.de", "qq.com", "t-online.de"} <= set(
-        FREE_MAIL
-    )
 
 
 @pytest.mark.parametrize(
@@ -318,7 +250,7 @@ def test_anonymous_visits_count_for_the_account(
     none is known, they are ignored."""
     world = World([lead("a", account_id="A")], VISITS, [account("A")])
     rules = model({"anonymous": anonymous})
-    rows = world.rows(found(world, rules).contributions)
+    rows = world.rows(world.asked(ranked, rules).contributions)
     nobodys = [row for row in rows if row["part"] == "anonymous"]
     assert sum(row["points"] for row in nobodys) == points * UNIT
     assert {row["evidence"] for row in nobodys} == ({last} if last else set())
@@ -374,6 +306,9 @@ def test_the_newest_signal_is_the_last_thing_that_earned_points() -> None:
     }  # fmt: skip
 
 
+TWINS = (account("twin1", domain="twin.com"), account("twin2", domain="twin.com"))
+
+
 def with_twin(facts: Facts) -> Facts:
     """The same records in a second CRM, all but the lead `b` and the second half of a domain."""
 
@@ -387,9 +322,8 @@ def with_twin(facts: Facts) -> Facts:
 def test_records_of_two_crms_never_meet() -> None:
     """U11: ids and domains are a connection's own."""
     people = [worth("a", 20), worth("b", 10), lead("x", email="x@twin.com")]
-    world = World(people, accounts=[account("A"), *FIRMS])
-    facts = with_twin(world.facts)
-    rows = world.rows(found(world, model({}), facts).scores)
+    world = World(people, accounts=[account("A"), *TWINS])
+    rows = world.rows(ranked(model({}), with_twin(world.facts), T0).scores)
     raw = {(r["connection"], r["account_id"]): (r["raw"] // UNIT, r["contacts"]) for r in rows}
     assert (raw["crm", "A"], raw["other", "A"]) == ((30, 2), (20, 1))
     assert (raw["crm", "twin1"], raw["other", "twin1"]) == ((0, 0), (0, 1))
@@ -429,7 +363,7 @@ def test_an_account_is_the_sum_of_its_lines(
     committee = {"roles": ROLES, "points": 5}
     rules = model({"rollup": rollup, "anonymous": {}, "committee": committee, "top": top})
     world = World(leads, did, [account("A"), account("B")])
-    said = found(world, rules)
+    said = world.asked(ranked, rules)
     rows, totals = world.rows(said.contributions), world.rows(said.scores)
     own: dict[str, int] = dict.fromkeys((one.id for one in leads), 0)
     for (who, _rule), line in world.contributions(rules).items():
@@ -450,9 +384,7 @@ def test_an_account_is_the_sum_of_its_lines(
     def order(row: dict[str, Any]) -> str:
         return str(sorted(row.items(), key=str))
 
-    assert sorted(again.rows(found(again, rules).contributions), key=order) == sorted(
-        rows, key=order
-    )
+    assert sorted(again.rows(said.contributions), key=order) == sorted(rows, key=order)
 
 
 @pytest.mark.parametrize(
@@ -509,6 +441,6 @@ def test_what_no_connection_maps_is_found() -> None:
 def test_the_expression_compiles_for_spark() -> None:
     rules = model({"committee": {"roles": ROLES, "points": 5}, "anonymous": SURE,
                    "rollup": {"method": "mean"}, "targets": {"domains": ["acme.com"]}})  # fmt: skip
-    said = found(World([lead("a")]), rules)
+    said = World([lead("a")]).asked(ranked, rules)
     for expression in (said.scores, said.contributions):
         assert "SELECT" in str(ibis.to_sql(expression, dialect="pyspark"))

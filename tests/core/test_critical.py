@@ -55,9 +55,8 @@ def found(
     people = [lead(who) for who in [*TEN, "other"] if who not in gone]
     world = World(people, events, aliases=aliases)
     rows = [{"connection": "crm", **outcome.model_dump()} for outcome in outcomes]
-    table = world.engine.create_table(
-        "outcomes", pa.Table.from_pylist(rows, OUTCOMES.schema.to_pyarrow()), schema=OUTCOMES.schema
-    )
+    content = pa.Table.from_pylist(rows, OUTCOMES.schema.to_pyarrow())
+    table = ibis.memtable(content, schema=OUTCOMES.schema)
     answer = world.rows(critical(model, world.facts, table, T0, **how))
     return {r["rule"]: (r["did"], r["customers"], r["star"]) for r in answer}
 

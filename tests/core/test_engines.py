@@ -24,16 +24,7 @@ from core.rules import Model, parse
 from core.scoring import Facts, Scored, checklists, icp_fit, score, unknown
 from core.verdict import Judged
 from tests.core.engines import Spark, missing_for_spark, spark_session
-from tests.core.golden import (
-    GOLDEN_ACTIVITIES,
-    GOLDEN_LEADS,
-    T0,
-    World,
-    account,
-    activity,
-    lead,
-    weighted,
-)
+from tests.core.golden import T0, World, account, activity, golden, lead, weighted
 
 PAGE = Path(__file__).parents[2] / "docs" / "engines.md"
 NOW = T0 + timedelta(days=45)
@@ -254,7 +245,7 @@ def crowd(number: int, seed: int) -> dict[str, Any]:
 STAGES_HAD = ("MQL", "SQL", "SQL pending", None)
 
 
-def history(world: World, number: int, seed: int) -> Past:
+def history(number: int, seed: int) -> Past:
     """What was decided before of half of so many people, and by hand of a few."""
     of = Random(seed)
 
@@ -267,12 +258,11 @@ def history(world: World, number: int, seed: int) -> Past:
     ]
     overrides: list[dict[str, Any]] = [{"points": -70_000}, {"score": 10_200_000}, {"stage": "PQL"}]
 
-    def table(name: str, rows: list[dict[str, Any]], schema: ibis.Schema) -> Any:
+    def table(rows: list[dict[str, Any]], schema: ibis.Schema) -> Any:
         rows = [{"connection": "crm", "lead_id": f"p{n}", **row} for n, row in enumerate(rows)]
-        content = pa.Table.from_pylist(rows, schema.to_pyarrow())
-        return world.engine.create_table(name, content, schema=schema)
+        return ibis.memtable(pa.Table.from_pylist(rows, schema.to_pyarrow()), schema=schema)
 
-    return Past(table("stages", stages, STAGES), table("overrides", overrides, OVERRIDES))
+    return Past(table(stages, STAGES), table(overrides, OVERRIDES))
 
 
 @dataclass(frozen=True)
@@ -291,15 +281,18 @@ Twins = tuple[Side, Side]
 def twins(spark: Spark, world: World, past: Past | None = None) -> Twins:
     """What is in DuckDB, there and in Spark."""
 
+    engine = ibis.duckdb.from_connection(world.connection)
+    facts = Facts(**{name: engine.table(name) for name in vars(world.facts)})
+
     def kept(content: pa.Table) -> Table:
-        return world.engine.create_table(ibis.util.gen_name("table"), content)
+        return engine.create_table(ibis.util.gen_name("table"), content)
 
     def copied(tables: Any) -> Any:
         rows = {name: spark.table(table.to_pyarrow()) for name, table in vars(tables).items()}
         return type(tables)(**rows)
 
-    there = Side(copied(world.facts), past and copied(past), spark.table)
-    return Side(world.facts, past, kept), there
+    there = Side(copied(facts), past and copied(past), spark.table)
+    return Side(facts, past, kept), there
 
 
 def said(model: Model, side: Side) -> dict[str, list[Any]]:
@@ -353,13 +346,13 @@ def spark() -> Iterator[Spark]:
 def crowds(spark: Spark) -> Twins:
     """The same random people on both engines."""
     world = World(**crowd(100, seed=7))
-    return twins(spark, world, history(world, 100, seed=8))
+    return twins(spark, world, history(100, seed=8))
 
 
 @pytest.fixture(scope="module")
-def golden(spark: Spark) -> Twins:
+def example(spark: Spark) -> Twins:
     """The worked example on both engines."""
-    return twins(spark, World(GOLDEN_LEADS, GOLDEN_ACTIVITIES))
+    return twins(spark, golden())
 
 
 def on_spark(test: Any) -> Any:
@@ -384,19 +377,19 @@ def test_a_random_base_scores_alike(crowds: Twins, name: str) -> None:
 
 
 @on_spark
-def test_the_golden_leads_score_alike(golden: Twins) -> None:
+def test_the_golden_leads_score_alike(example: Twins) -> None:
     """S155 S156 D48: the worked example, its contributions row for row."""
-    on_duckdb, on_spark = (said(weighted(), side) for side in golden)
+    on_duckdb, on_spark = (said(weighted(), side) for side in example)
     assert on_spark == on_duckdb
 
 
 @on_spark
-def test_the_example_of_the_page_runs(spark: Spark, golden: Twins) -> None:
+def test_the_example_of_the_page_runs(spark: Spark, example: Twins) -> None:
     """The documentation scores facts that are already in Spark."""
-    for name, table in vars(golden[1].facts).items():
+    for name, table in vars(example[1].facts).items():
         spark.show(name, table)
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     names: dict[str, Any] = {}
-    exec(example, names)
+    exec(code, names)
     found = names["scores"].set_index("lead_id")["score"].to_dict()
     assert found == {"cto": 885_000, "manager": 500_000}

@@ -29,7 +29,7 @@ def given(rules: Model, *people: Lead, firms: tuple[Account, ...] = ()) -> Found
     found: Found = {person.id: ({}, set()) for person in people}
     for (who, rule), row in world.contributions(rules).items():
         found[who][0][rule] = row["points"] / UNIT
-    for row in world.rows(unknown(rules, world.facts, T0)):
+    for row in world.rows(world.asked(unknown, rules)):
         found[row["lead_id"]][1].add(row["rule"])
     return found
 

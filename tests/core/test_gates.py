@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from core.decision import UNIT
-from core.explain import explain, reasons
+from core.explain import explain
 from core.qualification import qualify
 from core.rules import Model, parse
 from core.scoring import checklists, unknown
@@ -45,10 +45,8 @@ def meets(number: int) -> dict[str, Any]:
 
 def judged(world: World, rules: Model, at: datetime = T0) -> tuple[int, Any, str]:
     """Score in points, stage and reason of the only lead."""
-    scored = world.scored(rules, at)
-    (row,) = world.rows(qualify(rules, scored.scores, world.facts, at))
-    (why,) = world.rows(reasons(scored))
-    return row["score"] // UNIT, row["stage"], why["reason"]
+    (row,) = world.verdicts(rules, at)
+    return row["score"] // UNIT, row["stage"], world.reasons(rules, at)[row["lead_id"]]
 
 
 @pytest.mark.parametrize(
@@ -81,8 +79,8 @@ def test_what_must_not_be_is_unknown_as_well(
     rules = model(gates={"worth": 300, "criteria": [abroad]}, checklists={"ask": [abroad]})
     world = World([lead("x", region=region)])
     assert judged(world, rules)[1] == stage
-    assert [row["rule"] for row in world.rows(unknown(rules, world.facts, T0))] == gaps
-    (checked,) = world.rows(checklists(rules, world.facts, T0))
+    assert [row["rule"] for row in world.rows(world.asked(unknown, rules))] == gaps
+    (checked,) = world.rows(world.asked(checklists, rules))
     assert checked["missing"] == (gaps[0] if gaps else None)
 
 
@@ -139,7 +137,7 @@ def test_a_minimum_criterion(fields: dict[str, Any], stage: str, said: str) -> N
     )
     world = World([lead("x", **fields)])
     assert judged(world, rules) == (50, stage, said)
-    gaps = [row["rule"] for row in world.rows(unknown(rules, world.facts, T0))]
+    gaps = [row["rule"] for row in world.rows(world.asked(unknown, rules))]
     assert gaps == ([] if fields else ["area"])
 
 

@@ -59,10 +59,10 @@ def reading(
     ]
 
 
-def contacts(world: World, **accounts: str) -> Table:
+def contacts(**accounts: str) -> Table:
     """Whose contact each lead is."""
     rows = [{"connection": "crm", "lead_id": k, "account_id": v} for k, v in accounts.items()]
-    return world.engine.create_table("contacts", pa.Table.from_pylist(rows))
+    return ibis.memtable(pa.Table.from_pylist(rows))
 
 
 def interests(found: Iterable[Mapping[str, Any]], whose: str = "lead_id") -> dict[str, Any]:
@@ -106,7 +106,7 @@ def test_areas_of_a_lead(change: Any, events: list[Activity], found: Any) -> Non
     """S192 S213 D46: an area has the points that the rules give for its activities alone; the one
     with most comes first, of equal ones the first by name."""
     world = World([lead("x")], events)
-    told = interests(world.rows(areas(model(**change), world.facts, T0)))
+    told = interests(world.rows(world.asked(areas, model(**change))))
     assert told == ({"x": found} if found else {})
     assert list(told.get("x", {})) == list(found)
 
@@ -121,10 +121,10 @@ def test_areas_of_an_account() -> None:
     ]  # fmt: skip
     world = World(map(lead, "xyz"), events, aliases=[("leads", "gone", "y")])
     capped = model(behaviour=[{**VIEW, "cap": 40}])
-    one = contacts(world, x="acme", y="else")
+    one = contacts(x="acme", y="else")
     found = interests(world.rows(areas(capped, world.facts, T0, one)), "account_id")
     assert found == {"acme": {"a": 40, "b": 10}, "else": {"b": 40}}
-    assert found["acme"] == interests(world.rows(areas(capped, world.facts, T0)))["x"]
+    assert found["acme"] == interests(world.rows(world.asked(areas, capped)))["x"]
     both = one.mutate(account_id=ibis.literal("acme"))
     found = interests(world.rows(areas(capped, world.facts, T0, both)), "account_id")
     assert found == {"acme": {"b": 50, "a": 40}}
@@ -165,7 +165,7 @@ def test_an_area_is_scored_as_if_it_were_alone(did: list[tuple[str, str, int]]) 
     ]
     world = World([lead("both"), lead("a"), lead("b")], events)
     alone = world.scores(rules)
-    found = interests(world.rows(areas(rules, world.facts, T0))).get("both", {})
+    found = interests(world.rows(world.asked(areas, rules))).get("both", {})
     assert {area: found.get(area, 0) * UNIT for area in "ab"} == {a: alone[a] for a in "ab"}
 
 
@@ -195,7 +195,7 @@ def depths(*histories: list[Seen]) -> list[int]:
         for n, (stage, seconds, days) in enumerate(history)
     ]
     world = World([lead(str(who)) for who in range(len(histories))], events)
-    found = world.rows(engagement(model(journey=JOURNEY), world.facts, T0))
+    found = world.rows(world.asked(engagement, model(journey=JOURNEY)))
     by_lead = {row["lead_id"]: row["depth"] for row in found}
     return [by_lead[str(who)] for who in range(len(histories))]
 
@@ -234,11 +234,11 @@ def test_intensity_of_people_and_of_organisations() -> None:
     ]
     world = World([lead("keen"), lead("slow")], events)
     rules = model()
-    found = {r["lead_id"]: r for r in world.rows(engagement(rules, world.facts, T0))}
+    found = {r["lead_id"]: r for r in world.rows(world.asked(engagement, rules))}
     assert (found["keen"]["events"], found["keen"]["days"]) == (5, 1)
     assert (found["slow"]["events"], found["slow"]["days"]) == (5, 50)
     assert found["keen"]["intensity"] == 5 * UNIT > found["slow"]["intensity"] == UNIT // 10
-    firms = contacts(world, keen="acme", slow="acme")
+    firms = contacts(keen="acme", slow="acme")
     (together,) = world.rows(engagement(rules, world.facts, T0, firms))
     assert together["account_id"] == "acme"
     assert (together["events"], together["days"]) == (10, 50)
@@ -269,7 +269,7 @@ def test_the_buyers_stage() -> None:
         for event in seen
     ]
     world = World([lead(str(who)) for who in range(len(STAGES))], events)
-    rows = world.rows(stages(model(journey=JOURNEY), world.facts, T0))
+    rows = world.rows(world.asked(stages, model(journey=JOURNEY)))
     told = {row["lead_id"]: (row["buyer_stage"], row["evidence"]) for row in rows}
     assert [told.get(str(who)) for who in range(len(STAGES))] == [found for _seen, found in STAGES]
 
@@ -285,7 +285,7 @@ def test_content_of_two_stages_is_of_the_later_one() -> None:
         *reading(1, 2, who="twice", asset="/pricing"),
     ]
     world = World([lead("once"), lead("twice")], events)
-    rows = world.rows(stages(model(journey=journey), world.facts, T0))
+    rows = world.rows(world.asked(stages, model(journey=journey)))
     assert [(row["lead_id"], row["buyer_stage"]) for row in rows] == [("twice", "choosing")]
 
 
@@ -309,7 +309,7 @@ def test_decision_content_scores_above_awareness_content() -> None:
 
 def told(world: World, rules: Model) -> dict[str, Profile]:
     """The profile of every lead that has one."""
-    rows = {name: world.rows(table) for name, table in parts(rules, world.facts, T0).items()}
+    rows = {name: world.rows(table) for name, table in world.asked(parts, rules).items()}
     people = {row["lead_id"] for part in rows.values() for row in part}
     return {
         who: profile({k: [r for r in part if r["lead_id"] == who] for k, part in rows.items()})
@@ -377,7 +377,7 @@ def test_the_role_in_buying() -> None:
     world = World(people, events)
     told = {}
     for asked in (ROLES, {"infer": ROLES["infer"]}):
-        rows = world.rows(parts(model(roles=asked), world.facts, T0)["roles"])
+        rows = world.rows(world.asked(parts, model(roles=asked))["roles"])
         told = {r["lead_id"]: (r["role"], r["confidence"], r["explicit"]) for r in rows}
         for who, (fields, _seen, found) in enumerate(TOLD):
             if asked is ROLES or not (found and found[2]):
@@ -428,7 +428,7 @@ def test_points_by_channel() -> None:
         activity("f", "y", "social_message", channel="public"),
     ]
     world = World([lead("x"), lead("y")], did)
-    rows = world.rows(channels(rules, world.facts, T0))
+    rows = world.rows(world.asked(channels, rules))
     assert {(row["lead_id"], row["channel"]): row["points"] / UNIT for row in rows} == {
         ("x", "inbound"): 15, ("x", "public"): 26, ("x", "unknown"): 10, ("y", "public"): 10,
     }  # fmt: skip

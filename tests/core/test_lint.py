@@ -8,7 +8,7 @@ import pytest
 from core.covering import covers
 from core.lint import fired, lint, silent, unmapped, unscored
 from core.rules import Model, parse
-from tests.core.golden import GOLDEN_ACTIVITIES, GOLDEN_LEADS, World, activity, weighted
+from tests.core.golden import GOLDEN_LEADS, World, activity, golden, weighted
 
 BOSS = {"id": "boss", "points": 60, "when": {"seniority": "executive"}}
 PAPER = {"id": "paper", "points": 45, "when": {"type": "download"}}
@@ -169,7 +169,7 @@ def test_observed_types_without_a_rule_are_counted() -> None:
 
 def test_a_rule_that_fires_for_nobody() -> None:
     """U20: over the golden leads all rules of the example fire but one."""
-    world = World(GOLDEN_LEADS, GOLDEN_ACTIVITIES)
+    world = golden()
     names = {row["rule"] for row in world.rows(fired(world.scored(weighted())))}
     assert [f.what.split()[1] for f in silent(weighted(), names)] == ["industry-education"]
 

@@ -71,7 +71,7 @@ def test_a_rate_of_nothing_is_unknown() -> None:
     ):
         world = World([lead("x")], did)
         assert world.scores(rules) == {"x": points * UNIT}
-        assert [row["rule"] for row in world.rows(unknown(rules, world.facts, T0))] == open_
+        assert [row["rule"] for row in world.rows(world.asked(unknown, rules))] == open_
 
 
 def test_thirds_are_exact() -> None:

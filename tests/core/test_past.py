@@ -167,7 +167,7 @@ class Versions(World):
                         {"connection": "crm", **lead(name, status=status).model_dump(), **dates}
                     )
         table = pa.Table.from_pylist(rows, self.facts.leads.schema().to_pyarrow())
-        self.engine.create_table("leads", table, schema=self.facts.leads.schema(), overwrite=True)
+        self.connection.register("leads", table)
 
     def aged(self, model: Model, at: datetime, known: Past | None = None) -> dict[Any, float]:
         """Points by lead and rule, in points."""

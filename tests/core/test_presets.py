@@ -9,7 +9,6 @@ import yaml
 
 from core.decision import UNIT
 from core.propensity import propensity
-from core.qualification import qualify
 from core.rules import Model, parse
 from core.segments import Segment
 from core.verdict import judge
@@ -38,7 +37,7 @@ def judged(name: str, did: Did = (), firm: Any = None, **fields: Any) -> tuple[f
     ]
     world = World([lead("x", account_id="a", **fields)], events, [account("a", **(firm or {}))])
     rules = preset(name)
-    (row,) = world.rows(qualify(rules, world.scored(rules).scores, world.facts, T0))
+    (row,) = world.verdicts(rules)
     return row["score"] / UNIT, row["stage"]
 
 

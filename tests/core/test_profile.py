@@ -43,7 +43,7 @@ def test_company_and_person_are_matched_apart(
     company is the account, whatever the lead says of its own; neither gives a point."""
     world = World([lead("x", account_id="a", **person)], [], [account("a", **firm)] if firm else [])
     plain, ideal = weighted(), weighted(icp=ICP)
-    (row,) = world.rows(icp_fit(ideal, world.facts, T0))
+    (row,) = world.rows(world.asked(icp_fit, ideal))
     assert (row["company"], row["persona"]) == (company, persona)
     assert world.scores(plain) == world.scores(ideal)
 
@@ -76,7 +76,7 @@ def test_missing_answers_cost_nothing_and_are_counted() -> None:
     world = World([lead("few", **few), lead("many", **many)])
     model = asking(*TEN, *TEN[:1])
     assert world.scores(model) == {"few": 0, "many": 0}
-    rows = world.rows(completeness(model, world.facts, T0))
+    rows = world.rows(world.asked(completeness, model))
     assert {r["lead_id"]: (r["known"], r["asked"]) for r in rows} == {
         "few": (2, 10), "many": (10, 10),
     }  # fmt: skip
@@ -91,7 +91,7 @@ def test_missing_answers_cost_nothing_and_are_counted() -> None:
             {"id": "d", "points": 1, "when": {"origins": {"title": "given"}, "title": "x"}},
         ]
     )  # fmt: skip
-    (row,) = world.rows(completeness(model, world.facts, T0))
+    (row,) = world.rows(world.asked(completeness, model))
     assert (row["known"], row["asked"]) == (3, 7)
     assert not fit_fields(weighted(fit=[]))
 

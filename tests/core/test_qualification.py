@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from core.explain import explain, reasons
-from core.qualification import Stage, qualify
+from core.explain import explain
+from core.qualification import Stage
 from core.rules import Model
 from tests.core.golden import (
     GOLDEN_ACTIVITIES,
@@ -15,6 +15,7 @@ from tests.core.golden import (
     T0,
     World,
     activity,
+    golden,
     lead,
     weighted,
 )
@@ -29,7 +30,7 @@ def scoring(points: str, **content: Any) -> Model:
 def qualified(model: Model, **fields: Any) -> tuple[str | None, str | None]:
     """Tier and stage of one lead."""
     world = World([lead("x", **fields)])
-    (row,) = world.rows(qualify(model, world.scored(model).scores, world.facts, T0))
+    (row,) = world.verdicts(model)
     return row["tier"], row["stage"]
 
 
@@ -71,15 +72,10 @@ def test_a_model_without_tiers_gives_none() -> None:
     assert qualified(scoring("120", tiers={})) == (None, "SQL")
 
 
-def reason_of(world: World, model: Model) -> dict[str, str]:
-    """The reason of every lead."""
-    return {row["lead_id"]: row["reason"] for row in world.rows(reasons(world.scored(model)))}
-
-
 def test_reasons_name_the_biggest_first_and_add_up() -> None:
     """S120: the score, its biggest parts, and the rest as a sum."""
     world = World([*GOLDEN_LEADS, lead("none")], GOLDEN_ACTIVITIES)
-    assert reason_of(world, weighted()) == {
+    assert world.reasons(weighted()) == {
         "cto": "107: industry-technology +20, pricing-page +20, datasheet +15,"
         " title-decision-maker +15, email-download +10, 4 more +27",
         "manager": "50: blog +25, industry-healthcare +10, title-influencer +10, region-europe +5",
@@ -93,7 +89,7 @@ def long_reason(points: str) -> str:
         {"id": f"{n:02}".ljust(32, "x"), "points": points, "when": {"email": {"known": True}}}
         for n in range(30)
     ]
-    return reason_of(World([lead("x")]), weighted(fit=rules, behaviour=[], decays={}))["x"]
+    return World([lead("x")]).reasons(weighted(fit=rules, behaviour=[], decays={}))["x"]
 
 
 def test_the_longest_reason_fits_a_crm_text_field() -> None:
@@ -110,13 +106,13 @@ def test_the_longest_reason_fits_a_crm_text_field() -> None:
 )
 def test_points_are_written_without_trailing_zeros(points: str, text: str) -> None:
     sign = "" if points.startswith("-") else "+"
-    assert reason_of(World([lead("x")]), scoring(points)) == {"x": f"{text}: all {sign}{text}"}
+    assert World([lead("x")]).reasons(scoring(points)) == {"x": f"{text}: all {sign}{text}"}
 
 
 def test_every_point_is_explained() -> None:
     """S120 S020 D48: every line with rule, evidence, date and decay, adding up to the score."""
     at = T0.replace(month=2)
-    world = World(GOLDEN_LEADS, GOLDEN_ACTIVITIES)
+    world = golden()
     scored = world.scored(weighted(), at)
     score = world.scores(weighted(), at)["cto"]
     rows = [row for row in world.rows(scored.contributions) if row["lead_id"] == "cto"]
@@ -144,4 +140,4 @@ def test_equal_facts_have_equal_reasons_whatever_their_ids() -> None:
     fields = {"industry": "technology", "seniority": "executive"}
     one = World([lead("00Q1", **fields)], [activity("t", "00Q1", "email_open")])
     two = World([lead("4711", **fields)], [activity("9", "4711", "email_open")])
-    assert reason_of(one, weighted())["00Q1"] == reason_of(two, weighted())["4711"]
+    assert one.reasons(weighted())["00Q1"] == two.reasons(weighted())["4711"]

@@ -7,7 +7,6 @@ import pytest
 
 from core.decision import UNIT
 from core.lint import lint
-from core.qualification import qualify
 from core.rules import Model, parse
 from tests.core.golden import T0, World, lead
 
@@ -31,7 +30,7 @@ def model(*fit: Any, **content: Any) -> Model:
 def judged(rules: Model, **fields: Any) -> tuple[float, str | None, str]:
     """Score, stage and standing of one lead."""
     world = World([lead("x", **fields)])
-    (row,) = world.rows(qualify(rules, world.scored(rules).scores, world.facts, T0))
+    (row,) = world.verdicts(rules)
     return row["score"] / UNIT, row["stage"], row["standing"]
 
 

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from core.rules import Model, parse
-from tests.core.golden import GOLDEN_ACTIVITIES, GOLDEN_LEADS, World, weighted
+from tests.core.golden import golden, weighted
 
 RULE = {"id": "pricing", "points": 20, "when": {"type": "page_view"}}
 FIT = {"id": "tech", "points": 20, "when": {"industry": "technology"}}
@@ -135,7 +135,7 @@ def test_the_examples_of_the_guide_score_leads() -> None:
     """Each is a model of its own, of which every lead has a score that adds up."""
     examples = [parse(example) for example in _examples()]
     assert len({model.version for model in examples}) == len(examples) > 5
-    world = World(GOLDEN_LEADS, GOLDEN_ACTIVITIES)
+    world = golden()
     for model in examples:
         scores = dict.fromkeys(("cto", "manager"), 0)
         for (who, _rule), row in world.contributions(model).items():

@@ -7,10 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from core.decision import UNIT
-from core.qualification import qualify
 from core.rules import Model, parse
 from core.scoring import unknown
-from tests.core.golden import T0, World, activity, lead
+from tests.core.golden import World, activity, lead
 
 SIZES = [
     {"id": "small", "when": {"employees": {"below": 100}}},
@@ -40,7 +39,7 @@ def test_thousand_digit(employees: int | None, points: int, score: int) -> None:
     rules = model(sizes=SIZES)
     world = World([lead("x", employees=employees)], calls(points))
     assert world.scores(rules) == {"x": score * UNIT}
-    gaps = {row["rule"] for row in world.rows(unknown(rules, world.facts, T0))}
+    gaps = {row["rule"] for row in world.rows(world.asked(unknown, rules))}
     assert gaps == (set() if employees else {"small", "medium", "large"})
     assert divmod(score, 1000) == ({5000: 3, 500: 2, 10: 1, None: 0}[employees], points)
 
@@ -128,5 +127,5 @@ def test_a_matrix_of_fit_and_behaviour(fit: str | None, number: int, grade: str)
         },
     )
     world = World([lead("x", title=fit)], calls(number))
-    (row,) = world.rows(qualify(rules, world.scored(rules).scores, world.facts, T0))
+    (row,) = world.verdicts(rules)
     assert row["tier"] == grade

@@ -2,29 +2,16 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from random import Random
 from typing import Any
 
 import ibis
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from core.decay import Step
 from core.decision import UNIT
 from core.model import Activity
 from core.rules import Model, parse
 from core.scoring import unknown
-from tests.core.golden import (
-    GOLDEN_ACTIVITIES,
-    GOLDEN_LEADS,
-    T0,
-    World,
-    account,
-    activity,
-    lead,
-    weighted,
-)
+from tests.core.golden import GOLDEN_LEADS, T0, World, account, activity, golden, lead, weighted
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 
@@ -52,13 +39,13 @@ def behaviour(*rules: dict[str, Any], **content: Any) -> Model:
 @pytest.mark.parametrize(("days", "score"), [(0, "107"), (30, "107"), (31, "98.5"), (91, "88.5")])
 def test_golden_lead_1(days: int, score: str) -> None:
     """S155: CTO, technology, US, and every activity: 107, day 31 98.5, day 91 88.5."""
-    world = World(GOLDEN_LEADS, GOLDEN_ACTIVITIES)
+    world = golden()
     assert points_of(world, weighted(), T0 + days * DAY)["cto"] == Decimal(score)
 
 
 def test_golden_lead_2() -> None:
     """S156: manager, healthcare, Germany and five blog visits: exactly 50."""
-    world = World(GOLDEN_LEADS, GOLDEN_ACTIVITIES)
+    world = golden()
     assert points_of(world, weighted())["manager"] == 50
 
 
@@ -229,7 +216,7 @@ def test_the_account_speaks_where_the_lead_does_not() -> None:
 def test_unknown_costs_nothing_and_is_listed() -> None:
     """S143: a blank country gives 0 and is unknown; Japan gives 0 and is not."""
     world = World([lead("blank"), lead("jp", country="JP", region="asia", industry="x")])
-    rows = world.rows(unknown(weighted(), world.facts, T0))
+    rows = world.rows(world.asked(unknown, weighted()))
     found = {(row["lead_id"], row["rule"]) for row in rows}
     assert {rule for who, rule in found if who == "jp"} == {
         "title-decision-maker",
@@ -242,7 +229,7 @@ def test_unknown_costs_nothing_and_is_listed() -> None:
 def test_a_model_of_behaviour_alone_has_no_unknown_facts() -> None:
     world = World([lead("x")])
     rules = behaviour({"id": "call", "points": 1, "when": {"type": "call"}})
-    assert world.rows(unknown(rules, world.facts, T0)) == []
+    assert world.rows(world.asked(unknown, rules)) == []
     assert world.scores(rules) == {"x": 0}
 
 
@@ -318,129 +305,3 @@ def test_the_expression_compiles_for_spark() -> None:
     scored = world.scored(weighted())
     for expression in (scored.scores, scored.contributions, scored.rejected):
         assert "SELECT" in str(ibis.to_sql(expression, dialect="pyspark"))
-
-
-PEOPLE = "uvwxyz"
-KINDS = ("call", "email_open", "page_view", "webinar_attended")
-DECAYS = {
-    "half": {"after": "3 days", "factor": 0.5},
-    "minus": {"after": "2 days", "minus": 3},
-    "silent": {"after": "2 days", "minus": 3, "unless_engaged": True},
-}
-
-
-@st.composite
-def rules_of(draw: st.DrawFn, decays: tuple[str, ...]) -> dict[str, Any]:
-    """A behaviour rule."""
-    points = draw(st.integers(1, 9))
-    rule: dict[str, Any] = {"points": points, "when": {"type": draw(st.sampled_from(KINDS))}}
-    if decay := draw(st.sampled_from((None, *decays))):
-        rule["decay"] = decay
-    if draw(st.booleans()):
-        rule["count"] = "each"
-        if cap := draw(st.sampled_from((0, 2, 5))):
-            rule["cap"] = points + cap
-    if draw(st.booleans()):
-        rule["within"] = f"{draw(st.integers(1, 6))} days"
-    return rule
-
-
-def models(*decays: str) -> st.SearchStrategy[Model]:
-    """Models of up to five behaviour rules and a weight."""
-    named = st.lists(rules_of(decays), min_size=1, max_size=5).map(
-        lambda rules: [{"id": f"r{n}", **rule} for n, rule in enumerate(rules)]
-    )
-    weights = st.sampled_from(["1", "0.5", "0.4"]).map(lambda w: {"behaviour": w})
-    return st.builds(lambda r, w: behaviour(*r, decays=DECAYS, weights=w), named, weights)
-
-
-EVENTS = st.lists(
-    st.builds(
-        lambda kind, hours, who: (kind, T0 - timedelta(hours=hours), who),
-        st.sampled_from(KINDS),
-        st.integers(0, 8 * 24),
-        st.sampled_from(PEOPLE),
-    ),
-    max_size=40,
-)
-LAW = settings(max_examples=6, deadline=None)
-
-
-def history(events: list[tuple[str, datetime, str]]) -> list[Activity]:
-    """Activities with ids in the order given."""
-    return [activity(f"e{n:02}", who, kind, at) for n, (kind, at, who) in enumerate(events)]
-
-
-def expected(rules: Model, events: list[Activity], who: str) -> int:
-    """The score by the words of the requirements, one lead and one event at a time."""
-    total = 0
-
-    def earns(rule: Any, event: Activity) -> bool:
-        (kind,) = rule.when.type.equals
-        fresh = rule.within is None or event.occurred_at >= T0 - rule.within
-        return bool(event.lead_id == who and event.type == kind and fresh)
-
-    scored = [e for e in events if any(earns(rule, e) for rule in rules.behaviour)]
-    scored = [event for event in scored if event.lead_id == who]
-    for rule in rules.behaviour:
-        worth = []
-        for event in events:
-            if not earns(rule, event):
-                continue
-            decay = rules.decays[rule.decay] if rule.decay else None
-            assert decay is None or isinstance(decay, Step)
-            old = decay is not None and event.occurred_at < T0 - decay.after
-            engaged = any(other.occurred_at > event.occurred_at for other in scored)
-            if decay and decay.unless_engaged and engaged:
-                old = False
-            worth.append(rules.left(rule) if old else rule.points)
-        points = sum(worth) if rule.count == "each" else max(worth, default=Decimal(0))
-        if rule.cap is not None:
-            points = min(points, rule.cap)
-        total += int(points * rules.weights.behaviour * UNIT)
-    return total
-
-
-@LAW
-@given(models(*DECAYS), EVENTS)
-def test_the_engine_says_what_the_requirements_say(
-    rules: Model, events: list[tuple[str, datetime, str]]
-) -> None:
-    """S151 S152: set-wise scores equal those reckoned event by event."""
-    rows = history(events)
-    scores = World(list(map(lead, PEOPLE)), rows).scores(rules)
-    assert scores == {who: expected(rules, rows, who) for who in PEOPLE}
-
-
-@pytest.mark.slow
-@LAW
-@given(models(*DECAYS), EVENTS, st.integers())
-def test_contributions_add_up_in_any_order(
-    rules: Model, events: list[tuple[str, datetime, str]], seed: int
-) -> None:
-    """D48 S020: the score is the sum of its lines, each of them explained, in any row order."""
-    rows = history(events)
-    world = World(list(map(lead, PEOPLE)), rows)
-    lines = world.contributions(rules)
-    for who, score in world.scores(rules).items():
-        assert score == sum(row["points"] for (whose, _), row in lines.items() if whose == who)
-    for row in lines.values():
-        counted = row["raw"] - row["decay_loss"] - row["cap_loss"]
-        assert row["points"] == counted * rules.weights.behaviour
-        assert min(row["decay_loss"], row["cap_loss"], counted) >= 0
-    Random(seed).shuffle(rows)
-    assert World(list(map(lead, reversed(PEOPLE))), rows).contributions(rules) == lines
-
-
-@pytest.mark.slow
-@LAW
-@given(models("half", "minus"), EVENTS.filter(bool), st.integers(1, 200))
-def test_an_older_event_never_counts_more(
-    rules: Model, events: list[tuple[str, datetime, str]], hours: int
-) -> None:
-    """S136: the same event with an older date gives no more."""
-    kind, at, who = events[0]
-    older = [(kind, at - timedelta(hours=hours), who), *events[1:]]
-    now = World(list(map(lead, PEOPLE)), history(events)).scores(rules)
-    then = World(list(map(lead, PEOPLE)), history(older)).scores(rules)
-    assert then[who] <= now[who]

@@ -7,7 +7,6 @@ import pytest
 from pydantic import ValidationError
 
 from core.explain import explain
-from core.qualification import qualify
 from core.rules import Model, parse
 from core.scoring import checklists
 from tests.core.golden import T0, World, activity, lead
@@ -32,7 +31,7 @@ def stage(*kinds: str, rules: Model | None = None, **fields: Any) -> str | None:
     """The stage of a lead that did these things."""
     events = [activity(f"e{n}", "x", kind, T0 - timedelta(days=n)) for n, kind in enumerate(kinds)]
     world, rules = World([lead("x", **fields)], events), rules or model()
-    (row,) = world.rows(qualify(rules, world.scored(rules).scores, world.facts, T0))
+    (row,) = world.verdicts(rules)
     found: str | None = row["stage"]
     return found
 
@@ -76,7 +75,7 @@ def test_a_mark_has_the_window_of_its_rule() -> None:
         activity("i", "x", "invited_colleague"),
     ]
     world = World([lead("x")], events)
-    (row,) = world.rows(qualify(model(), world.scored(model()).scores, world.facts, T0))
+    (row,) = world.verdicts(model())
     assert row["stage"] is None
 
 
@@ -119,7 +118,7 @@ def checked(items: list[dict[str, Any]], **answers: bool) -> str:
     rules = model(checklists={"list": items})
     custom = {name: str(answer).lower() for name, answer in answers.items()}
     world = World([lead("x", custom=custom)])
-    told = explain(rules, 0, [], [], world.rows(checklists(rules, world.facts, T0)))
+    told = explain(rules, 0, [], [], world.rows(world.asked(checklists, rules)))
     (found,) = told.checklists
     return str(found)
 
@@ -161,7 +160,7 @@ def test_money_authority_need() -> None:
 def test_several_checklists_of_several_leads() -> None:
     rules = model(checklists={"bant": BANT, "anum": ANUM})
     world = World([lead("x"), lead("y", custom={"authority": "true"})])
-    rows = world.rows(checklists(rules, world.facts, T0))
+    rows = world.rows(world.asked(checklists, rules))
     found = {(r["lead_id"], r["checklist"]): (r["met"], r["failed"]) for r in rows}
     assert found == {
         ("x", "bant"): (0, None), ("x", "anum"): (0, None),
