@@ -20,7 +20,7 @@ from connectors.base import (
 from connectors.errors import CredentialsError
 from connectors.salesforce import setup, soql
 from connectors.salesforce.client import SalesforceClient
-from connectors.salesforce.failures import CallRefused
+from connectors.salesforce.failures import CallRefused, QueryTooHeavy
 from connectors.salesforce.fields import BY_NAME, OBJECTS, ROLES, WRITTEN_OBJECTS, Schema
 from connectors.salesforce.ingest import JOB_ROWS
 from connectors.salesforce.price import reading
@@ -102,15 +102,21 @@ class SalesforceConnector:
         return tuple(Stream(item.name, item.table, complete=item.name != ROLES) for item in OBJECTS)
 
     def count(self, stream: Stream, cursor: Cursor | None) -> int | None:
-        """How many records were changed since the cursor, deleted ones counted too."""
+        """How many records were changed since the cursor, deleted ones counted too.
+
+        Not known where Salesforce takes too long to count them.
+        """
         if stream.name == ROLES and (cursor is None or cursor.stamp is None):
             return 0
         item = BY_NAME[stream.name]
-        return self._client.count(soql.count(item.name, item.where, soql.after(cursor)))
+        try:
+            return self._client.count(soql.count(item.name, item.where, soql.after(cursor)))
+        except QueryTooHeavy:
+            return None
 
     def price(self, stream: Stream, cursor: Cursor | None, records: int | None) -> Price:
         """One call for each page of a query, or those of a bulk job."""
-        return reading(BY_NAME[stream.name], cursor, records or 0)
+        return reading(BY_NAME[stream.name], cursor, records)
 
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """The records changed since the cursor, deleted, merged and converted ones followed."""

@@ -9,12 +9,14 @@ JOB_CALLS = 5
 """Creating a bulk job, and some looks at its state."""
 
 
-def reading(item: ObjectMap, cursor: Cursor | None, records: int) -> Price:
-    """The price of the records of one object after a cursor."""
+def reading(item: ObjectMap, cursor: Cursor | None, records: int | None) -> Price:
+    """The price of the records of one object after a cursor; at least a call where not known."""
     first = cursor is None or cursor.stamp is None
+    if item.name == ROLES and first:
+        return Price()
+    if records is None:
+        return Price({"read": 1}, exact=False)
     if item.name == ROLES:
-        if first:
-            return Price()
         # Each role is taken to be of an opportunity of its own.
         of_roles, of_their_deals = -(-records // REST_PAGE), -(-records // IDS_PER_QUERY)
         return Price({"read": max(1, of_roles) + of_their_deals}, exact=not records)
