@@ -5,6 +5,7 @@ field writes. It decides nothing, and keeps no state but its connection and its 
 Everything a caller may rely on is said here; `tests/contract.py` holds every connector to it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from connectors.errors import QuotaExhausted
 from core.decision import Output
 
 Progress = Callable[[str, int, int | None], None]
@@ -180,20 +182,65 @@ class WriteResult:
     survivor: str | None = None
 
 
+@dataclass(frozen=True)
+class Price:
+    """The API calls that something costs, by class as in `Usage`, known before it is done.
+
+    `exact` is False where some of what they depend on shows only on the way: then it is about so
+    many.
+    """
+
+    calls: Mapping[str, int] = field(default_factory=dict)
+    exact: bool = True
+
+    @property
+    def total(self) -> int:
+        """The calls of all classes."""
+        return sum(self.calls.values())
+
+    def __add__(self, other: "Price") -> "Price":
+        return Price(Counter(self.calls) + Counter(other.calls), self.exact and other.exact)
+
+
 @dataclass
 class Usage:
     """API calls made by a connector, by class (read, search, write, bulk, login, describe).
 
-    `daily_limit` and `daily_used` are what the CRM last said of its daily quota.
+    `daily_limit` and `daily_used` (by all programs) are what the CRM last said of its daily quota,
+    with the calls since, as not every answer says it; beyond `share` of it no call is made (None:
+    the CRM itself says when to stop). `waits` counts how often the CRM asked to slow down.
     """
 
+    connection: str = ""
     calls: dict[str, int] = field(default_factory=dict)
     daily_limit: int | None = None
     daily_used: int | None = None
+    share: float | None = None
+    waits: int = 0
 
     def count(self, kind: str, calls: int = 1) -> None:
-        """Count calls of one class."""
+        """Count calls of one class that are about to be made.
+
+        Raises QuotaExhausted where they would pass the share of the daily quota.
+        """
+        if self.share is not None and self.daily_limit is not None and self.daily_used is not None:
+            allowed = int(self.daily_limit * self.share)
+            if self.daily_used + calls > allowed:
+                raise QuotaExhausted(
+                    f"{self.daily_used:,} of today's {self.daily_limit:,} API calls are used, by "
+                    f"all programs together, and leadgauge leaves the rest beyond {allowed:,} "
+                    f"({self.share:.0%}) to others. Run again tomorrow, or raise the share under "
+                    "`guards` in the configuration",
+                    connection=self.connection,
+                )
         self.calls[kind] = self.calls.get(kind, 0) + calls
+        if self.daily_used is not None:
+            self.daily_used += calls
+
+    def since(self, before: Mapping[str, int]) -> dict[str, int]:
+        """The calls made since `calls` was as `before`, by class."""
+        made = {kind: count - before.get(kind, 0) for kind, count in self.calls.items()}
+        return {kind: count for kind, count in made.items() if count}
 
     @property
     def total(self) -> int:
@@ -206,18 +253,20 @@ class Capabilities:
     """What a CRM can do, declared; callers read this and never a vendor's name.
 
     `write_batch` is how many records one write call takes. `bulk_write_from` is the number of
-    changes from which one bulk job of `bulk_write_calls` calls is used instead; None: never.
-    `read_page` is how many records one read call brings when everything is read. `lookback` is
-    how far before its cursor a stream is read again, against late commits and a lagging index.
+    changes from which bulk jobs are used instead (None: never), each for up to `bulk_write_batch`
+    records of one object type, at about `bulk_write_calls` calls. `read_back_batch` is how many
+    records of one object type one call reads back. `lookback` is how far before its cursor a
+    stream is read again, against late commits and a lagging index.
     `objects` are the object types whose records can be written, `queue_objects` those among
     them whose owner may be a queue.
     """
 
     objects: tuple[str, ...]
     write_batch: int
-    read_page: int
+    read_back_batch: int
     lookback: timedelta
     bulk_write_from: int | None = None
+    bulk_write_batch: int = 0
     bulk_write_calls: int = 0
     can_write: bool = True
     can_create_fields: bool = True
@@ -259,6 +308,9 @@ class Connector(Protocol):
 
     def count(self, stream: Stream, cursor: Cursor | None) -> int | None:
         """About how many records `pull` would read, for at most one call; None: not known."""
+
+    def price(self, stream: Stream, cursor: Cursor | None, records: int | None) -> Price:
+        """What `pull` will cost where `count` says `records`; asks nothing of the CRM."""
 
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """The rows changed since `cursor` (None: all), up to and including `until`.

@@ -11,12 +11,13 @@ from tenacity import (
     retry_base,
     retry_if_exception_type,
     retry_if_not_exception_type,
-    stop_after_attempt,
     stop_before_delay,
     wait_random_exponential,
 )
+from tenacity.stop import stop_base
 
-from connectors.errors import OutcomeUnknown, TemporaryError
+from connectors.base import Usage
+from connectors.errors import OutcomeUnknown, RateLimited, TemporaryError
 
 T = TypeVar("T")
 Sleep = Callable[[float], None]
@@ -34,18 +35,37 @@ def _wait(state: RetryCallState) -> float:
     return asked if asked is not None else _backoff(state)
 
 
-def retried(call: Callable[[], T], *, idempotent: bool = True, sleep: Sleep = time.sleep) -> T:
+class _Failures(stop_base):
+    """Gives up after so many failed attempts. To be asked to slow down is none: it is counted."""
+
+    def __init__(self, usage: Usage) -> None:
+        self._usage = usage
+        self._failed = 0
+
+    def __call__(self, state: RetryCallState) -> bool:
+        if state.outcome and isinstance(state.outcome.exception(), RateLimited):
+            self._usage.waits += 1
+        else:
+            self._failed += 1
+        return self._failed >= ATTEMPTS
+
+
+def retried(
+    call: Callable[[], T], usage: Usage, *, idempotent: bool = True, sleep: Sleep = time.sleep
+) -> T:
     """Call, and call again on a TemporaryError, within bounds of attempts and of time.
 
-    Waits as long as the CRM asked for, else exponentially with jitter. A call that is not
-    idempotent is not repeated when its outcome is unknown. The last error is raised as it is.
+    Waits as long as the CRM asked for, else exponentially with jitter. Being asked to slow down
+    is no failed attempt: it is counted apart, in `usage`, and ends with patience alone. A call
+    that is not idempotent is not repeated when its outcome is unknown. The last error is raised
+    as it is.
     """
     retry: retry_base = retry_if_exception_type(TemporaryError)
     if not idempotent:
         retry = retry & retry_if_not_exception_type(OutcomeUnknown)
     policy = Retrying(
         retry=retry,
-        stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(PATIENCE),
+        stop=_Failures(usage) | stop_before_delay(PATIENCE),
         wait=_wait,
         sleep=sleep,
         reraise=True,

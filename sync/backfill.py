@@ -4,22 +4,16 @@ A backfill is a cycle that starts from rewound cursors. What it has read is in t
 an interrupted one goes on where it was.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
-from connectors.base import Cursor
+from connectors.base import Connector, Cursor, Price, Stream
+from sync.guards import GuardStopError, Limits, budget, keep_share
 from sync.ledger_rows import RunStatus
+from sync.price import Size, in_words, reading, total
+from sync.pull import start_of
 from sync.session import Session
-
-
-@dataclass(frozen=True)
-class Size:
-    """What a backfill will read of a stream: records (None: not known) and the least calls."""
-
-    connection: str
-    stream: str
-    records: int | None
-    calls: int
 
 
 def kind(since: datetime | None) -> str:
@@ -27,16 +21,48 @@ def kind(since: datetime | None) -> str:
     return f"backfill since {since:%Y-%m-%d}" if since else "backfill"
 
 
-def sizes(session: Session, since: datetime | None) -> list[Size]:
-    """Ask every CRM how much there is to read; at most one call for each stream."""
-    start = Cursor(since) if since else None
-    found = []
-    for name, connector in session.connectors.items():
-        for stream in connector.streams():
-            records = connector.count(stream, start)
-            calls = max(1, -(-(records or 0) // connector.capabilities.read_page))
-            found.append(Size(name, stream.name, records, calls))
-    return found
+def sizes(session: Session, since: datetime | None, *, going_on: bool) -> dict[str, list[Size]]:
+    """Ask every CRM how much there is to read, by connection; at most one call for each stream.
+
+    Going on with one that was interrupted: how much there is left.
+    """
+    facts = session.facts
+
+    def start(connector: Connector, stream: Stream) -> Cursor | None:
+        begin = Cursor(since) if since else None
+        cursor = facts.cursor(connector.name, stream.name) if going_on else begin
+        return start_of(cursor, connector.capabilities.lookback)
+
+    return {
+        name: reading(connector, partial(start, connector))
+        for name, connector in session.connectors.items()
+    }
+
+
+def priced(
+    session: Session,
+    since: datetime | None,
+    limits: Limits,
+    say: Callable[[str], None],
+    *,
+    going_on: bool,
+) -> dict[str, Price]:
+    """State the size and the price of the reading, and return the price of each connection.
+
+    Raises GuardStopError where one is over the budget of calls: nothing is read, nor rewound.
+    """
+    keep_share(session.connectors.values(), limits)
+    prices = {}
+    for name, streams in sizes(session, since, going_on=going_on).items():
+        for size in streams:
+            records = "an unknown number of" if size.records is None else f"{size.records:,}"
+            say(f"{name}: {records} records of {size.stream}, {in_words(size.price)}")
+        prices[name] = total(streams)
+        say(f"{name}: reading costs {in_words(prices[name])}")
+    findings = [f for name in prices for f in budget(name, "reading", prices[name], limits)]
+    if findings:
+        raise GuardStopError(findings)
+    return prices
 
 
 def unfinished(session: Session, since: datetime | None) -> bool:

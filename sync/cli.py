@@ -146,16 +146,19 @@ def plan(
             kind="plan",
             stop=stop_on_signals(),
             progress=progress,
-            limits=Limits(change_share=1),
+            limits=Limits(1, quota_share=session.config.guards.daily_quota_share),
             write=False,
             full=full,
         )
     if as_json:
-        show({"run": cycle.report.run_id, "plans": [p.as_dict() for p in cycle.plans]})
+        costs = {part.connection: part.reading.as_dict() for part in cycle.report.connections}
+        plans = [{**p.as_dict(), "reading": costs[p.connection]} for p in cycle.plans]
+        show({"run": cycle.report.run_id, "plans": plans})
         return
-    for planned in cycle.plans:
+    for planned, part in zip(cycle.plans, cycle.report.connections, strict=True):
         for table in text.plan(planned, limit):
             text.out().print(table)
+        say(f"{part.connection}: reading took {text.cost(part.reading)}")
 
 
 @app.command()
@@ -213,12 +216,12 @@ def backfill(
 
     with opened(ctx, config, only) as session, progress_bars() as progress:
         start = since.replace(tzinfo=UTC) if since else None
-        if backfilling.unfinished(session, start):
+        limits = limits_of(session.config.guards, max_change_share, max_calls, backfill=True)
+        going_on = backfilling.unfinished(session, start)
+        priced = backfilling.priced(session, start, limits, say, going_on=going_on)
+        if going_on:
             say("going on with the backfill that was interrupted")
         else:
-            for size in backfilling.sizes(session, start):
-                records = "an unknown number of" if size.records is None else f"{size.records:,}"
-                say(f"{size.connection}: {records} records of {size.stream}, {size.calls} calls")
             if not yes and not typer.confirm("Start?", err=True):
                 ends(Exit.INTERRUPTED)
             backfilling.rewind(session, start)
@@ -227,8 +230,9 @@ def backfill(
             kind=backfilling.kind(start),
             stop=stop_on_signals(),
             progress=progress,
-            limits=limits_of(session.config.guards, max_change_share, max_calls),
+            limits=limits,
             full=True,
+            priced=priced,
         )
     show_report(cycle.report, as_json)
 
@@ -260,7 +264,7 @@ def daemon(
 def status(
     ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False
 ) -> None:
-    """Jobs, runs, age of scores, hand-offs, quarantine, held fields. Works while a sync runs."""
+    """Jobs, runs, calls, age of scores, hand-offs, quarantine, held fields; also during a sync."""
     from sync import show as text
     from sync.config import load
     from sync.health import health
@@ -277,6 +281,7 @@ def status(
                     "handoffs": [vars(given) for given in ledger.past.handoffs(text.SHOWN)],
                     "runs": [vars(run) for run in ledger.runs(20)],
                     "quarantine": [vars(entry) for entry in ledger.quarantine()],
+                    "usage": [vars(u) for u in ledger.usage.today(outside_of(ctx).clock())],
                     "held": [vars(h) for h in ledger.held.now(outside_of(ctx).clock())],
                     "audit": str(ledger.audit.head()),
                 }

@@ -61,11 +61,14 @@ def stop_on_signals() -> Stop:
     return stop
 
 
-def limits_of(guards: "Guards", change_share: float | None, calls: int | None) -> Limits:
+def limits_of(
+    guards: "Guards", change_share: float | None, calls: int | None, *, backfill: bool = False
+) -> Limits:
     """The limits of a run: the configured ones, unless an option says otherwise."""
     return Limits(
         guards.max_change_share if change_share is None else change_share,
         guards.max_calls if calls is None else calls,
+        guards.backfill_quota_share if backfill else guards.daily_quota_share,
     )
 
 

@@ -72,7 +72,17 @@ class Guards(Settings):
     max_change_share: float = Field(
         0.5, ge=0, le=1, description="Largest share of records one run may change or lose."
     )
-    max_calls: int | None = Field(None, ge=0, description="Most write calls one run may cost.")
+    max_calls: int | None = Field(
+        None,
+        ge=0,
+        description="Most API calls that reading everything, or writing, may cost in one run.",
+    )
+    daily_quota_share: float = Field(
+        0.8, gt=0, le=1, description="Share of a CRM's daily API calls after which runs stop."
+    )
+    backfill_quota_share: float = Field(
+        0.5, gt=0, le=1, description="The same for a backfill, which leaves more to other runs."
+    )
 
 
 class ModelFile(Settings):

@@ -4,19 +4,19 @@ A plan is the same cycle that stops before writing.
 """
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from connectors.base import Connector, Progress
+from connectors.base import Connector, Price, Progress
 from connectors.errors import ConnectorError, MappingError
 from core.decision import OPTIONAL, Decision, Output
 from core.facts import LEADS
 from core.past import Past
 from core.routing import NOT_READY, Assignment, Roster
 from core.stages import RULED_OUT
-from sync import guards
+from sync import guards, price
 from sync.compare import Comparer
 from sync.config import SignOff
 from sync.decide import Decider, assign, past_of
@@ -58,28 +58,34 @@ def run_cycle(
     full: bool = False,
     verify: bool = False,
     read: Read = pull,
+    priced: Mapping[str, Price] | None = None,
 ) -> Cycle:
     """Run one cycle over the session's connections, under the lease and recorded in the ledger.
 
     It decides about the leads that something can have changed for; `full`: about all of them.
-    `verify`: every write is read back, and not the owners alone.
+    `verify`: every write is read back, and not the owners alone. `priced` is what the reading of a
+    connection was priced at before; the first reading of one is priced here.
     Raises GuardStopError before the first write, StoppedError after a clean stop, StoreBusy when
     another instance holds the lease, and what the connectors raise; whatever was done by then is
     kept and recorded.
     """
     run_id = new_run(session.clock())
     cycle = Cycle(RunReport(run_id))
-    with Lease(session.ledger, session.clock) as lease, recorded(session, kind, cycle.report):
+    with (
+        Lease(session.ledger, session.clock) as lease,
+        recorded(session, kind, cycle.report, limits),
+    ):
         if write:
             cycle.report.warnings += _signed_off(session)
         steps = _Steps(
             session, run_id if write else None, lease, stop, progress, limits, verify, read
         )
         pulled = []
+        known = priced or {}
         for connector in session.connectors.values():
             report = ConnectionReport(connector.name)
             cycle.report.connections.append(report)
-            pulled.append(steps.pull(connector, report))
+            pulled.append(steps.pull(connector, report, known.get(connector.name)))
             cycle.report.warnings += report.shortages
         at = _whole_second(max(pulled))
         pairs = zip(session.connectors.values(), cycle.report.connections, strict=True)
@@ -122,13 +128,14 @@ class _Part:
 
 
 @contextmanager
-def recorded(session: Session, kind: str, run: RunReport) -> Iterator[None]:
-    """Record in the ledger how the run ends, whatever way it does."""
+def recorded(session: Session, kind: str, run: RunReport, limits: Limits) -> Iterator[None]:
+    """Record in the ledger how the run ends, whatever way it does; it keeps to its daily share."""
     ledger, clock, run_id = session.ledger, session.clock, run.run_id
     ledger.close_dead_runs(at=clock())
     labels = ", ".join(segment.model.label for segment in session.segments)
     ledger.start(run_id, kind, model=labels, at=clock())
     status, error = RunStatus.FAILED, None
+    guards.keep_share(session.connectors.values(), limits)
     try:
         yield
         status = RunStatus.REFUSED if run.refused else RunStatus.DONE
@@ -143,7 +150,7 @@ def recorded(session: Session, kind: str, run: RunReport) -> Iterator[None]:
         raise
     finally:
         for report in run.connections:
-            report.calls = dict(session.connectors[report.connection].usage.calls)
+            report.used(session.connectors[report.connection].usage)
         counts = {c.connection: c.as_dict() for c in run.connections}
         calls = {c.connection: c.calls for c in run.connections}
         ledger.finish(run_id, status, at=clock(), counts=counts, calls=calls, error=error)
@@ -193,7 +200,9 @@ class _Steps:
         self._verify = verify
         self._read = read
 
-    def pull(self, connector: Connector, report: ConnectionReport) -> datetime:
+    def pull(
+        self, connector: Connector, report: ConnectionReport, priced: Price | None
+    ) -> datetime:
         """Settle what was left open, pull, and refuse a source that lost most of its leads.
 
         Fails before reading anything where there is nowhere to write to. Returns up to when was
@@ -202,9 +211,12 @@ class _Steps:
         name, facts = connector.name, self._session.facts
         _require_fields(connector)
         settle_unanswered(connector, facts, self._session.ledger, self._session.clock)
+        predicted = report.reading.predicted = priced or self._first_price(connector)
+        if predicted and (over := guards.budget(name, "reading", predicted, self._limits)):
+            raise GuardStopError(over)
         held = facts.counts(name)[LEADS.name]
         pulled = self._read(connector, facts, report.steps["pull"], self._stop, self._progress)
-        report.comparisons = pulled.comparisons
+        report.comparisons, report.reading.made = pulled.comparisons, pulled.calls
         report.unread.update(f"{p.field}: {p.reason}" for p in pulled.unread)
         live = facts.counts(name)[LEADS.name]
         findings = guards.emptied(name, live, held, self._limits) or guards.removals(
@@ -213,6 +225,17 @@ class _Steps:
         if findings:
             raise GuardStopError(findings)
         return pulled.until
+
+    def _first_price(self, connector: Connector) -> Price | None:
+        """What the first reading of a connection costs; None where it is not the first.
+
+        A reconciliation reads more than a pull, and is not priced.
+        """
+        facts, name = self._session.facts, connector.name
+        begun = any(facts.cursor(name, stream.name) for stream in connector.streams())
+        if begun or self._read is not pull:
+            return None
+        return price.total(price.reading(connector, lambda _: None))
 
     def prepare(
         self,
@@ -230,6 +253,7 @@ class _Steps:
             capabilities,
             targets={o: connector.written_fields(o) for o in capabilities.objects},
             policies=session.config.connections[name].policies(),
+            verify=self._verify,
         )
         routing = session.config.routing
         roster = find(routing, session.facts, name, capabilities).roster if routing else None
@@ -285,7 +309,7 @@ class _Steps:
     def write(self, part: _Part) -> None:
         """Carry a plan out, count what it cost, and leave the mark of a complete run."""
         session, connector, report = self._session, part.connector, part.report
-        writer = Writer(self._run_id or "", connector, session, verify=self._verify)
+        writer = Writer(self._run_id or "", connector, session)
         waiting = writer.carry_out(part.planned, report, self._stop, self._progress)
         session.facts.touched.advance(connector.name, part.selection.mark, waiting)
 

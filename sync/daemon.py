@@ -178,7 +178,9 @@ class Term:
                     kind=job,
                     stop=self._stop,
                     progress=lambda *_: self._lease.renew(),
-                    limits=Limits(guards.max_change_share, guards.max_calls),
+                    limits=Limits(
+                        guards.max_change_share, guards.max_calls, guards.daily_quota_share
+                    ),
                     full=job is Job.FULL,
                 )
         except StoppedError:

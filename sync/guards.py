@@ -4,8 +4,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from connectors.base import Connector, Price
 from core.rules import Model
 from sync.plan import ConnectionPlan
+from sync.price import in_words
 
 FLOOR = 20
 """Shares of fewer records than this say nothing: a small change is never implausible."""
@@ -28,10 +30,16 @@ class Team(StrEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a run may do. `change_share` is of the records compared; `calls` of write calls."""
+    """How much a run may do.
+
+    `change_share` is of the records compared; `calls` of the API calls
+    of each connection, those that read everything and those that write taken apart,
+    `quota_share` is of a CRM's daily calls, those of other programs counted.
+    """
 
     change_share: float
     calls: int | None = None
+    quota_share: float | None = None
 
 
 def unsigned(model: Model, signed: Collection[str]) -> list[str]:
@@ -92,10 +100,20 @@ def changes(plan: ConnectionPlan, known: bool, limits: Limits) -> list[str]:
             f"{limits.change_share:.0%}. Look at it with `leadgauge plan`; if it is right, run "
             f"again with --max-change-share {min(1.0, count / plan.known + 0.01):.2f}"
         )
-    if limits.calls is not None and plan.write_calls > limits.calls:
-        found.append(
-            f"{plan.connection}: the plan costs {plan.write_calls} write calls, more than the "
-            f"budget of {limits.calls}. To allow it, run again with "
-            f"--max-calls {plan.write_calls}"
-        )
-    return found
+    return found + budget(plan.connection, "writing", plan.price, limits)
+
+
+def keep_share(connectors: Iterable[Connector], limits: Limits) -> None:
+    """From now on, make no call beyond the share of a CRM's daily quota."""
+    for connector in connectors:
+        connector.usage.share = limits.quota_share
+
+
+def budget(connection: str, what: str, price: Price, limits: Limits) -> list[str]:
+    """Whether something costs more calls than one may."""
+    if limits.calls is None or price.total <= limits.calls:
+        return []
+    return [
+        f"{connection}: {what} costs {in_words(price)}, more than the budget of {limits.calls}. "
+        f"To allow it, run again with --max-calls {price.total}"
+    ]

@@ -54,6 +54,7 @@ from sync.ledger_schema import (
     WRITTEN,
 )
 from sync.ledger_settling import OPEN, settle, unanswered
+from sync.ledger_usage import UsageLedger
 from sync.ledger_writes import WritesLedger
 
 __all__ = ["Decided", "Ledger", "Quarantined", "Run", "RunStatus"]
@@ -63,8 +64,8 @@ class Ledger:
     """The ledger at a database address; its schema is brought up to date on opening.
 
     `past` is the part of it that later decisions rest on, `held` are the fields that humans hold,
-    `writes` is for what is taken back or sent again, `audit` the part that nobody changes, and
-    `presence` says which instance runs.
+    `writes` is for what is taken back or sent again, `usage` says how much the APIs were used,
+    `audit` the part that nobody changes, and `presence` says which instance runs.
     Raises StoreError where `sync.ledger_engine.open_ledger` does.
     """
 
@@ -74,6 +75,7 @@ class Ledger:
         self.past = PastLedger(self._engine, self._readers)
         self.held = HeldLedger(self._engine, self._readers)
         self.writes = WritesLedger(self._engine, self._readers)
+        self.usage = UsageLedger(self._readers)
         self.audit = AuditLedger(self._readers)
         self.presence = Presence(self._engine, self._readers)
 

@@ -11,10 +11,11 @@ from datetime import UTC
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from connectors.base import Capabilities, Change, Field
+from connectors.base import Capabilities, Change, Field, Price
 from core.decision import Decision, Output
 from core.diff import COMPANIONS, ForeignValue, Policy, Values, diff
 from sync.ledger_rows import Held
+from sync.price import writing
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,6 @@ class PlannedChange:
     def replaced(self) -> Values:
         """What the fields held that the change sets."""
         return {output: self.before.get(output) for output in self.change.values}
-
-
-def write_calls(changes: int, capabilities: Capabilities) -> int:
-    """The price in calls of writing so many records."""
-    bulk = capabilities.bulk_write_from
-    if bulk is not None and changes >= bulk:
-        return capabilities.bulk_write_calls
-    return -(-changes // capabilities.write_batch)
 
 
 def canonical(output: Output, decision: Decision, target: Field) -> str | None:
@@ -107,7 +100,7 @@ class ConnectionPlan:
     the records in quarantine that are not tried again yet, `unaffected` those that were not
     compared because nothing about them changed. `foreign` lists, by record id, the fields that
     hold what somebody else put there, `held` those of them that are left to a human, and until
-    when.
+    when. `verify`: every write is read back before it counts, and not the owners alone.
     """
 
     connection: str
@@ -120,6 +113,7 @@ class ConnectionPlan:
     records: int = 0
     waiting: list[str] = field(default_factory=list)
     unaffected: int = 0
+    verify: bool = False
 
     @property
     def known(self) -> int:
@@ -141,9 +135,10 @@ class ConnectionPlan:
         return hashlib.sha256(json.dumps(targets, sort_keys=True).encode()).hexdigest()
 
     @property
-    def write_calls(self) -> int:
-        """The fewest API calls that carry this plan out."""
-        return write_calls(len(self.changes), self.capabilities)
+    def price(self) -> Price:
+        """The fewest API calls that carry this plan out, and read back what is to be."""
+        changes = [planned.change for planned in self.changes]
+        return writing(changes, self.capabilities, verify=self.verify)
 
     def add(self, item: Compared) -> None:
         """Compare a decision with its record, and plan what differs."""
@@ -166,7 +161,7 @@ class ConnectionPlan:
         return {
             "connection": self.connection,
             "records": self.records,
-            "write_calls": self.write_calls,
+            "price": vars(self.price),
             "changes": [
                 {
                     "object_type": p.change.object_type,

@@ -1,7 +1,7 @@
 """Pull: every stream of a CRM into the facts, page by page, each with its cursor."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,13 +18,15 @@ from sync.stop import Stop
 class Pulled:
     """What a pull brought. `until` is the CRM's clock at its start; `unread` are bad values.
 
-    `comparisons` are there where the CRM was read whole and compared.
+    `comparisons` are there where the CRM was read whole and compared. `calls` are those that the
+    reading took, by class.
     """
 
     until: datetime
     leads_removed: int = 0
     unread: list[RowProblem] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
+    calls: Mapping[str, int] = field(default_factory=dict)
 
 
 def start_of(cursor: Cursor | None, lookback: timedelta) -> Cursor | None:
@@ -58,6 +60,7 @@ def pull(
     """
     name = connector.name
     pulled = Pulled(until=connector.now())
+    before = dict(connector.usage.calls)
     for stream in connector.streams():
         if only not in (None, stream.table):
             continue
@@ -75,4 +78,5 @@ def pull(
                 done += page.rows.num_rows
                 progress(f"{name}: pull {stream.name}", done, None)
                 stop.check()
+    pulled.calls = connector.usage.since(before)
     return pulled

@@ -75,6 +75,7 @@ def read_whole(
     progress: Progress,
 ) -> Pulled:
     """Pull, then compare every complete stream with the facts, and heal what differs."""
+    before = dict(connector.usage.calls)
     first = pull(connector, facts, step, stop, progress)
     comparing = _Comparing(connector, facts, step, stop, progress, first)
     streams = [stream for stream in connector.streams() if stream.complete]
@@ -94,6 +95,7 @@ def read_whole(
             pulled.leads_removed += comparison.gone
     facts.census.forget(connector.name)
     pulled.comparisons = list(found.values())
+    pulled.calls = connector.usage.since(before)
     return pulled
 
 

@@ -1,9 +1,11 @@
 """What a run did, in numbers that add up: for each step, in = out + held + rejected."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from connectors.base import Price, Usage
 from sync.plan import ConnectionPlan
 
 
@@ -88,11 +90,27 @@ STEPS = ("pull", "score", "qualify", "route", "diff", "write")
 
 
 @dataclass
+class Cost:
+    """What a part of a run costs in API calls by class: as predicted before it, and as made.
+
+    Reading only what changed is not predicted (None): asking how much that is costs as much.
+    """
+
+    predicted: Price | None = None
+    made: Mapping[str, int] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The cost as plain data."""
+        return {"predicted": self.predicted and vars(self.predicted), "made": self.made}
+
+
+@dataclass
 class ConnectionReport:
     """One connection's part of a run.
 
-    `calls` are all API calls by class; `write_calls` those spent on writing, beside the fewest
-    that the plan could cost, and those on reading back what was written. `unread` counts values
+    `calls` are all API calls by class, `waits` how often the CRM asked to slow down; `reading` and
+    `writing` (with the reading back of what was written) are what the two cost. `quota` is what
+    the CRM last said of its day: the calls used, by whomever, and the limit. `unread` counts values
     that could not be read, by field and reason; `foreign` the fields that held what somebody else
     put there. `comparisons` are there where the CRM was read whole and compared.
     """
@@ -100,9 +118,10 @@ class ConnectionReport:
     connection: str
     steps: dict[str, Step] = field(default_factory=lambda: {name: Step(name) for name in STEPS})
     calls: dict[str, int] = field(default_factory=dict)
-    write_calls: int = 0
-    fewest_write_calls: int = 0
-    read_back_calls: int = 0
+    waits: int = 0
+    quota: tuple[int, int] | None = None
+    reading: Cost = field(default_factory=Cost)
+    writing: Cost = field(default_factory=Cost)
     unread: Counter[str] = field(default_factory=Counter)
     foreign: int = 0
     comparisons: list[Comparison] = field(default_factory=list)
@@ -118,6 +137,12 @@ class ConnectionReport:
             if c.short
         ]
 
+    def used(self, usage: Usage) -> None:
+        """Take what a connector counted of its calls."""
+        self.calls, self.waits = dict(usage.calls), usage.waits
+        if usage.daily_used is not None and usage.daily_limit is not None:
+            self.quota = usage.daily_used, usage.daily_limit
+
     def compared(self, planned: ConnectionPlan) -> None:
         """Take the balance of a plan."""
         if planned.unaffected:
@@ -126,7 +151,7 @@ class ConnectionReport:
         step.passed(len(planned.changes))
         step.hold("nothing to change", planned.equal)
         step.hold("in quarantine", len(planned.waiting))
-        self.fewest_write_calls = planned.write_calls
+        self.writing.predicted = planned.price
         self.foreign = len(planned.foreign)
 
     def as_dict(self) -> dict[str, Any]:
@@ -135,9 +160,10 @@ class ConnectionReport:
             "connection": self.connection,
             "steps": [step.as_dict() for step in self.steps.values()],
             "calls": self.calls,
-            "write_calls": self.write_calls,
-            "fewest_write_calls": self.fewest_write_calls,
-            "read_back_calls": self.read_back_calls,
+            "waits": self.waits,
+            "quota": self.quota and {"used": self.quota[0], "limit": self.quota[1]},
+            "reading": self.reading.as_dict(),
+            "writing": self.writing.as_dict(),
             "unread": dict(self.unread),
             "foreign_values": self.foreign,
             "comparisons": [vars(comparison) for comparison in self.comparisons],

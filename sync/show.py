@@ -16,7 +16,8 @@ from sync.health import Health, health
 from sync.ledger import Ledger
 from sync.ledger_rows import Held
 from sync.plan import ConnectionPlan
-from sync.report import ConnectionReport, RunReport
+from sync.price import by_class, in_words
+from sync.report import ConnectionReport, Cost, RunReport
 from sync.service_settings import Schedule
 
 SHOWN = 20
@@ -72,23 +73,28 @@ def _comparisons(part: ConnectionReport) -> Table:
 def _calls(part: ConnectionReport) -> Table:
     """What the run cost, and what could not be read."""
     made = table("", "", "")
-    by_class = ", ".join(f"{kind} {count}" for kind, count in sorted(part.calls.items()))
-    made.add_row("calls made", f"{sum(part.calls.values())} ({by_class})")
-    made.add_row("to write", f"{part.write_calls}, the fewest possible {part.fewest_write_calls}")
+    waited = f", asked to slow down {part.waits} times" if part.waits else ""
+    made.add_row("calls made", f"{sum(part.calls.values())}{by_class(part.calls)}{waited}")
+    made.add_row("to read", cost(part.reading))
+    made.add_row("to write", cost(part.writing))
     for problem, count in part.unread.most_common(5):
         made.add_row("not readable", f"{problem} ({count})")
-    if part.read_back_calls:
-        made.add_row("to read back", str(part.read_back_calls))
     if part.foreign:
         made.add_row("set by others", f"{part.foreign} of the fields that leadgauge writes")
     return made
+
+
+def cost(found: Cost) -> str:
+    """What something cost in calls, beside what was predicted."""
+    made = f"{sum(found.made.values())}{by_class(found.made)}"
+    return f"{made}; predicted {in_words(found.predicted)}" if found.predicted else made
 
 
 def plan(planned: ConnectionPlan, limit: int = SHOWN) -> Iterable[Table]:
     """What would be written, record by record, and what it costs."""
     made = table(
         f"\n{planned.connection}: {len(planned.changes)} of {planned.known} records to write, "
-        f"{planned.write_calls} calls",
+        f"{in_words(planned.price)}",
         "record", "field", "from", "to",
     )  # fmt: skip
     for item in planned.changes[:limit]:
@@ -205,6 +211,7 @@ def status(ledger: Ledger, schedule: Schedule, now: datetime) -> Iterable[Table]
     beat = ledger.presence.heartbeat("daemon")
     if beat is not None:
         yield _jobs(health(ledger, schedule, now), beat)
+    yield _usage(ledger, now)
     yield _ages(ledger, now)
     yield _handoffs(ledger)
     yield _quarantine(ledger, now)
@@ -250,6 +257,19 @@ def _jobs(found: Iterable[Health], beat: datetime) -> Table:
     for job in found:
         last = f"{job.last_success:%Y-%m-%d %H:%M:%S}" if job.last_success else "never"
         made.add_row(job.job, job.state, last, job.reason)
+    return made
+
+
+def _usage(ledger: Ledger, now: datetime) -> Table:
+    """What was used of each CRM's API today, beside its quota."""
+    made = table("\nAPI calls today (UTC)", "connection", "calls", "waits>", "of its daily quota")
+    for usage in ledger.usage.today(now):
+        used = ""
+        if usage.quota and usage.said_at:
+            used = f"{usage.quota['used']:,} of {usage.quota['limit']:,} used by all programs"
+            used = f"{used} at {usage.said_at:%H:%M}"
+        calls = f"{usage.calls.total()}{by_class(usage.calls)}"
+        made.add_row(usage.connection, calls, str(usage.waits), used)
     return made
 
 

@@ -78,7 +78,7 @@ def undo(
     The next cycle decides anew about the records. Raises what a cycle raises.
     """
     report = RunReport(new_run(session.clock()))
-    with Lease(session.ledger, session.clock) as lease, recorded(session, "undo", report):
+    with Lease(session.ledger, session.clock) as lease, recorded(session, "undo", report, limits):
 
         def shown(stage: str, done: int, total: int | None) -> None:
             lease.renew()
@@ -94,7 +94,6 @@ def undo(
         reports = {part.connection: part for part in report.connections}
         for planned in found.plans:
             part = reports[planned.connection]
-            part.fewest_write_calls = planned.write_calls
             part.steps["diff"].passed(len(planned.changes))
             part.steps["diff"].hold("nothing to take back", planned.equal)
             # Our own write is no change of a lead: say that it is to be decided about again.

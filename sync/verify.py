@@ -13,9 +13,6 @@ from core.decision import Output
 from core.diff import Values
 from sync.ledger_rows import NOT_KEPT
 
-ALWAYS = frozenset({Output.OWNER})
-"""What is read back after every write: a CRM's own rules decide about it too."""
-
 
 def borne_out(connector: Connector, results: Sequence[WriteResult]) -> list[WriteResult]:
     """Acknowledged results as the CRM bears them out when it is asked what it holds.

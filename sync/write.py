@@ -14,31 +14,22 @@ from connectors.errors import ConnectorError
 from sync.facts_store import WRITTEN, FactsStore
 from sync.ledger import Ledger
 from sync.plan import ConnectionPlan
+from sync.price import chunks, read_back
 from sync.report import ConnectionReport, Step
 from sync.session import Clock, Session
 from sync.stop import Stop
-from sync.verify import ALWAYS, borne_out
-
-CHUNK_CALLS = 10
-"""How many calls' worth of changes go out between two points where a stop is honoured."""
+from sync.verify import borne_out
 
 
 class Writer:
-    """Carries out plans for one connection, within one run.
+    """Carries out plans for one connection, within one run."""
 
-    `verify`: every write is read back before it counts, and not the owners alone.
-    """
-
-    def __init__(
-        self, run_id: str, connector: Connector, session: Session, *, verify: bool = False
-    ) -> None:
+    def __init__(self, run_id: str, connector: Connector, session: Session) -> None:
         self._run_id = run_id
         self._connector = connector
         self._facts = session.facts
         self._ledger = session.ledger
         self._clock = session.clock
-        self._verify = verify
-        self._read_back_calls = 0
 
     def carry_out(
         self, plan: ConnectionPlan, report: ConnectionReport, stop: Stop, progress: Progress
@@ -49,12 +40,12 @@ class Writer:
         Raises what the connector raises; by then what was sent is settled, and the rest is not
         recorded as sent.
         """
-        before = self._connector.usage.total
+        report.writing.predicted = plan.price
+        before = dict(self._connector.usage.calls)
         try:
             return self._carry_out(plan, report.steps["write"], stop, progress)
         finally:
-            report.read_back_calls = self._read_back_calls
-            report.write_calls = self._connector.usage.total - before - self._read_back_calls
+            report.writing.made = self._connector.usage.since(before)
 
     def _carry_out(
         self, plan: ConnectionPlan, step: Step, stop: Stop, progress: Progress
@@ -63,13 +54,14 @@ class Writer:
         held = {planned.change.id: planned.replaced for planned in plan.changes}
         fields = plan.fields
         waiting: list[str] = []
-        for start, chunk in self._chunks(changes):
+        start = 0
+        for chunk in chunks(changes, plan.capabilities):
             stop.check()
             name, now = self._connector.name, self._clock()
             self._ledger.intend(self._run_id, name, chunk, held, at=now)
             done = 0
             try:
-                for results in self._results(chunk):
+                for results in self._results(chunk, verify=plan.verify):
                     self._settle(results, step, fields)
                     waiting += [r.change.id for r in results if r.status is Status.UNKNOWN]
                     done += len({result.change.id for result in results})
@@ -78,18 +70,10 @@ class Writer:
                 # A change without a result was not sent: the next run decides about it anew.
                 self._ledger.withdraw(self._run_id, name)
                 raise
+            start += len(chunk)
         return waiting
 
-    def _chunks(self, changes: Sequence[Change]) -> Iterator[tuple[int, Sequence[Change]]]:
-        capabilities = self._connector.capabilities
-        bulk = capabilities.bulk_write_from
-        size = capabilities.write_batch * CHUNK_CALLS
-        if bulk is not None and len(changes) >= bulk:
-            size = len(changes)
-        for start in range(0, len(changes), size):
-            yield start, changes[start : start + size]
-
-    def _results(self, chunk: Sequence[Change]) -> Iterator[list[WriteResult]]:
+    def _results(self, chunk: Sequence[Change], *, verify: bool) -> Iterator[list[WriteResult]]:
         """The connector's results in groups of a call, those before an error too.
 
         Those to be read back come last, together, as that takes fewer calls.
@@ -99,7 +83,7 @@ class Writer:
         failure: ConnectorError | None = None
         try:
             for result in self._connector.write(chunk):
-                if self._is_read_back(result):
+                if result.status is Status.WRITTEN and read_back(result.change, verify=verify):
                     acknowledged.append(result)
                     continue
                 group.append(result)
@@ -111,16 +95,9 @@ class Writer:
         if group:
             yield group
         if acknowledged:
-            before = self._connector.usage.total
-            outcomes = borne_out(self._connector, acknowledged)
-            self._read_back_calls += self._connector.usage.total - before
-            yield outcomes
+            yield borne_out(self._connector, acknowledged)
         if failure:
             raise failure
-
-    def _is_read_back(self, result: WriteResult) -> bool:
-        asked = self._verify or not ALWAYS.isdisjoint(result.change.values)
-        return asked and result.status is Status.WRITTEN
 
     def _settle(self, results: Sequence[WriteResult], step: Step, fields: str) -> None:
         """Keep what became of some changes.

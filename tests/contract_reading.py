@@ -279,6 +279,20 @@ class ReadContract:
             assert world.connector.usage.total - before <= 1
         assert None in counts or sum(count or 0 for count in counts) == 7
 
+    def test_price(self, world: World) -> None:
+        """U06: what a reading costs is told beforehand by class of call, without a call."""
+        world.leads(2 * world.page + 1)
+        world.clock.tick()
+        for stream in world.connector.streams():
+            list(world.connector.pull(stream, None, world.clock()))
+        for stream in world.connector.streams():
+            count = world.connector.count(stream, None)
+            before = dict(world.connector.usage.calls)
+            price = world.connector.price(stream, None, count)
+            assert world.connector.usage.calls == before
+            list(world.connector.pull(stream, None, world.clock()))
+            assert world.connector.usage.since(before) == price.calls
+
 
 class RemovalContract:
     """What pulling promises of records that are deleted, merged, converted or brought back."""

@@ -21,6 +21,7 @@ from connectors.base import (
     FieldKind,
     NewField,
     Page,
+    Price,
     Problem,
     RowProblem,
     Status,
@@ -65,11 +66,12 @@ class FilesConnector:
         page_size: int = 10_000,
     ) -> None:
         self.name = name
-        self.usage = Usage()
+        self.usage = Usage(name)
+        self._page_size = page_size
         self.capabilities = Capabilities(
             objects=("leads",),
             write_batch=1_000_000,
-            read_page=page_size,
+            read_back_batch=1_000_000,
             lookback=timedelta(hours=1),
             can_create_fields=False,
             queue_objects=("leads",),
@@ -151,6 +153,10 @@ class FilesConnector:
         column = self._mapped(stream.table)["id"]
         return len(self._read(self._file(stream.table), [column])[column])
 
+    def price(self, stream: Stream, cursor: Cursor | None, records: int | None) -> Price:  # noqa: ARG002 - a file is read whole
+        """A file is read once."""
+        return Price({"read": 1})
+
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """Rows in the order of (stamp, id); the last cursor is the latest stamp in the file.
 
@@ -170,7 +176,7 @@ class FilesConnector:
         latest = max((stamp for stamp, _ in places if stamp <= end), default=None)
         problems = _by_record([*mapped.rejected, *repeated])
         left_out = set(problems).difference(rows["id"].to_pylist())
-        batches = exports.batches(found, self.capabilities.read_page) or [[]]
+        batches = exports.batches(found, self._page_size) or [[]]
         for number, batch in enumerate(batches, start=1):
             page = rows.take(pa.array(batch, pa.int64()))
             ids = dict.fromkeys(page["id"].to_pylist())

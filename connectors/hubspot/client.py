@@ -261,7 +261,7 @@ class Gateway:
                 self._authorise()
                 return self._once(kind, what, method, *arguments, **options)
 
-        return retried(attempt, idempotent=idempotent, sleep=self._sleep)
+        return retried(attempt, self._usage, idempotent=idempotent, sleep=self._sleep)
 
     def _once(
         self, kind: str, what: str, method: Callable[..., Any], *arguments: Any, **options: Any

@@ -11,19 +11,21 @@ from connectors.base import (
     Field,
     NewField,
     Page,
+    Price,
     Problem,
     Stream,
     Usage,
     WriteResult,
 )
 from connectors.errors import CredentialsError
-from connectors.hubspot.activities import EMAIL_EVENTS, Activities
-from connectors.hubspot.client import BATCH, LIST_PAGE, Gateway
+from connectors.hubspot.activities import EMAIL_EVENTS, LAST_SEEN, Activities
+from connectors.hubspot.client import BATCH, Gateway
 from connectors.hubspot.failures import MissingScope, Refused
 from connectors.hubspot.fields import COMPANIES, CONTACTS, DEALS, ENGAGEMENTS, MODIFIED, Fields
+from connectors.hubspot.price import reading
 from connectors.hubspot.pull import Records
 from connectors.hubspot.settings import HubSpotSettings
-from connectors.hubspot.walk import counted, milliseconds
+from connectors.hubspot.walk import EPOCH, counted, milliseconds
 from connectors.hubspot.write import Writer
 from connectors.throttle import Sleep
 from core.decision import Output
@@ -46,7 +48,7 @@ class HubSpotConnector:
     capabilities = Capabilities(
         objects=(CONTACTS,),
         write_batch=BATCH,
-        read_page=LIST_PAGE,
+        read_back_batch=BATCH,
         # Rows reach the search index late and out of order: users saw up to minutes.
         lookback=timedelta(minutes=10),
         queue_objects=(CONTACTS,),
@@ -61,7 +63,7 @@ class HubSpotConnector:
         sleep: Sleep = time.sleep,
     ) -> None:
         self.name = name
-        self.usage = Usage()
+        self.usage = Usage(name)
         self._gateway = Gateway(name, settings, self.usage, clock=clock, sleep=sleep)
         self._fields = Fields(self._gateway, name, settings)
         self._records = Records(self._gateway, self._fields)
@@ -148,9 +150,23 @@ class HubSpotConnector:
         )
 
     def count(self, stream: Stream, cursor: Cursor | None) -> int | None:
-        """The total of a search, which counts even what it does not send."""
+        """The total of a search, which counts even what it does not send.
+
+        Of events, how many contacts have any: they are what is asked for them.
+        """
+        if stream == EVENTS:
+            seen = cursor if cursor and cursor.stamp else Cursor(EPOCH, cursor.id if cursor else "")
+            return counted(self._gateway, CONTACTS, LAST_SEEN, seen)
         changed = MODIFIED.get(stream.name)
         return None if changed is None else counted(self._gateway, stream.name, changed, cursor)
+
+    def price(self, stream: Stream, cursor: Cursor | None, records: int | None) -> Price:
+        """One call for each page, and what belongs to the records on it.
+
+        The properties of contacts are known before anything is read, those of companies may not be.
+        """
+        describe = stream == ACCOUNTS and not self._fields.known(COMPANIES)
+        return Price({"describe": int(describe)}) + reading(stream.name, cursor, records)
 
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """The rows of a stream changed since its cursor."""

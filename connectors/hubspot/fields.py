@@ -138,6 +138,10 @@ class Fields:
             self._known[object_type] = {p["name"]: _field(p) for p in found}
         return self._known[object_type]
 
+    def known(self, object_type: str) -> bool:
+        """Whether the properties of an object were asked for."""
+        return object_type in self._known
+
     def lead(self) -> dict[str, str]:
         """Common column -> property of contacts, with the written fields as `present.*`."""
         present = {f"present.{o}": w.field for o, w in self.written.items()}

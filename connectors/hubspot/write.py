@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from connectors.base import Change, Status, WriteResult
-from connectors.errors import OutcomeUnknown, TemporaryError
+from connectors.errors import OutcomeUnknown, QuotaExhausted, TemporaryError
 from connectors.hubspot.client import BATCH, Gateway, Json, chunked
 from connectors.hubspot.failures import Locked, Refusal, Refused, refusal
 from connectors.hubspot.fields import MERGED
@@ -105,7 +105,7 @@ class Writer:
         """Changes without an answer under their id: merged records answer under another."""
         try:
             found = self._look_up(changes[0].object_type, [change.id for change in changes])
-        except TemporaryError as error:
+        except (TemporaryError, QuotaExhausted) as error:
             for change in changes:
                 yield WriteResult(change, Status.UNKNOWN, "", str(error))
             return
@@ -124,7 +124,7 @@ class Writer:
         """No answer came: what the records hold decides; the others are sent once more."""
         try:
             found = self._look_up(changes[0].object_type, [change.id for change in changes])
-        except TemporaryError:
+        except (TemporaryError, QuotaExhausted):
             found = {}
             resent = True
         remaining = []

@@ -62,6 +62,7 @@ class SalesforceClient:
         self._settings = settings
         self.name = name
         self._sleep = sleep
+        self._usage = usage
         self._wire = Wire(settings, usage)
         self._session: Salesforce | None = None
         self._login_lock = threading.Lock()
@@ -178,7 +179,7 @@ class SalesforceClient:
                     connection=self.name,
                 ) from error
 
-        return retried(once, idempotent=idempotent, sleep=self._sleep)
+        return retried(once, self._usage, idempotent=idempotent, sleep=self._sleep)
 
     def _logged_in(self) -> Salesforce:
         with self._login_lock:

@@ -11,6 +11,7 @@ from connectors.base import (
     Field,
     NewField,
     Page,
+    Price,
     Problem,
     Stream,
     Usage,
@@ -19,12 +20,14 @@ from connectors.base import (
 from connectors.errors import CredentialsError
 from connectors.salesforce import setup, soql
 from connectors.salesforce.client import SalesforceClient
-from connectors.salesforce.failures import CallRefused
+from connectors.salesforce.failures import CallRefused, QueryTooHeavy
 from connectors.salesforce.fields import BY_NAME, OBJECTS, ROLES, WRITTEN_OBJECTS, Schema
-from connectors.salesforce.pull import REST_PAGE, Pull, RolePull
+from connectors.salesforce.ingest import JOB_ROWS
+from connectors.salesforce.price import reading
+from connectors.salesforce.pull import Pull, RolePull
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.salesforce.shape import Shaper
-from connectors.salesforce.write import BULK_CALLS, BULK_FROM, COLLECTION, Writer
+from connectors.salesforce.write import BULK_CALLS, BULK_FROM, COLLECTION, READ_COLLECTION, Writer
 from connectors.throttle import Sleep
 from core.decision import Output
 
@@ -39,7 +42,7 @@ class SalesforceConnector:
         self, name: str, settings: SalesforceSettings, *, sleep: Sleep = time.sleep
     ) -> None:
         self.name = name
-        self.usage = Usage()
+        self.usage = Usage(name)
         self._settings = settings
         self._sleep = sleep
         self._client = SalesforceClient(settings, name, self.usage, sleep)
@@ -50,9 +53,10 @@ class SalesforceConnector:
         self.capabilities = Capabilities(
             objects=WRITTEN_OBJECTS,
             write_batch=COLLECTION,
-            read_page=REST_PAGE,
+            read_back_batch=READ_COLLECTION,
             lookback=LOOKBACK,
             bulk_write_from=bulk_from,
+            bulk_write_batch=JOB_ROWS,
             bulk_write_calls=BULK_CALLS,
             queue_objects=("Lead",),
         )
@@ -98,16 +102,26 @@ class SalesforceConnector:
         return tuple(Stream(item.name, item.table, complete=item.name != ROLES) for item in OBJECTS)
 
     def count(self, stream: Stream, cursor: Cursor | None) -> int | None:
-        """How many records were changed since the cursor, deleted ones counted too."""
+        """How many records were changed since the cursor, deleted ones counted too.
+
+        Not known where Salesforce takes too long to count them.
+        """
         if stream.name == ROLES and (cursor is None or cursor.stamp is None):
             return 0
         item = BY_NAME[stream.name]
-        return self._client.count(soql.count(item.name, item.where, soql.after(cursor)))
+        try:
+            return self._client.count(soql.count(item.name, item.where, soql.after(cursor)))
+        except QueryTooHeavy:
+            return None
+
+    def price(self, stream: Stream, cursor: Cursor | None, records: int | None) -> Price:
+        """One call for each page of a query, or those of a bulk job."""
+        return reading(BY_NAME[stream.name], cursor, records)
 
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """The records changed since the cursor, deleted, merged and converted ones followed."""
-        reading = RolePull if stream.name == ROLES else Pull
-        pull = reading(
+        kind = RolePull if stream.name == ROLES else Pull
+        pull = kind(
             self._client,
             self._schema,
             Shaper(self._settings.mapping.activity_types),

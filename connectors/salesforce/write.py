@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import groupby
 
 from connectors.base import Change, Field, FieldKind, Status, WriteResult
-from connectors.errors import OutcomeUnknown, TemporaryError
+from connectors.errors import OutcomeUnknown, QuotaExhausted, TemporaryError
 from connectors.salesforce import ingest, soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.failures import CallRefused
@@ -111,7 +111,7 @@ class Writer:
                 reason = str(error)
             try:
                 held = self._held_by(batch)
-            except TemporaryError:
+            except (TemporaryError, QuotaExhausted):
                 break
             done += [WriteResult(c, Status.WRITTEN) for c in batch if _holds(held, c)]
             batch = [c for c in batch if not _holds(held, c)]
@@ -205,7 +205,7 @@ def _without_transient(
 def _ran(job: ingest.IngestJob, changes: Sequence[Change]) -> Iterator[WriteResult]:
     try:
         outcomes = job.run()
-    except TemporaryError as error:
+    except (TemporaryError, QuotaExhausted) as error:
         yield from (WriteResult(c, Status.UNKNOWN, reason=str(error)) for c in changes)
         return
     for change in changes:

@@ -21,6 +21,7 @@ from connectors.base import (
     FieldKind,
     NewField,
     Page,
+    Price,
     Problem,
     Status,
     Stream,
@@ -96,11 +97,12 @@ class MemoryConnector:
     ) -> None:
         self.name = name
         self.crm = crm
-        self.usage = Usage()
+        self.usage = Usage(name)
+        self._page_size = page_size
         self.capabilities = Capabilities(
             objects=LEAD_OBJECTS,
             write_batch=write_batch,
-            read_page=page_size,
+            read_back_batch=1_000_000,
             lookback=lookback,
             queue_objects=LEAD_OBJECTS,
         )
@@ -198,6 +200,10 @@ class MemoryConnector:
         after = _position(cursor)
         return sum(_place(r) > after for r in self.crm.records(Kind(stream.name), deleted=True))
 
+    def price(self, stream: Stream, cursor: Cursor | None, records: int | None) -> Price:  # noqa: ARG002 - every stream is read alike
+        """A log-in, and a call for each page."""
+        return Price({"login": 1, "read": max(1, -(-(records or 0) // self._page_size))})
+
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """Pages in the order of (stamp, number); deleted and merged records among them."""
         self._call("login")
@@ -239,7 +245,7 @@ class MemoryConnector:
         """Nothing is held."""
 
     def _call(self, kind: str) -> None:
-        retried(lambda: self._before(kind), sleep=self._sleep)
+        retried(lambda: self._before(kind), self.usage, sleep=self._sleep)
         self.usage.count(kind)
 
     def _mapped(self, table: str) -> dict[str, str]:
@@ -257,7 +263,7 @@ class MemoryConnector:
     ) -> tuple[list[Record], bool]:
         """The next records after a cursor, and whether there are more."""
         self._call("read")
-        after, size = _position(cursor), self.capabilities.read_page
+        after, size = _position(cursor), self._page_size
         with self.crm.lock:
             later = (
                 record

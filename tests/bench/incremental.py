@@ -31,7 +31,7 @@ from tests.bench import scoring
 from tests.bench.measure import Line, show
 
 CRM, TICK = "crm", timedelta(minutes=15)
-CAPABILITIES = Capabilities(objects=("Lead",), write_batch=200, read_page=200, lookback=TICK)
+CAPABILITIES = Capabilities(objects=("Lead",), write_batch=200, read_back_batch=200, lookback=TICK)
 MOST = 2.0
 CONFIG = Config.model_validate(
     {"connections": {CRM: {"kind": "files", "folder": ".", "leads": "leads.csv"}}}

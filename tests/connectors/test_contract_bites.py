@@ -27,6 +27,7 @@ REJECTED_BY: dict[str, type[MemoryConnector]] = {
     "test_unreadable_value_is_reported": wrong.SilentlyEmpty,
     "test_complete_streams_show_all_that_lives": wrong.OnlyRecentOnes,
     "test_count": wrong.GuessedCount,
+    "test_price": wrong.OnePageIsAll,
     "test_deleted": wrong.NoRemovals,
     "test_merged": wrong.NoSurvivors,
     "test_converted": wrong.ConvertedStay,

@@ -202,7 +202,10 @@ def test_limits_are_learned_and_never_run_into() -> None:
 
 
 def test_searches_have_a_rate_of_their_own(own: Account) -> None:
-    """Four a second of the five that the account may make; nothing tells of that limit."""
+    """D39: each class of call has the limit of its own that HubSpot gives it.
+
+    Four a second of the five that the account may make; nothing tells of that limit.
+    """
     people(own, 4_000)
     connector = own.connect()
     (_, _, leads, *_) = connector.streams()

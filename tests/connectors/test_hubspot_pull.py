@@ -486,6 +486,20 @@ def test_a_run_over_an_unchanged_account_costs_20_calls_and_one_for_each_form(
     assert connector.usage.calls == {"read": 8 + 1, "describe": 2, "search": 10}
 
 
+def test_more_contacts_cost_no_more_calls(own: Account) -> None:
+    """D25: what can be read on one page takes the same calls, however many; one describe each."""
+    spent = []
+    for more in (5, 85):
+        for n in range(more):
+            contact(own, email=f"{more}-{n}@buyer.example")
+        connector = own.connect()
+        for _ in range(2):
+            Mirror().pull(connector, own.clock.tick())
+        spent.append(connector.usage.calls)
+    assert spent[0] == spent[1]
+    assert spent[0]["describe"] == 2
+
+
 def test_count_costs_one_call(own: Account) -> None:
     for n in range(250):
         contact(own, email=f"p{n}@buyer.example")
@@ -495,3 +509,5 @@ def test_count_costs_one_call(own: Account) -> None:
     assert connector.usage.total == 1
     assert connector.count(by_name["contacts"], Cursor(own.clock() + timedelta(hours=1))) == 0
     assert connector.count(by_name["owners"], None) is None
+    activity(own, "page_view", next(iter(own.crm.records(Kind.LEAD))), asset="/pricing")
+    assert connector.count(by_name["events"], None) == 1

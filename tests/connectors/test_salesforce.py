@@ -21,7 +21,7 @@ from connectors.sandbox.salesforce.face import SalesforceFace
 from connectors.sandbox.salesforce.sessions import Credentials
 from core.decision import Output
 from tests.salesforce import CLIENT, SalesforceWorld, refusal, salesforce_world
-from tests.world import Clock, mirrored
+from tests.world import Clock, Mirror, mirrored
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PEM = KEY.private_bytes(
@@ -251,6 +251,21 @@ def test_a_run_over_an_unchanged_org_costs_a_dozen_calls(world: SalesforceWorld)
     assert connector.usage.total == 12
 
 
+def test_more_leads_cost_no_more_calls(world: SalesforceWorld) -> None:
+    """D25: what can be read on one page takes the same calls, however many; one describe in all."""
+    spent = []
+    for more in (10, 490):
+        world.leads(more)
+        world.clock.tick()
+        connector = world.open()
+        for _ in range(2):
+            mirror = Mirror()
+            mirror.pull(connector, world.clock())
+        spent.append(connector.usage.calls)
+    assert spent[0] == spent[1]
+    assert spent[0]["describe"] == 1
+
+
 def test_an_object_that_is_not_visible_stops_only_its_own_stream(world: SalesforceWorld) -> None:
     """An object kept from the integration user is a finding, and an error where it is read."""
     lead = world.lead()
@@ -345,13 +360,30 @@ def test_rest_and_bulk_say_the_same(world: SalesforceWorld) -> None:
 
 
 def test_two_thousand_leads_cost_ten_calls(ready: SalesforceWorld) -> None:
-    """D41: 2,000 changed leads are written by ten calls, each record with its own result."""
+    """D29, D41: one lead takes one call and 2,000 take ten, no bulk job; each has its result."""
+    leads = ready.leads(2_000)
     before = _calls(ready, "write")
-    results = _written(ready, ready.leads(2_000), score="71", tier="B")
+    _written(ready, leads[:1], score="70")
+    assert _calls(ready, "write") - before == 1
+    before += 1
+    results = _written(ready, leads, score="71", tier="B")
     assert {r.status for r in results} == {Status.WRITTEN}
     assert len({r.change.id for r in results}) == 2_000
     assert _calls(ready, "write") - before == 10
     assert _calls(ready, "bulk") == 0
+
+
+def test_one_bad_record_fails_alone_in_its_collection(ready: SalesforceWorld) -> None:
+    """D31: of 200 records sent in one call, the one with an error is refused, 199 are written."""
+    leads = ready.leads(200)
+    changes = [ready.change(lead, score="71") for lead in leads]
+    changes[7] = ready.change(leads[7], owner=ready.id(leads[8]))
+    before = _calls(ready, "write")
+    results = {r.change.id: r.status for r in ready.write(*changes)}
+    assert _calls(ready, "write") - before == 1
+    assert results.pop(ready.id(leads[7])) is Status.REFUSED
+    assert list(results.values()) == [Status.WRITTEN] * 199
+    assert all(ready.held(lead)[Output.SCORE] == "71" for lead in leads if lead is not leads[7])
 
 
 def test_more_are_written_by_one_bulk_job(ready: SalesforceWorld) -> None:

@@ -13,6 +13,7 @@ from connectors.base import (
     Field,
     NewField,
     Page,
+    Price,
     Problem,
     Status,
     Stream,
@@ -211,6 +212,13 @@ class CheckKnowsNothing(MemoryConnector):
 
     def check(self) -> list[Problem]:
         return []
+
+
+class OnePageIsAll(MemoryConnector):
+    """Takes every stream for one page long."""
+
+    def price(self, stream: Stream, cursor: Cursor | None, records: int | None) -> Price:  # noqa: ARG002
+        return super().price(stream, cursor, 1)
 
 
 class TriesAWrite(MemoryConnector):

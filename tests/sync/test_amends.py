@@ -254,7 +254,7 @@ def test_success_without_a_change_is_found_out(world: Live) -> None:
         entry = told[seller.id(records[name][0])]
         assert entry["reason"] == "score: sent 100, the CRM holds 7"
         (part,) = (c for c in outcome.json["connections"] if c["connection"] == name)
-        assert (part["write_calls"], part["read_back_calls"]) == (1, 1)
+        assert part["writing"]["made"] == {"write": 1, "read": 1}
         with world.ledger() as ledger:
             written = ledger.last_written(name, [seller.id(records[name][0])])
         assert Output.SCORE not in written[seller.id(records[name][0])]

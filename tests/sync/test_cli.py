@@ -303,7 +303,7 @@ def test_a_plan_writes_nothing(sales: Live) -> None:
     assert text.code == Exit.DONE
     assert f"{MANY} of {MANY} records to write, 1 calls" in text.out
     (plan,) = sales.run("plan", "--json").json["plans"]
-    assert (plan["write_calls"], len(plan["changes"])) == (1, MANY)
+    assert (plan["price"]["calls"], len(plan["changes"])) == ({"write": 1}, MANY)
     assert plan["changes"][0]["fields"]["score"] == {"from": None, "to": "100"}
     assert (sales.sales.writes(), sales.sales.crm.revision) == before
     with sales.ledger() as ledger:

@@ -134,7 +134,7 @@ def test_second_sync_writes_nothing(history: History) -> None:
     assert history.writes["after the look-back"] == history.writes["first"]
     for name in ("second", "after the look-back"):
         for part in history.outcomes[name].json["connections"]:
-            assert part["write_calls"] == part["fewest_write_calls"] == 0
+            assert part["writing"] == {"predicted": {"calls": {}, "exact": True}, "made": {}}
 
 
 def test_event_to_score_without_a_hand(history: History) -> None:

@@ -11,7 +11,7 @@ from sync.guards import Limits
 from sync.plan import ConnectionPlan, PlannedChange
 
 CAPABILITIES = Capabilities(
-    objects=("Lead",), write_batch=200, read_page=2000, lookback=timedelta(0)
+    objects=("Lead",), write_batch=200, read_back_batch=2000, lookback=timedelta(0)
 )
 
 
@@ -38,6 +38,14 @@ def test_changes(changed, records, known, limits, says):
     found = guards.changes(plan(changed, records), known, limits)
     assert (says is None) == (found == [])
     assert says is None or says in found[0]
+
+
+def test_a_budget_of_calls():
+    """U06: with a budget of 100 calls a plan of 100 passes, and one of 101 is refused."""
+    assert guards.changes(plan(20_000, 20_000), True, Limits(1, calls=100)) == []
+    (finding,) = guards.changes(plan(20_001, 20_001), True, Limits(1, calls=100))
+    assert "writing costs 101 calls (write 101), more than the budget of 100" in finding
+    assert "run again with --max-calls 101" in finding
 
 
 def test_both_findings_are_reported_at_once():

@@ -96,7 +96,7 @@ CONFIG = Config.model_validate(
         "routing": ROUTING,
     }
 )
-CAPABILITIES = Capabilities(objects=("Lead",), write_batch=200, read_page=200, lookback=DAY)
+CAPABILITIES = Capabilities(objects=("Lead",), write_batch=200, read_back_batch=200, lookback=DAY)
 
 Standing = tuple[Any, ...]
 

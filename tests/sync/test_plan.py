@@ -4,14 +4,24 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connectors.base import Capabilities, Field, FieldKind
+from connectors.base import Capabilities, Change, Field, FieldKind
 from core.decision import Decision, Output
 from core.diff import Policy
-from sync.plan import Compared, ConnectionPlan, canonical, wanted, write_calls
+from sync.plan import Compared, ConnectionPlan, canonical, wanted
+from sync.price import writing
 
 AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+BULK = Capabilities(
+    objects=("Lead",),
+    write_batch=200,
+    read_back_batch=2000,
+    lookback=timedelta(0),
+    bulk_write_from=2001,
+    bulk_write_batch=5000,
+    bulk_write_calls=7,
+)
 DECISION = Decision("crm", "1", "Lead", 985_000, "B", "MQL", "98.5: title", "m@1", AT)
-CAPABILITIES = Capabilities(("Lead",), write_batch=200, read_page=2000, lookback=timedelta(0))
+CAPABILITIES = Capabilities(("Lead",), write_batch=200, read_back_batch=2000, lookback=timedelta(0))
 
 
 def field(kind: FieldKind = FieldKind.TEXT, **values) -> Field:
@@ -87,19 +97,35 @@ def test_an_unchanged_record_is_not_in_the_plan():
     values = dict(wanted(DECISION, TARGETS))
     later = Decision(**{**vars(DECISION), "scored_at": AT + timedelta(days=1)})
     found = plan(Compared(later, values, values))
-    assert (found.changes, found.equal, found.write_calls) == ([], 1, 0)
+    assert (found.changes, found.equal, found.price.total) == ([], 1, 0)
 
 
 @pytest.mark.parametrize(
-    ("changes", "bulk", "calls"),
-    [(0, None, 0), (1, None, 1), (200, None, 1), (201, None, 2), (2000, 2001, 10), (5000, 2001, 7)],
+    ("changes", "calls"),
+    [
+        (0, {}),
+        (1, {"write": 1}),
+        (200, {"write": 1}),
+        (201, {"write": 2}),
+        (2000, {"write": 10}),
+        (2001, {"bulk": 7}),
+        (5001, {"bulk": 14}),
+    ],
 )
-def test_the_price_is_the_fewest_calls(changes, bulk, calls):
-    """D41: batches of what one call takes, or one bulk job."""
-    capabilities = Capabilities(
-        ("Lead",), 200, 2000, timedelta(0), bulk_write_from=bulk, bulk_write_calls=7
-    )
-    assert write_calls(changes, capabilities) == calls
+def test_the_price_is_the_fewest_calls(changes, calls):
+    """D41: batches of what one call takes, or bulk jobs of what one takes."""
+    sent = [Change("Lead", str(n), {Output.SCORE: "1"}) for n in range(changes)]
+    price = writing(sent, BULK, verify=False)
+    assert (price.calls, price.exact) == (calls, "bulk" not in calls)
+
+
+def test_the_price_of_reading_back():
+    """Owners are read back in any case and all else when asked; each object type apart."""
+    score, owner = {Output.SCORE: "1"}, {Output.OWNER: "5"}
+    leads = [Change("Lead", str(n), score) for n in range(150)]
+    contacts = [Change("Contact", str(n), owner) for n in range(250)]
+    assert writing([*leads, *contacts], CAPABILITIES, verify=False).calls == {"write": 2, "read": 1}
+    assert writing([*leads, *contacts], CAPABILITIES, verify=True).calls == {"write": 2, "read": 2}
 
 
 def test_a_refused_record_waits_until_something_changes():

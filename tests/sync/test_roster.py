@@ -30,7 +30,7 @@ def found(queue_objects: tuple[str, ...], *pool: Any) -> Found:
     capabilities = Capabilities(
         objects=("Lead", "Contact"),
         write_batch=1,
-        read_page=1,
+        read_back_batch=1,
         lookback=timedelta(0),
         queue_objects=queue_objects,
     )

@@ -10,9 +10,12 @@ from connectors.base import Connector
 from connectors.sandbox.crm import Crm, Kind
 from connectors.sandbox.http import Fault, Request, Response
 from connectors.sandbox.hubspot import faults as hubspot_faults
+from connectors.sandbox.hubspot.replies import rate_limited
 from connectors.sandbox.memory import MemoryConnector
 from connectors.sandbox.salesforce import faults as salesforce_faults
+from connectors.sandbox.salesforce.errors import concurrent_limit
 from connectors.settings import ConnectionSettings
+from connectors.throttle import ATTEMPTS
 from sync.exits import Exit
 from tests.live import Live, live
 
@@ -131,6 +134,48 @@ def test_a_rate_limit_beyond_patience(world: Live, name: str) -> None:
     world.sellers[name].server.faults.clear()
     world.sync()
     assert scores(world, name) == [100] * LEADS
+
+
+@pytest.mark.parametrize("name", ["sales", "marketing"])
+def test_to_be_slowed_down_is_no_failure(world: Live, name: str) -> None:
+    """D40: more rate limits than attempts at one write: it is waited, nothing counts as refused."""
+    prepare(world, name)
+    answers = {
+        "sales": (".*/composite/sobjects/?", "PATCH", concurrent_limit().response()),
+        "marketing": (".*/batch/update/?", "POST", rate_limited("TEN_SECONDLY_ROLLING").response),
+    }
+    path, method, answer = answers[name]
+    slow = Fault(path, method, times=ATTEMPTS + 2, response=answer)
+    world.sellers[name].server.faults.append(slow)
+    outcome = world.sync()
+    assert slow.hit == ATTEMPTS + 2
+    (part,) = (c for c in outcome.json["connections"] if c["connection"] == name)
+    assert part["waits"] == ATTEMPTS + 2
+    assert outcome.step(name, "write")["out"] == LEADS
+    found = world.run("status", "--json").json
+    assert (found["quarantine"], found["usage"][0]["waits"]) == ([], ATTEMPTS + 2)
+
+
+@pytest.mark.parametrize("name", ["sales", "marketing"])
+def test_the_rest_of_the_day_is_left_to_others(world: Live, name: str) -> None:
+    """A run stops before it passes its share of the daily quota, and a backfill before that."""
+    prepare(world, name, guards={"daily_quota_share": 0.6, "backfill_quota_share": 0.3})
+    world.sync()
+    face: Any = world.sellers[name].face
+    quota = face if name == "sales" else face.limits
+    quota.daily_limit = quota.daily = 1000
+    quota.used = 288
+    stopped = world.run("backfill", "--yes")
+    assert stopped.code == Exit.TEMPORARY
+    assert f"{name}: 300 of today's 1,000 API calls are used" in stopped.err
+    assert "leaves the rest beyond 300 (30%) to others" in stopped.err
+    assert 288 < quota.used <= 300
+    world.sync()
+    quota.used = 590
+    assert world.run("sync").code == Exit.TEMPORARY
+    assert 590 < quota.used <= 600
+    quota.used = 0
+    world.sync()
 
 
 @pytest.mark.parametrize("name", ["sales", "marketing"])

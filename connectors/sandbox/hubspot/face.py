@@ -38,7 +38,8 @@ class HubSpotFace:
     OAuth tokens come from the token endpoint (`limits.CLIENT_ID`, ...). `ten_secondly`,
     `searches_per_second` and `daily` are the account's limits. Search shows what was
     `index_lag` seconds ago. Only an `enterprise` account answers the events API. `timer`
-    gives seconds for rate windows and the life of tokens; stamps are the CRM clock's.
+    gives seconds for rate windows and the life of tokens; stamps are the CRM clock's. What is
+    used of the quotas is in `limits`, and may be changed at any time.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class HubSpotFace:
     ) -> None:
         self._crm = crm
         self._access = Access(tokens, scopes, timer)
-        self._limits = Limits(
+        self.limits = Limits(
             Window(ten_secondly, 10.0, timer), Window(searches_per_second, 1.0, timer), daily
         )
         self._lagging = LaggingIndex(crm, index_lag)
@@ -83,10 +84,10 @@ class HubSpotFace:
                     return self._access.issue(request)
                 oauth = self._access.admit(request)
                 try:
-                    self._limits.take(search=searching)
+                    self.limits.take(search=searching)
                 finally:
                     if not searching:
-                        headers = self._limits.headers(oauth=oauth)
+                        headers = self.limits.headers(oauth=oauth)
                 response = self._answer(request, path)
             except ApiError as error:
                 response = error.response
@@ -119,7 +120,7 @@ class HubSpotFace:
 
     def _table(self, enterprise: bool) -> list[tuple[str, str, Handler]]:
         objects, properties = r"/crm/v3/objects/([\w-]+)", r"/crm/v3/properties/([\w-]+)"
-        groups, lagging, limits = self._groups, self._lagging, self._limits
+        groups, lagging, limits = self._groups, self._lagging, self.limits
         return [
             ("GET", objects, reading.page),
             ("POST", objects, writing.create),

@@ -1,0 +1,27 @@
+"""What reading costs, in calls, where it is known how many records there are."""
+
+from connectors.base import Cursor, Price
+from connectors.salesforce.fields import ROLES, ObjectMap
+from connectors.salesforce.pull import BULK_FROM, BULK_PAGE, REST_PAGE
+from connectors.salesforce.soql import IDS_PER_QUERY
+
+JOB_CALLS = 5
+"""Creating a bulk job, and some looks at its state."""
+
+
+def reading(item: ObjectMap, cursor: Cursor | None, records: int | None) -> Price:
+    """The price of the records of one object after a cursor; at least a call where not known."""
+    first = cursor is None or cursor.stamp is None
+    if item.name == ROLES and first:
+        return Price()
+    if records is None:
+        return Price({"read": 1}, exact=False)
+    if item.name == ROLES:
+        # Each role is taken to be of an opportunity of its own.
+        of_roles, of_their_deals = -(-records // REST_PAGE), -(-records // IDS_PER_QUERY)
+        return Price({"read": max(1, of_roles) + of_their_deals}, exact=not records)
+    if records > BULK_FROM and item.bulk:
+        # The first page of a query says that there is too much for it.
+        job = JOB_CALLS + -(-records // BULK_PAGE)
+        return Price({"read": 1, "bulk": job}, exact=False)
+    return Price({"read": max(1, -(-records // REST_PAGE))})

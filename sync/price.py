@@ -1,0 +1,88 @@
+"""Prices in API calls: of reading everything, and of carrying a plan out.
+
+The connector prices a reading; a writing follows from what it declares.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from connectors.base import Capabilities, Change, Connector, Cursor, Price, Stream
+from core.decision import Output
+
+ALWAYS = frozenset({Output.OWNER})
+"""What is read back after every write: a CRM's own rules decide about it too."""
+
+CHUNK_CALLS = 10
+"""How many calls' worth of changes go out between two points where a stop is honoured."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What there is to read of a stream: records (None: not known), and what that costs."""
+
+    stream: str
+    records: int | None
+    price: Price
+
+
+def reading(connector: Connector, start: Callable[[Stream], Cursor | None]) -> list[Size]:
+    """What there is to read of each stream from where it starts; at most one call for each."""
+    found = []
+    for stream in connector.streams():
+        cursor = start(stream)
+        records = connector.count(stream, cursor)
+        found.append(Size(stream.name, records, connector.price(stream, cursor, records)))
+    return found
+
+
+def total(sizes: Iterable[Size]) -> Price:
+    """The price of reading several streams."""
+    return sum((size.price for size in sizes), Price())
+
+
+def chunks(changes: Sequence[Change], capabilities: Capabilities) -> Iterator[Sequence[Change]]:
+    """Changes in the portions in which they are sent."""
+    size = len(changes) if _bulk(changes, capabilities) else capabilities.write_batch * CHUNK_CALLS
+    for start in range(0, len(changes), max(size, 1)):
+        yield changes[start : start + size]
+
+
+def read_back(change: Change, *, verify: bool) -> bool:
+    """Whether a write is read back before it counts; `verify`: every one is."""
+    return verify or not ALWAYS.isdisjoint(change.values)
+
+
+def writing(changes: Sequence[Change], capabilities: Capabilities, *, verify: bool) -> Price:
+    """The price of sending changes, and of reading back those that are to be."""
+    calls = Counter[str]()
+    bulk = _bulk(changes, capabilities)
+    for chunk in chunks(changes, capabilities):
+        if bulk:
+            jobs = _calls((c.object_type for c in chunk), capabilities.bulk_write_batch)
+            calls["bulk"] += jobs * capabilities.bulk_write_calls
+        else:
+            calls["write"] += -(-len(chunk) // capabilities.write_batch)
+        asked = (c.object_type for c in chunk if read_back(c, verify=verify))
+        calls["read"] += _calls(asked, capabilities.read_back_batch)
+    return Price(+calls, exact=not bulk)
+
+
+def in_words(price: Price) -> str:
+    """A price in words."""
+    return f"{'' if price.exact else 'about '}{price.total:,} calls{by_class(price.calls)}"
+
+
+def by_class(calls: Mapping[str, int]) -> str:
+    """Calls by class, in brackets."""
+    listed = ", ".join(f"{kind} {count:,}" for kind, count in sorted(calls.items()) if count)
+    return f" ({listed})" if listed else ""
+
+
+def _bulk(changes: Sequence[Change], capabilities: Capabilities) -> bool:
+    return capabilities.bulk_write_from is not None and len(changes) >= capabilities.bulk_write_from
+
+
+def _calls(object_types: Iterable[str], batch: int) -> int:
+    """The calls for some records, where a call takes a batch of one object type."""
+    return sum(-(-count // batch) for count in Counter(object_types).values())

@@ -1,0 +1,138 @@
+"""What a run costs in API calls is known before it, compared after it, and bounded."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from connectors.sandbox.crm import Kind
+from sync.exits import Exit
+from tests.live import ANA, ROBOT, Live, Outcome, live
+
+PEOPLE = 230
+"""Three pages of HubSpot's list, two of its search, three calls to write."""
+
+MODEL: dict[str, Any] = {
+    "fit": [{"id": "technology", "points": 100, "when": {"industry": "technology"}}],
+    "behaviour": [],
+    "decays": {},
+}
+ROUTING = {"pool": [ANA], "unassigned_owners": [ROBOT]}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Both CRMs with people, companies, deals, calls and visits; nothing read yet."""
+    with live(tmp_path_factory.mktemp("price")) as found:
+        found.configure(routing=ROUTING)
+        found.model(**MODEL)
+        found.set_up()
+        for seller in found.sellers.values():
+            crm, at = seller.crm, found.clock()
+            firm = crm.add(Kind.ACCOUNT, {"name": "Firm"})
+            values = {"company": "Firm", "industry": "Technology"}
+            for n in range(PEOPLE):
+                named = {"last_name": f"P{n}", "email": f"p{n}@firm.example"}
+                lead = crm.add(Kind.LEAD, {**values, **named})
+                if n % 50 == 0:
+                    about = {"at": at - timedelta(days=1), "people": [lead.number]}
+                    crm.add(Kind.ACTIVITY, {**about, "type": "call", "subject": "Call"})
+                    crm.add(Kind.ACTIVITY, {**about, "type": "page_view", "asset": "/pricing"})
+            crm.add(Kind.DEAL, {"name": "Deal", "account": firm.number})
+        yield found
+
+
+def parts(outcome: Outcome) -> dict[str, dict[str, Any]]:
+    """The report of each connection."""
+    return {part["connection"]: part for part in outcome.json["connections"]}
+
+
+def requests(world: Live) -> dict[str, int]:
+    """How many requests each CRM has seen."""
+    return {name: len(seller.server.requests) for name, seller in world.sellers.items()}
+
+
+def runs(world: Live) -> list[Any]:
+    """The runs in the ledger, newest first."""
+    return list(world.run("status", "--json").json["runs"])
+
+
+@pytest.mark.slow
+def test_predicted_is_made(world: Live) -> None:
+    """U06, D24: the calls of each class are predicted, bounded, compared, and kept in the ledger.
+
+    Of the first reading, a backfill's, one since a date, and of writing with its reading back: by
+    class as predicted, in both CRMs. Over budget nothing is read, and nothing written.
+    """
+    asked = requests(world)
+    refused = world.run("sync", "--max-calls", "4")
+    assert refused.code == Exit.GUARD
+    assert "marketing: reading costs" in refused.err or "sales: reading costs" in refused.err
+    counting = {name: count - asked[name] for name, count in requests(world).items()}
+    assert max(counting.values()) <= 18
+    (run,) = runs(world)
+    assert run["status"] == "guarded"
+
+    before = requests(world)
+    first = parts(world.sync())
+    seen = {name: count - before[name] for name, count in requests(world).items()}
+    for name, part in first.items():
+        assert sum(part["calls"].values()) == seen[name]
+        for what in ("reading", "writing"):
+            assert part[what]["predicted"]["calls"] == part[what]["made"], (name, what)
+        assert part["writing"]["made"]["read"] > 0
+    assert first["marketing"]["writing"]["made"]["write"] == 3
+    assert first["sales"]["writing"]["made"] == {"write": 2, "read": 1}
+    assert runs(world)[0]["counts"]["sales"]["writing"] == first["sales"]["writing"]
+
+    for since in ((), ("--since", "2026-01-01")):
+        again = world.run("backfill", "--yes", "--json", *since)
+        assert again.code == Exit.DONE
+        for name, part in parts(again).items():
+            predicted = part["reading"]["predicted"]["calls"]
+            assert predicted == part["reading"]["made"], (name, since)
+            assert f"{name}: reading costs about {sum(predicted.values())} calls" in again.err or (
+                f"{name}: reading costs {sum(predicted.values())} calls" in again.err
+            )
+            assert part["writing"]["made"] == part["writing"]["predicted"]["calls"] == {}
+
+
+@pytest.mark.slow
+def test_over_budget_nothing_is_begun(world: Live) -> None:
+    """U06: a backfill stops before its first page, a plan before its first write."""
+    world.sync()
+    quiet = {name: part["reading"]["made"] for name, part in parts(world.sync()).items()}
+    refused = world.run("backfill", "--yes", "--max-calls", "10")
+    assert refused.code == Exit.GUARD
+    assert "run again with --max-calls" in refused.err
+    after = {name: part["reading"]["made"] for name, part in parts(world.sync()).items()}
+    assert after == quiet
+
+    world.model(**{**MODEL, "fit": [{**MODEL["fit"][0], "points": 90}]})
+    writes = {name: seller.writes() for name, seller in world.sellers.items()}
+    refused = world.run("sync", "--max-change-share", "1", "--max-calls", "2")
+    assert refused.code == Exit.GUARD
+    assert "marketing: writing costs 3 calls (write 3), more than the budget of 2" in refused.err
+    assert {name: seller.writes() for name, seller in world.sellers.items()} == writes
+    planned = world.run("plan", "--json").json["plans"]
+    prices = {p["connection"]: p["price"]["calls"] for p in planned}
+    assert prices == {"sales": {"write": 2}, "marketing": {"write": 3}}
+    made = parts(world.sync("--max-change-share", "1", "--max-calls", "3"))
+    assert made["marketing"]["writing"]["made"] == {"write": 3}
+
+
+@pytest.mark.slow
+def test_usage_of_the_day(world: Live) -> None:
+    """D24: status tells what was used of which API today, beside the quota that the CRM states."""
+    world.sync("--max-change-share", "1")
+    found = {u["connection"]: u for u in world.run("status", "--json").json["usage"]}
+    for name in world.sellers:
+        mine = [run["calls"][name] for run in runs(world) if name in run["calls"]]
+        assert sum(found[name]["calls"].values()) == sum(sum(made.values()) for made in mine)
+        seen = [path for _, path in world.sellers[name].server.requests if "/oauth2/" not in path]
+        assert found[name]["quota"]["used"] == len(seen)
+    said = world.run("status").out
+    assert f"{found['marketing']['quota']['limit']:,} used by all programs at" in said
+    world.clock.tick(days=1)
+    assert world.run("status", "--json").json["usage"] == []
