@@ -95,7 +95,8 @@ class World:
         self, build: Callable[[Model, Facts, datetime], T], model: Model, at: datetime = T0
     ) -> T:
         """What a function of `core` makes of `model` and these facts."""
-        return _built(build, _Said(repr(model), model), at)
+        made: T = _built(build, _Said(repr(model), model), at)
+        return made
 
     def scored(self, model: Model, at: datetime = T0) -> Scored:
         """The expressions of `model` over these facts."""
