@@ -17,6 +17,10 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# A simulated month of the daemon, with changes, faults and kills; says what was lost or doubled.
+soak: .venv/installed
+	$(BIN)/python -m tests.soak --days 30 --seed 1
+
 # Every figure of the README: each bench prints its ratio to a floor measured in the same run.
 bench: .venv/installed
 	$(BIN)/python -m tests.bench
@@ -43,4 +47,4 @@ lock:
 	$(BIN)/pip install --quiet -c requirements.lock -e '.[spark]'
 	$(BIN)/pip freeze --exclude leadgauge | grep -vxFf requirements.lock > requirements-spark.lock
 
-.PHONY: demo test test-all lint bench lock
+.PHONY: demo test test-all soak lint bench lock

@@ -20,7 +20,8 @@ CHANGED = ibis.schema({"connection": "string", "table_name": "string", "id": "st
 """What names a changed record: a lead, one that was merged away, or an account."""
 
 _KEY = ["connection", "lead_id"]
-_LEADS = ibis.schema(dict.fromkeys(_KEY, "string"))
+AFFECTED = ibis.schema(dict.fromkeys(_KEY, "string"))
+"""What names an affected lead."""
 
 
 def affected(changed: Table, facts: Facts, at: datetime) -> Table:
@@ -64,4 +65,4 @@ def only(facts: Facts, leads: Table) -> Facts:
 
 
 def _leads(table: Table, column: str) -> Table:
-    return table.select("connection", lead_id=column).cast(_LEADS)
+    return table.select("connection", lead_id=column).cast(AFFECTED)

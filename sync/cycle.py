@@ -33,7 +33,7 @@ from sync.roster import find
 from sync.selection import Selection, chosen, select
 from sync.session import Session
 from sync.stop import Stop, StoppedError
-from sync.write import Writer, reconcile
+from sync.write import Writer, settle_unanswered
 
 Read = Callable[[Connector, FactsStore, Step, Stop, Progress], Pulled]
 """How a cycle brings the facts up to date with a CRM: `sync.pull.pull`, or what does more."""
@@ -137,7 +137,6 @@ def recorded(session: Session, kind: str, run: RunReport) -> Iterator[None]:
         raise
     except GuardStopError as stopped:
         status, error = RunStatus.GUARDED, str(stopped)
-        ledger.past.forget(run_id)
         raise
     except (ConnectorError, StoreError) as failure:
         error = str(failure)
@@ -202,7 +201,7 @@ class _Steps:
         """
         name, facts = connector.name, self._session.facts
         _require_fields(connector)
-        reconcile(connector, facts, self._session.ledger, self._session.clock)
+        settle_unanswered(connector, facts, self._session.ledger, self._session.clock)
         held = facts.counts(name)[LEADS.name]
         pulled = self._read(connector, facts, report.steps["pull"], self._stop, self._progress)
         report.comparisons = pulled.comparisons

@@ -27,9 +27,10 @@ from sync import ledger_audit
 from sync.ledger_audit import Act, AuditLedger, Entry
 from sync.ledger_engine import open_ledger, upsert
 from sync.ledger_held import HeldLedger
-from sync.ledger_past import HANDED, PastLedger, keep_stages
+from sync.ledger_past import HANDED, PastLedger, forget_unsent, keep_stages
 from sync.ledger_presence import Presence
 from sync.ledger_rows import (
+    COMPLETE,
     SUBSTANCE,
     Decided,
     Quarantined,
@@ -115,8 +116,10 @@ class Ledger:
         calls: Mapping[str, Any],
         error: str | None = None,
     ) -> None:
-        """Record how a run ended."""
+        """Record how a run ended; one that ended early leaves no past where it sent nothing."""
         with self._engine.begin() as db:
+            if status not in COMPLETE:
+                forget_unsent(db, [run_id])
             db.execute(
                 update(RUNS)
                 .where(RUNS.c.id == run_id)
@@ -135,6 +138,7 @@ class Ledger:
         running = RUNS.c.status == RunStatus.RUNNING
         with self._engine.begin() as db:
             dead = list(db.scalars(select(RUNS.c.id).where(running).order_by(RUNS.c.started_at)))
+            forget_unsent(db, dead)
             db.execute(update(RUNS).where(running).values(status=RunStatus.DIED, finished_at=at))
             ended = {"status": RunStatus.DIED}
             ledger_audit.append(db, [Entry(Act.RUN_ENDED, at, ended, run_id) for run_id in dead])

@@ -112,9 +112,15 @@ def listed(connection: Connection, texts: Iterable[str]) -> Select[tuple[str]]:
 
 
 def _make_private(path: Path) -> None:
-    """Make the file its owner's alone before SQLite does; its log files take the same mode."""
+    """Make the file its owner's alone before SQLite does; its log files take the same mode.
+
+    One that exists is not touched: to close it would drop the locks that other connections of this
+    process hold on it, and the next process to leave would take their log away from under them.
+    """
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return
     except OSError as error:
         raise StoreError(f"ledger: {path} cannot be opened: {error.strerror}") from None
 

@@ -24,7 +24,7 @@ from core.stages import QUALIFIED, Stage
 from sync.ledger_audit import Act, Entry, append
 from sync.ledger_engine import listed, upsert
 from sync.ledger_rows import CHUNK
-from sync.ledger_schema import DECISIONS, HANDOFFS, OVERRIDES, SCORED, STAGES
+from sync.ledger_schema import DECISIONS, HANDOFFS, INTENTS, OVERRIDES, SCORED, STAGES
 
 HANDED = frozenset({Stage.SQL.value})
 """The stages in which a lead is handed to sales, unless routing names others."""
@@ -114,18 +114,23 @@ def _last(db: Connection, at: datetime, leads: Collection[str] = ()) -> Select[A
     ).join(found, same[0] & same[1] & same[2])
 
 
+def forget_unsent(db: Connection, runs: Sequence[str]) -> None:
+    """Take back the stages and hand-offs of runs that ended early, where nobody saw them.
+
+    That is at a connection to which the run sent nothing: a guard, an error or a kill came first.
+    """
+    for table in (STAGES, HANDOFFS):
+        sent = (INTENTS.c.run_id == table.c.run_id) & (INTENTS.c.connection == table.c.connection)
+        unsent = ~select(INTENTS.c.id).where(sent).exists()
+        db.execute(delete(table).where(table.c.run_id.in_(runs), unsent))
+
+
 class PastLedger:
     """The part of a ledger that holds the past. Every method is one transaction."""
 
     def __init__(self, engine: Engine, readers: Engine) -> None:
         self._engine = engine
         self._readers = readers
-
-    def forget(self, run_id: str) -> None:
-        """Take back the stages and hand-offs of a run that a guard stopped: nobody saw them."""
-        with self._engine.begin() as db:
-            for table in (STAGES, HANDOFFS):
-                db.execute(delete(table).where(table.c.run_id == run_id))
 
     def before(
         self, at: datetime, leads: Collection[str] = (), *, stages: bool = True

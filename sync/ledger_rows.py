@@ -38,6 +38,10 @@ class RunStatus(StrEnum):
     DIED = "died"
 
 
+COMPLETE = frozenset({RunStatus.DONE, RunStatus.REFUSED})
+"""How a run stands that carried out its plan."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One run. `counts` are by step, `calls` by class; `error` is for the person who must act."""

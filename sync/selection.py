@@ -20,7 +20,7 @@ import pyarrow as pa
 from ibis import _
 from ibis.expr.types import Table
 
-from core.affected import CHANGED, affected
+from core.affected import AFFECTED, CHANGED, affected
 from core.conditions import LeadCondition
 from core.decay import DAY
 from core.due import Span, due, foreseen
@@ -99,7 +99,8 @@ def chosen(
     if all(selection.leads is None for selection in found):
         yield None
         return
-    every = as_of(store.table(LEADS.name), at).select("connection", lead_id="id")
+    # As nullable as what `affected` names: Ibis joins no others to it.
+    every = as_of(store.table(LEADS.name), at).select("connection", lead_id="id").cast(AFFECTED)
     parts = [
         every.filter(_.connection == selection.connection)
         if selection.leads is None

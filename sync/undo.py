@@ -22,7 +22,7 @@ from sync.plan import ConnectionPlan, PlannedChange
 from sync.report import ConnectionReport, RunReport
 from sync.session import Session
 from sync.stop import Stop
-from sync.write import Writer, reconcile
+from sync.write import Writer, settle_unanswered
 from sync.yaml_source import ConfigError
 
 
@@ -86,7 +86,7 @@ def undo(
 
         report.connections += [ConnectionReport(name) for name in session.connectors]
         for connector in session.connectors.values():
-            reconcile(connector, session.facts, session.ledger, session.clock)
+            settle_unanswered(connector, session.facts, session.ledger, session.clock)
         found = look(session, run_id, shown)
         findings = [f for planned in found.plans for f in guards.changes(planned, True, limits)]
         if findings:

@@ -5,6 +5,7 @@ never answered is read back before anything is sent again, in this run or the ne
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -122,10 +123,14 @@ class Writer:
         return asked and result.status is Status.WRITTEN
 
     def _settle(self, results: Sequence[WriteResult], step: Step, fields: str) -> None:
-        """Keep what became of some changes: ledger first, as it is the one that is not pulled."""
+        """Keep what became of some changes.
+
+        Facts first: killed in between, the intent is still open, and is read back. The other way
+        round the facts would be behind until the CRM shows the change, and it would be sent again.
+        """
         name = self._connector.name
-        self._ledger.settle(self._run_id, name, results, fields, at=self._clock())
         self._facts.settle(name, written_table(results))
+        self._ledger.settle(self._run_id, name, results, fields, at=self._clock())
         refused = {result.change.id for result in results if result.status is Status.REFUSED}
         for result in results:
             if result.status is Status.WRITTEN:
@@ -152,11 +157,11 @@ def written_table(results: Sequence[WriteResult]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=WRITTEN)
 
 
-def reconcile(connector: Connector, facts: FactsStore, ledger: Ledger, clock: Clock) -> int:
+def settle_unanswered(connector: Connector, facts: FactsStore, ledger: Ledger, clock: Clock) -> int:
     """Settle what an earlier run sent without getting an answer: read it back.
 
-    What the CRM holds as it was sent counts as written; anything else is as if never sent, and
-    the diff decides about it anew. Returns how many were open.
+    A field that the CRM holds as it was sent counts as written; any other is as if never sent, or
+    somebody has edited it since, and the diff decides about it anew. Returns how many were open.
     """
     opened = ledger.open_intents(connector.name)
     by_type: dict[str, list[Change]] = {}
@@ -165,11 +170,11 @@ def reconcile(connector: Connector, facts: FactsStore, ledger: Ledger, clock: Cl
     for object_type, changes in by_type.items():
         held = connector.read_back(object_type, [change.id for change in changes])
         arrived = [
-            WriteResult(change, Status.WRITTEN)
+            WriteResult(replace(change, values=dict(same)), Status.WRITTEN)
             for change in changes
-            if change.values.items() <= held.get(change.id, {}).items()
+            if (same := change.values.items() & held.get(change.id, {}).items())
         ]
-        ledger.settle(None, connector.name, arrived, at=clock())
         facts.settle(connector.name, written_table(arrived))
+        ledger.settle(None, connector.name, arrived, at=clock())
     ledger.withdraw_unanswered(connector.name)
     return len(opened)

@@ -1,5 +1,6 @@
 """A HubSpot account in the sandbox, and connectors to it over the real wire."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,13 @@ class Timer:
         """Let time pass, and remember how much."""
         self.waits.append(seconds)
         self.now += seconds
+
+
+class RunningTimer(Timer):
+    """Seconds that pass by themselves as well: for limits that hold for other processes too."""
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.now
 
 
 @dataclass

@@ -248,14 +248,17 @@ class Live:
 
 
 @contextmanager
-def live(folder: Path) -> Iterator[Live]:
-    """Both CRMs, empty but for four users, configured together, their fields not yet made."""
-    clock, timer = Clock(), Timer()
+def live(folder: Path, timer: Timer | None = None, *, index_lag: float = 0.0) -> Iterator[Live]:
+    """Both CRMs, empty but for four users, configured together, their fields not yet made.
+
+    HubSpot's search shows what was `index_lag` seconds ago.
+    """
+    clock, timer = Clock(), timer or Timer()
     crms = {name: Crm(clock) for name in CONNECTIONS}
     users = {name: staff(crm) for name, crm in crms.items()}
     secret, token = SECRETS.values()
     salesforce = SalesforceFace(crms["sales"], credentials=Credentials(client_secret=secret))
-    hubspot = HubSpotFace(crms["marketing"], tokens=(token,), timer=timer)
+    hubspot = HubSpotFace(crms["marketing"], tokens=(token,), timer=timer, index_lag=index_lag)
     with (
         Server(salesforce, clock=clock) as sales,
         Server(hubspot, clock=clock) as marketing,

@@ -246,6 +246,12 @@ class SalesforceClient:
             raise CredentialsError(
                 "private_key is not an RSA private key in PEM form", connection=self.name
             ) from error
+        except AttributeError as error:
+            # The library takes any JSON for an object with a token in it.
+            raise TemporaryError(
+                f"log-in got an answer that is not Salesforce's: check url {self._settings.url}",
+                connection=self.name,
+            ) from error
 
     def _translated(self, call: Callable[[], T]) -> T:
         try:

@@ -131,6 +131,15 @@ def test_wrong_credentials_are_a_finding(auth: dict[str, str]) -> None:
     assert _check(auth) == ["credentials"]
 
 
+@pytest.mark.parametrize("body", [b"[]", b"{}", b"<html>", b""])
+def test_a_login_that_something_else_answers(world: SalesforceWorld, body: bytes) -> None:
+    """A proxy's or a portal's page in place of Salesforce's answer is said to be that."""
+    page = Response(200, body, {"content-type": "application/json"})
+    world.server.faults.append(Fault("/services/oauth2", response=page, times=None))
+    with pytest.raises(TemporaryError, match="answer"):
+        world.connector.now()
+
+
 def test_a_disabled_api_is_a_finding() -> None:
     """An org without API is a matter of its licence or permissions, not a passing trouble."""
     assert _check(CLIENT, api_enabled=False) == ["credentials"]

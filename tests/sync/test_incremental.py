@@ -335,3 +335,15 @@ def test_only_what_can_have_changed_is_scored(world: Live) -> None:
     assert scored(world.sync()) == both(2)
     for name, seller in world.sellers.items():
         assert seller.shown(new[name])["stage"] == "SQL"
+
+
+def test_a_connection_beside_one_that_was_never_complete(world: Live) -> None:
+    """One connection is rescored in part while the other is in full, as after a kill between."""
+    old = world.tell(OPENED)
+    world.model(**FADING)
+    world.set_up()
+    world.sync("--connection", "sales")
+    seller = world.sales
+    seller.crm.update(old["sales"], {"title": "CTO"})
+    assert scored(world.sync()) == both(1)
+    assert seller.shown(old["sales"])["score"] == 17

@@ -1,6 +1,8 @@
 """The ledger: runs, decisions, writes that are neither lost nor sent twice, lease, schema."""
 
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -20,6 +22,7 @@ from sync.ledger_schema import METADATA
 from tests import postgres
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ROOT = Path(__file__).parents[2]
 HOUR = timedelta(hours=1)
 
 
@@ -405,3 +408,15 @@ def test_a_server_that_goes_away_in_the_middle(server):
             ledger.decide("r1", decisions())
         assert ledger.decisions("crm", "L1") == []
         assert [run.id for run in other.runs()] == ["r1"]
+
+
+def test_what_another_process_leaves_is_not_taken_from_this_one(tmp_path):
+    """Opened twice here and once by another process that ends: what is then written is kept."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    with Ledger(url) as ledger:
+        Ledger(url).close()
+        opening = f"from sync.ledger import Ledger; Ledger({url!r}).close()"
+        subprocess.run([sys.executable, "-c", opening], check=True, cwd=ROOT)
+        ledger.start("r1", "sync", model="m1", at=T0)
+        with Ledger(url) as other:
+            assert other.has_run("r1")

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
-from core.decision import Decision
+from connectors.base import Change
+from core.decision import Decision, Output
 from core.past import Kind, Override
 from core.rules import parse
 from core.segments import Segment
@@ -16,9 +17,15 @@ from core.stages import QUALIFIED
 from core.verdict import judge
 from sync.ledger import Ledger
 from sync.ledger_past import Handoff
+from sync.ledger_rows import RunStatus
 from tests.core.golden import T0, World, activity, lead
 
 DAY = timedelta(days=1)
+LATER_TABLES = (
+    "stages", "handoffs", "overrides", "scored", "held", "audit", "audit_head", "states",
+)  # fmt: skip
+LATER_COLUMNS = (("intents", "before"), ("quarantine", "next_try"), ("quarantine", "fields"))
+"""What ledgers have got since the first that had sign-offs."""
 
 
 def decided(stage: str | None, days: float, who: str = "L1", crm: str = "crm") -> Decision:
@@ -67,7 +74,8 @@ def test_the_past_of_an_instant_is_what_was_decided_before_it(url: str) -> None:
 
 def test_a_repeated_run_records_the_same_and_hands_nobody_off_twice(url: str) -> None:
     """S064 U14: killed after its decisions were recorded and run again, at the same instant or
-    later: one change, one hand-off. A run whose guard stopped it leaves no past."""
+    later: one change, one hand-off. However a run ended early: where it sent nothing, it leaves no
+    past; where it did, it does."""
     with opened(url) as ledger:
         ledger.decide("r1", [decided("MQL", 0)])
         ledger.decide("r1", [decided("SQL", 1)])
@@ -77,11 +85,18 @@ def test_a_repeated_run_records_the_same_and_hands_nobody_off_twice(url: str) ->
         ledger.decide("r2", [decided("SQL", 2)])
         assert past(ledger, 9) == before
         assert [(h.cycle, h.at, h.run_id) for h in ledger.past.handoffs()] == [(1, T0 + DAY, "r1")]
+        for run in ("r1", "r2"):
+            ledger.finish(run, RunStatus.DONE, at=T0, counts={}, calls={})
         ledger.start("r3", "sync", model="m", at=T0)
         ledger.decide("r3", [decided(None, 3), decided("SQL", 3, "L2")])
-        ledger.past.forget("r3")
+        ledger.finish("r3", RunStatus.GUARDED, at=T0, counts={}, calls={})
         assert past(ledger, 9) == before
-        assert len(ledger.past.handoffs()) == 1
+        ledger.start("r4", "sync", model="m", at=T0)
+        ledger.decide("r4", [decided("SQL", 4, "L2"), decided("SQL", 4, "L3", "other")])
+        ledger.intend("r4", "other", [Change("Lead", "L3", {Output.SCORE: "1"})], at=T0)
+        assert ledger.close_dead_runs(at=T0) == ["r4"]
+        assert past(ledger, 9).keys() == {"L1", "L3"}
+        assert {h.lead_id for h in ledger.past.handoffs()} == {"L1", "L3"}
 
 
 def test_a_decision_that_cannot_be_recorded_leaves_no_past() -> None:
@@ -190,7 +205,10 @@ def test_an_older_ledger_knows_its_past(url: str) -> None:
         given = ledger.past.handoffs()
     engine = create_engine(url)
     with engine.begin() as db:
-        for table in ("stages", "handoffs", "overrides", "scored", "audit", "audit_head"):
+        db.execute(text("DROP INDEX ix_intents_run"))
+        for table, column in LATER_COLUMNS:
+            db.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
+        for table in LATER_TABLES:
             db.execute(text(f"DROP TABLE {table}"))
         db.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     engine.dispose()

@@ -260,7 +260,8 @@ def happen(followed: Followed, what: str, which: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
+@pytest.mark.timeout(600)
+@settings(max_examples=6, deadline=None)
 @given(HAPPENING, HAPPENING, HAPPENING, st.integers(1, 25))
 def test_whatever_happens_the_facts_end_as_the_crm_is(
     before: list[tuple[str, int]],
