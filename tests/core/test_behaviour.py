@@ -190,8 +190,9 @@ def test_points_expire() -> None:
 def test_gradual_decay(decay: dict[str, str], age: float, left: str) -> None:
     """S136: by whole days of age, to 1/10,000 point, rounded down."""
     rules = model({**EACH, "decay": "slow"}, decays={"slow": decay})
-    assert points(rules, views(T0), T0 + age * DAY) == Decimal(left)
-    row = World([lead("x")], views(T0)).contributions(rules, T0 + age * DAY)["x", "view"]
+    world = World([lead("x")], views(*days(age)))
+    assert Decimal(world.scores(rules)["x"]) / UNIT == Decimal(left)
+    row = world.contributions(rules)["x", "view"]
     assert Decimal(row["raw"] - row["decay_loss"]) / UNIT == Decimal(left)
 
 
