@@ -47,7 +47,7 @@ class _Failures(stop_base):
             self._usage.waits += 1
         else:
             self._failed += 1
-        return self._failed >= ATTEMPTS
+        return self._failed >= ATTEMPTS or state.idle_for + state.upcoming_sleep >= PATIENCE
 
 
 def retried(

@@ -97,7 +97,7 @@ def test_a_passing_trouble_is_got_over(world: Live, name: str, fault: str) -> No
         ("sales", "daily-limit", Exit.TEMPORARY, "daily API requests are used up"),
         ("sales", "api-disabled", Exit.CREDENTIALS, "has no API"),
         ("marketing", "daily-limit", Exit.TEMPORARY, "daily"),
-        ("marketing", "missing-scopes", Exit.CREDENTIALS, "list of contacts: 403 MISSING_SCOPES"),
+        ("marketing", "missing-scopes", Exit.CREDENTIALS, "in contacts: 403 MISSING_SCOPES"),
     ],
 )
 def test_a_lasting_trouble_ends_the_run(
