@@ -50,13 +50,14 @@ def serve(leads: int, pipe: Connection) -> None:
     owner = crm.add(Kind.USER, {"name": "Rep", "email": "rep@seller.example", "active": True})
     crm.integration_user = owner.number
     for n in range(leads):
-        crm.add(Kind.LEAD, _lead(n, owner.number))
+        crm.add(Kind.LEAD, salesforce_lead(n, owner.number))
     with Server(SalesforceFace(crm)) as server:
         pipe.send(server.url)
         pipe.recv()
 
 
-def _lead(n: int, owner: int) -> dict[str, object]:
+def salesforce_lead(n: int, owner: int) -> dict[str, object]:
+    """The n-th lead of an org."""
     return {
         "first_name": f"Given{n % 977}",
         "last_name": f"Family{n % 7919}",

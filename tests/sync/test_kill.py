@@ -43,6 +43,9 @@ WRITES = re.compile("PATCH|/batch/update")
 PLANNING = 6
 """How many effects before the first write the pull is over, or nearly so."""
 
+SHARES = 4
+"""Among how many tests the effects are shared, so that no worker is left with them all."""
+
 KILLS = int(os.environ.get("LEADGAUGE_KILLS", "5"))
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -244,10 +247,13 @@ def test_killed_before_an_answer(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_killed_before_every_effect(tmp_path: Path, unbroken: Unbroken, cycle: int) -> None:
+@pytest.mark.parametrize("share", range(SHARES))
+def test_killed_before_every_effect(
+    tmp_path: Path, unbroken: Unbroken, cycle: int, share: int
+) -> None:
     """D01, U05: whatever was done by then; each record and field is written once all the same."""
     failures = {}
-    for n in points(unbroken.effects):
+    for n in points(unbroken.effects)[share::SHARES]:
         with world(tmp_path / str(n), cycle=cycle) as found:
             ended = found.sync(die=n)
             assert ended.code == KILLED, ended.said
