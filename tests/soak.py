@@ -175,8 +175,9 @@ class Soak:
         found = []
         for name, seller in self.live.sellers.items():
             make, names = PASSING[name]
-            for _ in range(self.chance.choice((0, 0, 1, 1, 2, 3))):
-                kind = self.chance.choice((*names, "lost", "answer lost", "changed under way"))
+            every = (*names, "lost", "answer lost", "changed under way")
+            # No kind twice: a session that ends again right after a log-in is no passing trouble.
+            for kind in self.chance.sample(every, self.chance.choice((0, 0, 1, 1, 2, 3))):
                 fault = self._fault(seller, kind) if kind not in names else make(kind)
                 fault.skip += self.chance.randint(0, 3)
                 seller.server.faults.append(fault)

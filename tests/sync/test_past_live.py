@@ -110,6 +110,7 @@ def test_hand_offs_happen_where_leads_are_routed(world: Live) -> None:
 def test_a_guarded_run_leaves_no_past(world: Live) -> None:
     """What a guard stopped nobody saw: no hand-off, and no stage to keep."""
     people = world.tell(GOLDEN_107)
+    world.run("plan")  # so that all is read, and the budget is asked for the writing alone
     world.sync("--max-calls", "0", code=Exit.GUARD)
     assert handoffs(world) == []
     assert explained(world, "sales", people["sales"])["history"]["mqls"] == 0

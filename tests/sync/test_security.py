@@ -25,6 +25,7 @@ from core.verdict import judge
 from sync.exits import Exit
 from sync.ledger import Ledger
 from tests.core.golden import T0, World, lead
+from tests.hubspot import RunningTimer
 from tests.live import ENVIRONMENT, SECRETS, Live, live
 
 MAIL = {"SMTP_PASSWORD": "planted-smtp-password", "ALERT_TOKEN": "planted-alert-token"}
@@ -35,7 +36,7 @@ PERSON = ("Musterfrau", "erika@buyer.example", "+43 1 5550100")
 def world(tmp_path: Path) -> Iterator[Live]:
     """A lead with personal data in each CRM."""
     name, email, phone = PERSON
-    with live(tmp_path) as found:
+    with live(tmp_path, RunningTimer()) as found:
         for seller in found.sellers.values():
             values = {"last_name": name, "email": email, "phone": phone}
             seller.crm.add(Kind.LEAD, {**values, "industry": "Technology"})
