@@ -4,6 +4,7 @@ This is the only place that knows which database it is.
 """
 
 import os
+import sqlite3
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -38,6 +39,7 @@ from sqlalchemy.exc import (
     OperationalError,
 )
 from sqlalchemy.sql import Executable
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from sync.errors import StoreError, StoreLost
 
@@ -126,6 +128,14 @@ def _make_private(path: Path) -> None:
 
 
 def _prepare_sqlite(engine: Engine) -> None:
+    # Of several that change the journal of a new file at once, SQLite lets none wait.
+    waiting = Retrying(
+        retry=retry_if_exception(_busy),
+        stop=stop_after_delay(BUSY_SECONDS),
+        wait=wait_random(0.01, 0.1),
+        reraise=True,
+    )
+
     @event.listens_for(engine, "connect")
     def _connect(dbapi_connection: Any, _record: object) -> None:
         # The driver's own BEGIN comes late and spares DDL: a migration would not be atomic.
@@ -136,13 +146,20 @@ def _prepare_sqlite(engine: Engine) -> None:
             "synchronous = FULL",
             "foreign_keys = ON",
         ):
-            dbapi_connection.execute(f"PRAGMA {pragma}").close()
+            waiting(dbapi_connection.execute, f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A reader that turns writer can find its snapshot outdated; a writer says so at once.
         reads = connection.get_execution_options().get("leadgauge_reads", False)
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _busy(error: BaseException) -> bool:
+    return (
+        isinstance(error, sqlite3.OperationalError)
+        and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    )
 
 
 def _lost(context: ExceptionContext) -> None:
