@@ -72,7 +72,7 @@ def retry(
         if len(entries) > SHOWN:
             say(f"... and {len(entries) - SHOWN} more")
         if not entries:
-            say("no record in quarantine is meant: nothing to do")
+            say("nothing in quarantine fits: there is nothing to send again")
             return
         session.ledger.writes.due_now(entries, at=session.clock())
         cycle = run_cycle(

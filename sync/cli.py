@@ -55,12 +55,6 @@ Full = Annotated[
 ]
 
 
-Reconcile = Annotated[
-    bool,
-    typer.Option("--reconcile", help="Also read the CRM whole, compare, and heal what differs."),
-]
-
-
 class Document(StrEnum):
     """The two configuration files."""
 
@@ -173,7 +167,12 @@ def sync(
     verify: Annotated[
         bool, typer.Option("--verify", help="Read back every write; owners are so anyway.")
     ] = False,
-    reconcile: Reconcile = False,
+    reconcile: Annotated[
+        bool,
+        typer.Option(
+            "--reconcile", help="Also read the CRM whole, compare, and heal what differs."
+        ),
+    ] = False,
 ) -> None:
     """Run one cycle: pull what changed, decide, and write what differs."""
     from sync.cycle import run_cycle
@@ -270,10 +269,10 @@ def status(
     from sync.health import health
     from sync.ledger import Ledger
 
-    settings = load(config, outside_of(ctx).env)
+    settings, now = load(config, outside_of(ctx).env), outside_of(ctx).clock()
     with Ledger(settings.ledger) as ledger:
         if as_json:
-            jobs = health(ledger, settings.schedule, outside_of(ctx).clock())
+            jobs = health(ledger, settings.schedule, now)
             show(
                 {
                     "jobs": [vars(found) for found in jobs],
@@ -281,13 +280,13 @@ def status(
                     "handoffs": [vars(given) for given in ledger.past.handoffs(text.SHOWN)],
                     "runs": [vars(run) for run in ledger.runs(20)],
                     "quarantine": [vars(entry) for entry in ledger.quarantine()],
-                    "usage": [vars(u) for u in ledger.usage.today(outside_of(ctx).clock())],
-                    "held": [vars(h) for h in ledger.held.now(outside_of(ctx).clock())],
+                    "usage": [vars(u) for u in ledger.usage.today(now)],
+                    "held": [vars(h) for h in ledger.held.now(now)],
                     "audit": str(ledger.audit.head()),
                 }
             )
             return
-        for table in text.status(ledger, settings.schedule, outside_of(ctx).clock()):
+        for table in text.status(ledger, settings.schedule, now):
             text.out().print(table)
 
 

@@ -88,27 +88,35 @@ def run_cycle(
             pulled.append(steps.pull(connector, report, known.get(connector.name)))
             cycle.report.warnings += report.shortages
         at = _whole_second(max(pulled))
-        pairs = zip(session.connectors.values(), cycle.report.connections, strict=True)
-        routing = session.config.routing
-        past = past_of(session.ledger, routing, at, session.segments)
-        parts = [steps.prepare(*pair, at, past, full=full) for pair in pairs]
-        selections = [part.selection for part in parts]
-        asked = {o for c in session.config.connections.values() for o in c.outputs()} & OPTIONAL
-        with (
-            chosen(session.facts, selections, at) as leads,
-            Decider(
-                session.segments, routing, session.facts, at, past, leads=leads, optional=asked
-            ) as decider,
-        ):
-            for part in parts:
-                steps.plan(part, decider)
-                cycle.plans.append(part.planned)
+        parts = _planned(session, steps, cycle.report, at, full=full)
+        cycle.plans += [part.planned for part in parts]
         steps.guard(cycle.plans)
         if write:
             for part in parts:
                 steps.write(part)
                 session.ledger.past.keep_scored(run_id, part.planned.connection, at=at)
     return cycle
+
+
+def _planned(
+    session: Session, steps: "_Steps", report: RunReport, at: datetime, *, full: bool
+) -> list["_Part"]:
+    """Decide, and plan what to write to each connection."""
+    routing = session.config.routing
+    past = past_of(session.ledger, routing, at, session.segments)
+    pairs = zip(session.connectors.values(), report.connections, strict=True)
+    parts = [steps.prepare(*pair, at, past, full=full) for pair in pairs]
+    selections = [part.selection for part in parts]
+    asked = {o for c in session.config.connections.values() for o in c.outputs()} & OPTIONAL
+    with (
+        chosen(session.facts, selections, at) as leads,
+        Decider(
+            session.segments, routing, session.facts, at, past, leads=leads, optional=asked
+        ) as decider,
+    ):
+        for part in parts:
+            steps.plan(part, decider)
+    return parts
 
 
 def new_run(at: datetime) -> str:

@@ -97,8 +97,9 @@ def changes(plan: ConnectionPlan, known: bool, limits: Limits) -> list[str]:
     if known and count >= FLOOR and count > plan.known * limits.change_share:
         found.append(
             f"{plan.connection}: the plan changes {count} of {plan.known} records, more than "
-            f"{limits.change_share:.0%}. Look at it with `leadgauge plan`; if it is right, run "
-            f"again with --max-change-share {min(1.0, count / plan.known + 0.01):.2f}"
+            f"{limits.change_share:.0%}. Look at it first (`leadgauge plan`, or the undo without "
+            "--yes); if it is right, run again with "
+            f"--max-change-share {min(1.0, count / plan.known + 0.01):.2f}"
         )
     return found + budget(plan.connection, "writing", plan.price, limits)
 

@@ -100,7 +100,7 @@ def decided(
     before: Mapping[tuple[str, str], Sequence[Any]],
     owners: Mapping[str, str | None],
 ) -> Iterator[Entry]:
-    """The entries of decisions. `before`: the substance of each lead's last one.
+    """The entries of decisions that change something. `before`: the substance of each lead's last.
 
     `owners`: who has each lead in the CRM. An owner that is not given is left, so no change.
     """
@@ -116,6 +116,8 @@ def decided(
             for name in SUBSTANCE
             if (given if name == "owner_id" else old.get(name) != new[name])
         }
+        if not changed:
+            continue
         cause = {"score": decision.reason} | ({"owner": decision.owner_reason} if given else {})
         detail = {"changed": changed, "cause": cause, "model": decision.model}
         yield Entry(

@@ -7,7 +7,14 @@ from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from apscheduler.triggers.cron import CronTrigger
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from connectors.settings import Settings, is_loopback
 
@@ -81,7 +88,13 @@ class Metrics(Settings):
     )
 
 
-Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
+def _address(text: str) -> str:
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", text):
+        raise ValueError("must be an e-mail address, such as revops@acme.example")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
 
 
 class Email(Settings):

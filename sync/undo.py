@@ -94,6 +94,7 @@ def undo(
         reports = {part.connection: part for part in report.connections}
         for planned in found.plans:
             part = reports[planned.connection]
+            part.writing.predicted = planned.price
             part.steps["diff"].passed(len(planned.changes))
             part.steps["diff"].hold("nothing to take back", planned.equal)
             # Our own write is no change of a lead: say that it is to be decided about again.

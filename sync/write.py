@@ -40,7 +40,6 @@ class Writer:
         Raises what the connector raises; by then what was sent is settled, and the rest is not
         recorded as sent.
         """
-        report.writing.predicted = plan.price
         before = dict(self._connector.usage.calls)
         try:
             return self._carry_out(plan, report.steps["write"], stop, progress)

@@ -78,6 +78,16 @@ def test_each_change_has_old_new_cause_model_run_and_time(url):
     assert "fair" not in str(said.entry), "words of a person do not belong where none can be erased"
 
 
+def test_a_decision_that_changes_nothing_is_no_entry(ledger_url: str) -> None:
+    """S083: of a lead that was given away and is left alone from then on, nothing is told again."""
+    with filled(ledger_url) as ledger:
+        told = ledger.audit.head()
+        ledger.decide("r1", [decision(985_000, stage="SQL")], owners={"L1": "U2"})
+        assert ledger.audit.head() == told
+        ledger.decide("r1", [decision(985_000, stage="MQL")], owners={"L1": "U2"})
+        assert ledger.audit.head().entries == told.entries + 1
+
+
 def test_every_act_is_in_it(ledger_url):
     """A run that died, an override that was removed; nothing for what changes nothing."""
     with filled(ledger_url) as ledger:

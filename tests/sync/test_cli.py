@@ -136,6 +136,21 @@ def test_explain_adds_up(read: Live) -> None:
     assert "1.5 points to SQL" in text
 
 
+@pytest.mark.parametrize("command", ["explain", "dossier", "replay"])
+def test_what_reads_the_stores_alone_opens_no_crm(read: Live, command: str) -> None:
+    """It works where the CRMs cannot be reached, and loads no client library."""
+
+    def connect(name: str, settings: Any) -> Any:
+        raise AssertionError(f"{name} was opened, of {settings.kind}")
+
+    lead = read.sales.id(next(read.sales.crm.records(Kind.LEAD)))
+    read.connect = connect
+    try:
+        assert read.run(command, lead).code == Exit.DONE
+    finally:
+        read.connect = None
+
+
 def test_explain_an_unknown_lead(read: Live) -> None:
     """An id that nobody knows is named, with what to do."""
     outcome = read.run("explain", "00Q000000000zzz")

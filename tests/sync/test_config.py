@@ -96,7 +96,7 @@ def test_paths_are_meant_from_the_folder_of_the_file(tmp_path):
         ),
         (
             "alerts: {email: {to: [ops], sender: l@a.example, server: smtp.a.example}}\n",
-            "6:23: alerts.email.to[0]: string should match pattern '^[^@\\s]+@[^@\\s]+$'",
+            "6:23: alerts.email.to[0]: must be an e-mail address, such as revops@acme.example",
         ),
         (
             "routing: {pool: [{owner: ann, weight: 0}]}\n",
