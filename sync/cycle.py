@@ -261,6 +261,7 @@ class _Steps:
             capabilities,
             targets={o: connector.written_fields(o) for o in capabilities.objects},
             policies=session.config.connections[name].policies(),
+            folder=session.facts.folder,
             verify=self._verify,
         )
         routing = session.config.routing

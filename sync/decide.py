@@ -224,8 +224,8 @@ class Decider:
     def decided(
         self, connection: str, assignments: Mapping[str, Assignment]
     ) -> Iterator[list[Decided]]:
-        """Every decision of a connection with its record, in batches, in order of id."""
-        rows = self.decisions.filter(_.connection == connection).order_by("lead_id")
+        """Every decision of a connection with its record, in batches, by object and id."""
+        rows = self.decisions.filter(_.connection == connection).order_by("object_type", "lead_id")
         for batch in rows.to_pyarrow_batches(chunk_size=BATCH):
             yield [self._decided(row, assignments.get(row["lead_id"])) for row in batch.to_pylist()]
 

@@ -84,7 +84,7 @@ def _written(out: Console, cycle: Cycle) -> None:
     """One record of each CRM with everything that was written to it."""
     for planned in cycle.plans:
         with_owner = (p for p in planned.changes if p.change.values.get(Output.OWNER))
-        example = next(with_owner, planned.changes[0])
+        example = next(with_owner, next(iter(planned.changes)))
         change = example.change
         fields = planned.targets[change.object_type]
         made = show.table(

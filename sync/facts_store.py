@@ -105,6 +105,11 @@ class FactsStore:
         """Close the file, so that another process may open it."""
         self._file.close()
 
+    @property
+    def folder(self) -> Path | None:
+        """Where there is room for what does not fit into memory; it is emptied on closing."""
+        return self._file.folder
+
     def table(self, name: str) -> Table:
         """A table of `core.facts`, `aliases` or `touched`, as an Ibis table expression."""
         return self._file.table(name)

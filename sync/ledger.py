@@ -227,7 +227,7 @@ class Ledger:
     ) -> None:
         """Record changes that are about to be sent; `before`: what they replace, by record id."""
         replaced = before or {}
-        rows = [
+        rows = (
             {
                 **change_key(connection, change),
                 "run_id": run_id,
@@ -237,10 +237,10 @@ class Ledger:
                 "state": OPEN,
             }
             for change in changes
-        ]
-        if rows:
-            with self._engine.begin() as db:
-                db.execute(insert(INTENTS), rows)
+        )
+        with self._engine.begin() as db:
+            for chunk in chunks(rows):
+                db.execute(insert(INTENTS), chunk)
 
     def settle(
         self,

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 
 from rich.console import Console
 from rich.table import Table
@@ -97,7 +97,7 @@ def plan(planned: ConnectionPlan, limit: int = SHOWN) -> Iterable[Table]:
         f"{in_words(planned.price)}",
         "record", "field", "from", "to",
     )  # fmt: skip
-    for item in planned.changes[:limit]:
+    for item in islice(planned.changes, limit):
         for number, (output, value) in enumerate(item.change.values.items()):
             label = f"{item.change.object_type} {item.change.id}" if number == 0 else ""
             made.add_row(label, output, item.before.get(output) or "-", value or "-")

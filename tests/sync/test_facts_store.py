@@ -542,7 +542,8 @@ def test_the_file_is_kept_and_is_its_owner_s_alone(tmp_path):
     with FactsStore(path) as store:
         put(store, page(LEADS, lead(), removed=(Removed("L2", hour(5)),)))
         modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()}
-        assert modes == {"facts.duckdb": 0o600, "facts.duckdb.wal": 0o600}
+        private = {"facts.duckdb": 0o600, "facts.duckdb.wal": 0o600, "facts.duckdb.tmp": 0o700}
+        assert modes == private
     with FactsStore(path) as store:
         assert store.cursor("crm", "Lead") == Cursor(T0)
         assert put(store, page(LEADS, lead("L2", 4))) == [Stored(unchanged=1)]
