@@ -93,7 +93,8 @@ def _owners(
     """The configured owners that this CRM does not know; inactive ones become problems."""
     routing = session.config.routing
     assert routing is not None
-    pull(connector, session.facts, Step("pull"), stop, lambda *_: None, only=OWNERS.name)
+    streams = [stream for stream in connector.streams() if stream.table == OWNERS.name]
+    pull(connector, session.facts, Step("pull"), stop, lambda *_: None, streams)
     found = find(routing, session.facts, connector.name, connector.capabilities)
     problems.extend(
         Problem(

@@ -217,13 +217,14 @@ def backfill(
         start = since.replace(tzinfo=UTC) if since else None
         limits = limits_of(session.config.guards, max_change_share, max_calls, backfill=True)
         going_on = backfilling.unfinished(session, start)
-        priced = backfilling.priced(session, start, limits, say, going_on=going_on)
+        sizes = backfilling.sizes(session, start, limits, going_on=going_on)
+        priced = backfilling.priced(sizes, limits, say)
         if going_on:
             say("going on with the backfill that was interrupted")
         else:
             if not yes and not typer.confirm("Start?", err=True):
                 ends(Exit.INTERRUPTED)
-            backfilling.rewind(session, start)
+            backfilling.rewind(session, start, sizes)
         cycle = run_cycle(
             session,
             kind=backfilling.kind(start),
@@ -231,6 +232,7 @@ def backfill(
             progress=progress,
             limits=limits,
             full=True,
+            read=backfilling.read_on(session, start),
             priced=priced,
         )
     show_report(cycle.report, as_json)

@@ -243,7 +243,7 @@ class _Steps:
         begun = any(facts.cursor(name, stream.name) for stream in connector.streams())
         if begun or self._read is not pull:
             return None
-        return price.total(price.reading(connector, lambda _: None))
+        return price.total(price.reading(connector))
 
     def prepare(
         self,

@@ -23,8 +23,9 @@ LOG_SIZE = "256MB"
 group of a table anew, which at DuckDB's own 16 MB costs a first load more than the rows do."""
 
 MEMORY = "512MB"
-"""What DuckDB may hold in memory, however large the machine and the base: beyond it, what is
-sorted, joined and summed goes to `folder` for a while."""
+THREADS = 4
+"""What DuckDB may take, however large the machine and the base. What is sorted, joined and summed
+beyond it goes to disk for a while; that needs a share of the memory for each thread."""
 
 
 class FactsFile:
@@ -58,13 +59,16 @@ class FactsFile:
             os.umask(before)
 
     def _connect(self, path: Path | str) -> duckdb.DuckDBPyConnection:
-        limits = {"checkpoint_threshold": LOG_SIZE, "memory_limit": MEMORY}
-        if self.folder is None:
-            return duckdb.connect(str(path), config={**limits})
-        connection = duckdb.connect(str(path), config={**limits, "temp_directory": str(self.folder)})
-        # The file is ours now: what is there was left by a process that was killed.
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir()
+        settings = {"checkpoint_threshold": LOG_SIZE, "memory_limit": MEMORY}
+        if self.folder is not None:
+            settings["temp_directory"] = str(self.folder)
+        connection = duckdb.connect(str(path), config={**settings})
+        (cores,) = connection.sql("SELECT current_setting('threads')").fetchone() or (1,)
+        connection.execute(f"SET threads = {min(cores, THREADS)}")
+        if self.folder is not None:
+            # The file is ours now: what is there was left by a process that was killed.
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir()
         return connection
 
     def _require_columns(self, path: Path | str, schemas: Mapping[str, ibis.Schema]) -> None:

@@ -21,6 +21,7 @@ from ibis.expr.types import Table
 from connectors.base import Cursor, Page, Removed
 from core.facts import ALIASES, BY_NAME, TABLES, TIME, FactsTable
 from sync.aliases import Alias, Merge, followed
+from sync.backlog import BACKLOG, Backlog
 from sync.census import COUNTS, Census
 from sync.cursors import CURSORS, Cursors
 from sync.facts_file import FactsFile
@@ -53,6 +54,7 @@ _SCHEMAS = {
     "removals": _REMOVALS,
     **SCHEMAS,
     **COUNTS,
+    **BACKLOG,
 }
 
 _CLOSED = "(FROM held WHERE held_row IN (SELECT held_row FROM closing))"
@@ -89,6 +91,10 @@ class FactsStore:
         """What changed since the last complete run; every change notes it there."""
         self.census = Census(self._file)
         """What a CRM showed while it was read whole."""
+        self.backlog = Backlog(self._file)
+        """What the last backfill found to read."""
+        self.folder = self._file.folder
+        """Where there is room for what does not fit into memory; it is removed on closing."""
 
     def __enter__(self) -> Self:
         return self
@@ -104,11 +110,6 @@ class FactsStore:
     def close(self) -> None:
         """Close the file, so that another process may open it."""
         self._file.close()
-
-    @property
-    def folder(self) -> Path | None:
-        """Where there is room for what does not fit into memory; it is emptied on closing."""
-        return self._file.folder
 
     def table(self, name: str) -> Table:
         """A table of `core.facts`, `aliases` or `touched`, as an Ibis table expression."""

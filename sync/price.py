@@ -4,10 +4,10 @@ The connector prices a reading; a writing follows from what it declares.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from connectors.base import Capabilities, Change, Connector, Cursor, Price, Stream
+from connectors.base import Capabilities, Change, Connector, Cursor, Price
 from core.decision import Output
 
 ALWAYS = frozenset({Output.OWNER})
@@ -23,11 +23,10 @@ class Size:
     price: Price
 
 
-def reading(connector: Connector, start: Callable[[Stream], Cursor | None]) -> list[Size]:
-    """What there is to read of each stream from where it starts; at most one call for each."""
+def reading(connector: Connector, cursor: Cursor | None = None) -> list[Size]:
+    """What there is to read of each stream from a cursor on; at most one call for each."""
     found = []
     for stream in connector.streams():
-        cursor = start(stream)
         records = connector.count(stream, cursor)
         found.append(Size(stream.name, records, connector.price(stream, cursor, records)))
     return found

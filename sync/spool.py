@@ -51,7 +51,7 @@ class Spool(Generic[T]):
 
     def _store(self) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self._folder)
+            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - ends with self
             weakref.finalize(self, self._file.close)
         self._file.seek(0, 2)
         pickle.dump(self._latest, self._file, pickle.HIGHEST_PROTOCOL)

@@ -96,6 +96,8 @@ class Pull:
             )
         for until in (middle, self.until):
             for page in replace(self, until=until).pages(cursor):
+                if page.cursor == Cursor(middle):
+                    page = replace(page, cursor=Cursor(middle, until=self.until))
                 yield page
                 cursor = page.cursor
 
