@@ -142,6 +142,12 @@ class Config(Settings):
         "warn; none: not asked for.",
     )
     facts: Path = Field(Path("facts.duckdb"), description="File that holds what the CRMs said.")
+    facts_memory: int = Field(
+        512,
+        ge=256,
+        description="Memory in MB for working on the facts, with a core for each 256; beyond it "
+        "they take disk space beside their file.",
+    )
     ledger: str = Field(
         "sqlite:///ledger.db", description="Database that holds what was decided and written."
     )

@@ -22,21 +22,27 @@ LOG_SIZE = "256MB"
 """How long the log may grow before it is worked into the tables: doing so writes the last row
 group of a table anew, which at DuckDB's own 16 MB costs a first load more than the rows do."""
 
-MEMORY = "512MB"
-THREADS = 4
-"""What DuckDB may take, however large the machine and the base. What is sorted, joined and summed
-beyond it goes to disk for a while; that needs a share of the memory for each thread."""
+MEMORY = 512
+"""MB that DuckDB may hold unless told otherwise, however large the machine and the base: beyond it
+what is sorted, joined and summed goes to disk for a while."""
+
+MEMORY_EACH = 256
+"""MB for each thread: with less, not all that DuckDB holds for one can go to disk."""
 
 
 class FactsFile:
     """One DuckDB file with some tables; `:memory:` keeps nothing after closing.
 
     The file and `folder`, which is for what does not fit into memory (None: there is none), are
-    made their owner's alone; the logs that follow the file go by the process's umask.
+    made their owner's alone; the logs that follow the file go by the process's umask. `memory` is
+    what DuckDB may hold, in MB, with as many threads as that is enough for.
     Raises StoreBusy when another process has it open, StoreError when it is no facts file.
     """
 
-    def __init__(self, path: Path | str, schemas: Mapping[str, ibis.Schema]) -> None:
+    def __init__(
+        self, path: Path | str, schemas: Mapping[str, ibis.Schema], memory: int = MEMORY
+    ) -> None:
+        self._memory = memory
         self.folder = None if str(path) == ":memory:" else Path(f"{path}.tmp")
         before = os.umask(0o077)
         try:
@@ -59,12 +65,13 @@ class FactsFile:
             os.umask(before)
 
     def _connect(self, path: Path | str) -> duckdb.DuckDBPyConnection:
-        settings = {"checkpoint_threshold": LOG_SIZE, "memory_limit": MEMORY}
+        settings = {"checkpoint_threshold": LOG_SIZE, "memory_limit": f"{self._memory}MB"}
         if self.folder is not None:
             settings["temp_directory"] = str(self.folder)
         connection = duckdb.connect(str(path), config={**settings})
         (cores,) = connection.sql("SELECT current_setting('threads')").fetchone() or (1,)
-        connection.execute(f"SET threads = {min(cores, THREADS)}")
+        threads = max(1, min(cores, self._memory // MEMORY_EACH))
+        connection.execute(f"SET threads = {threads}")
         if self.folder is not None:
             # The file is ours now: what is there was left by a process that was killed.
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -80,6 +87,14 @@ class FactsFile:
                     f"{path}: the facts were stored by another version of leadgauge. Delete the "
                     "file: everything is then pulled again"
                 )
+
+    def explain(self, error: BaseException | None) -> None:
+        """Raise StoreError for an error that only more memory helps against."""
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise StoreError(
+                f"{self._memory} MB are too little memory for the facts. Give facts_memory in the "
+                f"configuration a larger number, such as {2 * self._memory}"
+            ) from error
 
     def close(self) -> None:
         """Close the file, so that another process may open it."""

@@ -24,7 +24,7 @@ from sync.aliases import Alias, Merge, followed
 from sync.backlog import BACKLOG, Backlog
 from sync.census import COUNTS, Census
 from sync.cursors import CURSORS, Cursors
-from sync.facts_file import FactsFile
+from sync.facts_file import MEMORY, FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
 from sync.touched import SCHEMAS, Touched
 
@@ -81,11 +81,12 @@ class Stored:
 class FactsStore:
     """One facts file, opened by one process; `:memory:` keeps nothing after closing.
 
-    Raises StoreBusy when another process has the file open, StoreError when it is no facts file.
+    `memory`: in MB, see `FactsFile`. Raises StoreBusy when another process has the file open,
+    StoreError when it is no facts file, and as a context where memory was too little.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self._file = FactsFile(path, _SCHEMAS)
+    def __init__(self, path: Path | str, memory: int = MEMORY) -> None:
+        self._file = FactsFile(path, _SCHEMAS, memory)
         self._cursors = Cursors(self._file)
         self.touched = Touched(self._file)
         """What changed since the last complete run; every change notes it there."""
@@ -106,6 +107,7 @@ class FactsStore:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+        self._file.explain(error)
 
     def close(self) -> None:
         """Close the file, so that another process may open it."""
