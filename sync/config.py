@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator
 
 from connectors import registry
 from connectors.settings import ConnectionSettings, Settings
@@ -156,7 +156,7 @@ class Config(Settings):
     access: Access | None = Field(
         None, description="Which accounts of the machine may run what; left out: all, everything."
     )
-    export_salt: str | None = Field(
+    export_salt: SecretStr | None = Field(
         None, min_length=16, description="What hashes the ids of anonymous exports."
     )
 

@@ -97,14 +97,14 @@ def export(
 
     with opened(ctx, config) as session:
         salt = session.config.export_salt if anonymise else None
-        if anonymise and not salt:
+        if anonymise and salt is None:
             raise ConfigError(
                 [
                     "--anonymise needs `export_salt` in the configuration: a long random text, as "
                     "${EXPORT_SALT}; ids are the same in all exports with one salt"
                 ]
             )
-        for name, rows in write(session, folder, salt).items():
+        for name, rows in write(session, folder, salt and salt.get_secret_value()).items():
             say(f"{folder / name}.parquet: {rows:,} rows")
 
 
