@@ -104,7 +104,7 @@ def export(
                     "${EXPORT_SALT}; ids are the same in all exports with one salt"
                 ]
             )
-        for name, rows in write(session, folder, salt and salt.get_secret_value()).items():
+        for name, rows in write(session, folder, salt.get_secret_value() if salt else None).items():
             say(f"{folder / name}.parquet: {rows:,} rows")
 
 
