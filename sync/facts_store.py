@@ -26,6 +26,7 @@ from sync.census import COUNTS, Census
 from sync.cursors import CURSORS, Cursors
 from sync.facts_file import MEMORY, FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
+from sync.people import People
 from sync.touched import SCHEMAS, Touched
 
 _STAMP = pa.timestamp("us", "UTC")
@@ -96,6 +97,8 @@ class FactsStore:
         """What the last backfill found to read."""
         self.folder = self._file.folder
         """Where there is room for what does not fit into memory; it is removed on closing."""
+        self.people = People(self._file)
+        """Which records are one person, for reports and erasure."""
 
     def __enter__(self) -> Self:
         return self
