@@ -1,6 +1,5 @@
 """The facts store: pages in, versions kept, nothing half stored, order of no consequence."""
 
-import shutil
 import stat
 import subprocess
 import sys
