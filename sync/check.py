@@ -83,8 +83,7 @@ def _configured(session: Session) -> set[str]:
     routing = session.config.routing
     if routing is None:
         return set()
-    pools = [routing.pool, *(territory.owners for territory in routing.territories)]
-    return {member.owner for pool in pools for member in pool}
+    return set(routing.named().values())
 
 
 def _owners(

@@ -13,6 +13,7 @@ from connectors.settings import ConnectionSettings, Settings
 from core.conditions import LeadCondition
 from core.rules import Model
 from core.segments import Segment, Segments, with_model
+from sync.routing_settings import Routing
 from sync.service_settings import Alerts, Metrics, Schedule
 from sync.yaml_source import ConfigError, load_yaml
 
@@ -21,49 +22,6 @@ if TYPE_CHECKING:
 else:
     # The kinds are known at run time only.
     Connection = Annotated[Union[registry.settings_types()], Field(discriminator="kind")]  # noqa: UP007
-
-
-def _share(value: object) -> object:
-    return {"owner": value} if isinstance(value, str) else value
-
-
-class PoolOwner(Settings):
-    """An owner who is given leads: e-mail address or CRM id, and a weight."""
-
-    owner: str = Field(description="E-mail address of the owner, or its id in the CRM.")
-    weight: int = Field(1, gt=0, description="Share of the leads: 2 gets twice what 1 gets.")
-
-
-def _somebody(pool: tuple[PoolOwner, ...]) -> tuple[PoolOwner, ...]:
-    if not pool:
-        raise ValueError("name at least one owner")
-    return pool
-
-
-Pool = Annotated[
-    tuple[Annotated[PoolOwner, BeforeValidator(_share)], ...], AfterValidator(_somebody)
-]
-
-
-class Territory(Settings):
-    """Leads for which a condition holds go to owners of their own."""
-
-    name: str = Field(description="Name of the territory, as reasons show it.")
-    when: LeadCondition = Field(description="Which leads are in it; the first match counts.")
-    owners: Pool = Field(description="Who gets its leads.")
-
-
-class Routing(Settings):
-    """Who is given leads: the account's owner, else the territory's, else the pool's."""
-
-    stages: tuple[str, ...] = Field(("SQL",), description="Stages whose leads get an owner.")
-    pool: Pool = Field(description="Who gets leads that nobody else has a claim to.")
-    territories: tuple[Territory, ...] = Field((), description="Pools by condition.")
-    unassigned_owners: tuple[str, ...] = Field(
-        (),
-        description="Owners (e-mail, name or id) whose leads count as nobody's, such as the "
-        "integration user; queues always do.",
-    )
 
 
 class Guards(Settings):

@@ -1,0 +1,210 @@
+"""Whose turn it is: what owners have been given so far, their caps, and their order in a pool.
+
+An owner's level in a pool is the leads given so far divided by the owner's weight, in UNIT. The
+next lead goes to whoever would then have the lowest level, the first in the pool's order of
+equals. In a pool by load the open leads take the place of those given.
+
+Time away leaves no debt: who can take nothing is kept at the level of whoever's turn comes next,
+and so has nothing to catch up afterwards.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from heapq import heapify, heappop, heappush
+
+from core.roster import By, Pool, Roster
+
+NOBODY = "no active owner in the pool"
+OFF_DUTY = "nobody in the pool is at work"
+BELOW_CUT = "below capacity cut"
+REASONS = (NOBODY, OFF_DUTY, BELOW_CUT)
+"""Why a lead waits; of several pools' reasons the last counts."""
+
+UNIT = 720_720 * 10**6
+"""What a lead adds to the level of an owner of weight 1; every usual weight divides it."""
+
+
+@dataclass(frozen=True)
+class Had:
+    """What was given before a run.
+
+    `levels` are by pool and owner, in UNIT. `today` counts the leads given to each owner on the
+    owner's present day, `pool_today` those given by turn in each pool, `open` the open leads of
+    each owner. `accounts`: to whom the last lead of an account was given.
+    """
+
+    levels: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    today: Mapping[str, int] = field(default_factory=dict)
+    pool_today: Mapping[str, int] = field(default_factory=dict)
+    open: Mapping[str, int] = field(default_factory=dict)
+    accounts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What one owner of a pool had at a moment, and `why_not`: what kept leads away, if anything.
+
+    `level` is in UNIT; `today` and `open` are leads (None: nothing asks for them), `daily` and
+    `total` their caps.
+    """
+
+    owner_id: str
+    weight: int
+    level: int
+    today: int
+    open: int | None
+    daily: int | None
+    total: int | None
+    why_not: str | None = None
+
+
+class Tally:
+    """What owners and pools have, as a run gives it to them; who is full."""
+
+    def __init__(self, roster: Roster, had: Had) -> None:
+        self._roster = roster
+        self.today = Counter(had.today)
+        self.open = Counter(had.open)
+        self.pool_today = Counter(had.pool_today)
+        self._pools_of: defaultdict[str, list[Pool]] = defaultdict(list)
+        self._pool_open: Counter[str] = Counter()
+        for pool in roster.pools:
+            for share in pool.shares:
+                self._pools_of[share.owner_id].append(pool)
+                self._pool_open[pool.name] += self.open[share.owner_id]
+
+    def give(self, owner_id: str, pool: Pool | None) -> None:
+        """Count a lead that an owner is given, in the turn of a pool if it is one."""
+        self.today[owner_id] += 1
+        self.hold(owner_id)
+        if pool is not None:
+            self.pool_today[pool.name] += 1
+
+    def hold(self, owner_id: str) -> None:
+        """Count an open lead of an owner that was given before."""
+        self.open[owner_id] += 1
+        for pool in self._pools_of[owner_id]:
+            self._pool_open[pool.name] += 1
+
+    def full(self, owner_id: str) -> bool:
+        """Whether an owner has as many leads as are to be given."""
+        terms = self._roster.terms_of(owner_id)
+        return reached(self.today[owner_id], terms.daily) or reached(
+            self.open[owner_id], terms.total
+        )
+
+    def pool_full(self, pool: Pool) -> bool:
+        """Whether the owners of a pool together have as many leads as are to be given."""
+        return reached(self.pool_today[pool.name], pool.daily) or reached(
+            self._pool_open[pool.name], pool.total
+        )
+
+
+def reached(count: int, cap: int | None) -> bool:
+    """Whether a count has come to its cap, if there is one."""
+    return cap is not None and count >= cap
+
+
+class Line:
+    """The owners of one pool in the order of their turn, during one run."""
+
+    def __init__(
+        self, pool: Pool, roster: Roster, tally: Tally, levels: Mapping[str, int], at: datetime
+    ) -> None:
+        self.pool = pool
+        self._roster = roster
+        self._tally = tally
+        self.places = {share.owner_id: place for place, share in enumerate(pool.shares)}
+        self._away = {owner: _why_away(owner, roster, at) for owner in self.places}
+        working = [share for share in pool.shares if self._away[share.owner_id] is None]
+        known = [levels[share.owner_id] for share in working if share.owner_id in levels]
+        # Who is new begins where those are whose turn comes next.
+        start = min(known or levels.values(), default=0)
+        self.levels = {s.owner_id: levels.get(s.owner_id, start) for s in pool.shares}
+        self._heap = [(self._key(s.owner_id), self.places[s.owner_id]) for s in working]
+        heapify(self._heap)
+        self._last: int | None = None
+
+    def next(self, able: Container[str]) -> str | None:
+        """Whose turn it is of those who can take a lead now; None: nobody's."""
+        passed_over, found = [], None
+        while self._heap and found is None and not self._tally.pool_full(self.pool):
+            key, place = heappop(self._heap)
+            owner = self.pool.shares[place].owner_id
+            now = self._key(owner)
+            if self._tally.full(owner):
+                continue  # Counts only grow: nothing more in this run.
+            if now > key:
+                heappush(self._heap, (now, place))
+                continue
+            passed_over.append((key, place))
+            if owner in able:
+                found = owner
+        for entry in passed_over:
+            heappush(self._heap, entry)
+        return found
+
+    def take(self, owner_id: str, *, turn: bool) -> None:
+        """Count a lead that an owner was given: in turn, or otherwise."""
+        if turn:
+            self._last = self.levels[owner_id]
+        self.levels[owner_id] += UNIT // self._weight(owner_id)
+
+    def settle(self) -> dict[str, int]:
+        """Everybody's level after the run, with no debt for who could take nothing."""
+        able = [level for owner, level in self.levels.items() if self.why_not(owner) is None]
+        start = min(able) if able else self._last
+        if start is None or self.pool.catch_up:
+            return self.levels
+        return {
+            owner: level if self.why_not(owner) is None else max(level, start)
+            for owner, level in self.levels.items()
+        }
+
+    def standings(self) -> tuple[Standing, ...]:
+        """What everybody has now, in the pool's order."""
+        return tuple(
+            Standing(
+                share.owner_id,
+                share.weight,
+                self.levels[share.owner_id],
+                self._tally.today[share.owner_id],
+                self._tally.open[share.owner_id] if self._roster.counts_open else None,
+                self._roster.terms_of(share.owner_id).daily,
+                self._roster.terms_of(share.owner_id).total,
+                self._away[share.owner_id],
+            )
+            for share in self.pool.shares
+        )
+
+    def why_not(self, owner_id: str) -> str | None:
+        """What keeps leads away from an owner now, if anything."""
+        return self._away[owner_id] or ("full" if self._tally.full(owner_id) else None)
+
+    def why_nobody(self, able: Container[str]) -> str:
+        """Why none of those who can be given a lead takes it now."""
+        away = [why for owner, why in self._away.items() if owner in able]
+        if None in away:
+            return BELOW_CUT
+        return OFF_DUTY if away else NOBODY
+
+    def _weight(self, owner_id: str) -> int:
+        return self.pool.shares[self.places[owner_id]].weight
+
+    def _key(self, owner_id: str) -> int:
+        """What somebody would have with one lead more, by weight."""
+        if self.pool.by is By.LOAD:
+            return (self._tally.open[owner_id] + 1) * UNIT // self._weight(owner_id)
+        return self.levels[owner_id] + UNIT // self._weight(owner_id)
+
+
+def _why_away(owner_id: str, roster: Roster, at: datetime) -> str | None:
+    """What keeps an owner from being given leads at an instant, but for caps."""
+    terms = roster.terms_of(owner_id)
+    if owner_id not in roster.active:
+        return "not active"
+    if terms.absent(at):
+        return "away"
+    return None if terms.working(at) else "off duty"
