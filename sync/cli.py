@@ -16,7 +16,13 @@ import typer
 from typer.exceptions import TyperException
 
 from connectors.errors import ConnectorError
-from sync import amend_commands, audit_command, model_commands, override_command
+from sync import (
+    amend_commands,
+    audit_command,
+    model_commands,
+    override_command,
+    routing_command,
+)
 from sync.command import (
     DEFAULT_CONFIG,
     AsJson,
@@ -263,16 +269,17 @@ def daemon(
 def status(
     ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False
 ) -> None:
-    """Jobs, runs, calls, age of scores, hand-offs, quarantine, held fields; also during a sync."""
+    """Jobs, runs, calls, age of scores, hand-offs, leads that wait for an owner, quarantine, held
+    fields; also during a sync."""
     from sync import show as text
     from sync.config import load
-    from sync.health import health
+    from sync.health import capacity, health
     from sync.ledger import Ledger
 
     settings, now = load(config, outside_of(ctx).env), outside_of(ctx).clock()
     with Ledger(settings.ledger) as ledger:
         if as_json:
-            jobs = health(ledger, settings.schedule, now)
+            jobs = [*health(ledger, settings.schedule, now), capacity(ledger)]
             show(
                 {
                     "jobs": [vars(found) for found in jobs],
@@ -282,6 +289,7 @@ def status(
                     "quarantine": [vars(entry) for entry in ledger.quarantine()],
                     "usage": [vars(u) for u in ledger.usage.today(now)],
                     "held": [vars(h) for h in ledger.held.now(now)],
+                    "waiting": [vars(one) for one in ledger.routing.waiting()],
                     "audit": str(ledger.audit.head()),
                 }
             )
@@ -301,6 +309,7 @@ app.command()(override_command.override)
 app.command()(amend_commands.retry)
 app.command()(amend_commands.undo)
 app.command()(audit_command.audit)
+app.command()(routing_command.audit_routing)
 
 
 @app.command()

@@ -68,9 +68,9 @@ class TimersLedger:
         """The timers of leads that were not called since they started, oldest first."""
         return self._found(TIMERS.c.connection == connection, TIMERS.c.called_at.is_(None))
 
-    def all(self) -> list[Timer]:
-        """Every timer there was, oldest first."""
-        return self._found()
+    def all(self, lead_id: str | None = None) -> list[Timer]:
+        """Every timer there was, oldest first; of one lead if given."""
+        return self._found(*([] if lead_id is None else [TIMERS.c.lead_id == lead_id]))
 
     def overdue(self, connection: str, stages: frozenset[str], at: datetime) -> list[Timer]:
         """The leads still in some stages whose last timer is over without a call."""

@@ -15,7 +15,7 @@ from connectors.base import Cursor, Page
 from connectors.sandbox.scenario import GOLDEN_50, GOLDEN_107
 from core.decision import UNIT
 from core.facts import BY_NAME, arrow_schema
-from core.roster import Roster, Share
+from core.roster import Pool, Roster, Share
 from core.rules import Model, parse
 from core.segments import Segment
 from sync.decide import Decider
