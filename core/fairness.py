@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from core.turns import UNIT, Standing, reached
+from core.turns import UNIT, Standing, ahead, reached
 
 
 def at_turn(before: Sequence[Standing], given: Iterable[str]) -> tuple[Standing, ...]:
@@ -22,9 +22,22 @@ def at_turn(before: Sequence[Standing], given: Iterable[str]) -> tuple[Standing,
                 today=had.today + 1,
                 open=None if had.open is None else had.open + 1,
             )
-    return tuple(map(_with_reason, found.values()))
+    return _with_reasons([_full(standing) for standing in found.values()])
 
 
-def _with_reason(standing: Standing) -> Standing:
-    full = reached(standing.today, standing.daily) or reached(standing.open or 0, standing.total)
-    return replace(standing, why_not="full") if full and not standing.why_not else standing
+def _full(had: Standing) -> Standing:
+    full = reached(had.today, had.daily) or reached(had.open or 0, had.total)
+    return replace(had, why_not="full") if full and not had.why_not else had
+
+
+def _with_reasons(standings: Sequence[Standing]) -> tuple[Standing, ...]:
+    """Say of whom it was not the turn though nothing else kept leads away."""
+    in_line = [had for had in standings if not had.why_not]
+    weight = sum(had.weight for had in in_line)
+    levels = sum(had.level * had.weight for had in in_line)
+    return tuple(
+        replace(had, why_not="ahead of the share")
+        if not had.why_not and ahead(had.level, levels, weight)
+        else had
+        for had in standings
+    )

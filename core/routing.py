@@ -145,6 +145,8 @@ class _Run:
         before = lead.assigned_owner if lead.written_owner is None or lead.unsent else None
         if before is not None and before in able and not lead.waits:
             self._tally.hold(before)
+            for line in self._lines_of.get(before, ()):
+                line.count(before, given=False)
             return Assignment(lead.lead_id, before, PENDING)
         found = self._by_claim(lead, able) or self._by_turn(lead, able)
         if lead.missed and found.waits:
@@ -224,7 +226,7 @@ class _Run:
         turn = line.pool if line else None
         self._tally.give(owner, turn)
         for each in self._lines_of.get(owner, ()):
-            each.take(owner, turn=each is line)
+            each.count(owner, turn=each is line)
         if lead.account_id is not None:
             self._accounts[lead.account_id] = owner
         pool = turn.name if turn else None

@@ -1,8 +1,9 @@
 """Whose turn it is: what owners have been given so far, their caps, and their order in a pool.
 
-An owner's level in a pool is the leads given so far divided by the owner's weight, in UNIT. The
-next lead goes to whoever would then have the lowest level, the first in the pool's order of
-equals. In a pool by load the open leads take the place of those given.
+An owner's level in a pool is the leads given so far divided by the owner's weight, in UNIT; in a
+pool by load, the open leads. Of those who are not ahead of their share (whose level is not above
+what it were if the next lead were spread over all) the lead goes to whoever then has the lowest
+level, the first in the pool's order of equals. So nobody is ever more than one lead off the share.
 
 Time away leaves no debt: who can take nothing is kept at the level of whoever's turn comes next,
 and so has nothing to catch up afterwards.
@@ -12,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 
 from core.roster import By, Pool, Roster
 
@@ -116,41 +117,94 @@ class Line:
         self.pool = pool
         self._roster = roster
         self._tally = tally
-        self.places = {share.owner_id: place for place, share in enumerate(pool.shares)}
-        self._away = {owner: _why_away(owner, roster, at) for owner in self.places}
-        working = [share for share in pool.shares if self._away[share.owner_id] is None]
-        known = [levels[share.owner_id] for share in working if share.owner_id in levels]
+        self._weights = {share.owner_id: share.weight for share in pool.shares}
+        self._names = list(self._weights)
+        self._away = {owner: _why_away(owner, roster, at) for owner in self._names}
+        working = [owner for owner in self._names if self._away[owner] is None]
         # Who is new begins where those are whose turn comes next.
+        known = [levels[owner] for owner in working if owner in levels]
         start = min(known or levels.values(), default=0)
-        self.levels = {s.owner_id: levels.get(s.owner_id, start) for s in pool.shares}
-        self._heap = [(self._key(s.owner_id), self.places[s.owner_id]) for s in working]
-        heapify(self._heap)
+        self.levels = {owner: levels.get(owner, start) for owner in self._names}
         self._last: int | None = None
+        # Who is in line, with the level that is part of `_sum`, the sum of levels by weight.
+        self._counted = {owner: self._level(owner) for owner in working}
+        self._sum = sum(level * self._weights[owner] for owner, level in self._counted.items())
+        self._weight = sum(self._weights[owner] for owner in working)
+        self._ready: list[tuple[int, int]] = []
+        self._ahead = [
+            (self._counted[o], n) for n, o in enumerate(self._names) if o in self._counted
+        ]
+        heapify(self._ahead)
 
     def next(self, able: Container[str]) -> str | None:
         """Whose turn it is of those who can take a lead now; None: nobody's."""
+        if self._tally.pool_full(self.pool):
+            return None
         passed_over, found = [], None
-        while self._heap and found is None and not self._tally.pool_full(self.pool):
-            key, place = heappop(self._heap)
-            owner = self.pool.shares[place].owner_id
-            now = self._key(owner)
+        while found is None and self._ripen():
+            turn, place = heappop(self._ready)
+            owner = self._names[place]
             if self._tally.full(owner):
-                continue  # Counts only grow: nothing more in this run.
-            if now > key:
-                heappush(self._heap, (now, place))
-                continue
-            passed_over.append((key, place))
-            if owner in able:
-                found = owner
+                self._leave(owner)
+            elif self._is_ahead(owner):
+                heappush(self._ahead, (self._level(owner), place))
+            elif self._turn(owner) > turn:
+                heappush(self._ready, (self._turn(owner), place))
+            else:
+                passed_over.append((turn, place))
+                found = owner if owner in able else None
         for entry in passed_over:
-            heappush(self._heap, entry)
-        return found
+            heappush(self._ready, entry)
+        return found or self._out_of_turn(able)
 
-    def take(self, owner_id: str, *, turn: bool) -> None:
-        """Count a lead that an owner was given: in turn, or otherwise."""
+    def _ripen(self) -> bool:
+        """Let those into the line who are not ahead any more; whether anybody is there."""
+        while self._ahead:
+            level, place = self._ahead[0]
+            owner = self._names[place]
+            if self._level(owner) > level:
+                heapreplace(self._ahead, (self._level(owner), place))
+            elif self._is_ahead(owner):
+                break
+            else:
+                heappop(self._ahead)
+                heappush(self._ready, (self._turn(owner), place))
+        return bool(self._ready)
+
+    def _out_of_turn(self, able: Container[str]) -> str | None:
+        """Who is least ahead, where those whose turn it is cannot be given this lead."""
+        owners = (self._names[place] for _level, place in sorted(self._ahead))
+        return next((o for o in owners if o in able and not self._tally.full(o)), None)
+
+    def count(self, owner_id: str, *, turn: bool = False, given: bool = True) -> None:
+        """Count a lead of an owner, once the tally has it: given now, and by whose turn, or
+        before."""
         if turn:
             self._last = self.levels[owner_id]
-        self.levels[owner_id] += UNIT // self._weight(owner_id)
+        if given:
+            self.levels[owner_id] += UNIT // self._weights[owner_id]
+        if owner_id in self._counted:
+            now = self._level(owner_id)
+            self._sum += (now - self._counted[owner_id]) * self._weights[owner_id]
+            self._counted[owner_id] = now
+
+    def _leave(self, owner_id: str) -> None:
+        """Who is full gets nothing more in this run: counts only grow."""
+        weight = self._weights[owner_id]
+        self._sum -= self._counted.pop(owner_id) * weight
+        self._weight -= weight
+
+    def _level(self, owner_id: str) -> int:
+        if self.pool.by is By.LOAD:
+            return self._tally.open[owner_id] * UNIT // self._weights[owner_id]
+        return self.levels[owner_id]
+
+    def _turn(self, owner_id: str) -> int:
+        """The level that one lead more would bring somebody to."""
+        return self._level(owner_id) + UNIT // self._weights[owner_id]
+
+    def _is_ahead(self, owner_id: str) -> bool:
+        return ahead(self._level(owner_id), self._sum, self._weight)
 
     def settle(self) -> dict[str, int]:
         """Everybody's level after the run, with no debt for who could take nothing."""
@@ -169,7 +223,7 @@ class Line:
             Standing(
                 share.owner_id,
                 share.weight,
-                self.levels[share.owner_id],
+                self._level(share.owner_id),
                 self._tally.today[share.owner_id],
                 self._tally.open[share.owner_id] if self._roster.counts_open else None,
                 self._roster.terms_of(share.owner_id).daily,
@@ -190,14 +244,13 @@ class Line:
             return BELOW_CUT
         return OFF_DUTY if away else NOBODY
 
-    def _weight(self, owner_id: str) -> int:
-        return self.pool.shares[self.places[owner_id]].weight
 
-    def _key(self, owner_id: str) -> int:
-        """What somebody would have with one lead more, by weight."""
-        if self.pool.by is By.LOAD:
-            return (self._tally.open[owner_id] + 1) * UNIT // self._weight(owner_id)
-        return self.levels[owner_id] + UNIT // self._weight(owner_id)
+def ahead(level: int, levels: int, weight: int) -> bool:
+    """Whether a level is above what everybody's were if the next lead were spread over all.
+
+    `levels` is the sum of all levels by weight, `weight` that of all weights.
+    """
+    return level * weight >= levels + UNIT
 
 
 def _why_away(owner_id: str, roster: Roster, at: datetime) -> str | None:

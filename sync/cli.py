@@ -85,9 +85,11 @@ def init(
 def check(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Prove configuration, model and mapping against the live CRM, before a run fails."""
     from sync.check import check as find_problems
+    from sync.config import addresses
 
     with opened(ctx, config) as session:
-        problems = find_problems(session, stop_on_signals())
+        address = addresses(config, outside_of(ctx).env)
+        problems = find_problems(session, stop_on_signals(), address)
     if as_json:
         show([vars(problem) for problem in problems])
     for problem in problems:

@@ -1,7 +1,7 @@
 """config.yaml: connections, stores, mapping, written fields, routing, guards and service."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Union
@@ -11,11 +11,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from connectors import registry
 from connectors.settings import ConnectionSettings, Settings
 from core.conditions import LeadCondition
+from core.mistakes import Place
 from core.rules import Model
 from core.segments import Segment, Segments, with_model
 from sync.routing_settings import Routing
 from sync.service_settings import Alerts, Metrics, Schedule
-from sync.yaml_source import ConfigError, load_yaml
+from sync.yaml_source import ConfigError, load_yaml, placed_yaml
 
 if TYPE_CHECKING:
     Connection = ConnectionSettings
@@ -132,6 +133,11 @@ def load(path: Path, env: Mapping[str, str]) -> Config:
     return config.model_copy(
         update={"model": models, "facts": folder / config.facts, "ledger": ledger}
     )
+
+
+def addresses(path: Path, env: Mapping[str, str]) -> Callable[[Place], str]:
+    """Where each place of the configuration stands in its file, as file:line:column."""
+    return placed_yaml(path, Config, env)[1]
 
 
 def read_models(config: Config) -> Segments:
