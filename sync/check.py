@@ -9,6 +9,7 @@ from core.mistakes import Place
 from core.qualification import Stage
 from sync.check_model import suspicions
 from sync.check_routing import routing_problems
+from sync.check_segments import small_segments
 from sync.pull import pull
 from sync.report import Step
 from sync.roster import Found, find
@@ -38,6 +39,7 @@ def check(session: Session, stop: Stop, address: Callable[[Place], str]) -> list
             rosters[name] = _roster(session, connector, stop)
     if session.config.routing:
         problems += routing_problems(session, rosters, address)
+    problems += small_segments(session, address)
     return sorted(problems, key=lambda problem: SEVERITIES.index(problem.severity))
 
 

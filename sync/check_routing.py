@@ -116,13 +116,17 @@ def _covers(wide: Territory, narrow: Territory) -> bool:
 
 
 def _overlapping(session: Session, routing: Routing) -> Said:
-    """Territories that fit the same leads, as the facts now are."""
-    with_when = {n: t for n, t in enumerate(routing.territories) if t.when is not None}
+    """Territories that fit the same leads, as the facts now are; of those that are reached."""
+    every = routing.territories
+    with_when = {
+        number: one
+        for number, one in enumerate(every)
+        if one.when is not None and not any(_covers(better, one) for better in every[:number])
+    }
     pairs = [
         (one, other)
         for one, other in combinations(with_when, 2)
         if _may_meet(with_when[one], with_when[other])
-        and not _covers(with_when[one], with_when[other])
     ]
     if not pairs:
         return

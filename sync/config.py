@@ -105,6 +105,11 @@ class Config(Settings):
         "sqlite:///ledger.db", description="Database that holds what was decided and written."
     )
     routing: Routing | None = Field(None, description="Who gets hot leads; none: nobody.")
+    least_segment: int | None = Field(
+        None,
+        gt=0,
+        description="`check` warns of a model or a territory with fewer leads; left out: of none.",
+    )
     guards: Guards = Field(Guards(), description="What stops a run before its first write.")
     schedule: Schedule = Field(Schedule(), description="When the daemon does what.")
     metrics: Metrics | None = Field(

@@ -118,7 +118,7 @@ class Hours(Settings):
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (OSError, ValueError):
+    except (KeyError, OSError, ValueError):
         raise ValueError(f"no time zone is called {name}; say it as in Europe/Berlin") from None
     return name
 
