@@ -86,11 +86,16 @@ tiers: {A: 12, B: 5, C: 0}
 
 ROUTING = {
     "stages": ["SQL", "SQL pending", "MQL"],
-    "pool": list(REPS),
+    "pool": {"owners": list(REPS), "daily_cap": 2},
     "territories": [
         {"name": "fresh", "when": {"created_at": {"at_most_ago": "2 days"}}, "owners": ["ben"]}
     ],
+    "sticky": True,
+    "everyone": {"daily_cap": 2, "hours": {"from": "08:00", "to": "18:00"}},
+    "sla": {"within": "1 day", "reassign": True},
 }
+"""Every way by which what was given before, or the time of day, comes into an owner."""
+
 CONFIG = Config.model_validate(
     {
         "connections": {"crm": {"kind": "files", "folder": ".", "leads": "leads.csv"}},
