@@ -19,14 +19,14 @@ def at_turn(before: Sequence[Standing], given: Iterable[str]) -> tuple[Standing,
             found[owner] = replace(
                 had,
                 level=had.level + UNIT // had.weight,
-                today=had.today + 1,
+                in_day=had.in_day + 1,
                 open=None if had.open is None else had.open + 1,
             )
     return _with_reasons([_full(standing) for standing in found.values()])
 
 
 def _full(had: Standing) -> Standing:
-    full = reached(had.today, had.daily) or reached(had.open or 0, had.total)
+    full = reached(had.in_day, had.daily) or reached(had.open or 0, had.total)
     return replace(had, why_not="full") if full and not had.why_not else had
 
 

@@ -31,14 +31,14 @@ UNIT = 720_720 * 10**6
 class Had:
     """What was given before a run.
 
-    `levels` are by pool and owner, in UNIT. `today` counts the leads given to each owner on the
-    owner's present day, `pool_today` those given by turn in each pool, `open` the open leads of
+    `levels` are by pool and owner, in UNIT. `in_day` counts the leads given to each owner on the
+    owner's present day, `pool_in_day` those given by turn in each pool, `open` the open leads of
     each owner. `accounts`: to whom the last lead of an account was given.
     """
 
     levels: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    today: Mapping[str, int] = field(default_factory=dict)
-    pool_today: Mapping[str, int] = field(default_factory=dict)
+    in_day: Mapping[str, int] = field(default_factory=dict)
+    pool_in_day: Mapping[str, int] = field(default_factory=dict)
     open: Mapping[str, int] = field(default_factory=dict)
     accounts: Mapping[str, str] = field(default_factory=dict)
 
@@ -47,14 +47,14 @@ class Had:
 class Standing:
     """What one owner of a pool had at a moment, and `why_not`: what kept leads away, if anything.
 
-    `level` is in UNIT; `today` and `open` are leads (None: nothing asks for them), `daily` and
+    `level` is in UNIT; `in_day` and `open` are leads (None: nothing asks for them), `daily` and
     `total` their caps.
     """
 
     owner_id: str
     weight: int
     level: int
-    today: int
+    in_day: int
     open: int | None
     daily: int | None
     total: int | None
@@ -66,9 +66,9 @@ class Tally:
 
     def __init__(self, roster: Roster, had: Had) -> None:
         self._roster = roster
-        self.today = Counter(had.today)
+        self.in_day = Counter(had.in_day)
         self.open = Counter(had.open)
-        self.pool_today = Counter(had.pool_today)
+        self.pool_in_day = Counter(had.pool_in_day)
         self._pools_of: defaultdict[str, list[Pool]] = defaultdict(list)
         self._pool_open: Counter[str] = Counter()
         for pool in roster.pools:
@@ -78,10 +78,10 @@ class Tally:
 
     def give(self, owner_id: str, pool: Pool | None) -> None:
         """Count a lead that an owner is given, in the turn of a pool if it is one."""
-        self.today[owner_id] += 1
+        self.in_day[owner_id] += 1
         self.hold(owner_id)
         if pool is not None:
-            self.pool_today[pool.name] += 1
+            self.pool_in_day[pool.name] += 1
 
     def hold(self, owner_id: str) -> None:
         """Count an open lead of an owner that was given before."""
@@ -92,13 +92,13 @@ class Tally:
     def full(self, owner_id: str) -> bool:
         """Whether an owner has as many leads as are to be given."""
         terms = self._roster.terms_of(owner_id)
-        return reached(self.today[owner_id], terms.daily) or reached(
+        return reached(self.in_day[owner_id], terms.daily) or reached(
             self.open[owner_id], terms.total
         )
 
     def pool_full(self, pool: Pool) -> bool:
         """Whether the owners of a pool together have as many leads as are to be given."""
-        return reached(self.pool_today[pool.name], pool.daily) or reached(
+        return reached(self.pool_in_day[pool.name], pool.daily) or reached(
             self._pool_open[pool.name], pool.total
         )
 
@@ -224,7 +224,7 @@ class Line:
                 share.owner_id,
                 share.weight,
                 self._level(share.owner_id),
-                self._tally.today[share.owner_id],
+                self._tally.in_day[share.owner_id],
                 self._tally.open[share.owner_id] if self._roster.counts_open else None,
                 self._roster.terms_of(share.owner_id).daily,
                 self._roster.terms_of(share.owner_id).total,

@@ -26,8 +26,8 @@ def small_segments(session: Session, address: Callable[[Place], str]) -> Iterato
             found.append((("model", number), f"model {segment.model.name}", count))
     for number, territory in enumerate(routing.territories if routing else ()):
         count = of_territory.get(territory.name, 0)
-        place = ("routing", "territories", number)
-        found.append((place, f"territory {territory.name}", count))
+        where = ("routing", "territories", number)
+        found.append((where, f"territory {territory.name}", count))
     for place, name, count in found:
         if count < least:
             what = f"{name} has {count} leads, fewer than {least}"

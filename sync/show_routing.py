@@ -88,7 +88,7 @@ def _turn(turn: Turn) -> Iterator[Table]:
 
 
 def _cells(one: Standing) -> Iterator[str]:
-    numbers = (one.today, one.daily, one.open, one.total)
+    numbers = (one.in_day, one.daily, one.open, one.total)
     yield from (one.owner_id, str(one.weight), f"{one.level / UNIT:.2f}")
     yield from ("" if number is None else str(number) for number in numbers)
 

@@ -41,7 +41,7 @@ class Desk:
         self.came += leads
         made = self.route([*self.waiting, *new])
         self.at += DAY
-        self.had = replace(self.had, today={}, pool_today={})
+        self.had = replace(self.had, in_day={}, pool_in_day={})
         return made
 
     def route(self, leads: list[Candidate]) -> Routed:
@@ -49,10 +49,10 @@ class Desk:
         made = route(leads, self.roster, self.had, self.at)
         owners = Counter(a.owner_id for a in made.assignments if a.owner_id)
         pools = Counter(a.pool for a in made.assignments if a.pool is not None)
-        today = Counter(self.had.today) + owners
+        today = Counter(self.had.in_day) + owners
         self.had = replace(
-            self.had, levels=made.levels, today=today, open=Counter(self.had.open) + owners,
-            pool_today=Counter(self.had.pool_today) + pools,
+            self.had, levels=made.levels, in_day=today, open=Counter(self.had.open) + owners,
+            pool_in_day=Counter(self.had.pool_in_day) + pools,
         )  # fmt: skip
         self.all += owners
         waits = {a.lead_id for a in made.assignments if a.waits}
@@ -263,7 +263,7 @@ def test_a_claim_is_served_at_any_hour_but_not_in_leave_or_above_a_cap() -> None
         (Terms(holidays=frozenset({MONDAY.date()})), "ann"),
         (Terms(daily=1), "ann"),
     ):
-        had = Had(today={"cyd": 1})
+        had = Had(in_day={"cyd": 1})
         (made,) = route([mine], replace(CLAIMS, terms={"cyd": terms}), had, MONDAY).assignments
         assert made.owner_id == owner
 
@@ -289,7 +289,7 @@ def test_what_everybody_had_at_a_turn() -> None:
         free = [s for s in had if not s.why_not]
         turns = {s.owner_id: Fraction(s.level + UNIT // s.weight) for s in free}
         assert one.owner_id == min(turns, key=lambda owner: turns[owner])
-    assert {s.owner_id: s.today for s in had} == {"ann": 12, "bob": 5, "cyd": 2}
+    assert {s.owner_id: s.in_day for s in had} == {"ann": 12, "bob": 5, "cyd": 2}
     assert [s.why_not for s in had if s.owner_id == "cyd"] == ["full"]
 
 
@@ -361,12 +361,12 @@ def test_laws(roster: Roster, days: list[list[Candidate]], random: object) -> No
                 assert one.pool is None or roster.terms_of(one.owner_id).working(desk.at)
         for owner in NAMES:
             terms = roster.terms_of(owner)
-            assert terms.daily is None or desk.had.today.get(owner, 0) <= terms.daily
+            assert terms.daily is None or desk.had.in_day.get(owner, 0) <= terms.daily
             assert terms.total is None or desk.had.open.get(owner, 0) <= terms.total
         for pool in roster.pools:
-            assert pool.daily is None or desk.had.pool_today.get(pool.name, 0) <= pool.daily
+            assert pool.daily is None or desk.had.pool_in_day.get(pool.name, 0) <= pool.daily
         desk.at += DAY
-        desk.had = replace(desk.had, today={}, pool_today={})
+        desk.had = replace(desk.had, in_day={}, pool_in_day={})
 
 
 @given(SHARES, st.lists(st.integers(0, 30), min_size=1, max_size=6))

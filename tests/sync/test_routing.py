@@ -151,7 +151,7 @@ def test_why_this_rep_and_not_that_one(flood: Flood) -> None:
     standings = {s["owner_id"]: s for s in given["standings"]}
     ana, ben, left = (seller.id(seller.users[email]) for email in (ANA, BEN, LEFT))
     assert given["owner_id"] == ben
-    assert [standings[who]["today"] for who in (ana, ben)] == [3, 0]
+    assert [standings[who]["in_day"] for who in (ana, ben)] == [3, 0]
     assert [standings[who]["why_not"] for who in (ana, ben, left)] == [
         "ahead of the share", None, "not active",
     ]  # fmt: skip
