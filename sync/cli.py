@@ -22,6 +22,7 @@ from sync import (
     model_commands,
     override_command,
     privacy_commands,
+    routing_command,
 )
 from sync.access import DeniedError
 from sync.command import (
@@ -87,9 +88,11 @@ def init(
 def check(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Prove configuration, model and mapping against the live CRM, before a run fails."""
     from sync.check import check as find_problems
+    from sync.config import addresses
 
     with opened(ctx, config) as session:
-        problems = find_problems(session, stop_on_signals())
+        address = addresses(config, outside_of(ctx).env)
+        problems = find_problems(session, stop_on_signals(), address)
     if as_json:
         show([vars(problem) for problem in problems])
     for problem in problems:
@@ -274,15 +277,16 @@ def daemon(
 def status(
     ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False
 ) -> None:
-    """Jobs, runs, calls, age of scores, hand-offs, quarantine, held fields; also during a sync."""
+    """Jobs, runs, calls, age of scores, hand-offs, leads that wait for an owner, quarantine, held
+    fields; also during a sync."""
     from sync import show as text
-    from sync.health import health
+    from sync.health import capacity, health
     from sync.ledger import Ledger
 
     configured, now = settings(ctx, config), outside_of(ctx).clock()
     with Ledger(configured.ledger) as ledger:
         if as_json:
-            jobs = health(ledger, configured.schedule, now)
+            jobs = [*health(ledger, configured.schedule, now), capacity(ledger)]
             show(
                 {
                     "jobs": [vars(found) for found in jobs],
@@ -292,6 +296,7 @@ def status(
                     "quarantine": [vars(entry) for entry in ledger.quarantine()],
                     "usage": [vars(u) for u in ledger.usage.today(now)],
                     "held": [vars(h) for h in ledger.held.now(now)],
+                    "waiting": [vars(one) for one in ledger.routing.waiting()],
                     "audit": str(ledger.audit.head()),
                 }
             )
@@ -311,6 +316,7 @@ app.command()(override_command.override)
 app.command()(amend_commands.retry)
 app.command()(amend_commands.undo)
 app.command()(audit_command.audit)
+app.command()(routing_command.audit_routing)
 app.command()(privacy_commands.subject)
 app.command()(privacy_commands.erase)
 app.command()(privacy_commands.export)

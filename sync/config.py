@@ -1,7 +1,7 @@
 """config.yaml: connections, stores, mapping, written fields, routing, guards and service."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Union
@@ -11,60 +11,19 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_va
 from connectors import registry
 from connectors.settings import ConnectionSettings, Settings
 from core.conditions import LeadCondition
+from core.mistakes import Place
 from core.rules import Model
 from core.segments import Segment, Segments, with_model
 from sync.access import Access
+from sync.routing_settings import Routing
 from sync.service_settings import Alerts, Metrics, Schedule
-from sync.yaml_source import ConfigError, load_yaml
+from sync.yaml_source import ConfigError, load_yaml, placed_yaml
 
 if TYPE_CHECKING:
     Connection = ConnectionSettings
 else:
     # The kinds are known at run time only.
     Connection = Annotated[Union[registry.settings_types()], Field(discriminator="kind")]  # noqa: UP007
-
-
-def _share(value: object) -> object:
-    return {"owner": value} if isinstance(value, str) else value
-
-
-class PoolOwner(Settings):
-    """An owner who is given leads: e-mail address or CRM id, and a weight."""
-
-    owner: str = Field(description="E-mail address of the owner, or its id in the CRM.")
-    weight: int = Field(1, gt=0, description="Share of the leads: 2 gets twice what 1 gets.")
-
-
-def _somebody(pool: tuple[PoolOwner, ...]) -> tuple[PoolOwner, ...]:
-    if not pool:
-        raise ValueError("name at least one owner")
-    return pool
-
-
-Pool = Annotated[
-    tuple[Annotated[PoolOwner, BeforeValidator(_share)], ...], AfterValidator(_somebody)
-]
-
-
-class Territory(Settings):
-    """Leads for which a condition holds go to owners of their own."""
-
-    name: str = Field(description="Name of the territory, as reasons show it.")
-    when: LeadCondition = Field(description="Which leads are in it; the first match counts.")
-    owners: Pool = Field(description="Who gets its leads.")
-
-
-class Routing(Settings):
-    """Who is given leads: the account's owner, else the territory's, else the pool's."""
-
-    stages: tuple[str, ...] = Field(("SQL",), description="Stages whose leads get an owner.")
-    pool: Pool = Field(description="Who gets leads that nobody else has a claim to.")
-    territories: tuple[Territory, ...] = Field((), description="Pools by condition.")
-    unassigned_owners: tuple[str, ...] = Field(
-        (),
-        description="Owners (e-mail, name or id) whose leads count as nobody's, such as the "
-        "integration user; queues always do.",
-    )
 
 
 class Guards(Settings):
@@ -153,6 +112,11 @@ class Config(Settings):
         "sqlite:///ledger.db", description="Database that holds what was decided and written."
     )
     routing: Routing | None = Field(None, description="Who gets hot leads; none: nobody.")
+    least_segment: int | None = Field(
+        None,
+        gt=0,
+        description="`check` warns of a model or a territory with fewer leads; left out: of none.",
+    )
     guards: Guards = Field(Guards(), description="What stops a run before its first write.")
     schedule: Schedule = Field(Schedule(), description="When the daemon does what.")
     metrics: Metrics | None = Field(
@@ -187,6 +151,11 @@ def load(path: Path, env: Mapping[str, str]) -> Config:
     return config.model_copy(
         update={"model": models, "facts": folder / config.facts, "ledger": ledger}
     )
+
+
+def addresses(path: Path, env: Mapping[str, str]) -> Callable[[Place], str]:
+    """Where each place of the configuration stands in its file, as file:line:column."""
+    return placed_yaml(path, Config, env)[1]
 
 
 def read_models(config: Config) -> Segments:

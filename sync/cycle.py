@@ -14,12 +14,13 @@ from connectors.errors import ConnectorError, MappingError
 from core.decision import OPTIONAL, Decision, Output
 from core.facts import LEADS
 from core.past import Past
-from core.routing import NOT_READY, Assignment, Roster
+from core.roster import Roster
+from core.routing import NOT_READY, Assignment
 from core.stages import RULED_OUT
 from sync import guards, price
 from sync.compare import Comparer
 from sync.config import SignOff
-from sync.decide import Decider, assign, past_of
+from sync.decide import Decider, past_of
 from sync.errors import StoreError
 from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
@@ -30,6 +31,7 @@ from sync.plan import ConnectionPlan
 from sync.pull import Pulled, pull
 from sync.report import ConnectionReport, RunReport, Step
 from sync.roster import find
+from sync.route import assign, record, start_timers
 from sync.selection import Selection, chosen, select
 from sync.session import Session
 from sync.stop import Stop, StoppedError
@@ -276,10 +278,11 @@ class _Steps:
         name, report, planned = part.planned.connection, part.report, part.planned
         routing = session.config.routing
         handed = frozenset(routing.stages) if routing else HANDED
-        assignments = assign(decider, name, part.roster, ledger)
+        made = assign(decider, name, part.roster, ledger)
+        assignments = made.assignments
+        planned.queued.extend(made.waiting)
         if self._run_id is not None:
-            given = [a for a in assignments.values() if a.owner_id is not None]
-            ledger.assign(self._run_id, name, given, at=session.clock())
+            record(made, self._run_id, name, ledger, at=decider.at, now=session.clock())
         spans = session.config.connections[name].holds()
         comparer = Comparer(ledger, planned, spans, at=decider.at, now=session.clock())
         for batch in decider.decided(name, assignments):
@@ -297,6 +300,7 @@ class _Steps:
                 _count(report, item.decision, given_to, routed=bool(part.roster))
             self._progress(f"{name}: decide", planned.records, None)
         if self._run_id is not None:
+            start_timers(made, self._run_id, name, ledger, decider.at)
             ledger.writes.forget_refused(name, comparer.settled(planned))
         report.steps["score"].reject("not a lead", decider.rejected(name))
         if outside := decider.outside(name):

@@ -24,7 +24,7 @@ from core.stages import QUALIFIED, Stage
 from sync.ledger_audit import Act, Entry, append
 from sync.ledger_engine import listed, upsert
 from sync.ledger_rows import CHUNK
-from sync.ledger_schema import DECISIONS, HANDOFFS, INTENTS, OVERRIDES, SCORED, STAGES
+from sync.ledger_schema import DECISIONS, HANDOFFS, INTENTS, OVERRIDES, SCORED, STAGES, TIMERS
 
 HANDED = frozenset({Stage.SQL.value})
 """The stages in which a lead is handed to sales, unless routing names others."""
@@ -115,11 +115,11 @@ def _last(db: Connection, at: datetime, leads: Collection[str] = ()) -> Select[A
 
 
 def forget_unsent(db: Connection, runs: Sequence[str]) -> None:
-    """Take back the stages and hand-offs of runs that ended early, where nobody saw them.
+    """Take back the stages, hand-offs and timers of runs that ended early, where nobody saw them.
 
     That is at a connection to which the run sent nothing: a guard, an error or a kill came first.
     """
-    for table in (STAGES, HANDOFFS):
+    for table in (STAGES, HANDOFFS, TIMERS):
         sent = (INTENTS.c.run_id == table.c.run_id) & (INTENTS.c.connection == table.c.connection)
         unsent = ~select(INTENTS.c.id).where(sent).exists()
         db.execute(delete(table).where(table.c.run_id.in_(runs), unsent))

@@ -30,6 +30,10 @@ def _interval(value: object) -> object:
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
+Interval = Annotated[timedelta, BeforeValidator(_interval)]
+"""A duration as it is written: 15 minutes, 2 hours."""
+
+
 class Job(StrEnum):
     """What the daemon does on a schedule; runs are recorded under these names."""
 
@@ -41,9 +45,7 @@ class Job(StrEnum):
 class When(Settings):
     """When a job starts: at an interval, or by a cron expression in UTC."""
 
-    every: Annotated[timedelta | None, BeforeValidator(_interval)] = Field(
-        None, description="Interval: 15 minutes, 1 hour."
-    )
+    every: Interval | None = Field(None, description="Interval: 15 minutes, 1 hour.")
     cron: str | None = Field(None, description="Cron expression in UTC, instead of an interval.")
 
     @field_validator("cron")

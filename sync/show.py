@@ -106,6 +106,11 @@ def plan(planned: ConnectionPlan, limit: int = SHOWN) -> Iterable[Table]:
         more = table("")
         more.add_column(f"... and {len(planned.changes) - limit} more (--limit shows them)")
         yield more
+    if planned.queued:
+        waiting = table("waiting for an owner, in their order", "record", "why")
+        for lead in planned.queued[:limit]:
+            waiting.add_row(lead.lead_id, lead.waits)
+        yield waiting
     kept = {(id_, value.output): "" for id_, value in planned.foreign if value.kept}
     kept |= {(entry.record_id, entry.output): held(entry) for entry in planned.held}
     if kept:
@@ -200,8 +205,8 @@ def _said(said: Said) -> str:
 
 
 def status(ledger: Ledger, schedule: Schedule, now: datetime) -> Iterable[Table]:
-    """Runs, jobs, age of the scores, hand-offs, quarantine, what humans hold, and the head of the
-    audit chain."""
+    """Runs, jobs, age of the scores, hand-offs, who waits for an owner, quarantine, what humans
+    hold, and the head of the audit chain."""
     runs = table("runs, newest first", "run", "kind", "status", "started", "calls>", "error")
     for run in ledger.runs(10):
         calls = sum(sum(by_kind.values()) for by_kind in run.calls.values())
@@ -214,11 +219,22 @@ def status(ledger: Ledger, schedule: Schedule, now: datetime) -> Iterable[Table]
     yield _usage(ledger, now)
     yield _ages(ledger, now)
     yield _handoffs(ledger)
+    yield _waiting(ledger, now)
     yield _quarantine(ledger, now)
     yield _held(ledger, now)
     chain = table("")
     chain.add_column(f"head of the audit chain: {ledger.audit.head()}")
     yield chain
+
+
+def _waiting(ledger: Ledger, now: datetime) -> Table:
+    """The leads that nobody can take yet, in the order in which they are to be given."""
+    leads = ledger.routing.waiting()
+    made = table(f"\nwaiting for an owner: {len(leads)} leads", "lead", "rank>", "why", "for")
+    for one in leads[:SHOWN]:
+        lead = f"{one.connection}: {one.lead_id}"
+        made.add_row(lead, str(one.rank), one.reason, age(now - one.since))
+    return made
 
 
 def _quarantine(ledger: Ledger, now: datetime) -> Table:
