@@ -77,6 +77,8 @@ def propensity(
     accounts = firms.select("connection", account_id="id", target="target")
     people = belonging(facts, at)
     contacts = _contacts(section.rollup, people, judged).semi_join(accounts, _ACCOUNT)
+    if facts.persons is not None:
+        contacts = _once(contacts, facts.persons)
     parts = [_rolled_up(section.rollup, contacts)]
     if section.fit:
         parts.append(_fit(section.fit, firms, at))
@@ -106,6 +108,15 @@ def _contacts(rollup: RollUp, people: Table, judged: Judged) -> Table:
     named = people.filter(people.account_id.notnull()).select(*_ACCOUNT, lead_id="id")
     found = named.join(judged.verdicts, ["connection", "lead_id"])
     return found.select(*_ACCOUNT, "lead_id", amount=found[rollup.of]).view()
+
+
+def _once(contacts: Table, persons: Table) -> Table:
+    """The contacts, of each person in an account the one with most points, the first by id."""
+    named = contacts.left_join(persons, ["connection", "lead_id"])
+    rows = named.select(contacts, person=persons.person.coalesce(contacts.lead_id))
+    best_first = [rows.amount.desc(), rows.lead_id]
+    place = ibis.row_number().over(group_by=[*_ACCOUNT, "person"], order_by=best_first)
+    return rows.mutate(place=place).filter(_.place == 0).select(contacts.columns).view()
 
 
 def _rolled_up(rollup: RollUp, contacts: Table) -> Table:

@@ -55,13 +55,15 @@ Keep = Callable[[Table], Table]
 class Facts:
     """The facts tables (`core.facts`) as Ibis expressions: stored, in all their versions.
 
-    `aliases` has the columns of `core.facts.ALIASES`.
+    `aliases` has the columns of `core.facts.ALIASES`. `persons` says which leads are one person
+    (`core.identity.Persons.members`), where that is told.
     """
 
     leads: Table
     accounts: Table
     activities: Table
     aliases: Table
+    persons: Table | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from core.accounts import AccountScoring
 from core.decision import UNIT, Decision
 from core.explain import Explanation
 from core.facts import as_of
+from core.persons import shared
 from core.propensity import Accounts, propensity
 from core.scoring import Facts
 from core.segments import scoring_accounts
@@ -102,7 +103,7 @@ def ranked(session: Session, at: datetime) -> list[AccountScore]:
     model, section = scoring_accounts(session.segments), _section(session)
     if model is None or section is None:
         raise ConfigError(["the model has no `accounts:` section: it does not score accounts"])
-    facts = facts_of(session.facts, at)
+    facts = shared(session.config.identity, facts_of(session.facts, at), at)
     past = past_of(session.ledger, None, at, session.segments)
     judged = judge(session.segments, facts, at, past)
     scores = _named(propensity(model, judged, facts, at, past), facts, at)

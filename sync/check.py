@@ -6,7 +6,9 @@ from connectors.base import Connector, Problem
 from core.decision import Output
 from core.facts import OWNERS
 from core.qualification import Stage
+from sync import identity
 from sync.check_model import suspicions
+from sync.decide import facts_of
 from sync.pull import pull
 from sync.report import Step
 from sync.roster import find
@@ -20,6 +22,7 @@ SEVERITIES = ("credentials", "error", "warning")
 def check(session: Session, stop: Stop) -> list[Problem]:
     """Log in to every CRM, compare fields, and look up the configured owners. Writes nothing."""
     problems: list[Problem] = suspicions(session)
+    problems += _claims(session)
     known: set[str] = set()
     asked: set[str] = set()
     for name, connector in session.connectors.items():
@@ -44,6 +47,12 @@ def check(session: Session, stop: Stop) -> list[Problem]:
             )
         )
     return sorted(problems, key=lambda problem: SEVERITIES.index(problem.severity))
+
+
+def _claims(session: Session) -> list[Problem]:
+    """Records of which it is not clear whether they are one person."""
+    at = session.clock().replace(microsecond=0)
+    return identity.problems(session.config.identity, facts_of(session.facts, at), at)
 
 
 def _choices(session: Session, connector: Connector) -> Iterator[Problem]:

@@ -16,7 +16,13 @@ import typer
 from typer.exceptions import TyperException
 
 from connectors.errors import ConnectorError
-from sync import amend_commands, audit_command, model_commands, override_command
+from sync import (
+    amend_commands,
+    audit_command,
+    identity_command,
+    model_commands,
+    override_command,
+)
 from sync.command import (
     DEFAULT_CONFIG,
     AsJson,
@@ -293,6 +299,7 @@ def status(
 app.command()(model_commands.explain)
 app.command()(model_commands.dossier)
 app.command()(model_commands.accounts)
+app.command()(identity_command.identity)
 app.command()(model_commands.replay)
 app.command()(model_commands.preview)
 app.command()(model_commands.critical)

@@ -16,11 +16,12 @@ from ibis.expr.types import Table
 from core.facts import as_of
 from core.matching import domain
 from core.past import Past
+from core.persons import shared
 from core.propensity import Accounts, propensity
 from core.scoring import Facts, Keep, belonging
 from core.segments import scoring_accounts
 from core.verdict import Judged, judge
-from sync.decide import about, facts_of, past_of
+from sync.decide import about, facts_of, past_of, with_kin
 from sync.session import Session
 
 Row = dict[str, Any]
@@ -47,7 +48,8 @@ class Neighbours:
 
 @contextmanager
 def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbours]:
-    """A lead or an account with all leads of the account, in every connection that has it."""
+    """A lead or an account with all leads of the account, in every connection that has it, and
+    with the other records of these persons."""
     at = at.replace(microsecond=0)
     everything = facts_of(session.facts, at)
     with ExitStack() as stack:
@@ -55,8 +57,11 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         def keep(table: Table) -> Table:
             return stack.enter_context(table.cache())
 
-        leads, accounts = _near(everything, record, at)
+        near, accounts = _near(everything, record, at)
+        identity = session.config.identity
+        leads = with_kin(identity, everything, near)
         facts = _apart(about(everything, leads, accounts), accounts, keep)
+        facts = shared(identity, facts, at, keep)
         past = past_of(session.ledger, None, at, session.segments, leads)
         judged = judge(session.segments, facts, at, past, keep)
         model = scoring_accounts(session.segments)
@@ -100,4 +105,4 @@ def _apart(facts: Facts, named: Collection[str], keep: Keep) -> Facts:
     )
     alike = accounts.filter(perhaps).select("connection", "id").distinct()
     accounts = keep(accounts.semi_join(alike, ["connection", "id"]))
-    return Facts(leads, accounts, activities, aliases)
+    return replace(facts, leads=leads, accounts=accounts, activities=activities, aliases=aliases)
