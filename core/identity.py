@@ -107,14 +107,15 @@ def alike(leads: Table, members: Table) -> Table:
     """Records that may be one person, and are not known to be: connection, lead_id, other
     connection, other_id, because.
 
-    Of different connections or object types: the same name at the same company or the same
-    employer's domain, or the same address but for a +tag.
+    Of different connections or object types, and with another address: the same name at the same
+    company or the same employer's domain, or the same address but for a +tag.
     """
     known = members.select(*RECORD, "person")
     named = leads.select(
         "connection",
         "object_type",
         lead_id="id",
+        email=address(leads.email),
         name=(leads.first_name + " " + leads.last_name).strip().lower(),
         company=leads.company.strip().lower(),
         host=domain(leads.email).notin(FREE_MAIL).ifelse(domain(leads.email), None),
@@ -144,7 +145,8 @@ def _pairs(rows: Table, others: Table, columns: list[str], because: str) -> Tabl
         pairs.object_type == pairs.other_object_type
     )
     one = (pairs.person == pairs.other_person).fill_null(False)
-    return pairs.filter(ordered, ~same_kind, ~one).select(
+    claimed = (pairs.email == pairs.other_email).fill_null(False)
+    return pairs.filter(ordered, ~same_kind, ~one, ~claimed).select(
         *RECORD,
         "other_connection",
         other_id="other_lead_id",
