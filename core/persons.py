@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import ibis
+from ibis import _
 from ibis.expr.types import StringValue, Table
 
 from core.affected import AFFECTED
@@ -33,9 +34,9 @@ def shared(identity: Identity | None, facts: Facts, at: datetime, keep: Keep = u
     people = as_of(facts.leads, at)
     members = keep(persons(identity, people).members)
     records = members.select(*LEAD, "person").union(_former(facts, people, members))
-    events = _events(facts.activities, records)
+    again = keep(_again(facts.activities, records))
     targets = members.select("person", to_connection="connection", to_lead="lead_id")
-    rows = facts.activities.join(events, EVENT).join(targets, "person")
+    rows = facts.activities.anti_join(again, EVENT).join(records, LEAD).join(targets, "person")
     theirs = rows.to_connection != rows.connection
     given = rows.mutate(
         connection=rows.to_connection,
@@ -76,26 +77,27 @@ def _former(facts: Facts, people: Table, members: Table) -> Table:
     return named.select("connection", "person", lead_id="id").select(*LEAD, "person")
 
 
-def _events(activities: Table, records: Table) -> Table:
-    """What each person did, once: the columns of EVENT, person.
+def _again(activities: Table, records: Table) -> Table:
+    """The activities that show once more what a person did: the columns of EVENT.
 
-    Two connections that show, of one person, one type of activity at one second and with the same
+    A record shows what another of the person's in its connection shows by the same id. And two
+    connections that show, of one person, one type of activity at one second and with the same
     asset, campaign or subject (the first that is said), show one event: that of the connection
     that comes first by name counts. E-mails are told apart further on, also by message id.
     """
-    seen = activities.join(records, LEAD).select(
-        *EVENT,
-        "person",
-        "type",
-        second=activities.occurred_at.truncate("s"),
-        what=ibis.coalesce(activities.asset, activities.campaign, activities.subject)
-        .strip()
-        .lower(),
+    what = ibis.coalesce(activities.asset, activities.campaign, activities.subject, "")
+    seen = activities.select(
+        *EVENT, "type", second=activities.occurred_at.truncate("s"), what=what.strip().lower()
+    ).join(records, LEAD)
+    beside = records.group_by("person", "connection").aggregate(records=records.count())
+    several = seen.semi_join(beside.filter(beside.records > 1), ["person", "connection"])
+    place = ibis.row_number().over(
+        group_by=["person", "connection", "object_type", "id"], order_by=several.lead_id
     )
-    told = [name for name in seen.columns if name != "lead_id"]
-    once = seen.group_by(told).aggregate(lead_id=seen.lead_id.min())
-    placed = once.mutate(
-        first=once.connection.min().over(group_by=["person", "type", "second", "what"])
-    )
-    kept = placed.type.isin(EMAILS) | (placed.connection == placed.first)
-    return placed.filter(kept).select(*EVENT, "person")
+    twice = several.mutate(place=place).filter(_.place > 0)
+    mine = seen.filter(seen.type.notin(EMAILS))
+    event = ["person", "type", "second", "what"]
+    shows = mine.group_by(event).aggregate(first=_.connection.min(), last=_.connection.max())
+    both = mine.join(shows.filter(shows.first != shows.last), event)
+    elsewhere = both.filter(both.connection != both.first)
+    return twice.select(*EVENT).union(elsewhere.select(*EVENT), distinct=True)
