@@ -345,7 +345,8 @@ def demo(
     leads: Annotated[int, typer.Option(min=50, help="Leads in each CRM.")] = 3000,
     seed: Annotated[int, typer.Option(help="Seed of the sample data.")] = 7,
 ) -> None:
-    """A full sync of both sandbox CRMs, a second that writes nothing, and a lead explained."""
+    """A full sync of both sandbox CRMs, a second that writes nothing, leads explained to the last
+    point, and somebody whom both CRMs know."""
     from sync.demo import run
 
     run(leads, seed, utc_now, stop_on_signals(), say)
