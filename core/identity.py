@@ -48,6 +48,12 @@ class Identity(Part):
         "or custom.<name> as mapped, such as {marketing: custom.sales_id, sales: id}.",
     )
 
+    accounts: bool = Field(
+        False,
+        description="Whether accounts of several connections are one company by their web domain, "
+        "or by their name where it belongs to no two domains: its contacts then count for each.",
+    )
+
     @model_validator(mode="after")
     def _links_something(self) -> Self:
         if not (self.email or self.keys):
@@ -91,6 +97,41 @@ def persons(identity: Identity, leads: Table) -> Persons:
         again = _joined(by_key.semi_join(joined.unclear, RECORD), _ROUNDS)
         members = members.union(again.members)
     return Persons(members, unclear)
+
+
+def companies(accounts: Table) -> Table:
+    """Which accounts are one company among the rows of one instant: connection, account_id,
+    company, for each that is not alone.
+
+    By web domain, or by name where no two domains have it. Of accounts of one connection that a
+    hierarchy joins, the one at the top claims the domain and name that they share. The rest is as
+    for persons: what two accounts of one connection claim joins nobody.
+    """
+    known = accounts.select(
+        "connection",
+        "object_type",
+        "parent_id",
+        lead_id="id",
+        name=accounts.name.strip().lower(),
+        domain=accounts.domain.notin(FREE_MAIL).ifelse(accounts.domain, None),
+    )
+    domains = known.group_by("name").aggregate(domains=known.domain.nunique())
+    sure = known.semi_join(domains.filter(domains.domains <= 1), "name")
+    ways = (("domain", known, known.domain), ("name", sure, sure.name))
+    columns = (*RECORD, "object_type", "parent_id")
+    # A join tells fewer columns to be null than there may be: cast, all may.
+    parts = [
+        rows.select(*columns, way=ibis.literal(way), handle=handle).cast(
+            dict.fromkeys(columns, "string")
+        )
+        for way, rows, handle in ways
+    ]
+    every = ibis.union(*parts).filter(_.handle.notnull(), _.handle != "")
+    above = every.select("connection", *_HANDLE, parent_id="lead_id")
+    heads = every.anti_join(above, ["connection", "parent_id", *_HANDLE]).drop("parent_id")
+    usable, _claimed = _told_apart(heads)
+    members = _joined(usable, _ROUNDS).members
+    return members.select("connection", account_id="lead_id", company="person")
 
 
 def address(email: StringValue) -> StringValue:

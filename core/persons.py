@@ -16,7 +16,7 @@ from ibis.expr.types import StringValue, Table
 from core.affected import AFFECTED
 from core.events import EMAILS, EVENT, LEAD
 from core.facts import LEADS, as_of
-from core.identity import Identity, handles, persons
+from core.identity import Identity, companies, handles, persons
 from core.scoring import Facts, Keep, unkept
 
 FROM = "@"
@@ -46,7 +46,8 @@ def shared(identity: Identity | None, facts: Facts, at: datetime, keep: Keep = u
     ).select(facts.activities.columns)
     rest = facts.activities.anti_join(records, LEAD)
     activities = rest.union(given.cast(rest.schema()))
-    return replace(facts, activities=activities, persons=members)
+    firms = companies(as_of(facts.accounts, at)) if identity.accounts else None
+    return replace(facts, activities=activities, persons=members, companies=firms)
 
 
 def nearby(identity: Identity, facts: Facts, leads: Table) -> Table:

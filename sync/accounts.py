@@ -61,6 +61,7 @@ class AccountLine:
     events: int | None
     last: datetime | None
     evidence: str | None
+    shown_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def explain(around: Neighbours) -> list[AccountExplanation]:
     )
     rows = named.order_by("connection").to_pyarrow().to_pylist()
     lines = around.accounts.contributions.filter(mine).to_pyarrow().to_pylist()
-    ids = [person["id"] for person in around.people if person["account_id"] == around.record]
+    ids = [line["lead_id"] for line in lines if line["part"] == "contact"]
     contacts = {
         (decision.connection, decision.lead_id): (decision, explanation)
         for decision, explanation in explain_leads(around, ids)
@@ -137,7 +138,11 @@ def explain(around: Neighbours) -> list[AccountExplanation]:
     for row in rows:
         own = [line for line in lines if line["connection"] == row["connection"]]
         own.sort(key=lambda line: (-abs(line["points"]), line["rule"], line["lead_id"] or ""))
-        keys = [(line["connection"], line["lead_id"]) for line in own if line["part"] == "contact"]
+        keys = [
+            (line["shown_by"] or line["connection"], line["lead_id"])
+            for line in own
+            if line["part"] == "contact"
+        ]
         explained.append(
             AccountExplanation(
                 _account(row, section),
@@ -205,4 +210,5 @@ def _line(row: Mapping[str, Any]) -> AccountLine:
         events=row["events"],
         last=row["last"],
         evidence=row["evidence"],
+        shown_by=row["shown_by"],
     )

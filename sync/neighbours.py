@@ -14,6 +14,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from core.facts import as_of
+from core.identity import Identity, companies
 from core.matching import domain
 from core.past import Past
 from core.persons import shared
@@ -57,11 +58,11 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         def keep(table: Table) -> Table:
             return stack.enter_context(table.cache())
 
-        near, accounts = _near(everything, record, at)
         identity = session.config.identity
+        near, accounts = _near(everything, record, at, identity)
         leads = with_kin(identity, everything, near)
-        facts = _apart(about(everything, leads, accounts), accounts, keep)
-        facts = shared(identity, facts, at, keep)
+        mine = shared(identity, about(everything, leads, accounts), at, keep)
+        facts = _apart(mine, accounts, keep)
         past = past_of(session.ledger, None, at, session.segments, leads)
         judged = judge(session.segments, facts, at, past, keep)
         model = scoring_accounts(session.segments)
@@ -73,11 +74,17 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         yield Neighbours(session, record, at, past, facts, people, firms, judged, scored)
 
 
-def _near(facts: Facts, record: str, at: datetime) -> tuple[set[str], set[str]]:
+def _near(
+    facts: Facts, record: str, at: datetime, identity: Identity | None
+) -> tuple[set[str], set[str]]:
     """The ids of the leads around a record, and of their accounts."""
     alone = replace(facts, leads=facts.leads.filter(_.id == record))
     named = belonging(alone, at).account_id.to_pyarrow().to_pylist()
     accounts = {record, *filter(None, named)}
+    if identity and identity.accounts:
+        one = companies(as_of(facts.accounts, at))
+        mine = one.filter(_.account_id.isin(sorted(accounts)))
+        accounts |= set(one.semi_join(mine, "company").account_id.to_pyarrow().to_pylist())
     merged = facts.aliases.filter(_.survivor.isin(sorted(accounts))).id.to_pyarrow().to_pylist()
     firms = as_of(facts.accounts, at).filter(_.id.isin(sorted(accounts)), _.domain.notnull())
     domains = set(firms.domain.to_pyarrow().to_pylist())

@@ -13,8 +13,8 @@ from ibis.expr.types import Table
 from pydantic import ValidationError
 
 from core.facts import as_of
-from core.identity import CONTRADICTION, Identity, alike, persons
-from core.model import Lead
+from core.identity import CONTRADICTION, Identity, alike, companies, persons
+from core.model import Account, Lead
 from core.persons import shared, shown_by
 from core.propensity import propensity
 from core.rules import Model, parse
@@ -340,6 +340,74 @@ def _accounts(model: Model, facts: Facts, at: datetime) -> Table:
     judged = judge((Segment(model),), together, at)
     lines = propensity(model, judged, together, at).contributions
     return lines.filter(lines.part != "scale").order_by("rule", "lead_id")
+
+
+def firm(connection: str, id: str, **fields: Any) -> tuple[str, Account]:
+    """An account of a connection."""
+    return connection, account(id, **fields)
+
+
+ON_X, ON_Y, ON_GMAIL = ({"domain": name} for name in ("x.example", "y.example", "gmail.com"))
+FERN = {"name": "Fern"}
+
+
+@pytest.mark.parametrize(
+    ("accounts", "one"),
+    [
+        ([("crm", "a", ON_X), ("marketing", "b", ON_X)], True),
+        ([("crm", "a", ON_GMAIL), ("marketing", "b", ON_GMAIL)], False),
+        ([("crm", "a", {"name": "Fern "}), ("marketing", "b", {"name": "fern"})], True),
+        ([("crm", "a", {**FERN, **ON_X}), ("marketing", "b", FERN)], True),
+        ([("crm", "a", {**FERN, **ON_X}), ("marketing", "b", {**FERN, **ON_Y})], False),
+        ([("crm", "a", ON_X), ("crm", "c", ON_X), ("marketing", "b", ON_X)], False),
+        ([("crm", "a", ON_X), ("crm", "c", {**ON_X, "parent_id": "a"}), ("marketing", "b", ON_X)],
+         True),
+        ([("crm", "a", {}), ("marketing", "b", {})], False),
+    ],
+)  # fmt: skip
+def test_accounts_of_one_company(accounts: list[Any], *, one: bool) -> None:
+    """One account across both by domain, by name where domains do not differ, and by hierarchy:
+    the top one of those that share a domain claims it; what two claim joins nobody."""
+    world = World((), (), [firm(c, id_, **fields) for c, id_, fields in accounts])
+    rows = world.rows(world.asked(_companies, EMAIL))
+    assert {row["account_id"] for row in rows} == ({"a", "b"} if one else set())
+    assert len({row["company"] for row in rows}) == int(one)
+
+
+def _companies(_identity: Identity, facts: Facts, at: datetime) -> Table:
+    return companies(as_of(facts.accounts, at))
+
+
+def test_an_account_counts_the_contacts_of_its_company_in_both() -> None:
+    """The contacts of the other connection's account count as well, each person once: in both
+    accounts for as much; a line names the connection of a contact from elsewhere."""
+    records = (
+        lead("c", object_type="Contact", email=ADA, account_id="a", title="CTO"),
+        contact("h", email=ADA, account_id="b", title="user"),
+        contact("g", account_id="b", title="user"),
+    )
+    did = [activity("f", "c", "form"), theirs("k", "g", "call")]
+    firms = [firm("crm", "a", domain="x.example"), firm("marketing", "b", domain="x.example")]
+    world = World(records, did, firms)
+    rows = world.rows(world.asked(_company, parse({**FORM, **COMPANY})))
+    assert [(r["account_id"], r["rule"], r["lead_id"], r["shown_by"]) for r in rows] == [
+        ("a", "role:signs", "c", None), ("a", "role:uses", "g", "marketing"),
+        ("a", "rollup:sum", "c", None), ("a", "rollup:sum", "g", "marketing"),
+        ("b", "role:uses", "g", None),
+        ("b", "rollup:sum", "g", None), ("b", "rollup:sum", "h", None),
+    ]  # fmt: skip
+    assert (
+        sum(r["points"] for r in rows if r["account_id"] == "a" and "rollup" in r["rule"])
+        == sum(r["points"] for r in rows if r["account_id"] == "b" and "rollup" in r["rule"])
+        == 250_000
+    )
+
+
+def _company(model: Model, facts: Facts, at: datetime) -> Table:
+    together = shared(Identity(accounts=True), facts, at)
+    judged = judge((Segment(model),), together, at)
+    lines = propensity(model, judged, together, at).contributions
+    return lines.filter(lines.part != "scale").order_by("account_id", "rule", "lead_id")
 
 
 @pytest.mark.parametrize(
