@@ -153,6 +153,25 @@ def test_groups_are_those_of_a_search_by_hand(
     assert found == {frozenset(id_ for _c, id_ in group) for group in by_hand(identity, records)}
 
 
+def chain(length: int) -> list[tuple[str, Lead]]:
+    """Leads and contacts in turn: each contact has the address of the lead before it, and the key
+    of the one after it."""
+    return [
+        _record(f"{n:02}", "contacts" if n % 2 else "Lead", f"a{n // 2}@x.example",
+                f"{n + 1:02}" if n % 2 else None)
+        for n in range(length)
+    ]  # fmt: skip
+
+
+def test_links_add_up_as_far_as_they_go() -> None:
+    """A lead, the contact elsewhere with its address, and the Contact that this one has the key of
+    are one; a longer chain has two of a kind, wherever one looks at it, and keys alone count."""
+    three = [*chain(2), _record("02", "Contact", "b@x.example", None)]
+    assert grouped(World(three), BOTH) == {frozenset({"00", "01", "02"})}
+    keys = {frozenset({f"{n:02}", f"{n + 1:02}"}) for n in range(1, 13, 2)}
+    assert grouped(World(chain(14)), BOTH) == keys
+
+
 def _record(id_: str, kind: str, email: str | None, key: str | None) -> tuple[str, Lead]:
     custom = {"sales_id": key} if key else None
     row = lead(id_, object_type=kind, email=email, custom=custom)
@@ -386,7 +405,7 @@ def test_an_account_counts_the_contacts_of_its_company_in_both() -> None:
         contact("h", email=ADA, account_id="b", title="user"),
         contact("g", account_id="b", title="user"),
     )
-    did = [activity("f", "c", "form"), theirs("k", "g", "call")]
+    did: list[Any] = [activity("f", "c", "form"), theirs("k", "g", "call")]
     firms = [firm("crm", "a", domain="x.example"), firm("marketing", "b", domain="x.example")]
     world = World(records, did, firms)
     rows = world.rows(world.asked(_company, parse({**FORM, **COMPANY})))
