@@ -7,9 +7,11 @@ from core.decision import Output
 from core.facts import OWNERS
 from core.mistakes import Place
 from core.qualification import Stage
+from sync import identity
 from sync.check_model import suspicions
 from sync.check_routing import routing_problems
 from sync.check_segments import small_segments
+from sync.decide import facts_of
 from sync.pull import pull
 from sync.report import Step
 from sync.roster import Found, find
@@ -26,6 +28,7 @@ def check(session: Session, stop: Stop, address: Callable[[Place], str]) -> list
     `address` says where a place of the configuration stands in its file.
     """
     problems: list[Problem] = suspicions(session)
+    problems += _claims(session)
     rosters: dict[str, Found] = {}
     for name, connector in session.connectors.items():
         found = [
@@ -41,6 +44,12 @@ def check(session: Session, stop: Stop, address: Callable[[Place], str]) -> list
         problems += routing_problems(session, rosters, address)
     problems += small_segments(session, address)
     return sorted(problems, key=lambda problem: SEVERITIES.index(problem.severity))
+
+
+def _claims(session: Session) -> list[Problem]:
+    """Records of which it is not clear whether they are one person."""
+    at = session.clock().replace(microsecond=0)
+    return identity.problems(session.config.identity, facts_of(session.facts, at), at)
 
 
 def _choices(session: Session, connector: Connector) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ from connectors.errors import ConnectorError
 from sync import (
     amend_commands,
     audit_command,
+    identity_command,
     model_commands,
     override_command,
     privacy_commands,
@@ -308,6 +309,7 @@ def status(
 app.command()(model_commands.explain)
 app.command()(model_commands.dossier)
 app.command()(model_commands.accounts)
+app.command()(identity_command.identity)
 app.command()(model_commands.replay)
 app.command()(model_commands.preview)
 app.command()(model_commands.critical)
@@ -357,7 +359,8 @@ def demo(
     leads: Annotated[int, typer.Option(min=50, help="Leads in each CRM.")] = 3000,
     seed: Annotated[int, typer.Option(help="Seed of the sample data.")] = 7,
 ) -> None:
-    """A full sync of both sandbox CRMs, a second that writes nothing, and a lead explained."""
+    """A full sync of both sandbox CRMs, a second that writes nothing, leads explained to the last
+    point, and somebody whom both CRMs know."""
     from sync.demo import run
 
     run(leads, seed, utc_now, stop_on_signals(), say)

@@ -6,11 +6,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 
 from connectors import registry
 from connectors.settings import ConnectionSettings, Settings
 from core.conditions import LeadCondition
+from core.identity import Identity
 from core.mistakes import Place
 from core.rules import Model
 from core.segments import Segment, Segments, with_model
@@ -111,6 +119,9 @@ class Config(Settings):
     ledger: str = Field(
         "sqlite:///ledger.db", description="Database that holds what was decided and written."
     )
+    identity: Identity | None = Field(
+        None, description="What makes records one person; left out: every record is its own."
+    )
     routing: Routing | None = Field(None, description="Who gets hot leads; none: nobody.")
     least_segment: int | None = Field(
         None,
@@ -137,6 +148,15 @@ class Config(Settings):
             if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
                 raise ValueError(f"connection name {name}: lower-case letters, digits, - and _")
         return connections
+
+    @field_validator("identity")
+    @classmethod
+    def _known_keys(cls, identity: Identity | None, info: ValidationInfo) -> Identity | None:
+        connections = info.data.get("connections", {})
+        named = {name for key in identity.keys for name in key} if identity else set()
+        for name in sorted(named - {*connections}) if connections else ():
+            raise ValueError(f"keys name {name}, which is no connection: {', '.join(connections)}")
+        return identity
 
 
 def load(path: Path, env: Mapping[str, str]) -> Config:

@@ -104,16 +104,23 @@ def _planned(
     session: Session, steps: "_Steps", report: RunReport, at: datetime, *, full: bool
 ) -> list["_Part"]:
     """Decide, and plan what to write to each connection."""
-    routing = session.config.routing
+    routing, identity = session.config.routing, session.config.identity
     past = past_of(session.ledger, routing, at, session.segments)
     pairs = zip(session.connectors.values(), report.connections, strict=True)
     parts = [steps.prepare(*pair, at, past, full=full) for pair in pairs]
     selections = [part.selection for part in parts]
     asked = {o for c in session.config.connections.values() for o in c.outputs()} & OPTIONAL
     with (
-        chosen(session.facts, selections, at) as leads,
+        chosen(session.facts, selections, at, identity) as leads,
         Decider(
-            session.segments, routing, session.facts, at, past, leads=leads, optional=asked
+            session.segments,
+            routing,
+            session.facts,
+            at,
+            past,
+            leads=leads,
+            optional=asked,
+            identity=identity,
         ) as decider,
     ):
         for part in parts:

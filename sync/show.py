@@ -144,7 +144,7 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
             str(-line.cap_loss) if line.cap_loss else "",
             str(line.events or ""),
             f"{line.last:%Y-%m-%d %H:%M}" if line.last else "",
-            line.evidence or "",
+            f"{line.evidence or ''}{f' in {line.shown_by}' if line.shown_by else ''}",
         )
     made.add_row("sum", "", f"{sum(line.points for line in found.lines):+}")
     yield made
@@ -194,6 +194,7 @@ def _known(known: Known) -> Iterable[str]:
         yield f"ideal customer: company {known.company}, person {known.persona}"
     if known.completeness:
         yield f"known of what fit asks: {known.completeness}"
+    yield from (f"the same person: {other}" for other in known.person)
     yield from map(str, known.sourced)
     for field, values in groupby(known.changed, lambda said: said.field):
         yield f"{field} over time: {'; '.join(map(_said, values))}"
