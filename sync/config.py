@@ -4,15 +4,17 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any, Self, Union
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from connectors import registry
 from connectors.settings import ConnectionSettings, Settings
 from core.conditions import LeadCondition
 from core.rules import Model
 from core.segments import Segment, Segments, with_model
+from core.stages import Stage
+from sync.handoff_settings import Handoff
 from sync.service_settings import Alerts, Metrics, Schedule
 from sync.yaml_source import ConfigError, load_yaml
 
@@ -146,12 +148,33 @@ class Config(Settings):
         "sqlite:///ledger.db", description="Database that holds what was decided and written."
     )
     routing: Routing | None = Field(None, description="Who gets hot leads; none: nobody.")
+    handoff: Handoff | None = Field(
+        None, description="Who is told of a lead that is handed to sales; left out: nobody."
+    )
     guards: Guards = Field(Guards(), description="What stops a run before its first write.")
     schedule: Schedule = Field(Schedule(), description="When the daemon does what.")
     metrics: Metrics | None = Field(
         None, description="Where the daemon shows how it is; left out: nowhere."
     )
     alerts: Alerts | None = Field(None, description="Who is told of trouble; left out: nobody.")
+
+    @property
+    def handed(self) -> dict[str, tuple[str, ...]]:
+        """The stages in which a lead is handed to sales, and by which ways that is told."""
+        stages = self.routing.stages if self.routing else (Stage.SQL.value,)
+        return self.handoff.told(stages) if self.handoff else dict.fromkeys(stages, ())
+
+    @model_validator(mode="after")
+    def _told_of_what_happens(self) -> Self:
+        for way, told in self.handoff.ways() if self.handoff else ():
+            for stage in told.stages or ():
+                if stage not in self.handed:
+                    handed = ", ".join(self.handed)
+                    raise ValueError(
+                        f"handoff.{way}: no lead is handed off as {stage}; routing.stages "
+                        f"says which are: {handed}"
+                    )
+        return self
 
     @field_validator("connections")
     @classmethod

@@ -24,7 +24,6 @@ from sync.errors import StoreError
 from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
 from sync.lease import Lease
-from sync.ledger_past import HANDED
 from sync.ledger_rows import RunStatus
 from sync.plan import ConnectionPlan
 from sync.pull import Pulled, pull
@@ -273,8 +272,7 @@ class _Steps:
         """Route, compare and plan; what was decided is recorded in the ledger."""
         session, ledger = self._session, self._session.ledger
         name, report, planned = part.planned.connection, part.report, part.planned
-        routing = session.config.routing
-        handed = frozenset(routing.stages) if routing else HANDED
+        handed = session.config.handed
         assignments = assign(decider, name, part.roster, ledger)
         if self._run_id is not None:
             given = [a for a in assignments.values() if a.owner_id is not None]

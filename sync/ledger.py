@@ -27,7 +27,8 @@ from sync import ledger_audit
 from sync.ledger_audit import Act, AuditLedger, Entry
 from sync.ledger_engine import open_ledger, upsert
 from sync.ledger_held import HeldLedger
-from sync.ledger_past import HANDED, PastLedger, forget_unsent, keep_stages
+from sync.ledger_notices import NoticesLedger
+from sync.ledger_past import HANDED, Handed, PastLedger, forget_unsent, keep_stages
 from sync.ledger_presence import Presence
 from sync.ledger_rows import (
     COMPLETE,
@@ -63,7 +64,7 @@ __all__ = ["Decided", "Ledger", "Quarantined", "Run", "RunStatus"]
 class Ledger:
     """The ledger at a database address; its schema is brought up to date on opening.
 
-    `past` is the part of it that later decisions rest on, `held` are the fields that humans hold,
+    `past` is the part of it that later decisions rest on, `notices` the outbox, `held` are the fields that humans hold,
     `writes` is for what is taken back or sent again, `usage` says how much the APIs were used,
     `audit` the part that nobody changes, and `presence` says which instance runs.
     Raises StoreError where `sync.ledger_engine.open_ledger` does.
@@ -73,6 +74,7 @@ class Ledger:
         self._engine = open_ledger(url)
         self._readers = self._engine.execution_options(leadgauge_reads=True)
         self.past = PastLedger(self._engine, self._readers)
+        self.notices = NoticesLedger(self._engine, self._readers)
         self.held = HeldLedger(self._engine, self._readers)
         self.writes = WritesLedger(self._engine, self._readers)
         self.usage = UsageLedger(self._readers)
@@ -178,7 +180,7 @@ class Ledger:
         self,
         run_id: str,
         decisions: Iterable[Decision],
-        handed: frozenset[str] = HANDED,
+        handed: Handed = HANDED,
         owners: Mapping[str, str | None] = MappingProxyType({}),
     ) -> int:
         """Append the decisions that differ from their lead's latest; how many did.

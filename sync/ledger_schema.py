@@ -228,6 +228,23 @@ HANDOFFS = Table(
     _run(),
 )
 
+NOTICES = Table(
+    "notices",
+    METADATA,
+    Column("connection", String, primary_key=True),
+    Column("lead_id", String, primary_key=True),
+    Column("cycle", Integer, primary_key=True),
+    Column("way", String, primary_key=True),
+    Column("stage", String, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("state", String, nullable=False, index=True),
+    Column("tries", Integer, nullable=False),
+    Column("next_try", UtcTime),
+    Column("error", Text),
+    Column("settled_at", UtcTime),
+    _run(),
+)
+
 OVERRIDES = Table(
     "overrides",
     METADATA,

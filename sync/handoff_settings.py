@@ -1,0 +1,90 @@
+"""The part of config.yaml about the hand-off: who is told of a lead, and how sales works it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from connectors.settings import Settings
+from sync.service_settings import Address, MailServer, Webhook, interval
+
+Interval = Annotated[timedelta, BeforeValidator(interval)]
+
+
+class Way(StrEnum):
+    """How somebody is told of a hand-off."""
+
+    EMAIL = "email"
+    WEBHOOK = "webhook"
+    TASK = "task"
+    NOTE = "note"
+
+
+class Told(Settings):
+    """One way to tell of a hand-off."""
+
+    stages: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Tell only of leads that are handed off in these stages; left out: of all.",
+    )
+
+
+class OwnerEmail(Told, MailServer):
+    """The dossier by e-mail to the lead's owner: over TLS, or to a loopback address."""
+
+    without_owner: tuple[Address, ...] = Field(
+        min_length=1, description="Who is told where the owner is a queue, or has no address."
+    )
+
+
+class Channel(Told, Webhook):
+    """A message to a channel, as Slack and its likes take it."""
+
+
+class OwnerTask(Told):
+    """A task in the CRM, for the lead's owner."""
+
+    due: Interval = Field(
+        timedelta(days=1), description="How long after the hand-off it is due: 4 hours, 1 day."
+    )
+
+
+class DossierNote(Told):
+    """The dossier as a note on the lead's record in the CRM."""
+
+
+class TierWork(Settings):
+    """How sales works the leads of a tier."""
+
+    playbook: str | None = Field(
+        None, min_length=1, description="What to say and to show, or a link to it."
+    )
+
+
+class Handoff(Settings):
+    """Who is told, once, of a lead that is handed to sales, and how sales works it."""
+
+    email: OwnerEmail | None = Field(None, description="The dossier by e-mail to the owner.")
+    webhook: Channel | None = Field(None, description="A message to a channel such as Slack's.")
+    task: OwnerTask | None = Field(None, description="A task in the CRM for the owner.")
+    note: DossierNote | None = Field(None, description="The dossier as a note in the CRM.")
+    most: int = Field(
+        100, ge=1, description="Most leads told of in one run, each way; the others wait."
+    )
+    tiers: dict[str, TierWork] = Field({}, description="How sales works a lead, by its tier.")
+
+    def ways(self) -> Iterator[tuple[Way, Told]]:
+        """The configured ways."""
+        for way in Way:
+            if told := getattr(self, way):
+                yield way, told
+
+    def told(self, stages: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        """By which ways is told of a hand-off, by the stage of the lead."""
+        return {
+            stage: tuple(w for w, told in self.ways() if told.stages is None or stage in told.stages)
+            for stage in stages
+        }

@@ -1,0 +1,31 @@
+"""The outbox of hand-offs: who is still to be told of which lead, and how."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create the table. Of what was handed off before, nobody is told anew."""
+    op.create_table(
+        "notices",
+        sa.Column("connection", sa.String(), nullable=False),
+        sa.Column("lead_id", sa.String(), nullable=False),
+        sa.Column("cycle", sa.Integer(), nullable=False),
+        sa.Column("way", sa.String(), nullable=False),
+        sa.Column("stage", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("next_try", sa.DateTime(timezone=True)),
+        sa.Column("error", sa.Text()),
+        sa.Column("settled_at", sa.DateTime(timezone=True)),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("connection", "lead_id", "cycle", "way"),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"]),
+    )
+    op.create_index("ix_notices_state", "notices", ["state"])
