@@ -278,6 +278,7 @@ def status(
                     "jobs": [vars(found) for found in jobs],
                     "scored": ledger.past.scored(),
                     "handoffs": [vars(given) for given in ledger.past.handoffs(text.SHOWN)],
+                    "notices": [vars(notice) for notice in ledger.notices.waiting()],
                     "runs": [vars(run) for run in ledger.runs(20)],
                     "quarantine": [vars(entry) for entry in ledger.quarantine()],
                     "usage": [vars(u) for u in ledger.usage.today(now)],

@@ -1,7 +1,7 @@
 """config.yaml: connections, stores, mapping, written fields, routing, guards and service."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, Union
@@ -159,20 +159,31 @@ class Config(Settings):
     alerts: Alerts | None = Field(None, description="Who is told of trouble; left out: nobody.")
 
     @property
-    def handed(self) -> dict[str, tuple[str, ...]]:
-        """The stages in which a lead is handed to sales, and by which ways that is told."""
-        stages = self.routing.stages if self.routing else (Stage.SQL.value,)
-        return self.handoff.told(stages) if self.handoff else dict.fromkeys(stages, ())
+    def handed(self) -> tuple[str, ...]:
+        """The stages in which a lead is handed to sales."""
+        return self.routing.stages if self.routing else (Stage.SQL.value,)
+
+    def told(self, connection: str) -> Mapping[str, Sequence[str]]:
+        """By which ways is told that a lead of a connection was handed off, by its stage."""
+        if self.handoff is None:
+            return dict.fromkeys(self.handed, ())
+        return self.handoff.told(connection, self.handed)
 
     @model_validator(mode="after")
-    def _told_of_what_happens(self) -> Self:
-        for way, told in self.handoff.ways() if self.handoff else ():
+    def _told_of_what_there_is(self) -> Self:
+        if self.handoff is None:
+            return self
+        for name in self.handoff.connections or ():
+            if name not in self.connections:
+                known = ", ".join(self.connections)
+                raise ValueError(f"handoff: no connection is called {name} (there are: {known})")
+        for way, told in self.handoff.ways():
             for stage in told.stages or ():
                 if stage not in self.handed:
                     handed = ", ".join(self.handed)
                     raise ValueError(
-                        f"handoff.{way}: no lead is handed off as {stage}; routing.stages "
-                        f"says which are: {handed}"
+                        f"handoff.{way}: no lead is handed off as {stage}; by routing.stages, "
+                        f"leads are as {handed}"
                     )
         return self
 

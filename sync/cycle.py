@@ -23,6 +23,7 @@ from sync.decide import Decider, assign, past_of
 from sync.errors import StoreError
 from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
+from sync.handoff import tell
 from sync.lease import Lease
 from sync.ledger_rows import RunStatus
 from sync.plan import ConnectionPlan
@@ -94,6 +95,8 @@ def run_cycle(
             for part in parts:
                 steps.write(part)
                 session.ledger.past.keep_scored(run_id, part.planned.connection, at=at)
+            for connector in session.connectors.values():
+                cycle.report.warnings += tell(session, connector, at, stop)
     return cycle
 
 
@@ -272,7 +275,7 @@ class _Steps:
         """Route, compare and plan; what was decided is recorded in the ledger."""
         session, ledger = self._session, self._session.ledger
         name, report, planned = part.planned.connection, part.report, part.planned
-        handed = session.config.handed
+        handed = session.config.told(name)
         assignments = assign(decider, name, part.roster, ledger)
         if self._run_id is not None:
             given = [a for a in assignments.values() if a.owner_id is not None]

@@ -71,6 +71,14 @@ class Handoff(Settings):
     webhook: Channel | None = Field(None, description="A message to a channel such as Slack's.")
     task: OwnerTask | None = Field(None, description="A task in the CRM for the owner.")
     note: DossierNote | None = Field(None, description="The dossier as a note in the CRM.")
+    connections: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Of whose leads is told; left out: of all connections'."
+    )
+    notes: tuple[str, ...] = Field(
+        (),
+        description="Custom fields of the lead and its account with people's notes on it: the "
+        "dossier repeats them.",
+    )
     most: int = Field(
         100, ge=1, description="Most leads told of in one run, each way; the others wait."
     )
@@ -82,9 +90,11 @@ class Handoff(Settings):
             if told := getattr(self, way):
                 yield way, told
 
-    def told(self, stages: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-        """By which ways is told of a hand-off, by the stage of the lead."""
+    def told(self, connection: str, stages: tuple[str, ...]) -> dict[str, tuple[Way, ...]]:
+        """By which ways is told of a connection's hand-offs, by the stage of the lead."""
+        here = self.connections is None or connection in self.connections
+        ways = list(self.ways()) if here else []
         return {
-            stage: tuple(w for w, told in self.ways() if told.stages is None or stage in told.stages)
+            stage: tuple(way for way, told in ways if told.stages is None or stage in told.stages)
             for stage in stages
         }

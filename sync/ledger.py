@@ -64,9 +64,10 @@ __all__ = ["Decided", "Ledger", "Quarantined", "Run", "RunStatus"]
 class Ledger:
     """The ledger at a database address; its schema is brought up to date on opening.
 
-    `past` is the part of it that later decisions rest on, `notices` the outbox, `held` are the fields that humans hold,
-    `writes` is for what is taken back or sent again, `usage` says how much the APIs were used,
-    `audit` the part that nobody changes, and `presence` says which instance runs.
+    `past` is the part of it that later decisions rest on, `notices` the outbox of hand-offs,
+    `held` are the fields that humans hold, `writes` is for what is taken back or sent again,
+    `usage` says how much the APIs were used, `audit` is the part that nobody changes, and
+    `presence` says which instance runs.
     Raises StoreError where `sync.ledger_engine.open_ledger` does.
     """
 

@@ -54,9 +54,7 @@ class Handoff:
     run_id: str
 
 
-def keep_stages(
-    db: Connection, run_id: str, decisions: Sequence[Decision], handed: Handed
-) -> None:
+def keep_stages(db: Connection, run_id: str, decisions: Sequence[Decision], handed: Handed) -> None:
     """Record whose stage changed, who is handed off by it, and what is to be told of that.
 
     What was recorded for the same instant before is replaced, but nobody is handed off twice.

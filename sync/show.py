@@ -214,6 +214,7 @@ def status(ledger: Ledger, schedule: Schedule, now: datetime) -> Iterable[Table]
     yield _usage(ledger, now)
     yield _ages(ledger, now)
     yield _handoffs(ledger)
+    yield _notices(ledger)
     yield _quarantine(ledger, now)
     yield _held(ledger, now)
     chain = table("")
@@ -257,6 +258,25 @@ def _jobs(found: Iterable[Health], beat: datetime) -> Table:
     for job in found:
         last = f"{job.last_success:%Y-%m-%d %H:%M:%S}" if job.last_success else "never"
         made.add_row(job.job, job.state, last, job.reason)
+    return made
+
+
+def _notices(ledger: Ledger) -> Table:
+    """The hand-offs that somebody is still to be told of, longest first."""
+    waiting = ledger.notices.waiting()
+    made = table(
+        f"\nto be told: {len(waiting)} notices of hand-offs",
+        "lead", "by", "since", "tries>", "next try", "last error",
+    )  # fmt: skip
+    for notice in waiting[:SHOWN]:
+        made.add_row(
+            f"{notice.connection}: {notice.lead_id}",
+            notice.way,
+            f"{notice.at:%Y-%m-%d %H:%M}",
+            str(notice.tries),
+            f"{notice.next_try:%Y-%m-%d %H:%M}" if notice.next_try else "",
+            notice.error or "",
+        )
     return made
 
 

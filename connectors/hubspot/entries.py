@@ -32,7 +32,10 @@ def add(gateway: Gateway, entry: Entry) -> None:
         properties["hubspot_owner_id"] = entry.owner_id
     gateway.create(
         kind,
-        {"properties": properties, "associations": [{"to": {"id": entry.record_id}, "types": [link]}]},
+        {
+            "properties": properties,
+            "associations": [{"to": {"id": entry.record_id}, "types": [link]}],
+        },
     )
 
 
