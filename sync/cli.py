@@ -16,7 +16,13 @@ import typer
 from typer.exceptions import TyperException
 
 from connectors.errors import ConnectorError
-from sync import amend_commands, audit_command, model_commands, override_command
+from sync import (
+    amend_commands,
+    audit_command,
+    calls_command,
+    model_commands,
+    override_command,
+)
 from sync.command import (
     DEFAULT_CONFIG,
     AsJson,
@@ -299,6 +305,7 @@ app.command()(model_commands.preview)
 app.command()(model_commands.critical)
 app.command()(model_commands.sign)
 app.command()(override_command.override)
+app.command()(calls_command.calls)
 app.command()(amend_commands.retry)
 app.command()(amend_commands.undo)
 app.command()(audit_command.audit)

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from connectors.settings import Settings
+from core.calls import Cadence
 from sync.service_settings import Address, MailServer, Webhook, interval
 
 Interval = Annotated[timedelta, BeforeValidator(interval)]
@@ -62,6 +63,18 @@ class TierWork(Settings):
     playbook: str | None = Field(
         None, min_length=1, description="What to say and to show, or a link to it."
     )
+    every: Interval | None = Field(
+        None, description="How often they are called: 1 day, 30 days; left out: never."
+    )
+    attempts: int | None = Field(
+        None, ge=1, description="How often they are called in vain; left out: without end."
+    )
+
+    @model_validator(mode="after")
+    def _called_at_all(self) -> Self:
+        if self.attempts and not self.every:
+            raise ValueError("attempts without every: say how often they are called")
+        return self
 
 
 class Handoff(Settings):
@@ -82,7 +95,15 @@ class Handoff(Settings):
     most: int = Field(
         100, ge=1, description="Most leads told of in one run, each way; the others wait."
     )
+    answered: tuple[str, ...] = Field(
+        ("Connected",), description="Outcomes of calls that somebody answered, as the CRM has them."
+    )
     tiers: dict[str, TierWork] = Field({}, description="How sales works a lead, by its tier.")
+
+    @property
+    def cadences(self) -> dict[str, Cadence]:
+        """How often leads are called, by tier."""
+        return {t: Cadence(w.every, w.attempts) for t, w in self.tiers.items() if w.every}
 
     def ways(self) -> Iterator[tuple[Way, Told]]:
         """The configured ways."""

@@ -33,6 +33,7 @@ from sync.ledger_schema import (
     OVERRIDES,
     SCORED,
     STAGES,
+    UtcTime,
 )
 
 Handed = Mapping[str, Sequence[str]]
@@ -260,6 +261,20 @@ class PastLedger:
         query = select(c.connection).distinct().where(c.lead_id == lead_id)
         with self._readers.begin() as db:
             return list(db.scalars(query.order_by(c.connection)))
+
+    def standing(self, connection: str) -> list[Mapping[str, Any]]:
+        """The latest decision about each lead: lead_id, score, tier, stage, and since when the
+        lead has that stage (or that score, if it never had one)."""
+        d, s = DECISIONS.c, STAGES.c
+        moved = select(s.lead_id, func.max(s.at).label("since"))
+        moved = moved.where(s.connection == connection).group_by(s.lead_id)
+        stages = moved.subquery()
+        since = func.coalesce(stages.c.since, d.at, type_=UtcTime()).label("since")
+        columns = (d.lead_id, d.score, d.tier, d.stage, since)
+        query = select(*columns).outerjoin(stages, stages.c.lead_id == d.lead_id)
+        query = query.where(d.connection == connection, d.latest).order_by(d.lead_id)
+        with self._readers.begin() as db:
+            return [dict(row) for row in db.execute(query).mappings()]
 
     # How old the scores are
 
