@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from ibis import _
 from ibis.expr.types import Table
 
+from core.past import Answer
 from core.stages import RULED_OUT
 
 ANSWERS = ("email_reply", "meeting")
@@ -69,11 +70,15 @@ def call(
     since: datetime,
     tried: Tried,
     cadences: Mapping[str, Cadence],
+    answer: Answer | None = None,
 ) -> Call:
-    """When a lead, as it is `since` some time, is to be called next."""
+    """When a lead, as it is `since` some time, is to be called next. `answer` is what sales said
+    of it since it was handed off."""
     cadence = cadences.get(tier or "")
     if stage in RULED_OUT:
         return Call(None, stage or "")
+    if answer is not None and not answer.accepted:
+        return Call(None, str(answer))
     if cadence is None:
         return Call(None, f"tier {tier} is not called" if tier else "without a tier")
     if cadence.attempts is not None and tried.attempts >= cadence.attempts:

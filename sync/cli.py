@@ -18,6 +18,7 @@ from typer.exceptions import TyperException
 from connectors.errors import ConnectorError
 from sync import (
     amend_commands,
+    answer_command,
     audit_command,
     calls_command,
     model_commands,
@@ -305,6 +306,7 @@ app.command()(model_commands.preview)
 app.command()(model_commands.critical)
 app.command()(model_commands.sign)
 app.command()(override_command.override)
+app.command()(answer_command.answer)
 app.command()(calls_command.calls)
 app.command()(amend_commands.retry)
 app.command()(amend_commands.undo)

@@ -95,6 +95,9 @@ class Handoff(Settings):
     most: int = Field(
         100, ge=1, description="Most leads told of in one run, each way; the others wait."
     )
+    reasons: tuple[str, ...] = Field(
+        (), description="Why sales may reject a lead (`leadgauge answer`); left out: any reason."
+    )
     answered: tuple[str, ...] = Field(
         ("Connected",), description="Outcomes of calls that somebody answered, as the CRM has them."
     )

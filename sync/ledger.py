@@ -10,20 +10,14 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Self
 
-from sqlalchemy import (
-    Connection,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from connectors.base import Change, WriteResult
 from core.decision import Decision, Output
 from core.routing import Assignment
 from core.rules import Model
 from sync import ledger_audit
+from sync.ledger_answers import AnswersLedger
 from sync.ledger_audit import Act, AuditLedger, Entry
 from sync.ledger_engine import open_ledger, upsert
 from sync.ledger_held import HeldLedger
@@ -65,9 +59,9 @@ class Ledger:
     """The ledger at a database address; its schema is brought up to date on opening.
 
     `past` is the part of it that later decisions rest on, `notices` the outbox of hand-offs,
-    `held` are the fields that humans hold, `writes` is for what is taken back or sent again,
-    `usage` says how much the APIs were used, `audit` is the part that nobody changes, and
-    `presence` says which instance runs.
+    `answers` what sales said of these, `held` are the fields that humans hold, `writes` is for what
+    is taken back or sent again, `usage` says how much the APIs were used, `audit` is the part that
+    nobody changes, and `presence` says which instance runs.
     Raises StoreError where `sync.ledger_engine.open_ledger` does.
     """
 
@@ -75,6 +69,7 @@ class Ledger:
         self._engine = open_ledger(url)
         self._readers = self._engine.execution_options(leadgauge_reads=True)
         self.past = PastLedger(self._engine, self._readers)
+        self.answers = AnswersLedger(self._engine, self._readers)
         self.notices = NoticesLedger(self._engine, self._readers)
         self.held = HeldLedger(self._engine, self._readers)
         self.writes = WritesLedger(self._engine, self._readers)

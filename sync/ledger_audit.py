@@ -35,6 +35,7 @@ class Act(StrEnum):
     OVERRIDDEN = "overridden"
     OVERRIDE_ENDED = "override ended"
     SIGNED = "signed"
+    ANSWERED = "answered"
 
 
 @dataclass(frozen=True)

@@ -245,6 +245,22 @@ NOTICES = Table(
     _run(),
 )
 
+ANSWERS = Table(
+    "answers",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("connection", String, nullable=False),
+    Column("lead_id", String, nullable=False),
+    Column("cycle", Integer, nullable=False),
+    Column("accepted", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("stage", String),
+    Column("score", BigInteger, nullable=False),
+)
+Index("ix_answers_lead", ANSWERS.c.connection, ANSWERS.c.lead_id)
+
 OVERRIDES = Table(
     "overrides",
     METADATA,

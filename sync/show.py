@@ -177,6 +177,8 @@ def _history(history: History | None) -> Iterator[str]:
     if history.handoffs:
         listed = ", ".join(f"{at:%Y-%m-%d %H:%M}" for at in history.handoffs)
         yield f"handed to sales: {listed}"
+    if history.answer:
+        yield f"sales: {history.answer}; leadgauge then: {history.answer.machine}"
     if history.cooling:
         yield f"cooling down until {history.cooling:%Y-%m-%d %H:%M} UTC"
     if history.override:

@@ -1,4 +1,4 @@
-"""The outbox of hand-offs: who is still to be told of which lead, and how."""
+"""The outbox of hand-offs: who is still to be told of which lead, and how; and what sales said."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table. Of what was handed off before, nobody is told anew."""
+    """Create the tables. Of what was handed off before, nobody is told anew."""
     op.create_table(
         "notices",
         sa.Column("connection", sa.String(), nullable=False),
@@ -29,3 +29,17 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"]),
     )
     op.create_index("ix_notices_state", "notices", ["state"])
+    op.create_table(
+        "answers",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+        sa.Column("connection", sa.String(), nullable=False),
+        sa.Column("lead_id", sa.String(), nullable=False),
+        sa.Column("cycle", sa.Integer(), nullable=False),
+        sa.Column("accepted", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("stage", sa.String()),
+        sa.Column("score", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("ix_answers_lead", "answers", ["connection", "lead_id"])
