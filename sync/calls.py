@@ -15,7 +15,6 @@ from core.calls import Call, Tried, attempts, call
 from core.decision import UNIT, Output
 from core.events import settled
 from core.facts import as_of
-from core.past import Answer
 from core.scoring import belonging, inherited
 from sync.decide import facts_of
 from sync.handoff_settings import Handoff
@@ -55,7 +54,7 @@ def listed(session: Session, at: datetime) -> list[Listed]:
     found = []
     for connection in session.connectors:
         people = _people(session, connection, at)
-        rejected = _rejected(session, connection)
+        rejected = session.ledger.answers.rejected(connection)
         for row in session.ledger.past.standing(connection):
             if person := people.get(row["lead_id"]):
                 touched = tried.get((connection, row["lead_id"]), Tried())
@@ -87,16 +86,6 @@ def _place(lead: Listed, at: datetime) -> tuple[Any, ...]:
     if due is None:
         return (True, lead.owner, at, -lead.score, lead.connection, lead.lead_id)
     return (False, lead.owner, max(due, at), -lead.score, lead.connection, lead.lead_id)
-
-
-def _rejected(session: Session, connection: str) -> dict[str, Answer]:
-    """What sales rejected, and was not handed anew since."""
-    cycles: dict[str, int] = {}
-    for given in session.ledger.past.handoffs():
-        if given.connection == connection:
-            cycles[given.lead_id] = max(given.cycle, cycles.get(given.lead_id, 0))
-    said = session.ledger.answers.rejected(connection)
-    return {lead: answer for lead, answer in said.items() if answer.cycle == cycles.get(lead)}
 
 
 def _people(session: Session, connection: str, at: datetime) -> dict[str, tuple[str, str]]:

@@ -22,6 +22,7 @@ from sync import (
     audit_command,
     calls_command,
     model_commands,
+    nurture_command,
     override_command,
 )
 from sync.command import (
@@ -308,6 +309,8 @@ app.command()(model_commands.sign)
 app.command()(override_command.override)
 app.command()(answer_command.answer)
 app.command()(calls_command.calls)
+app.command()(nurture_command.nurture)
+app.command()(nurture_command.audience)
 app.command()(amend_commands.retry)
 app.command()(amend_commands.undo)
 app.command()(audit_command.audit)

@@ -15,6 +15,7 @@ from core.rules import Model
 from core.segments import Segment, Segments, with_model
 from core.stages import Stage
 from sync.handoff_settings import Handoff
+from sync.nurture_settings import Nurture
 from sync.service_settings import Alerts, Metrics, Schedule
 from sync.yaml_source import ConfigError, load_yaml
 
@@ -150,6 +151,9 @@ class Config(Settings):
     routing: Routing | None = Field(None, description="Who gets hot leads; none: nobody.")
     handoff: Handoff | None = Field(
         None, description="Who is told of a lead that is handed to sales; left out: nobody."
+    )
+    nurture: Nurture | None = Field(
+        None, description="What happens to leads that are not ready; left out: nothing."
     )
     guards: Guards = Field(Guards(), description="What stops a run before its first write.")
     schedule: Schedule = Field(Schedule(), description="When the daemon does what.")

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, func, insert, select
 
 from core.past import Answer
 from sync.ledger_audit import Act, Entry, append
-from sync.ledger_schema import ANSWERS
+from sync.ledger_schema import ANSWERS, HANDOFFS
 
 
 class AnswersLedger:
@@ -43,10 +43,13 @@ class AnswersLedger:
             return _answer(row) if row else None
 
     def rejected(self, connection: str) -> dict[str, Answer]:
-        """The leads that sales rejected last, by id, with that answer."""
-        c = ANSWERS.c
+        """The leads that sales rejected last, by id, with that answer; not those that were handed
+        off anew since."""
+        c, h = ANSWERS.c, HANDOFFS.c
         last = select(func.max(c.id)).where(c.connection == connection).group_by(c.lead_id)
-        query = select(ANSWERS).where(c.id.in_(last), ~c.accepted)
+        newer = (h.connection == c.connection) & (h.lead_id == c.lead_id) & (h.cycle > c.cycle)
+        anew = select(h.cycle).where(newer).exists()
+        query = select(ANSWERS).where(c.id.in_(last), ~c.accepted, ~anew)
         with self._readers.begin() as db:
             return {row["lead_id"]: _answer(row) for row in db.execute(query).mappings()}
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.http import Fault, Request, Response, Server
@@ -122,10 +121,8 @@ def test_what_is_told_and_to_whom(desk: Desk) -> None:
     that the lead did, and nobody is told of the leads of another connection."""
     world, seller = desk.world, desk.world.marketing
     desk.configure(connections=["marketing"], notes=["pain"])
-    config = yaml.safe_load(world.config.read_text())
-    mapping = {"leads": {"custom.pain": "phone"}, "accounts": {"custom.pain": "state"}}
-    config["connections"]["marketing"]["mapping"] = mapping
-    world.config.write_text(yaml.safe_dump(config))
+    pains = {"leads": {"custom.pain": "phone"}, "accounts": {"custom.pain": "state"}}
+    world.configure_mapping("marketing", **pains)
     firm = seller.crm.add(Kind.ACCOUNT, {"name": "Fern", "state": "Spreadsheets | everywhere"})
     near = {"last_name": "Fern", "title": "VP", "phone": "Budget in May", "account": firm.number}
     other = build(seller.crm, Story(near, (page("/pricing"),), Kind.CONTACT), at=world.clock())
