@@ -95,8 +95,8 @@ def run_cycle(
             for part in parts:
                 steps.write(part)
                 session.ledger.past.keep_scored(run_id, part.planned.connection, at=at)
-            for connector in session.connectors.values():
-                cycle.report.warnings += tell(session, connector, at, stop)
+            for part in parts:
+                cycle.report.warnings += steps.tell(part.connector, at)
     return cycle
 
 
@@ -321,6 +321,10 @@ class _Steps:
         writer = Writer(self._run_id or "", connector, session)
         waiting = writer.carry_out(part.planned, report, self._stop, self._progress)
         session.facts.touched.advance(connector.name, part.selection.mark, waiting)
+
+    def tell(self, connector: Connector, at: datetime) -> list[str]:
+        """Tell whoever is to be told of hand-offs; what could not be told, as warnings."""
+        return tell(self._session, connector, at, self._stop, self._progress)
 
     def _progress(self, stage: str, done: int, total: int | None) -> None:
         """Work goes on: say so, to whoever watches and to other instances."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from ibis import _
 
-from connectors.base import Connector, Entry, EntryKind
+from connectors.base import Connector, Entry, EntryKind, Progress
 from connectors.errors import ConnectorError, CredentialsError, QuotaExhausted, TemporaryError
 from core.decision import Decision, Output
 from core.facts import as_of
@@ -22,9 +22,10 @@ from core.stages import QUALIFIED
 from sync.dossier import dossiers, plain
 from sync.handoff_settings import Handoff, Way
 from sync.ledger_notices import Notice, Sending
-from sync.senders import NotifyError, mail, post
+from sync.senders import NotifyError, Unacceptable, mail, post
 from sync.session import Session
 from sync.stop import Stop
+from sync.yaml_source import ConfigError
 
 Row = Mapping[str, Any]
 
@@ -32,13 +33,15 @@ HALTING = (NotifyError, CredentialsError, QuotaExhausted, TemporaryError)
 """What is wrong with a way as such: what else goes this way waits for the next run."""
 
 
-def tell(session: Session, connector: Connector, at: datetime, stop: Stop) -> list[str]:
+def tell(
+    session: Session, connector: Connector, at: datetime, stop: Stop, progress: Progress
+) -> list[str]:
     """Send what is due of a connection's notices; a line for each that was not acknowledged."""
     handoff = session.config.handoff
     if handoff is None:
         return []
     teller = _Teller(session, connector, handoff, at)
-    return [line for way, _told in handoff.ways() for line in teller.tell(way, stop)]
+    return [line for way, _told in handoff.ways() for line in teller.tell(way, stop, progress)]
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class _Teller:
         self._handoff = handoff
         self._at = at
         self._notices = session.ledger.notices
+        self._pages: dict[str, str] = {}
         self._send: Mapping[Way, Callable[[Handed], None]] = {
             Way.EMAIL: self._mail,
             Way.WEBHOOK: self._post,
@@ -76,12 +80,13 @@ class _Teller:
             Way.NOTE: self._note,
         }
 
-    def tell(self, way: Way, stop: Stop) -> Iterator[str]:
+    def tell(self, way: Way, stop: Stop, progress: Progress) -> Iterator[str]:
         """Send what is due by one way, as long as the way is open."""
         clock = self._session.clock
         due = self._notices.due(self._connector.name, way, self._handoff.most, clock())
-        for notice in due:
+        for number, notice in enumerate(due, start=1):
             stop.check()
+            progress(f"{notice.connection}: hand-off by {way}", number, len(due))
             handed = self._handed(notice)
             if handed is None or not self._possible(way):
                 self._notices.settle(notice, Sending.DROPPED, at=clock())
@@ -92,7 +97,7 @@ class _Teller:
             except (NotifyError, ConnectorError) as error:
                 self._notices.failed(notice, str(error), at=clock())
                 yield f"hand-off of {notice.lead_id} by {way}: {error}"
-                if isinstance(error, HALTING):
+                if isinstance(error, HALTING) and not isinstance(error, Unacceptable):
                     return
             else:
                 self._notices.settle(notice, Sending.TOLD, at=clock())
@@ -125,8 +130,17 @@ class _Teller:
         found = rows.filter(_.connection == self._connector.name, _.id == record)
         return next(iter(found.to_pyarrow().to_pylist()), None)
 
-    def _dossier(self, notice: Notice) -> str:
-        return dossiers(self._session, notice.lead_id, self._at)[notice.connection]
+    def _dossier(self, handed: Handed) -> str:
+        """The page of a lead, made once though it goes several ways; without a model, its line."""
+        notice = handed.notice
+        if notice.lead_id not in self._pages:
+            try:
+                found = dossiers(self._session, notice.lead_id, self._at)
+            except ConfigError:
+                found = {}
+            line = f"# {handed.headline}\n{handed.decision.reason}"
+            self._pages[notice.lead_id] = found.get(notice.connection, line)
+        return self._pages[notice.lead_id]
 
     # The ways
 
@@ -138,7 +152,7 @@ class _Teller:
         message["To"] = address or ", ".join(settings.without_owner)
         message["Subject"] = handed.headline
         message["Message-ID"] = f"<{handed.notice.key}@leadgauge>"
-        message.set_content(f"{self._dossier(handed.notice)}\n")
+        message.set_content(f"{self._dossier(handed)}\n")
         mail(message, settings, "e-mail")
 
     def _post(self, handed: Handed) -> None:
@@ -169,7 +183,7 @@ class _Teller:
         self._add(handed, EntryKind.TASK, "\n".join(lines), settings.due)
 
     def _note(self, handed: Handed) -> None:
-        self._add(handed, EntryKind.NOTE, self._dossier(handed.notice), timedelta(0))
+        self._add(handed, EntryKind.NOTE, self._dossier(handed), timedelta(0))
 
     def _add(self, handed: Handed, kind: EntryKind, body: str, due: timedelta) -> None:
         """Put an entry on the lead's record, unless an earlier try did."""

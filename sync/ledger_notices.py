@@ -92,7 +92,8 @@ class NoticesLedger:
     def waiting(self) -> list[Notice]:
         """All that is still to be told, longest first."""
         c = NOTICES.c
-        query = select(NOTICES).where(c.state.in_(OPEN)).order_by(c.at, c.connection, c.lead_id)
+        order = (c.at, c.connection, c.lead_id, c.way)
+        query = select(NOTICES).where(c.state.in_(OPEN)).order_by(*order)
         with self._readers.begin() as db:
             return [_notice(row) for row in db.execute(query).mappings()]
 

@@ -29,9 +29,16 @@ TIMEOUT = 20
 
 TLS_AT_ONCE = 465
 
+UNACCEPTABLE = (400, 413, 422)
+"""What a webhook answers to a document that it does not take."""
+
 
 class NotifyError(Exception):
     """Something could not be delivered; the message says by which way, and why."""
+
+
+class Unacceptable(NotifyError):
+    """The receiver refuses this one message; the way to it is open."""
 
 
 def mail(message: EmailMessage, settings: MailServer, what: str) -> None:
@@ -68,6 +75,8 @@ def _named(what: str) -> Iterator[None]:
             error.close()
         code = getattr(error, "smtp_code", getattr(error, "code", ""))
         why = f"{type(error).__name__} {code}".strip()
+        if isinstance(error, smtplib.SMTPRecipientsRefused) or code in UNACCEPTABLE:
+            raise Unacceptable(f"{what} refused, will try again: {why}") from None
     else:
         return
     raise NotifyError(f"{what} not delivered, will try again: {why}") from None
