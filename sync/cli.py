@@ -364,7 +364,7 @@ def main() -> None:
     """
     os.umask(0o077)
     # Compiling a model makes a million small objects that all live: with Python's 700 between two
-    # collections, a third of the time of `explain` went into looking through them again.
+    # collections, about a sixth of the time went into looking through them again.
     gc.set_threshold(100_000)
     sys.exit(run(sys.argv[1:]))
 
