@@ -275,7 +275,8 @@ class _Steps:
         """Route, compare and plan; what was decided is recorded in the ledger."""
         session, ledger = self._session, self._session.ledger
         name, report, planned = part.planned.connection, part.report, part.planned
-        handed = session.config.told(name)
+        handed, handoff = session.config.told(name), session.config.handoff
+        surging = handoff.surging(name) if handoff else None
         assignments = assign(decider, name, part.roster, ledger)
         if self._run_id is not None:
             given = [a for a in assignments.values() if a.owner_id is not None]
@@ -286,7 +287,7 @@ class _Steps:
             if self._run_id is not None:
                 owners = {i.decision.lead_id: i.present.get(Output.OWNER) for i in batch}
                 decisions = (item.decision for item in batch)
-                ledger.decide(self._run_id, decisions, handed, owners)
+                ledger.decide(self._run_id, decisions, handed, owners, surging)
             compared = comparer.compare(batch)
             if self._run_id is not None:
                 held = (entry for item in compared for entry in item.held)

@@ -92,6 +92,8 @@ def _standing(decision: Decision, found: Explanation) -> Iterator[str]:
     yield from (f"- {line}" for line in str(found.profile or "").splitlines())
     if found.history and found.history.handoffs:
         yield f"- handed to sales: {', '.join(f'{at:%Y-%m-%d}' for at in found.history.handoffs)}"
+    if found.history and found.history.surge:
+        yield f"- surge: {found.history.surge}"
     if found.history and found.history.answer:
         yield f"- sales: {plain(str(found.history.answer))}"
     if decision.owner_reason:

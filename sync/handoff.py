@@ -9,6 +9,7 @@ Idempotency-Key, is that of the first.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from email.message import EmailMessage
 from typing import Any
 
@@ -16,12 +17,12 @@ from ibis import _
 
 from connectors.base import Connector, Entry, EntryKind, Progress
 from connectors.errors import ConnectorError, CredentialsError, QuotaExhausted, TemporaryError
-from core.decision import Decision, Output
+from core.decision import UNIT, Decision, Output
 from core.facts import as_of
 from core.stages import QUALIFIED
 from sync.dossier import dossiers, plain
 from sync.handoff_settings import Handoff, Way
-from sync.ledger_notices import Notice, Sending
+from sync.ledger_notices import About, Notice, Sending
 from sync.senders import NotifyError, Unacceptable, mail, post
 from sync.session import Session
 from sync.stop import Stop
@@ -58,7 +59,10 @@ class Handed:
     def headline(self) -> str:
         """All of it in a line."""
         tier = f", tier {self.decision.tier}" if self.decision.tier else ""
-        return f"{self.notice.stage}: {self.name} ({self.decision.points:f} points{tier})"
+        what = self.notice.what
+        if self.notice.kind is About.SURGE:
+            what = f"surge {Decimal(what) / UNIT:+f}"
+        return f"{what}: {self.name} ({self.decision.points:f} points{tier})"
 
 
 class _Teller:
@@ -112,7 +116,8 @@ class _Teller:
         person = self._one("leads", notice.lead_id)
         if decision is None or person is None:
             return None
-        if decision.stage not in {*QUALIFIED, *self._session.config.handed}:
+        at_sales = decision.stage in {*QUALIFIED, *self._session.config.handed}
+        if notice.kind is About.HANDOFF and not at_sales:
             return None
         present = dict(person["present"] or ())
         owner = self._one("owners", present.get(Output.OWNER.value) or person["owner_id"] or "")
@@ -164,8 +169,9 @@ class _Teller:
             "text": f"{handed.headline}\nowner: {who}\n{plain(decision.reason)}",
             "connection": notice.connection,
             "lead": notice.lead_id,
-            "cycle": notice.cycle,
-            "stage": notice.stage,
+            "kind": notice.kind,
+            "number": notice.number,
+            "stage": decision.stage,
             "tier": decision.tier,
             "score": f"{decision.points:f}",
             "owner": owner and owner["id"],

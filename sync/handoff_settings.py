@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from connectors.settings import Settings
 from core.calls import Cadence
+from core.points import Points, units
+from sync.ledger_surges import Surging
 from sync.service_settings import Address, MailServer, Webhook, interval
 
 Interval = Annotated[timedelta, BeforeValidator(interval)]
@@ -57,6 +59,18 @@ class DossierNote(Told):
     """The dossier as a note on the lead's record in the CRM."""
 
 
+class SurgeRule(Settings):
+    """What a fast rise of a score is, and how it is told."""
+
+    points: Points = Field(gt=0, description="A rise by so many points, or more, is a surge.")
+    within: Interval = Field(
+        timedelta(days=1), description="Above the lowest score of so long before: 24 hours."
+    )
+    by: tuple[Way, ...] = Field(
+        (), description="By which of the ways of `handoff` it is told; left out: only flagged."
+    )
+
+
 class TierWork(Settings):
     """How sales works the leads of a tier."""
 
@@ -83,6 +97,9 @@ class Handoff(Settings):
     email: OwnerEmail | None = Field(None, description="The dossier by e-mail to the owner.")
     webhook: Channel | None = Field(None, description="A message to a channel such as Slack's.")
     task: OwnerTask | None = Field(None, description="A task in the CRM for the owner.")
+    surge: SurgeRule | None = Field(
+        None, description="Flag leads whose score rises fast, and tell it once."
+    )
     note: DossierNote | None = Field(None, description="The dossier as a note in the CRM.")
     connections: tuple[str, ...] | None = Field(
         None, min_length=1, description="Of whose leads is told; left out: of all connections'."
@@ -114,10 +131,27 @@ class Handoff(Settings):
             if told := getattr(self, way):
                 yield way, told
 
+    @model_validator(mode="after")
+    def _surge_by_a_way(self) -> Self:
+        ways = dict(self.ways())
+        for way in self.surge.by if self.surge else ():
+            if way not in ways:
+                raise ValueError(f"surge is told by {way}, and handoff.{way} is not configured")
+        return self
+
+    def surging(self, connection: str) -> Surging | None:
+        """What a surge is of a connection's leads, and by which ways it is told."""
+        if self.surge is None:
+            return None
+        told = self.surge.by if self._concerns(connection) else ()
+        return Surging(units(self.surge.points), self.surge.within, told)
+
+    def _concerns(self, connection: str) -> bool:
+        return self.connections is None or connection in self.connections
+
     def told(self, connection: str, stages: tuple[str, ...]) -> dict[str, tuple[Way, ...]]:
         """By which ways is told of a connection's hand-offs, by the stage of the lead."""
-        here = self.connections is None or connection in self.connections
-        ways = list(self.ways()) if here else []
+        ways = list(self.ways()) if self._concerns(connection) else []
         return {
             stage: tuple(way for way, told in ways if told.stages is None or stage in told.stages)
             for stage in stages

@@ -49,6 +49,7 @@ from sync.ledger_schema import (
     WRITTEN,
 )
 from sync.ledger_settling import OPEN, settle, unanswered
+from sync.ledger_surges import SurgesLedger, Surging, keep_surges
 from sync.ledger_usage import UsageLedger
 from sync.ledger_writes import WritesLedger
 
@@ -59,9 +60,9 @@ class Ledger:
     """The ledger at a database address; its schema is brought up to date on opening.
 
     `past` is the part of it that later decisions rest on, `notices` the outbox of hand-offs,
-    `answers` what sales said of these, `held` are the fields that humans hold, `writes` is for what
-    is taken back or sent again, `usage` says how much the APIs were used, `audit` is the part that
-    nobody changes, and `presence` says which instance runs.
+    `answers` what sales said of these, `surges` the fast rises of scores, `held` are the fields
+    that humans hold, `writes` is for what is taken back or sent again, `usage` says how much the
+    APIs were used, `audit` is the part that nobody changes, `presence` says which instance runs.
     Raises StoreError where `sync.ledger_engine.open_ledger` does.
     """
 
@@ -70,6 +71,7 @@ class Ledger:
         self._readers = self._engine.execution_options(leadgauge_reads=True)
         self.past = PastLedger(self._engine, self._readers)
         self.answers = AnswersLedger(self._engine, self._readers)
+        self.surges = SurgesLedger(self._readers)
         self.notices = NoticesLedger(self._engine, self._readers)
         self.held = HeldLedger(self._engine, self._readers)
         self.writes = WritesLedger(self._engine, self._readers)
@@ -178,11 +180,13 @@ class Ledger:
         decisions: Iterable[Decision],
         handed: Handed = HANDED,
         owners: Mapping[str, str | None] = MappingProxyType({}),
+        surging: Surging | None = None,
     ) -> int:
         """Append the decisions that differ from their lead's latest; how many did.
 
         With them, whose stage changed, and which leads are handed off in one of `handed`.
         `owners`: who has each lead in the CRM, for the audit chain to say who had it before.
+        `surging`: what is a fast rise of a score; None: nobody asks.
         """
         appended = 0
         with self._engine.begin() as db:
@@ -199,6 +203,8 @@ class Ledger:
                     db.execute(insert(DECISIONS), [decision_row(run_id, d) for d in changed])
                 appended += len(changed)
                 keep_stages(db, run_id, chunk, handed)
+                if surging:
+                    keep_surges(db, run_id, changed, surging)
                 ledger_audit.append(db, ledger_audit.decided(run_id, changed, before, owners))
         return appended
 

@@ -1,6 +1,6 @@
-"""The outbox of hand-offs: what is still to be told, tried until it is acknowledged.
+"""The outbox: hand-offs and surges still to be told of, tried until it is acknowledged.
 
-A notice is recorded in the transaction that records its hand-off, one for each way to tell of it.
+A notice is recorded in the transaction that records what it tells of, one for each way to tell it.
 It is marked before it is sent and settled afterwards: one that is found marked was sent, perhaps,
 by a run that was killed, and whoever is told can see by its key that it comes a second time.
 """
@@ -18,6 +18,13 @@ from sync.ledger_schema import INTENTS, NOTICES, QUARANTINE
 from sync.ledger_settling import unanswered, wait
 
 
+class About(StrEnum):
+    """What a notice tells of."""
+
+    HANDOFF = "handoff"
+    SURGE = "surge"
+
+
 class Sending(StrEnum):
     """How a notice stands. dropped: its lead was no longer at sales when it could be sent."""
 
@@ -33,13 +40,16 @@ OPEN = (Sending.WAITING, Sending.SENT)
 
 @dataclass(frozen=True)
 class Notice:
-    """One hand-off to be told of in one way. `error` is why the last try failed."""
+    """One thing to be told of in one way. `number` counts those of its kind and lead: the cycle of
+    a hand-off; `what` is its stage, or the rise of a surge in units. `error` is why the last try
+    failed."""
 
     connection: str
     lead_id: str
-    cycle: int
+    kind: About
+    number: int
     way: str
-    stage: str
+    what: str
     at: datetime
     state: Sending
     tries: int
@@ -51,18 +61,29 @@ class Notice:
     @property
     def key(self) -> str:
         """What it is told apart by, the same each time it is sent."""
-        said = "/".join((self.connection, self.lead_id, str(self.cycle), self.way))
+        said = "/".join((self.connection, self.lead_id, self.kind, str(self.number), self.way))
         return hashlib.sha256(said.encode()).hexdigest()[:24]
 
 
 def put_out(
-    db: Connection, given: Sequence[Mapping[str, Any]], handed: Mapping[str, Sequence[str]]
+    db: Connection,
+    kind: About,
+    given: Sequence[Mapping[str, Any]],
+    told: Mapping[str, Sequence[str]],
 ) -> None:
-    """Record what is to be told of new hand-offs, given as rows of theirs."""
+    """Record what is to be told: rows of connection, lead_id, number, what, at and run_id, each by
+    the ways that `told` has for its `what`."""
     rows = [
-        {**row, "way": way, "state": Sending.WAITING, "tries": 0}
+        {
+            **{name: row[name] for name in ("connection", "lead_id", "number", "what", "at")},
+            "run_id": row["run_id"],
+            "kind": kind,
+            "way": way,
+            "state": Sending.WAITING,
+            "tries": 0,
+        }
         for row in given
-        for way in handed[row["stage"]]
+        for way in told[row["what"]]
     ]
     if rows:
         db.execute(insert(NOTICES), rows)
@@ -112,9 +133,9 @@ class NoticesLedger:
     def _set(self, notice: Notice, **values: Any) -> None:
         c = NOTICES.c
         key = (c.connection == notice.connection) & (c.lead_id == notice.lead_id)
-        which = key & (c.cycle == notice.cycle) & (c.way == notice.way)
+        which = key & (c.kind == notice.kind) & (c.number == notice.number)
         with self._engine.begin() as db:
-            db.execute(update(NOTICES).where(which).values(values))
+            db.execute(update(NOTICES).where(which, c.way == notice.way).values(values))
 
 
 def _of_lead(c: Any, *more: ColumnElement[bool]) -> Any:
@@ -124,4 +145,4 @@ def _of_lead(c: Any, *more: ColumnElement[bool]) -> Any:
 
 
 def _notice(row: Mapping[Any, Any]) -> Notice:
-    return Notice(**{**row, "state": Sending(row["state"])})
+    return Notice(**{**row, "kind": About(row["kind"]), "state": Sending(row["state"])})

@@ -23,7 +23,7 @@ from core.points import units
 from core.stages import QUALIFIED, Stage
 from sync.ledger_audit import Act, Entry, append
 from sync.ledger_engine import listed, upsert
-from sync.ledger_notices import put_out
+from sync.ledger_notices import About, put_out
 from sync.ledger_rows import CHUNK
 from sync.ledger_schema import (
     DECISIONS,
@@ -33,6 +33,7 @@ from sync.ledger_schema import (
     OVERRIDES,
     SCORED,
     STAGES,
+    SURGES,
     UtcTime,
 )
 
@@ -90,7 +91,8 @@ def _keep_stages(
     new = _new(db, given)
     if new:
         db.execute(insert(HANDOFFS), new)
-        put_out(db, new, handed)
+        told = [{**row, "number": row["cycle"], "what": row["stage"]} for row in new]
+        put_out(db, About.HANDOFF, told, handed)
 
 
 def _new(db: Connection, given: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -138,13 +140,13 @@ def _last(db: Connection, at: datetime, leads: Collection[str] = ()) -> Select[A
 
 
 def forget_unsent(db: Connection, runs: Sequence[str]) -> None:
-    """Take back the stages and hand-offs of runs that ended early, where nobody saw them.
+    """Take back the stages, hand-offs and surges of runs that ended early, where nobody saw them.
 
     That is at a connection to which the run sent nothing, and told nobody of it: a guard, an error
     or a kill came first.
     """
     told = NOTICES.alias()
-    for table in (STAGES, HANDOFFS, NOTICES):
+    for table in (STAGES, HANDOFFS, SURGES, NOTICES):
         sent = (INTENTS.c.run_id == table.c.run_id) & (INTENTS.c.connection == table.c.connection)
         begun = (told.c.run_id == table.c.run_id) & (told.c.connection == table.c.connection)
         begun &= told.c.tries > 0

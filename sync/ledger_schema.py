@@ -233,15 +233,27 @@ NOTICES = Table(
     METADATA,
     Column("connection", String, primary_key=True),
     Column("lead_id", String, primary_key=True),
-    Column("cycle", Integer, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
     Column("way", String, primary_key=True),
-    Column("stage", String, nullable=False),
+    Column("what", String, nullable=False),
     Column("at", UtcTime, nullable=False),
     Column("state", String, nullable=False, index=True),
     Column("tries", Integer, nullable=False),
     Column("next_try", UtcTime),
     Column("error", Text),
     Column("settled_at", UtcTime),
+    _run(),
+)
+
+SURGES = Table(
+    "surges",
+    METADATA,
+    Column("connection", String, primary_key=True),
+    Column("lead_id", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("rise", BigInteger, nullable=False),
+    Column("at", UtcTime, nullable=False),
     _run(),
 )
 

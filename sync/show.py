@@ -177,6 +177,8 @@ def _history(history: History | None) -> Iterator[str]:
     if history.handoffs:
         listed = ", ".join(f"{at:%Y-%m-%d %H:%M}" for at in history.handoffs)
         yield f"handed to sales: {listed}"
+    if history.surge:
+        yield f"surge: {history.surge}"
     if history.answer:
         yield f"sales: {history.answer}; leadgauge then: {history.answer.machine}"
     if history.cooling:
@@ -267,12 +269,13 @@ def _notices(ledger: Ledger) -> Table:
     """The hand-offs that somebody is still to be told of, longest first."""
     waiting = ledger.notices.waiting()
     made = table(
-        f"\nto be told: {len(waiting)} notices of hand-offs",
-        "lead", "by", "since", "tries>", "next try", "last error",
+        f"\nto be told: {len(waiting)} notices",
+        "lead", "of", "by", "since", "tries>", "next try", "last error",
     )  # fmt: skip
     for notice in waiting[:SHOWN]:
         made.add_row(
             f"{notice.connection}: {notice.lead_id}",
+            notice.kind,
             notice.way,
             f"{notice.at:%Y-%m-%d %H:%M}",
             str(notice.tries),

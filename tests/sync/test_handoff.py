@@ -145,7 +145,7 @@ def test_what_is_told_and_to_whom(desk: Desk) -> None:
         assert f"## {missing}\nnone\n" in said, missing
     (document,) = (json.loads(request.body) for request in desk.posted)
     assert document["text"].startswith(f"{message['Subject']}\nowner: Ana\n100: cto +100")
-    assert (document["lead"], document["cycle"]) == (seller.id(people["marketing"]), 1)
+    assert (document["lead"], document["number"]) == (seller.id(people["marketing"]), 1)
     (task,), (note,) = (desk.entries("marketing", kind) for kind in ("task", "note"))
     assert task.values["people"] == [people["marketing"].number]
     assert task.values["owner"] == seller.users[ANA].number

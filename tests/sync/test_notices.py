@@ -1,12 +1,18 @@
 """The outbox of hand-offs in the ledger."""
 
+from dataclasses import replace
 from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from connectors.base import Change, Status, WriteResult
 from core.decision import Decision, Output
+from core.past import surge
 from sync.ledger import Ledger
 from sync.ledger_notices import Notice, Sending
 from sync.ledger_rows import RunStatus
+from sync.ledger_surges import Surging
 from tests.core.golden import T0
 
 MINUTE = timedelta(minutes=1)
@@ -110,3 +116,45 @@ def test_a_run_that_ended_early_leaves_no_notice_that_nobody_saw(url: str) -> No
         ledger.decide("r3", [decided("L1", minutes=2)], TOLD)
         assert len(ledger.past.handoffs()) == 1
         assert [(n.way, n.tries) for n in ledger.notices.waiting()] == [("task", 0), ("webhook", 1)]
+
+
+HOUR = timedelta(hours=1)
+RISING = Surging(30 * 10_000, 24 * HOUR, ("webhook",))
+
+
+def scored(points: int, hours: int) -> Decision:
+    """A decision some hours after T0."""
+    return replace(decided("L1", None), score=points * 10_000, scored_at=T0 + hours * HOUR)
+
+
+def test_a_surge_is_told_once(url: str) -> None:
+    """S172: a rise by 30 points within 24 hours, in one step or several, is flagged and told once;
+    29 are none, nor is a slow rise, nor the first score of all. A day later it may surge anew."""
+    with opened(url) as ledger:
+        told = []
+        path = {0: 50, 1: 79, 10: 75, 23: 80, 30: 100, 40: 90, 47: 125, 60: 125, 72: 155, 100: 180}
+        for hours, points in path.items():
+            for _again in range(2):
+                ledger.decide("r1", [scored(points, hours)], {}, {}, RISING)
+            told.append(len(ledger.notices.waiting()))
+        assert told == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3]
+        found = ledger.surges.of("crm", "L1", T0 + 50 * HOUR)
+        assert str(found) == "+45 points, seen at 2026-01-03 11:00 UTC"
+        assert {n.kind for n in ledger.notices.waiting()} == {"surge"}
+        ledger.finish("r1", RunStatus.FAILED, at=T0, counts={}, calls={})
+        assert ledger.surges.of("crm", "L1", T0 + 999 * HOUR) is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 99)), max_size=9), st.integers(0, 99))
+def test_a_rise_is_above_the_lowest_score_of_the_window(
+    steps: list[tuple[int, int]], score: int
+) -> None:
+    """S172: by what was in force in any hour of the window, its beginning included."""
+    scores = [(T0 + hour * HOUR, value) for hour, value in sorted(dict(steps).items())]
+    at, hours = T0 + 61 * HOUR, range(61 - 24, 61)
+    in_force = [
+        [value for then, value in scores if then <= T0 + hour * HOUR][-1:] for hour in hours
+    ]
+    known = [value for found in in_force for value in found]
+    assert surge(scores, score, at, 24 * HOUR) == score - min(known, default=score)

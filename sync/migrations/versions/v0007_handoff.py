@@ -1,4 +1,4 @@
-"""The outbox of hand-offs: who is still to be told of which lead, and how; and what sales said."""
+"""The outbox: who is still to be told of which lead, and how; what surged, and what sales said."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,9 +15,10 @@ def upgrade() -> None:
         "notices",
         sa.Column("connection", sa.String(), nullable=False),
         sa.Column("lead_id", sa.String(), nullable=False),
-        sa.Column("cycle", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("way", sa.String(), nullable=False),
-        sa.Column("stage", sa.String(), nullable=False),
+        sa.Column("what", sa.String(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
@@ -25,10 +26,21 @@ def upgrade() -> None:
         sa.Column("error", sa.Text()),
         sa.Column("settled_at", sa.DateTime(timezone=True)),
         sa.Column("run_id", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("connection", "lead_id", "cycle", "way"),
+        sa.PrimaryKeyConstraint("connection", "lead_id", "kind", "number", "way"),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"]),
     )
     op.create_index("ix_notices_state", "notices", ["state"])
+    op.create_table(
+        "surges",
+        sa.Column("connection", sa.String(), nullable=False),
+        sa.Column("lead_id", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("rise", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("connection", "lead_id", "number"),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"]),
+    )
     op.create_table(
         "answers",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
