@@ -191,6 +191,22 @@ class Config(Settings):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _people_keep_their_fields(self) -> Self:
+        """No output goes to a field in which people say what they make of a lead."""
+        notes = self.handoff.notes if self.handoff else ()
+        for name, connection in self.connections.items():
+            outputs = {written.field: output for output, written in connection.write.items()}
+            for common in ("accepted_at", *(f"custom.{note}" for note in notes)):
+                to = connection.mapping.leads.get(common)
+                fields = [to] if isinstance(to, str) else [source.field for source in to or ()]
+                for taken in outputs.keys() & set(fields):
+                    raise ValueError(
+                        f"connections.{name}.write.{outputs[taken]}: people write into {taken} "
+                        f"({common}); give the output a field of its own"
+                    )
+        return self
+
     @field_validator("connections")
     @classmethod
     def _plain_names(cls, connections: dict[str, Any]) -> dict[str, Any]:

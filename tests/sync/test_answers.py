@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sync.exits import Exit
-from tests.live import ANA, Live, live
+from tests.live import ANA, BEN, Live, live
 from tests.sync.test_calls import MODEL, TIERS, lead, listing
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWarning")
@@ -21,12 +21,13 @@ def refused(world: Live, *arguments: str) -> str:
 
 @pytest.mark.slow
 def test_sales_answers(tmp_path: Path) -> None:
-    """S186: sales rejects a lead that the machine holds for an SQL; both verdicts stand side by
-    side in explain, dossier, list and audit, and neither moves the other. A rejected lead is in no
-    call list until it is handed off anew."""
+    """S186 S211: sales rejects a lead that the machine holds for an SQL; both verdicts stand side
+    by side in explain, dossier, list and audit, and neither moves the other. A rejected lead is in
+    no call list until it is handed off anew. Stage, score with its tier, and owner are what a
+    person says, cycle after cycle, and what was said is kept."""
     with live(tmp_path) as world:
         handoff = {"tiers": TIERS, "reasons": ["no budget", "wrong person"]}
-        world.configure("sales", handoff=handoff)
+        world.configure("sales", handoff=handoff, routing={"pool": [ANA]})
         world.model(**MODEL)
         world.set_up()
         person, other = lead(world, "Hot", "CTO", ANA), lead(world, "Warm", "VP", ANA)
@@ -66,3 +67,16 @@ def test_sales_answers(tmp_path: Path) -> None:
             world.sales.crm.update(person, {"title": title})
             world.sync("--max-change-share", "1")
         assert [each["lead_id"] for each in listing(world)] == [hot, warm]
+        world.sales.edit(person, "owner", world.sales.users[BEN].number)
+        until = ("--until", "2026-12-31", "--reason", "met them", *says)
+        assert world.run("override", hot, "--stage", "MQL", *until).code == Exit.DONE
+        assert world.run("override", warm, "--score", "105", *until).code == Exit.DONE
+        for _again in range(2):
+            world.sync("--full", "--max-change-share", "1")
+            shown = world.sales.shown(person)
+            assert (shown["stage"], shown["owner"]) == ("MQL", BEN)
+            assert world.sales.shown(other)["tier"] == "A"
+        assert [o["value"] for o in world.run("override", "--list", "--json").json] == [
+            "MQL",
+            "105",
+        ]

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.http import Fault, Request, Response, Server
 from connectors.sandbox.scenario import Story, build, page
 from sync import senders
+from sync.config import load
 from sync.exits import Exit
+from sync.yaml_source import ConfigError
 from tests.live import ANA, Live, live
 from tests.sync.test_notify import Mailbox, mail_server
 from tests.sync.test_past_live import PATH
@@ -23,6 +26,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWa
 
 PERSON = {"first_name": "Ada", "last_name": "Moss", "company": "Moss", "email": "m@moss.example"}
 LIMITS = {"thresholds": {"mql": 50, "sql": 100}, "tiers": {"A": 100, "B": 50, "C": 0}}
+SALES = {
+    "kind": "salesforce",
+    "url": "https://acme.my.salesforce.com",
+    "auth": {"flow": "session", "session_id": "x"},
+}
 PLAYBOOK = "Show the migration demo first."
 
 
@@ -89,6 +97,41 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     with live(tmp_path) as world, mail_server() as box, Server(face) as channel:
         world.set_up()
         yield Desk(world, box, channel, posted)
+
+
+@pytest.mark.parametrize("common", ["accepted_at", "custom.pain"])
+def test_people_keep_their_fields(tmp_path: Path, common: str) -> None:
+    """S199: no output is written to a field in which people say what they make of a lead."""
+    mapping = {"leads": {common: "Word__c", "custom.other": "Other__c"}}
+    for name, refused in (("Word__c", True), ("Other__c", False)):
+        written = {"mapping": mapping, "write": {"stage": {"field": name}}}
+        content = {"connections": {"sales": {**SALES, **written}}, "handoff": {"notes": ["pain"]}}
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(content))
+        if not refused:
+            load(path, {})
+            continue
+        with pytest.raises(ConfigError) as raised:
+            load(path, {})
+        assert "connections.sales.write.stage: people write into Word__c" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("handoff", "said"),
+    [
+        ({"note": {"stages": ["MQL"]}}, "handoff.note: no lead is handed off as MQL"),
+        ({"connections": ["x"]}, "no connection is called x (there are: sales)"),
+        ({"surge": {"points": 9, "by": ["task"]}}, "handoff.task is not configured"),
+        ({"tiers": {"A": {"attempts": 2}}}, "attempts without every"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(tmp_path: Path, handoff: dict[str, Any], said: str) -> None:
+    """A way that would never be taken is a mistake that is named."""
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({"connections": {"sales": SALES}, "handoff": handoff}))
+    with pytest.raises(ConfigError) as raised:
+        load(path, {})
+    assert said in str(raised.value)
 
 
 @pytest.mark.slow
@@ -159,6 +202,7 @@ def test_what_is_told_and_to_whom(desk: Desk) -> None:
     noted = world.run("dossier", seller.id(other)).out
     assert "- pain (lead): Budget in May\n- pain (account): Spreadsheets / everywhere\n" in noted
     assert "| page_view | 1 | 1 |" in noted
+    assert other.values["phone"] == "Budget in May"
     assert world.run("dossier", record, "--out", str(world.folder)).code == Exit.USAGE
 
 

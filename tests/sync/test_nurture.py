@@ -73,10 +73,10 @@ def exported(world: Live, name: str) -> list[str]:
 
 @pytest.mark.slow
 def test_who_is_not_ready(tmp_path: Path) -> None:
-    """S011 S068 S069 S071: a lead below MQL is on exactly one track, with the reason, and gets no
-    owner; its next step is told, until it is qualified or opts out. Audiences hold those who are
-    not known to have opted out of what they ask: who saw the page; who is at a tier A account and
-    not qualified."""
+    """S011 S068 S069 S071 D52: a lead below MQL is on exactly one track, with the reason, and gets
+    no owner; its next step is told, until it is qualified or opts out. Audiences hold those who did
+    not opt out of what they ask: who saw the page; who is at a tier A account and not qualified; or
+    who is of a tier, with score, tier and stage for any other tool."""
     with live(tmp_path) as world:
         world.configure("sales", nurture=NURTURE, routing={"pool": [ANA]})
         world.configure_mapping("sales", accounts={"custom.tier": "Type"})
@@ -113,6 +113,8 @@ def test_who_is_not_ready(tmp_path: Path) -> None:
         assert world.sales.shown(tech)["owner"] is None
         assert sorted(exported(world, "pricing")) == sorted([ids["tech"], ids["ready"]])
         assert exported(world, "abm") == [ids["near"]]
+        rows = list(csv.DictReader(io.StringIO(world.run("audience", "best").out)))
+        assert {(row["tier"], row["stage"], row["score"]) for row in rows} == {("A", "SQL", "120")}
         assert sorted(exported(world, "best")) == sorted([ids["ready"], ids["won"]])
         assert "no audience is called x (there are: pricing" in world.run("audience", "x").err
         world.clock.tick(days=3)
