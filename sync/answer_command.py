@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.past import Answer
-from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, outside_of
+from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, outside_of, settings
 from sync.terminal import say, show
 from sync.yaml_source import ConfigError
 
@@ -35,18 +35,16 @@ def answer(
     """Accept or reject a lead that was handed to sales. It is kept beside what leadgauge decided,
     and changes neither score nor stage; a rejected lead is in no call list until it is handed off
     anew."""
-    from sync.config import load
     from sync.ledger import Ledger
 
-    outside = outside_of(ctx)
-    settings = load(config, outside.env)
-    with Ledger(settings.ledger) as ledger:
+    loaded = settings(ctx, config)
+    with Ledger(loaded.ledger) as ledger:
         if listing:
             _list([a for a in ledger.answers.all() if lead in (None, a.lead_id)], as_json)
             return
         if lead is None:
             raise ConfigError(["name a lead, or ask for --list"])
-        problems = _problems(settings, accept, reason.strip(), by.strip())
+        problems = _problems(loaded, accept, reason.strip(), by.strip())
         if problems:
             raise ConfigError(problems)
         handed = _handed(ledger, lead, connection)
@@ -59,7 +57,7 @@ def answer(
                 bool(accept),
                 reason.strip(),
                 by.strip(),
-                outside.clock().replace(microsecond=0),
+                outside_of(ctx).clock().replace(microsecond=0),
                 decided.stage,
                 decided.score,
             )
@@ -68,10 +66,10 @@ def answer(
         say(f"{handed.connection}: {lead}: {what}, beside stage {decided.stage or 'none'}")
 
 
-def _problems(settings: "Config", accept: bool | None, reason: str, by: str) -> list[str]:
+def _problems(loaded: "Config", accept: bool | None, reason: str, by: str) -> list[str]:
     """What is missing, or is not what was agreed on."""
     problems = []
-    reasons = settings.handoff.reasons if settings.handoff else ()
+    reasons = loaded.handoff.reasons if loaded.handoff else ()
     if accept is None:
         problems.append("say --accept or --reject")
     elif not accept and not reason:

@@ -24,7 +24,9 @@ from sync import (
     model_commands,
     nurture_command,
     override_command,
+    privacy_commands,
 )
+from sync.access import DeniedError
 from sync.command import (
     DEFAULT_CONFIG,
     AsJson,
@@ -36,6 +38,7 @@ from sync.command import (
     limits_of,
     opened,
     outside_of,
+    settings,
     show_report,
     stop_on_signals,
 )
@@ -259,6 +262,7 @@ def daemon(
     from sync.session import read_setup
 
     outside = outside_of(ctx)
+    settings(ctx, config)
     stop = stop_on_signals()
     reload = Reload(stop)
     reload.on_signal()
@@ -273,14 +277,13 @@ def status(
 ) -> None:
     """Jobs, runs, calls, age of scores, hand-offs, quarantine, held fields; also during a sync."""
     from sync import show as text
-    from sync.config import load
     from sync.health import health
     from sync.ledger import Ledger
 
-    settings, now = load(config, outside_of(ctx).env), outside_of(ctx).clock()
-    with Ledger(settings.ledger) as ledger:
+    configured, now = settings(ctx, config), outside_of(ctx).clock()
+    with Ledger(configured.ledger) as ledger:
         if as_json:
-            jobs = health(ledger, settings.schedule, now)
+            jobs = health(ledger, configured.schedule, now)
             show(
                 {
                     "jobs": [vars(found) for found in jobs],
@@ -295,7 +298,7 @@ def status(
                 }
             )
             return
-        for table in text.status(ledger, settings.schedule, now):
+        for table in text.status(ledger, configured.schedule, now):
             text.out().print(table)
 
 
@@ -314,6 +317,9 @@ app.command()(nurture_command.audience)
 app.command()(amend_commands.retry)
 app.command()(amend_commands.undo)
 app.command()(audit_command.audit)
+app.command()(privacy_commands.subject)
+app.command()(privacy_commands.erase)
+app.command()(privacy_commands.export)
 
 
 @app.command()
@@ -385,6 +391,9 @@ def run(arguments: Sequence[str], outside: "Outside | None" = None) -> int:
         for finding in error.findings:
             say(f"stopped: {finding}")
         return Exit.GUARD
+    except DeniedError as error:
+        say(f"error: {error}")
+        return Exit.CREDENTIALS
     except StoreBusy as error:
         say(f"error: {error}")
         return Exit.LEASE

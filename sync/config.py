@@ -6,7 +6,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, Union
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from connectors import registry
 from connectors.settings import ConnectionSettings, Settings
@@ -14,6 +21,7 @@ from core.conditions import LeadCondition
 from core.rules import Model
 from core.segments import Segment, Segments, with_model
 from core.stages import Stage
+from sync.access import Access
 from sync.handoff_settings import Handoff
 from sync.nurture_settings import Nurture
 from sync.service_settings import Alerts, Metrics, Schedule
@@ -161,6 +169,12 @@ class Config(Settings):
         None, description="Where the daemon shows how it is; left out: nowhere."
     )
     alerts: Alerts | None = Field(None, description="Who is told of trouble; left out: nobody.")
+    access: Access | None = Field(
+        None, description="Which accounts of the machine may run what; left out: all, everything."
+    )
+    export_salt: SecretStr | None = Field(
+        None, min_length=16, description="What hashes the ids of anonymous exports."
+    )
 
     @property
     def handed(self) -> tuple[str, ...]:
