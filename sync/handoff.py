@@ -89,7 +89,9 @@ class _Teller:
         clock = self._session.clock
         due = self._notices.due(self._connector.name, way, self._handoff.most, clock())
         for number, notice in enumerate(due, start=1):
-            stop.check()
+            if stop.asked:
+                # The cycle itself is done: what is left waits in the outbox for the next.
+                return
             progress(f"{notice.connection}: hand-off by {way}", number, len(due))
             handed = self._handed(notice)
             if handed is None or not self._possible(way):

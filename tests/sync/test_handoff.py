@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from connectors.base import Entry
+from connectors.salesforce.connector import SalesforceConnector
 from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.http import Fault, Request, Response, Server
 from connectors.sandbox.scenario import Story, build, page
@@ -237,3 +239,32 @@ def test_a_way_that_fails_is_tried_again(desk: Desk, monkeypatch: pytest.MonkeyP
     leads = [json.loads(request.body)["lead"] for request in desk.posted]
     assert sorted(leads) == sorted([seller.id(hot), seller.id(hot), seller.id(refused)])
     assert len({*keys}) == 2
+
+
+class Killed(BaseException):
+    """The process ends here: nothing catches it."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_while_it_tells(desk: Desk, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """S066 U14: killed just before a task is made, or just after it and before anybody knows: the
+    next run tells what is left, and there is one task."""
+    world = desk.world
+    desk.configure("sales", email=None, note=None)
+    world.tell(Story({**PERSON, "title": "CTO"}))
+    add = SalesforceConnector.add_entry
+
+    def dies(connector: SalesforceConnector, entry: Entry) -> None:
+        if when == "after":
+            add(connector, entry)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SalesforceConnector, "add_entry", dies)
+        with pytest.raises(Killed):
+            world.sync()
+    assert [(n["way"], n["state"]) for n in desk.waiting()] == [("task", "sent")]
+    world.sync()
+    assert desk.waiting() == []
+    assert desk.told("sales") == [0, 1, 1, 0]
