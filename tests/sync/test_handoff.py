@@ -15,6 +15,7 @@ from connectors.base import Entry
 from connectors.salesforce.connector import SalesforceConnector
 from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.http import Fault, Request, Response, Server
+from connectors.sandbox.salesforce.face import SalesforceFace
 from connectors.sandbox.scenario import Story, build, page
 from sync import senders
 from sync.config import load
@@ -220,6 +221,7 @@ def test_a_way_that_fails_is_tried_again(desk: Desk, monkeypatch: pytest.MonkeyP
     seller.server.faults.append(Fault("/sobjects/Task/?$", method="POST", drop="after"))
     hot = world.tell(Story({**PERSON, "title": "CTO"}))["sales"]
     refused = world.tell(Story({**PERSON, "last_name": "Fern", "title": "CTO"}))["sales"]
+    assert isinstance(seller.face, SalesforceFace)
     seller.face.rules.invalid[seller.id(refused)] = "Region is required"
     outcome = world.sync(code=Exit.REFUSED)
     assert "by webhook: webhook not delivered, will try again: no answer within 0.2" in outcome.err
