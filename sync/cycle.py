@@ -93,10 +93,8 @@ def run_cycle(
         steps.guard(cycle.plans)
         if write:
             for part in parts:
-                steps.write(part)
+                cycle.report.warnings += steps.write(part, at)
                 session.ledger.past.keep_scored(run_id, part.planned.connection, at=at)
-            for part in parts:
-                cycle.report.warnings += steps.tell(part.connector, at)
     return cycle
 
 
@@ -316,16 +314,15 @@ class _Steps:
         if findings:
             raise GuardStopError(findings)
 
-    def write(self, part: _Part) -> None:
-        """Carry a plan out, count what it cost, and leave the mark of a complete run."""
+    def write(self, part: _Part, at: datetime) -> list[str]:
+        """Carry a plan out, count what it cost, tell of hand-offs, and leave the mark of a complete
+        run. Returns what could not be told."""
         session, connector, report = self._session, part.connector, part.report
         writer = Writer(self._run_id or "", connector, session)
         waiting = writer.carry_out(part.planned, report, self._stop, self._progress)
+        untold = tell(session, connector, at, self._stop, self._progress)
         session.facts.touched.advance(connector.name, part.selection.mark, waiting)
-
-    def tell(self, connector: Connector, at: datetime) -> list[str]:
-        """Tell whoever is to be told of hand-offs; what could not be told, as warnings."""
-        return tell(self._session, connector, at, self._stop, self._progress)
+        return untold
 
     def _progress(self, stage: str, done: int, total: int | None) -> None:
         """Work goes on: say so, to whoever watches and to other instances."""

@@ -1,7 +1,7 @@
 """The hand-off: whoever is to be told of a lead that sales gets now is told, once.
 
-What is to be told stands in the ledger's outbox (`sync.ledger_notices`) and is sent at the end of a
-cycle, when the CRM has taken what was decided. A task or a note is looked for before it is sent
+What is to be told stands in the ledger's outbox (`sync.ledger_notices`) and is sent within a cycle,
+once the CRM has taken what was decided. A task or a note is looked for before it is sent
 again. An e-mail or a webhook may come twice where its answer was lost: then its Message-ID, or its
 Idempotency-Key, is that of the first.
 """
