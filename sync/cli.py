@@ -18,9 +18,12 @@ from typer.exceptions import TyperException
 from connectors.errors import ConnectorError
 from sync import (
     amend_commands,
+    answer_command,
     audit_command,
+    calls_command,
     identity_command,
     model_commands,
+    nurture_command,
     override_command,
     privacy_commands,
     routing_command,
@@ -293,6 +296,7 @@ def status(
                     "jobs": [vars(found) for found in jobs],
                     "scored": ledger.past.scored(),
                     "handoffs": [vars(given) for given in ledger.past.handoffs(text.SHOWN)],
+                    "notices": [vars(notice) for notice in ledger.notices.waiting()],
                     "runs": [vars(run) for run in ledger.runs(20)],
                     "quarantine": [vars(entry) for entry in ledger.quarantine()],
                     "usage": [vars(u) for u in ledger.usage.today(now)],
@@ -315,6 +319,10 @@ app.command()(model_commands.preview)
 app.command()(model_commands.critical)
 app.command()(model_commands.sign)
 app.command()(override_command.override)
+app.command()(answer_command.answer)
+app.command()(calls_command.calls)
+app.command()(nurture_command.nurture)
+app.command()(nurture_command.audience)
 app.command()(amend_commands.retry)
 app.command()(amend_commands.undo)
 app.command()(audit_command.audit)

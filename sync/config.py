@@ -1,10 +1,10 @@
 """config.yaml: connections, stores, mapping, written fields, routing, guards and service."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any, Self, Union
 
 from pydantic import (
     AfterValidator,
@@ -13,6 +13,7 @@ from pydantic import (
     SecretStr,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from connectors import registry
@@ -22,7 +23,10 @@ from core.identity import Identity
 from core.mistakes import Place
 from core.rules import Model
 from core.segments import Segment, Segments, with_model
+from core.stages import Stage
 from sync.access import Access
+from sync.handoff_settings import Handoff
+from sync.nurture_settings import Nurture
 from sync.routing_settings import Routing
 from sync.service_settings import Alerts, Metrics, Schedule
 from sync.yaml_source import ConfigError, load_yaml, placed_yaml
@@ -128,6 +132,12 @@ class Config(Settings):
         gt=0,
         description="`check` warns of a model or a territory with fewer leads; left out: of none.",
     )
+    handoff: Handoff | None = Field(
+        None, description="Who is told of a lead that is handed to sales; left out: nobody."
+    )
+    nurture: Nurture | None = Field(
+        None, description="What happens to leads that are not ready; left out: nothing."
+    )
     guards: Guards = Field(Guards(), description="What stops a run before its first write.")
     schedule: Schedule = Field(Schedule(), description="When the daemon does what.")
     metrics: Metrics | None = Field(
@@ -140,6 +150,51 @@ class Config(Settings):
     export_salt: SecretStr | None = Field(
         None, min_length=16, description="What hashes the ids of anonymous exports."
     )
+
+    @property
+    def handed(self) -> tuple[str, ...]:
+        """The stages in which a lead is handed to sales."""
+        return self.routing.stages if self.routing else (Stage.SQL.value,)
+
+    def told(self, connection: str) -> Mapping[str, Sequence[str]]:
+        """By which ways is told that a lead of a connection was handed off, by its stage."""
+        if self.handoff is None:
+            return dict.fromkeys(self.handed, ())
+        return self.handoff.told(connection, self.handed)
+
+    @model_validator(mode="after")
+    def _told_of_what_there_is(self) -> Self:
+        if self.handoff is None:
+            return self
+        for name in self.handoff.connections or ():
+            if name not in self.connections:
+                known = ", ".join(self.connections)
+                raise ValueError(f"handoff: no connection is called {name} (there are: {known})")
+        for way, told in self.handoff.ways():
+            for stage in told.stages or ():
+                if stage not in self.handed:
+                    handed = ", ".join(self.handed)
+                    raise ValueError(
+                        f"handoff.{way}: no lead is handed off as {stage}; by routing.stages, "
+                        f"leads are as {handed}"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _people_keep_their_fields(self) -> Self:
+        """No output goes to a field in which people say what they make of a lead."""
+        notes = self.handoff.notes if self.handoff else ()
+        for name, connection in self.connections.items():
+            outputs = {written.field: output for output, written in connection.write.items()}
+            for common in ("accepted_at", *(f"custom.{note}" for note in notes)):
+                to = connection.mapping.leads.get(common)
+                fields = [to] if isinstance(to, str) else [source.field for source in to or ()]
+                for taken in outputs.keys() & set(fields):
+                    raise ValueError(
+                        f"connections.{name}.write.{outputs[taken]}: people write into {taken} "
+                        f"({common}); give the output a field of its own"
+                    )
+        return self
 
     @field_validator("connections")
     @classmethod

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from ibis import _

@@ -56,6 +56,11 @@ def explain(around: Neighbours, leads: Collection[str]) -> list[tuple[Decision, 
         reason = earlier[-1].owner_reason if earlier else ""
         decision = Decision(**row, object_type=kinds[key], scored_at=at, owner_reason=reason)
         model, history = models[decision.model], session.ledger.past.history(*key, at)
+        history = replace(
+            history,
+            answer=session.ledger.answers.of(*key, at),
+            surge=session.ledger.surges.of(*key, at),
+        )
         explained = told[decision.model].explained(key, row["score"], contributions, earlier)
         found.append((decision, replace(explained, history=history.cooled(model.cool_down, at))))
     if not found and judged.outside is not None:

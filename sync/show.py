@@ -182,6 +182,10 @@ def _history(history: History | None) -> Iterator[str]:
     if history.handoffs:
         listed = ", ".join(f"{at:%Y-%m-%d %H:%M}" for at in history.handoffs)
         yield f"handed to sales: {listed}"
+    if history.surge:
+        yield f"surge: {history.surge}"
+    if history.answer:
+        yield f"sales: {history.answer}; leadgauge then: {history.answer.machine}"
     if history.cooling:
         yield f"cooling down until {history.cooling:%Y-%m-%d %H:%M} UTC"
     if history.override:
@@ -221,6 +225,7 @@ def status(ledger: Ledger, schedule: Schedule, now: datetime) -> Iterable[Table]
     yield _ages(ledger, now)
     yield _handoffs(ledger)
     yield _waiting(ledger, now)
+    yield _notices(ledger)
     yield _quarantine(ledger, now)
     yield _held(ledger, now)
     chain = table("")
@@ -274,6 +279,26 @@ def _jobs(found: Iterable[Health], beat: datetime) -> Table:
     for job in found:
         last = f"{job.last_success:%Y-%m-%d %H:%M:%S}" if job.last_success else "never"
         made.add_row(job.job, job.state, last, job.reason)
+    return made
+
+
+def _notices(ledger: Ledger) -> Table:
+    """The hand-offs that somebody is still to be told of, longest first."""
+    waiting = ledger.notices.waiting()
+    made = table(
+        f"\nto be told: {len(waiting)} notices",
+        "lead", "of", "by", "since", "tries>", "next try", "last error",
+    )  # fmt: skip
+    for notice in waiting[:SHOWN]:
+        made.add_row(
+            f"{notice.connection}: {notice.lead_id}",
+            notice.kind,
+            notice.way,
+            f"{notice.at:%Y-%m-%d %H:%M}",
+            str(notice.tries),
+            f"{notice.next_try:%Y-%m-%d %H:%M}" if notice.next_try else "",
+            notice.error or "",
+        )
     return made
 
 
