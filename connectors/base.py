@@ -68,6 +68,8 @@ class Page:
 
     No two rows of a page share a key. `cursor` is what to store with the page. `rejected` are
     rows that could not be read into the common model: record id, field and reason each.
+    `earlier` are the versions of the rows' records before them, as far as the CRM keeps a history
+    of its fields (`connectors.history`); None where it is not asked for.
     """
 
     stream: Stream
@@ -75,6 +77,7 @@ class Page:
     cursor: Cursor
     removed: tuple[Removed, ...] = ()
     rejected: tuple["RowProblem", ...] = ()
+    earlier: pa.Table | None = None
 
 
 @dataclass(frozen=True)
@@ -258,7 +261,8 @@ class Capabilities:
     records of one object type one call reads back. `lookback` is how far before its cursor a
     stream is read again, against late commits and a lagging index.
     `objects` are the object types whose records can be written, `queue_objects` those among
-    them whose owner may be a queue.
+    them whose owner may be a queue. `history`: the pages of leads and accounts carry their earlier
+    versions.
     """
 
     objects: tuple[str, ...]
@@ -272,6 +276,7 @@ class Capabilities:
     can_create_fields: bool = True
     queue_objects: tuple[str, ...] = ()
     reports_removals: bool = True
+    history: bool = False
 
 
 class Connector(Protocol):

@@ -25,6 +25,7 @@ from sync.census import COUNTS, Census
 from sync.cursors import CURSORS, Cursors
 from sync.facts_file import FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
+from sync.history import History
 from sync.touched import SCHEMAS, Touched
 
 _STAMP = pa.timestamp("us", "UTC")
@@ -87,6 +88,7 @@ class FactsStore:
         self._cursors = Cursors(self._file)
         self.touched = Touched(self._file)
         """What changed since the last complete run; every change notes it there."""
+        self._history = History(self._file, self.touched)
         self.census = Census(self._file)
         """What a CRM showed while it was read whole."""
 
@@ -145,6 +147,8 @@ class FactsStore:
             else:
                 self._insert_all(connection, table)
                 verdicts, taken_off = {"new": page.rows.num_rows}, 0
+            if page.earlier is not None:
+                self._history.lay(connection, table, page.earlier)
             ended = self._end(connection, table, page) if page.removed else 0
             self._cursors.save(connection, page.stream.name, page.cursor)
         return Stored(
