@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 from connectors.columns import WORDS
 from connectors.mapping import table
 from connectors.sources import common_field
-from core.facts import arrow_schema
 from core.model import Row
 
 ALWAYS = datetime.min.replace(tzinfo=UTC)
@@ -54,11 +53,6 @@ def traced(columns: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def nothing(model: type[Row]) -> pa.Table:
-    """No versions."""
-    return arrow_schema(model).append(pa.field(KNOWN, WORDS)).empty_table()
-
-
 def earlier(
     model: type[Row], rows: pa.Table, columns: Mapping[str, str], histories: Histories
 ) -> pa.Table:
@@ -68,15 +62,15 @@ def earlier(
     in what the row holds is not believed: the field was not followed all the time.
     """
     spread = _Spread(model, traced(columns))
-    keys = ("id", "object_type", "created_at", "modified_at")
-    for row in zip(*(rows[key].to_pylist() for key in keys), strict=True):
-        spread.add(*row, histories.get(row[0], {}))
+    stamps = (rows[name].to_pylist() for name in (*FIXED, "modified_at"))
+    for key, object_type, created_at, modified_at in zip(*stamps, strict=True):
+        spread.add(key, object_type, created_at, modified_at, histories.get(key, {}))
     mapped = table(model, spread.raw).rows
     last = pa.array(spread.last, pa.bool_())
     doubtful = _differing(rows, mapped.filter(last))
     known = [
-        [name for name in names if name not in doubtful.get(id, ())]
-        for id, names in zip(spread.raw["id"], spread.known, strict=True)
+        [name for name in names if name not in doubtful.get(key, ())]
+        for key, names in zip(spread.raw["id"], spread.known, strict=True)
     ]
     versions = mapped.append_column(KNOWN, pa.array(known, WORDS))
     return versions.filter(pc.invert(last))
@@ -105,7 +99,7 @@ class _Spread:
 
     def add(
         self,
-        id: str,
+        key: str,
         object_type: str,
         created_at: datetime | None,
         modified_at: datetime,
@@ -116,8 +110,8 @@ class _Spread:
         changes = {at for steps in history.values() for at, _ in steps}
         begun = {created_at} if created_at else set()
         for at in sorted(at for at in changes | begun if since <= at < modified_at and at > ALWAYS):
-            self._row((id, object_type, created_at, at), history, last=False)
-        self._row((id, object_type, created_at, modified_at), history, last=True)
+            self._row((key, object_type, created_at, at), history, last=False)
+        self._row((key, object_type, created_at, modified_at), history, last=True)
 
     def _row(self, stamps: tuple[Any, ...], history: Mapping[str, Steps], *, last: bool) -> None:
         at = stamps[-1]
@@ -161,13 +155,13 @@ def _differing(rows: pa.Table, told: pa.Table) -> dict[str, set[str]]:
     ids = rows["id"].to_pylist()
     for name in rows.column_names:
         pairs = zip(ids, rows[name].to_pylist(), told[name].to_pylist(), strict=True)
-        for id, held, said in pairs:
+        for key, held, said in pairs:
             if held == said:
                 continue
             if name == "custom":
                 ours, theirs = dict(held or ()), dict(said or ())
-                keys = {k for k in {**ours, **theirs} if ours.get(k) != theirs.get(k)}
-                found[id] |= {f"custom.{key}" for key in keys}
+                unlike = {k for k in {**ours, **theirs} if ours.get(k) != theirs.get(k)}
+                found[key] |= {f"custom.{k}" for k in unlike}
             else:
-                found[id].add(name)
+                found[key].add(name)
     return found

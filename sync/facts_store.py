@@ -25,7 +25,7 @@ from sync.census import COUNTS, Census
 from sync.cursors import CURSORS, Cursors
 from sync.facts_file import FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
-from sync.history import History
+from sync.history import SEEN, History
 from sync.touched import SCHEMAS, Touched
 
 _STAMP = pa.timestamp("us", "UTC")
@@ -54,6 +54,7 @@ _SCHEMAS = {
     "removals": _REMOVALS,
     **SCHEMAS,
     **COUNTS,
+    **SEEN,
 }
 
 _CLOSED = "(FROM held WHERE held_row IN (SELECT held_row FROM closing))"

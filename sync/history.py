@@ -7,13 +7,26 @@ stored version nothing else is known. So it is the same in whatever order, and h
 pages come. A record that was gone for a time stays gone for that time.
 """
 
+import ibis
 import pyarrow as pa
 
 from connectors.history import KNOWN
-from core.facts import FactsTable
+from core.facts import TIME, FactsTable
 from sync.facts_file import FactsFile
 from sync.facts_sql import columns, comparable
 from sync.touched import Touched
+
+SEEN = {
+    "seen": ibis.schema(
+        {
+            "connection": "!string",
+            "table_name": "!string",
+            "id": "!string",
+            "since": TIME.copy(nullable=False),
+        }
+    )
+}
+"""Of records with versions from before we saw them: since when we have."""
 
 _LASTED = "(valid_to IS NULL OR valid_to > valid_from)"
 """The condition that a version held at any time: a record may be gone as it is first seen."""
@@ -49,6 +62,7 @@ class History:
             f"WHERE ({comparable(table, 'l')}, l.valid_to) "
             f"IS DISTINCT FROM ({comparable(table, 's')}, s.valid_to)"
         )
+        self._note_seen(connection, table)
         self._file.run(f"DELETE FROM {table.name} WHERE rowid IN (SELECT held_row FROM moved)")
         self._file.run(
             f"INSERT INTO {table.name} SELECT $c, {columns(table)}, valid_from, valid_to "
@@ -56,6 +70,17 @@ class History:
             c=connection,
         )
         self._touched.rows(connection, table, "moved")
+
+    def _note_seen(self, connection: str, table: FactsTable) -> None:
+        """Note since when we saw the records that get versions from before, where it is new."""
+        self._file.run(
+            "INSERT INTO seen SELECT $c, $t, s.id, min(s.valid_from) FROM stood s "
+            "WHERE NOT EXISTS (FROM seen n WHERE n.connection = $c AND n.table_name = $t "
+            "AND n.id = s.id) GROUP BY s.id "
+            "HAVING min(s.valid_from) > (SELECT min(l.valid_from) FROM laid l WHERE l.id = s.id)",
+            c=connection,
+            t=table.name,
+        )
 
 
 def _laid(table: FactsTable) -> str:

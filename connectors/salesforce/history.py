@@ -58,11 +58,11 @@ class FieldHistory:
         said = self._changes(item.name, ids, tracked)
         present = {path: listed(columns[path]) for path in tracked.fields.values()}
         histories: Histories = {
-            id: {
-                path: _steps(said[id, name], present[path][place], tracked.since)
+            key: {
+                path: _steps(said[key, name], present[path][place], tracked.since)
                 for name, path in tracked.fields.items()
             }
-            for place, id in enumerate(ids)
+            for place, key in enumerate(ids)
         }
         return earlier(facts.BY_NAME[item.table].model, rows, wanted, histories)
 

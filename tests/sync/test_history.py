@@ -1,6 +1,7 @@
 """A CRM's field history as versions: what was before the first pull, and when things changed."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from connectors.base import Page, Stream
 from connectors.sandbox.crm import Crm, Kind
 from connectors.sandbox.memory import MemoryConnector
 from sync.facts_store import FactsStore
+from sync.touched import Mark
 from tests.world import Clock
 
 TRACKED = {"title": "title", "seniority": "title", "country": "country", "region": "country"}
@@ -55,7 +57,8 @@ class Followed:
         """Store what the CRM shows now; its rows."""
         self.pages.append(self.show())
         self.store.store("crm", self.pages[-1], at=self.clock())
-        return self.pages[-1].rows.to_pylist()
+        rows: list[dict[str, Any]] = self.pages[-1].rows.to_pylist()
+        return rows
 
     def versions(self) -> list[dict[str, Any]]:
         """All versions, in order."""
@@ -105,3 +108,55 @@ def test_a_history_gives_what_pulling_all_along_would_have(steps: list[Step]) ->
     for page in reversed(world.pages):
         world.store.store("crm", page, at=world.clock())
     assert world.versions() == before, "late and twice changes nothing"
+
+
+def test_a_history_that_is_read_later_comes_before_what_was_seen() -> None:
+    """Switched on over facts that are there, it adds what was before, once, and the record is
+    to be decided anew."""
+    world = Followed()
+    lead = world.crm.add(Kind.LEAD, {"last_name": "Muster", "title": "CEO", "status": "new"})
+    born = world.clock()
+    world.crm.update(lead, {"title": "Engineer", "phone": "1"}, at=world.clock.tick())
+    page = world.show()
+    world.store.store("crm", replace(page, earlier=None), at=world.clock.tick())
+    (seen,) = world.versions()
+    world.store.touched.advance("crm", Mark(world.clock(), "", "r"), ())
+    for _ in range(2):
+        world.store.store("crm", page, at=world.clock())
+        before, since = world.versions()
+        assert since == seen
+        assert (before["valid_from"], before["valid_to"]) == (born, seen["valid_from"])
+        assert (before["title"], before["phone"], before["status"]) == ("CEO", None, None)
+    assert world.store.table("touched").count().to_pyarrow().as_py() == 1
+
+
+def test_what_was_gone_for_a_time_stays_gone_for_it() -> None:
+    """What changed while a record lay in the bin begins when it is back."""
+    world = Followed()
+    lead = world.crm.add(Kind.LEAD, {"last_name": "Muster", "title": "CEO"})
+    world.pull()
+    world.clock.tick()
+    world.crm.delete(lead)
+    removed = world.clock()
+    world.pull()
+    world.crm.update(lead, {"title": "Engineer"}, at=world.clock.tick())
+    world.clock.tick()
+    world.crm.restore(lead)
+    world.pull()
+    first, second = world.versions()
+    assert (first["title"], first["valid_to"]) == ("CEO", removed)
+    assert (second["title"], second["valid_from"]) == ("Engineer", world.clock())
+
+
+def test_a_converted_lead_was_a_lead_until_then() -> None:
+    """Seen only after it was converted, it has the versions from before, and none since."""
+    world = Followed()
+    lead = world.crm.add(Kind.LEAD, {"last_name": "Muster", "title": "CEO"})
+    world.crm.update(lead, {"title": "Engineer"}, at=world.clock.tick())
+    converted = world.clock.tick()
+    world.crm.convert(lead)
+    for _ in range(2):
+        world.pull()
+        held = [row for row in world.versions() if row["valid_to"] != row["valid_from"]]
+        assert [row["title"] for row in held] == ["CEO", "Engineer"]
+        assert held[-1]["valid_to"] == converted
