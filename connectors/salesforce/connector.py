@@ -22,9 +22,9 @@ from connectors.salesforce import setup, soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.failures import CallRefused, QueryTooHeavy
 from connectors.salesforce.fields import BY_NAME, OBJECTS, ROLES, WRITTEN_OBJECTS, Schema
-from connectors.salesforce.history import FieldHistory
+from connectors.salesforce.history import HISTORIES, FieldHistory
 from connectors.salesforce.ingest import JOB_ROWS
-from connectors.salesforce.price import reading
+from connectors.salesforce.price import histories, reading
 from connectors.salesforce.pull import Pull, RolePull
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.salesforce.shape import Shaper
@@ -123,7 +123,10 @@ class SalesforceConnector:
     def price(self, stream: Stream, cursor: Cursor | None, records: int | None) -> Price:
         """One call for each page of a query, or those of a bulk job; more for the history."""
         item = BY_NAME[stream.name]
-        return reading(item, cursor, records, history=self.capabilities.history)
+        price = reading(item, cursor, records)
+        if self._history is None or item.name not in HISTORIES:
+            return price
+        return price + histories(records, self._history.asked(item.name))
 
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """The records changed since the cursor, deleted, merged and converted ones followed."""

@@ -26,9 +26,6 @@ from core import facts
 HISTORIES: Mapping[str, str] = {name: f"{name}History" for name in ("Account", "Lead", "Contact")}
 """The objects that have a history, and its name."""
 
-HISTORY_ASKED = 2
-"""The calls by which an object is asked what is tracked, and since when."""
-
 COLUMNS = ("Field", "DataType", "OldValue", "NewValue", "CreatedDate")
 REFERENCE = "EntityId"
 """The data type of the one of two rows on a changed reference that holds ids."""
@@ -49,6 +46,10 @@ class FieldHistory:
         self._client = client
         self._schema = schema
         self._known: dict[str, _Tracked] = {}
+
+    def asked(self, name: str) -> int:
+        """The calls that it still takes to know what is tracked of an object, and since when."""
+        return 0 if name in self._known else 2
 
     def earlier(self, item: ObjectMap, columns: Columns, rows: pa.Table) -> pa.Table:
         """The versions before the rows of a page; `columns` are what they were made of."""

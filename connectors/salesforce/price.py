@@ -2,7 +2,6 @@
 
 from connectors.base import Cursor, Price
 from connectors.salesforce.fields import ROLES, ObjectMap
-from connectors.salesforce.history import HISTORIES, HISTORY_ASKED
 from connectors.salesforce.pull import BULK_FROM, BULK_PAGE, REST_PAGE
 from connectors.salesforce.soql import IDS_PER_QUERY
 
@@ -10,19 +9,16 @@ JOB_CALLS = 5
 """Creating a bulk job, and some looks at its state."""
 
 
-def reading(item: ObjectMap, cursor: Cursor | None, records: int | None, *, history: bool) -> Price:
+def histories(records: int | None, asked: int) -> Price:
+    """The price of the history of some records, where it has a page at most for each query;
+    `asked` calls are needed to know what is kept."""
+    if not records:
+        return Price()
+    return Price({"read": asked + -(-records // IDS_PER_QUERY)}, exact=False)
+
+
+def reading(item: ObjectMap, cursor: Cursor | None, records: int | None) -> Price:
     """The price of the records of one object after a cursor; at least a call where not known."""
-    price = _records(item, cursor, records)
-    return price + _history(records or 0) if history and item.name in HISTORIES else price
-
-
-def _history(records: int) -> Price:
-    """What the history of some records costs where it has no more than a page for each query."""
-    asked = HISTORY_ASKED if records else 0
-    return Price({"read": asked + -(-records // IDS_PER_QUERY)}, exact=not records)
-
-
-def _records(item: ObjectMap, cursor: Cursor | None, records: int | None) -> Price:
     first = cursor is None or cursor.stamp is None
     if item.name == ROLES and first:
         return Price()
