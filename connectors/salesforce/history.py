@@ -6,7 +6,7 @@ to its first change a field held the old value of that change; without one, what
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -60,7 +60,7 @@ class FieldHistory:
         present = {path: listed(columns[path]) for path in tracked.fields.values()}
         histories: Histories = {
             key: {
-                path: _steps(said[key, name], present[path][place], tracked.since)
+                path: steps(said[key, name], present[path][place], tracked.since)
                 for name, path in tracked.fields.items()
             }
             for place, key in enumerate(ids)
@@ -123,19 +123,21 @@ class FieldHistory:
         return found
 
 
-def _steps(changes: Iterable[Mapping[str, Any]], present: Any, since: datetime | None) -> Steps:
-    """What a field held. Where a change is told without values, or does not follow from the one
-    before, nothing is known up to it."""
-    steps: list[tuple[datetime, Any]] = []
-    told = list(changes)
-    if since is not None:
-        steps.append((since, told[0]["OldValue"] if told else present))
-    for change in told:
+def steps(changes: Sequence[Mapping[str, Any]], present: Any, since: datetime | None) -> Steps:
+    """What a field held that now holds `present`, of which a history is kept `since` (None: none).
+
+    Where a change is told without its values, or does not follow from the one before, nothing is
+    known up to it.
+    """
+    if since is None:
+        return ()
+    known = [(since, changes[0]["OldValue"] if changes else present)]
+    for change in changes:
         old, new = change["OldValue"], change["NewValue"]
+        if known and known[-1][1] != old:
+            known = []
         if old is None and new is None:
-            steps = []
-            continue
-        if steps and steps[-1][1] != old:
-            steps = []
-        steps.append((moment(change["CreatedDate"]), new))
-    return steps
+            known = []
+        else:
+            known.append((moment(change["CreatedDate"]), new))
+    return known

@@ -68,16 +68,17 @@ class Record:
     deleted_at: datetime | None = None
     survivor: int | None = None
     visible_from: datetime | None = None
+    created_by: int | None = None
     edits: tuple[Edit, ...] = ()
 
     def states(self) -> Iterator["Record"]:
         """The record as each edit left it, `modified` then and by whom; newest first, the last is
         as it was created."""
-        values, edits = self.values, self.edits
-        for edit in reversed(edits):
+        values = self.values
+        for edit in reversed(self.edits):
             yield replace(self, values=values, modified=edit.at, modified_by=edit.by)
             values = {**values, **edit.before}
-        yield replace(self, values=values, modified=self.created, modified_by=None)
+        yield replace(self, values=values, modified=self.created, modified_by=self.created_by)
 
 
 @dataclass
@@ -104,7 +105,8 @@ class Crm:
         """Create a record, stamped `at` (default: now)."""
         with self.lock:
             stamp = at or self.clock()
-            record = Record(kind, self._next, dict(values), stamp, stamp, self.integration_user)
+            user = self.integration_user
+            record = Record(kind, self._next, dict(values), stamp, stamp, user, created_by=user)
             self._next += 1
             self._records[kind][record.number] = record
             self.revision += 1

@@ -10,7 +10,8 @@ import pytest
 from connectors.base import Connector, Cursor, Page
 from connectors.history import ALWAYS, KNOWN, earlier
 from connectors.mapping import table
-from connectors.sandbox.crm import Crm, Kind, Record
+from connectors.salesforce.history import steps
+from connectors.sandbox.crm import Crm, Kind
 from connectors.sandbox.memory import MemoryConnector
 from connectors.settings import FieldMapping
 from core.facts import arrow_schema
@@ -178,3 +179,73 @@ def versions(pages: list[Page], name: str) -> list[tuple[str, int]]:
             found.append((row[column], (row["modified_at"] - Clock().now).seconds // 3600))
     found.sort(key=lambda each: each[1])
     return [each for n, each in enumerate(found) if n == 0 or each[0] != found[n - 1][0]]
+
+
+def test_what_salesforce_keeps_no_history_of_is_not_known() -> None:
+    """A reference is told by ids; a field that is not tracked, and one that is told without its
+    values, is unknown; nothing is known of before tracking was switched on."""
+    with salesforce_world() as world:
+        given = {"title": "Clerk", "technologies": ["a"], "industry": "Retail", "phone": "1"}
+        lead = world.lead(**given)
+        tracked = ("Title", "OwnerId", "Tech_Stack__c", "Industry")
+        since = world.clock.tick()
+        world.face.rules.tracked["Lead"] = dict.fromkeys(tracked, since)
+        other = world.crm.add(Kind.USER, {"name": "Other", "email": "o@seller.example"})
+        for changes in (
+            {"owner": other.number, "technologies": ["b"]}, {"title": "CEO"}, {"phone": "2"},
+        ):  # fmt: skip
+            world.crm.update(lead, changes, at=world.clock.tick())
+        connector = world.open(history=True)
+        page = next(p for p in pulled(connector, world.clock(), None) if p.stream.name == "Lead")
+        assert page.earlier is not None
+        born, *rows = page.earlier.to_pylist()
+        assert born[KNOWN] == ["id", "object_type", "created_at"]
+        owners = {(row["owner_id"], row["industry"]) for row in rows}
+        assert owners == {(world.id(other), "retail")}
+        assert [row["title"] for row in rows] == ["Clerk", "CEO"]
+        assert not any({"phone", "technologies"} & set(row[KNOWN]) for row in rows)
+        (warned,) = (p.what for p in connector.check() if p.where == "Lead")
+        assert "Phone" in warned
+        assert "Title" not in warned
+
+
+def row(hour: int, old: Any, new: Any) -> dict[str, Any]:
+    """A row of a field's history."""
+    return {"CreatedDate": f"2026-03-02T{hour:02}:00:00.000+0000", "OldValue": old, "NewValue": new}
+
+
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [
+        ([], [(-1, "now")]),
+        ([row(1, "a", "b"), row(2, "b", None)], [(-1, "a"), (1, "b"), (2, None)]),
+        ([row(1, "a", "b"), row(2, "x", "y")], [(2, "y")]),
+        ([row(1, None, None)], []),
+        ([row(1, "a", "b"), row(2, None, None), row(3, "c", "d")], [(3, "d")]),
+    ],
+)
+def test_what_a_history_of_salesforce_proves(
+    changes: list[dict[str, Any]], known: list[tuple[int, Any]]
+) -> None:
+    """Up to the first change the old value held; what does not join, or is not told, ends it."""
+    midnight = datetime(2026, 3, 2, tzinfo=UTC)
+    found = steps(changes, "now", midnight - timedelta(hours=1))
+    assert [((at - midnight) // timedelta(hours=1), value) for at, value in found] == known
+    assert steps(changes, "now", None) == ()
+
+
+def test_what_hubspot_keeps_no_longer_is_not_known() -> None:
+    """A property with as many values as HubSpot keeps is known from the oldest of them on."""
+    with account() as own:
+        firm = own.crm.add(Kind.ACCOUNT, {"name": "F0", "industry": "Retail"})
+        for n in range(1, 25):
+            own.crm.update(firm, {"name": f"F{n}"}, at=own.clock.tick())
+        connector = own.connect(history=True)
+        page = next(p for p in pulled(connector, own.clock(), None) if p.stream.name == "companies")
+        assert page.earlier is not None
+        rows = page.earlier.to_pylist()
+        assert all("industry" in row[KNOWN] for row in rows)
+        assert [row["name"] for row in rows if "name" in row[KNOWN]] == [
+            f"F{n}" for n in range(5, 24)
+        ]
+        assert rows[0]["created_at"] == rows[0]["modified_at"]
