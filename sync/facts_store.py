@@ -26,6 +26,7 @@ from sync.cursors import CURSORS, Cursors
 from sync.facts_file import FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
 from sync.history import SEEN, History
+from sync.people import People
 from sync.touched import SCHEMAS, Touched
 
 _STAMP = pa.timestamp("us", "UTC")
@@ -92,6 +93,8 @@ class FactsStore:
         self._history = History(self._file, self.touched)
         self.census = Census(self._file)
         """What a CRM showed while it was read whole."""
+        self.people = People(self._file)
+        """Which records are one person, for reports and erasure."""
 
     def __enter__(self) -> Self:
         return self

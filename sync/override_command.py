@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from core.past import Kind, Override
 from core.points import Points
 from core.stages import Stage
-from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, outside_of
+from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, outside_of, settings
 from sync.terminal import say, show
 from sync.yaml_source import ConfigError
 
@@ -47,14 +47,13 @@ def override(
 ) -> None:
     """Decide about one lead by hand: points, score or stage, until a date. Works while a sync runs;
     the next cycle writes it. A new one ends the one before."""
-    from sync.config import load
     from sync.ledger import Ledger
 
     outside = outside_of(ctx)
     now = outside.clock().replace(microsecond=0)
     given = {Kind.POINTS: points, Kind.SCORE: score, Kind.STAGE: stage}
     said = {kind: str(value) for kind, value in given.items() if value is not None}
-    with Ledger(load(config, outside.env).ledger) as ledger:
+    with Ledger(settings(ctx, config).ledger) as ledger:
         if listing:
             _list([o for o in ledger.past.overrides() if lead in (None, o.lead_id)], now, as_json)
             return
