@@ -137,7 +137,8 @@ class FactsStore:
         A version begins at its row's modified stamp. A row that differs from the stored one
         under the same stamp (a formula field, an association) begins one `at`, when the change
         was seen: what was not known at an instant must not appear in a replay of it. `alive`:
-        what the page shows lives `at`, so that a record taken for removed is back.
+        what the page shows lives `at`, so that a record taken for removed is back. What the page
+        tells of earlier versions is laid over those that are there (`sync.history`).
         """
         table = BY_NAME[page.stream.table]
         leaving = pa.table({"id": pa.array((r.id for r in page.removed), pa.string())})

@@ -5,10 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import duckdb
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.base import Page, Stream
+from connectors.base import Cursor, Page, Stream
 from connectors.sandbox.crm import Crm, Kind
 from connectors.sandbox.memory import MemoryConnector
 from sync.facts_store import FactsStore
@@ -81,6 +83,7 @@ def picked(rows: Iterable[dict[str, Any]], names: Iterable[str]) -> dict[str, di
     return {row["id"]: {name: row[name] for name in chosen} for row in rows}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=10)
 @given(st.lists(STEP, max_size=7))
 def test_a_history_gives_what_pulling_all_along_would_have(steps: list[Step]) -> None:
@@ -148,15 +151,47 @@ def test_what_was_gone_for_a_time_stays_gone_for_it() -> None:
     assert (second["title"], second["valid_from"]) == ("Engineer", world.clock())
 
 
-def test_a_converted_lead_was_a_lead_until_then() -> None:
-    """Seen only after it was converted, it has the versions from before, and none since."""
+@pytest.mark.parametrize("told", [True, False])
+def test_a_converted_lead_was_a_lead_until_then(told: bool) -> None:
+    """Seen only after it was converted, it has the versions from before, and none since; also
+    where the history is read later."""
     world = Followed()
     lead = world.crm.add(Kind.LEAD, {"last_name": "Muster", "title": "CEO"})
     world.crm.update(lead, {"title": "Engineer"}, at=world.clock.tick())
     converted = world.clock.tick()
     world.crm.convert(lead)
+    if not told:
+        world.store.store("crm", replace(world.show(), earlier=None), at=world.clock())
     for _ in range(2):
         world.pull()
         held = [row for row in world.versions() if row["valid_to"] != row["valid_from"]]
         assert [row["title"] for row in held] == ["CEO", "Engineer"]
         assert held[-1]["valid_to"] == converted
+
+
+def test_who_is_erased_is_gone_from_the_history() -> None:
+    """Nothing stays of a record, not even since when it was seen."""
+    world = Followed()
+    lead = world.crm.add(Kind.LEAD, {"last_name": "Muster", "title": "CEO"})
+    world.crm.update(lead, {"phone": "1"}, at=world.clock.tick())
+    world.pull()
+    assert world.store.table("seen").count().to_pyarrow().as_py() == 1
+    world.store.people.erase([("crm", str(lead.number))])
+    assert world.versions() == []
+    assert world.store.table("seen").count().to_pyarrow().as_py() == 0
+
+
+def test_a_page_comes_with_its_history_or_not_at_all() -> None:
+    """A store that breaks off at the cursor, the last thing that it writes, holds nothing new."""
+    world = Followed()
+    lead = world.crm.add(Kind.LEAD, {"last_name": "Muster", "title": "CEO"})
+    world.pull()
+    before = world.versions()
+    world.crm.update(lead, {"title": "Engineer"}, at=world.clock.tick())
+    page = world.show()
+    broken = replace(page, cursor=Cursor(id=None))  # type: ignore[arg-type]
+    with pytest.raises(duckdb.ConstraintException):
+        world.store.store("crm", broken, at=world.clock())
+    assert world.versions() == before
+    world.store.store("crm", page, at=world.clock())
+    assert [row["title"] for row in world.versions()] == ["CEO", "Engineer"]
