@@ -17,8 +17,8 @@ from tests.live import Live, Seller, live
 PEOPLE = 230
 BEGINNING = {
     "POST /services/oauth2/token",
-    "POST /services/data/v67.0/composite",
-    "GET /services/data/v67.0/",
+    "POST /services/data/v64.0/composite",
+    "GET /services/data/v64.0/",
     "GET /crm/v3/properties/contacts",
     "GET /crm/v3/objects/contacts",
 }
