@@ -141,6 +141,7 @@ RECORDS = st.lists(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("identity", [EMAIL, KEY, BOTH], ids=["email", "key", "both"])
 @settings(max_examples=30, deadline=None)
 @given(rows=RECORDS)
