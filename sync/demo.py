@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from ibis import _
@@ -92,7 +93,7 @@ def _written(out: Console, cycle: Cycle) -> None:
     """One record of each CRM with everything that was written to it."""
     for planned in cycle.plans:
         with_owner = (p for p in planned.changes if p.change.values.get(Output.OWNER))
-        example = next(with_owner, planned.changes[0])
+        example = next(with_owner, next(iter(planned.changes)))
         change = example.change
         fields = planned.targets[change.object_type]
         made = show.table(
@@ -108,7 +109,7 @@ def _written(out: Console, cycle: Cycle) -> None:
 def _joined(out: Console, session: Session, cycle: Cycle) -> None:
     """Whom the cycle gave an owner in the first CRM, to the last point and the other CRM's form."""
     out.print("\nthe same person in both CRMs, explained in the first")
-    for change in cycle.plans[0].changes[:1]:
+    for change in islice(cycle.plans[0].changes, 1):
         _explain(out, session, change.change.id)
 
 

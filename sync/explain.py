@@ -12,7 +12,7 @@ from core.completeness import Completeness, completeness, fit_fields
 from core.decision import Decision
 from core.explain import Explanation, Known
 from core.explain import explain as explain_lead
-from core.facts import as_of
+from core.facts import LEADS, as_of
 from core.icp import Match
 from core.persons import shown_by
 from core.prediction import probabilities
@@ -56,6 +56,11 @@ def explain(around: Neighbours, leads: Collection[str]) -> list[tuple[Decision, 
         reason = earlier[-1].owner_reason if earlier else ""
         decision = Decision(**row, object_type=kinds[key], scored_at=at, owner_reason=reason)
         model, history = models[decision.model], session.ledger.past.history(*key, at)
+        history = replace(
+            history,
+            answer=session.ledger.answers.of(*key, at),
+            surge=session.ledger.surges.of(*key, at),
+        )
         explained = told[decision.model].explained(key, row["score"], contributions, earlier)
         found.append((decision, replace(explained, history=history.cooled(model.cool_down, at))))
     if not found and judged.outside is not None:
@@ -87,6 +92,8 @@ class _Told:
         self._firms = {(firm["connection"], firm["id"]): firm for firm in around.firms}
         began = facts.leads.filter(_.valid_from <= at).order_by("valid_from")
         self._versions = _by_lead(began.mutate(lead_id=began.id))
+        seen = around.session.facts.table("seen").filter(_.table_name == LEADS.name)
+        self._seen = _by_lead(seen.filter(_.id.isin(sorted(leads))).rename(lead_id="id"))
 
     def explained(
         self, key: Key, score: int, contributions: ByLead, earlier: Sequence[Decision]
@@ -109,6 +116,7 @@ class _Told:
 
     def _known(self, key: Key, earlier: Sequence[Decision]) -> Known:
         versions = self._versions[key]
+        seen = next((row["since"] for row in self._seen.get(key, ())), None)
         firm = self._firms.get((key[0], self._accounts[key] or ""))
         of_account = sourced(firm["sources"], "account.") if firm else ()
         complete, ideal = self._complete.get(key), self._ideal.get(key)
@@ -117,7 +125,7 @@ class _Told:
             Match(ideal[0]["company"]) if ideal else None,
             Match(ideal[0]["persona"]) if ideal else None,
             (*sourced(versions[-1]["sources"]), *of_account),
-            changed_answers(versions, [(d.scored_at, d.stage) for d in earlier]),
+            changed_answers(versions, [(d.scored_at, d.stage) for d in earlier], seen),
             self._persons.get(key, ()),
         )
 

@@ -87,6 +87,9 @@ def dossier(
     config: ConfigPath = DEFAULT_CONFIG,
     only: Only = None,
     as_of: AsOf = None,
+    file: Annotated[
+        Path | None, typer.Option("--out", help="Write the page to this file instead.")
+    ] = None,
 ) -> None:
     """One page of Markdown about a lead: who it is, where it stands and why, what it did."""
     from sync.dossier import dossiers
@@ -95,8 +98,15 @@ def dossier(
         found = dossiers(session, lead, _instant(ctx, as_of))
     if not found:
         raise ConfigError([f"no lead {lead} in the facts: check the id, or run `leadgauge sync`"])
-    for page in found:
-        typer.echo(f"{page}\n")
+    pages = "\n\n".join(found.values())
+    if file is None:
+        typer.echo(f"{pages}\n")
+        return
+    try:
+        file.write_text(f"{pages}\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([f"--out {file}: cannot be written: {error.strerror}"]) from None
+    say(f"wrote {file}")
 
 
 def accounts(

@@ -18,12 +18,13 @@ from ibis.expr.types import Table
 
 from core.changes import changes
 from core.decision import UNIT
-from core.routing import Roster
+from core.roster import Roster
 from core.segments import Segments
 from core.verdict import KEY
-from sync.decide import BATCH, Decider, assign, past_of
+from sync.decide import BATCH, Decider, past_of
 from sync.ledger import Ledger
 from sync.roster import find
+from sync.route import assign
 from sync.session import Session
 
 _GIVEN = pa.schema([(name, pa.string()) for name in (*KEY, "given", "new_given")])
@@ -138,7 +139,10 @@ def _given(
     rows = []
     for name, roster in rosters.items():
         owners = [
-            {id_: a.owner_id for id_, a in assign(decider, name, roster, ledger).items()}
+            {
+                id_: a.owner_id
+                for id_, a in assign(decider, name, roster, ledger).assignments.items()
+            }
             for decider in (old, new)
         ]
         for id_ in sorted(owners[0].keys() | owners[1].keys()):

@@ -8,7 +8,7 @@ of the model (`core.due`), and those that the CRM refused. All others would come
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ from core.due import Span, due, foreseen
 from core.facts import LEADS, as_of
 from core.identity import Identity
 from core.past import Past
-from core.routing import Roster
+from core.roster import Roster
 from core.scoring import Facts
 from sync.decide import facts_of, kin
 from sync.facts_store import FactsStore
@@ -82,6 +82,7 @@ def select(
     ids = {lead_id for connection, lead_id in overridden if connection == name}
     ids |= {entry.record_id for entry in session.ledger.quarantine(name)}
     ids |= session.ledger.held.lapsed_between(name, last.decided_at, at)
+    ids |= _to_route(session, name, roster, at)
     open_ = [{"connection": name, "table_name": LEADS.name, "id": id_} for id_ in sorted(ids)]
     changed = ibis.union(
         session.facts.table("touched").filter(_.connection == name).cast(CHANGED),
@@ -149,14 +150,30 @@ def _signature(session: Session, planned: ConnectionPlan, roster: Roster | None)
         "policies": dict(planned.policies),
         "holds": str(session.config.connections[planned.connection].holds()),
     }
-    text = json.dumps(said, sort_keys=True, default=sorted)
+    text = json.dumps(said, sort_keys=True, default=_as_text)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _as_text(value: Any) -> Any:
+    return sorted(value, key=str) if isinstance(value, Set) else str(value)
+
+
+def _to_route(session: Session, name: str, roster: Roster | None, at: datetime) -> set[str]:
+    """The leads that may get another owner though nothing about them changed: those that wait,
+    and those that were not called in time."""
+    if roster is None:
+        return set()
+    found = {waiting.lead_id for waiting in session.ledger.routing.waiting(name)}
+    if roster.sla is not None and roster.sla.reassign:
+        late = session.ledger.timers.overdue(name, roster.stages, at)
+        found |= {timer.lead_id for timer in late}
+    return found
 
 
 def _placed(session: Session) -> list[LeadCondition]:
     """The conditions by which leads are placed in territories and with models."""
     routing = session.config.routing
-    placed = [territory.when for territory in routing.territories] if routing else []
+    placed = routing.conditions if routing else []
     return placed + [segment.when for segment in session.segments if segment.when is not None]
 
 
