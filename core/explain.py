@@ -15,6 +15,7 @@ from ibis.expr.types import StringValue, Table, Value
 from core.completeness import Completeness
 from core.decision import UNIT
 from core.gates import Standing
+from core.hygiene import Found
 from core.icp import Match
 from core.past import History
 from core.profile import Profile
@@ -135,7 +136,8 @@ class Known:
 
     `completeness` is None where no fit rule reads a field, `company` and `persona` (match, no
     match, unknown) where the model has no ideal customer profile. `sourced` are the fields with
-    several sources, `changed` all values of fields that changed.
+    several sources, `changed` all values of fields that changed, `findings` what hygiene found,
+    `duplicates` the records that this one stands for.
     """
 
     completeness: Completeness | None = None
@@ -143,6 +145,8 @@ class Known:
     persona: Match | None = None
     sourced: tuple[Sourced, ...] = ()
     changed: tuple[Said, ...] = ()
+    findings: tuple[Found, ...] = ()
+    duplicates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -267,6 +267,7 @@ def status(
     from sync import show as text
     from sync.config import load
     from sync.health import health
+    from sync.hygiene import rates
     from sync.ledger import Ledger
 
     settings, now = load(config, outside_of(ctx).env), outside_of(ctx).clock()
@@ -282,6 +283,7 @@ def status(
                     "quarantine": [vars(entry) for entry in ledger.quarantine()],
                     "usage": [vars(u) for u in ledger.usage.today(now)],
                     "held": [vars(h) for h in ledger.held.now(now)],
+                    "hygiene": [vars(rate) for rate in rates(ledger)],
                     "audit": str(ledger.audit.head()),
                 }
             )

@@ -15,6 +15,7 @@ from sync.cycle import run_cycle
 from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.guards import GuardStopError, Limits
 from sync.health import Health, State, health
+from sync.hygiene import Rate, rates
 from sync.lease import Lease
 from sync.ledger import Ledger
 from sync.notify import Alert, NotifyError, ways
@@ -119,11 +120,13 @@ class Term:
 
     def tell_changes(self) -> None:
         """Tell whoever is to be told which jobs changed their state since they were told last."""
-        for found in health(self._ledger, self._schedule, self._clock()):
+        watched: list[Health | Rate] = [*rates(self._ledger)]
+        watched += health(self._ledger, self._schedule, self._clock())
+        for found in watched:
             for way, tell in self._ways.items():
                 self._tell_change(found, way, tell)
 
-    def _tell_change(self, found: Health, way: str, tell: Callable[[Alert], None]) -> None:
+    def _tell_change(self, found: Health | Rate, way: str, tell: Callable[[Alert], None]) -> None:
         at, presence, told = self._clock(), self._ledger.presence, f"{found.job} by {way}"
         before = presence.enter(told, found.state, at=at) or State.OK
         if before == found.state:

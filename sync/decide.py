@@ -10,18 +10,22 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
-from core.affected import only
+from core.affected import AFFECTED, only
+from core.cleaning import hygiene_of
 from core.decision import OPTIONAL, Decision, Output
 from core.diff import Values
+from core.duplicates import with_duplicates
 from core.facts import ACCOUNTS, LEADS, as_of
 from core.past import PREFIX, Past
 from core.profile import areas, stages
 from core.routing import Assignment, Candidate, Roster, route
 from core.scoring import Facts, belonging, companies, lead_columns, union
 from core.segments import Segments, scoring_accounts, shares
+from core.stages import HELD_OUT
 from core.verdict import KEY, judge
 from sync.config import Routing
 from sync.facts_store import FactsStore
+from sync.hygiene import Cleanliness, cleanliness
 from sync.ledger import Ledger
 
 BATCH = 10_000
@@ -78,6 +82,13 @@ def about(facts: Facts, leads: Collection[str], accounts: Collection[str] = ()) 
     )
 
 
+def twins(facts: Facts, leads: Collection[str], at: datetime) -> set[str]:
+    """The ids of leads, and of those that share an address with one of them as of `at`."""
+    named = facts.leads.filter(_.id.isin(sorted(leads)))
+    asked = named.select("connection", lead_id="id").distinct().cast(AFFECTED)
+    return set(with_duplicates(asked, facts, at).lead_id.to_pyarrow().to_pylist())
+
+
 @dataclass(frozen=True)
 class Decided:
     """A decision, and the record it is about as the CRM last showed it.
@@ -115,6 +126,7 @@ class Decider:
         self._kept = ExitStack()
         self._facts = self._known if leads is None else self._apart(only(self._known, leads))
         self._judged = judge(segments, self._facts, at, past)
+        self._clean = self._measured()
         self.contributions = self._judged.contributions
         decisions = self._profiled(self._decisions(routing), optional)
         self.decisions = self._kept.enter_context(decisions.cache())
@@ -161,7 +173,7 @@ class Decider:
         missing = {output.value: ibis.null("string") for output in sorted(OPTIONAL)}
         if not optional:
             return table.mutate(**missing)
-        parts, _rest = shares(self.segments, self._facts, self.at, self._past)
+        parts, _rest = shares(self.segments, self._judged.facts, self.at, self._past)
         own = [(segment.model, facts) for segment, facts in zip(self.segments, parts, strict=True)]
         found = {
             Output.AREA: [
@@ -186,6 +198,25 @@ class Decider:
     def outside(self, connection: str) -> int:
         """How many leads no model is for."""
         return self._outside.get(connection, 0)
+
+    def _measured(self) -> Mapping[str, Cleanliness]:
+        """How clean all leads are, by connection; nothing where no model asks for hygiene."""
+        model = hygiene_of(self.segments)
+        if model is None or model.hygiene is None:
+            return {}
+        return cleanliness(model.hygiene, self._known, self.at, self._past)
+
+    def cleanliness(self, connection: str) -> Cleanliness | None:
+        """How clean all leads of a connection are; None: not asked, or it has none."""
+        return self._clean.get(connection)
+
+    def resting(self, connection: str) -> int:
+        """How many records that hygiene lets pass it was not to decide about."""
+        found, over = self._clean.get(connection), self.passed_over(connection)
+        if found is None or not over:
+            return over
+        decided = self.decisions.filter(_.connection == connection, _.stage.isin(HELD_OUT))
+        return over - (found.held.total() - int(decided.count().to_pyarrow().as_py()))
 
     def passed_over(self, connection: str) -> int:
         """How many records it was not to decide about."""

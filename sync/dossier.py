@@ -45,7 +45,7 @@ def _known(
 ) -> tuple[Mapping[str, Any], list[dict[str, Any]], int]:
     """Who the lead is, its latest activities, and how many there are besides."""
     at, connection = decision.scored_at, decision.connection
-    facts = about(around.facts, [decision.lead_id])
+    facts = about(around.judged.facts, [decision.lead_id])
     of_lead = (p for p in around.people if p["id"] == decision.lead_id)
     person = next(p for p in of_lead if p["connection"] == connection)
     events = until(facts.activities, at).filter(_.connection == connection, _.lead_id != "")

@@ -13,6 +13,7 @@ from typing import Any
 from ibis import _
 from ibis.expr.types import Table
 
+from core.cleaning import hygiene_of
 from core.facts import as_of
 from core.matching import domain
 from core.past import Past
@@ -20,7 +21,7 @@ from core.propensity import Accounts, propensity
 from core.scoring import Facts, Keep, belonging
 from core.segments import scoring_accounts
 from core.verdict import Judged, judge
-from sync.decide import about, facts_of, past_of
+from sync.decide import about, facts_of, past_of, twins
 from sync.session import Session
 
 Row = dict[str, Any]
@@ -56,11 +57,13 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
             return stack.enter_context(table.cache())
 
         leads, accounts = _near(everything, record, at)
+        if hygiene_of(session.segments):
+            leads |= twins(everything, leads, at)
         facts = _apart(about(everything, leads, accounts), accounts, keep)
         past = past_of(session.ledger, None, at, session.segments, leads)
         judged = judge(session.segments, facts, at, past, keep)
         model = scoring_accounts(session.segments)
-        scored = propensity(model, judged, facts, at, past) if model else None
+        scored = propensity(model, judged, judged.facts, at, past) if model else None
         if scored:
             scored = replace(scored, scores=keep(scored.scores))
         people = tuple(belonging(facts, at).to_pyarrow().to_pylist())

@@ -24,6 +24,7 @@ from urllib.request import (
 )
 
 from connectors.settings import is_loopback
+from core.hygiene import Standing
 from sync.health import State
 from sync.service_settings import Alerts, Email, Webhook
 
@@ -39,10 +40,11 @@ class NotifyError(Exception):
 
 @dataclass(frozen=True)
 class Alert:
-    """A job that changed its state. `reason` names records by id, if any."""
+    """A job that changed its state, or the hygiene of a connection that did. `reason` names
+    records by id, if any."""
 
     job: str
-    state: State
+    state: State | Standing
     before: str
     reason: str
     run: str | None

@@ -9,12 +9,13 @@ from datetime import datetime
 
 from ibis import _
 
+from core.cleaning import hygiene_of
 from core.decision import Decision
 from core.facts import as_of
 from core.past import Past
 from core.segments import Segments
 from core.verdict import KEY, judge
-from sync.decide import BATCH, about, facts_of
+from sync.decide import BATCH, about, facts_of, twins
 from sync.facts_store import FactsStore
 
 
@@ -34,11 +35,14 @@ def replay(
     at = at.replace(microsecond=0)
     facts = facts_of(store, at)
     if leads:
-        facts = about(facts, leads)
+        known = twins(facts, leads, at) if hygiene_of(segments) else leads
+        facts = about(facts, known)
     verdicts = judge(segments, facts, at, past).verdicts.drop("behaviour")
     records = as_of(facts.leads, at).select("connection", "object_type", lead_id="id")
     rows = verdicts.inner_join(records, KEY).select(verdicts, records.object_type)
     rows = rows.filter(_.connection.isin(sorted(connections))).order_by(KEY)
+    if leads:
+        rows = rows.filter(_.lead_id.isin(sorted(leads)))
     for batch in rows.to_pyarrow_batches(chunk_size=BATCH):
         for row in batch.to_pylist():
             yield Decision(**row, scored_at=at)

@@ -21,9 +21,11 @@ from ibis import _
 from ibis.expr.types import Table
 
 from core.affected import AFFECTED, CHANGED, affected
+from core.cleaning import hygiene_of
 from core.conditions import LeadCondition
 from core.decay import DAY
 from core.due import Span, due, foreseen
+from core.duplicates import with_duplicates
 from core.facts import LEADS, as_of
 from core.past import Past
 from core.routing import Roster
@@ -87,7 +89,11 @@ def select(
         ibis.memtable(pa.Table.from_pylist(open_, CHANGED.to_pyarrow())),
         distinct=True,
     )
-    return Selection(name, affected(changed, facts_of(session.facts, at), at), mark)
+    facts = facts_of(session.facts, at)
+    leads = affected(changed, facts, at)
+    if hygiene_of(session.segments):
+        leads = with_duplicates(leads, facts, at)
+    return Selection(name, leads, mark)
 
 
 @contextmanager
