@@ -26,7 +26,7 @@ from core.past import Past
 from core.points import units
 from core.provenance import value_of
 from core.rules import Model
-from core.scoring import Facts, known_columns
+from core.scoring import Facts, Keep, known_columns, unkept
 from core.segments import Segments
 from core.stages import Stage
 
@@ -54,13 +54,17 @@ def hygiene_of(segments: Segments) -> Model | None:
     return next((s.model for s in segments if s.model.hygiene is not None), None)
 
 
-def clean(hygiene: Hygiene, facts: Facts, at: datetime, past: Past | None = None) -> Cleaned:
+def clean(
+    hygiene: Hygiene, facts: Facts, at: datetime, past: Past | None = None, keep: Keep = unkept
+) -> Cleaned:
     """Hold out what the facts as of `at` show to be unusable, and who stands twice."""
     people = _unreleased(as_of(facts.leads, at), past)
-    held = _unusable(_findings(hygiene, hygiene.holding, people, facts, at))
+    found = _findings(hygiene, hygiene.holding, people, facts, at)
+    held = keep(_unusable(first_holding(hygiene, found)))
     twins = duplicates(_without(people, held))
     if Check.DUPLICATE not in hygiene.holding:
         twins = twins.limit(0)
+    twins = keep(twins)
     doubles = twins.select(
         *KEY,
         check=ibis.literal(Check.DUPLICATE.value),
@@ -209,21 +213,16 @@ def _conflicting(people: Table) -> Table:
 
 
 def _unusable(found: Table) -> Table:
-    """Of what holds leads out, the first for each: the columns of HELD."""
-    rows = [
-        {"number": n, "check": check.value, "why": f"unusable ({check}): {check.reason}"}
-        for n, check in enumerate(Check)
-    ]
-    schema = pa.schema({"number": pa.int32(), "check": pa.string(), "why": pa.string()})
-    checks = ibis.memtable(pa.Table.from_pylist(rows, schema))
-    first = found.join(checks, "check").group_by(KEY).aggregate(number=_.number.min())
-    return (
-        first.join(checks, "number")
-        .select(
-            *KEY,
-            "check",
-            stage=ibis.literal(Stage.UNUSABLE.value),
-            reason=_.why,
-        )
-        .cast(HELD)
-    )
+    """What leads are held out by, as the columns of HELD."""
+    why = ibis.cases(*((found.check == str(check), check.reason) for check in Check))
+    reason = ibis.literal("unusable (") + found.check + "): " + why
+    stage = ibis.literal(Stage.UNUSABLE.value)
+    return found.mutate(stage=stage, reason=reason).select(*HELD).cast(HELD)
+
+
+def first_holding(hygiene: Hygiene, found: Table) -> Table:
+    """Of what is found on each lead, the first that holds it out: the columns of FOUND."""
+    checks = ibis.memtable({"number": range(len(Check)), "check": [str(c) for c in Check]})
+    holding = checks.filter(checks.check.isin([str(check) for check in hygiene.holding]))
+    first = found.join(holding, "check").group_by(KEY).aggregate(number=_.number.min())
+    return first.join(checks, "number").select(*FOUND).cast(FOUND)

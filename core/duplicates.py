@@ -26,13 +26,16 @@ def mailbox(email: StringValue) -> StringValue:
     Upper case counts for nothing; at free-mail providers neither does a +tag, nor at Gmail a dot.
     Elsewhere a tag may well stand for another person.
     """
-    address = email.strip().lower()
+    address = email.lower()
     host = domain(address)
-    local = address.re_extract(r"^([^@]*)", 1)
-    untagged = host.isin(FREE_MAIL).ifelse(local.re_replace(r"\+.*$", ""), local)
-    gmail = host.isin(["gmail.com", "googlemail.com"])
-    one = gmail.ifelse(untagged.replace(".", "") + "@gmail.com", untagged + "@" + host)
-    return (host != "").ifelse(one, ibis.null("string"))
+    untagged = address.re_replace(r"\+[^@]*@", "@")
+    gmail = untagged.re_extract(r"^([^@]*)", 1).replace(".", "") + "@gmail.com"
+    return ibis.cases(
+        (host == "", ibis.null("string")),
+        (host.isin(["gmail.com", "googlemail.com"]), gmail),
+        (host.isin(FREE_MAIL), untagged),
+        else_=address,
+    )
 
 
 def duplicates(people: Table) -> Table:

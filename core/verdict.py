@@ -58,8 +58,8 @@ def judge(
     """
     held, cleaning = None, hygiene_of(segments)
     if cleaning and cleaning.hygiene:
-        cleaned = clean(cleaning.hygiene, facts, at, past)
-        facts, held = cleaned.facts, keep(cleaned.held)
+        cleaned = clean(cleaning.hygiene, facts, at, past, keep)
+        facts, held = cleaned.facts, cleaned.held
     parts, rest = shares(segments, facts, at, past)
     scored, verdicts = [], []
     for segment, own in zip(segments, parts, strict=True):

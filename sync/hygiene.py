@@ -13,7 +13,7 @@ from typing import Any
 from ibis import _
 from ibis.expr.types import Table
 
-from core.cleaning import clean, findings
+from core.cleaning import findings, first_holding
 from core.facts import as_of
 from core.hygiene import Hygiene, Standing
 from core.past import Past
@@ -63,8 +63,8 @@ def cleanliness(
     hygiene: Hygiene, facts: Facts, at: datetime, past: Past | None
 ) -> dict[str, Cleanliness]:
     """How clean the leads of each connection are as of `at`."""
-    held = _counted(clean(hygiene, facts, at, past).held)
     found = findings(hygiene, facts, at, past)
+    held = _counted(first_holding(hygiene, found))
     noted = _counted(found.filter(_.check.notin([str(check) for check in hygiene.holding])))
     people = as_of(facts.leads, at).group_by("connection").aggregate(leads=_.count())
     return {

@@ -111,7 +111,9 @@ def test_refused_rows_wait_and_are_sent_again_when_asked(world: Live) -> None:
     outcome = world.sync()
     assert outcome.step("marketing", "diff")["held"]["in quarantine"] == 1
     assert world.run("retry", "--to", hour(before)).err.endswith("nothing to send again\n")
-    assert world.run("retry", "--from", hour(world.clock.now)).err.endswith("nothing to send again\n")
+    assert world.run("retry", "--from", hour(world.clock.now)).err.endswith(
+        "nothing to send again\n"
+    )
     assert world.run("retry", "no-such-id").code == Exit.USAGE
     assert [seller.writes() for seller in world.sellers.values()] == writes
 

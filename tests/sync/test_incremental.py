@@ -78,6 +78,9 @@ thresholds: {mql: 8, sql: 12, keep: {mql: 6, sql: 10}}
 cool_down: 2 days
 accounts: {top: 100, targets: {domains: [x.example]}}
 sql: {mode: vetted}
+hygiene:
+  hold: [junk-name, stale, duplicate]
+  stale: {field: ends, after: 30 hours}
 stages: {iql: [open], pql: [trial, call], fast_lane: [demo]}
 tiers: {A: 12, B: 5, C: 0}
 """)
@@ -220,8 +223,10 @@ def happen(runs: Runs, step: Step, last: dict[str, datetime]) -> None:
     last[key] = stamp
     if step.kind == "lead":
         custom = {("born", "ends")[number % 2]: ago.isoformat()}
-        values = {"title": "CTO"} if step.text < "d" else {"accepted_at": ago}
+        values: dict[str, Any] = {"title": "CTO"} if step.text < "d" else {"accepted_at": ago}
         owner = {"owner_id": REPS[number % 2]} if number % 3 == 0 else {}
+        values |= {"last_name": "Test"} if step.days == 4 else {}
+        values |= {"email": f"{step.other}@x.example"} if number % 4 else {}
         at_firm = (*FIRMS, None)[number % 3]
         runs.put(page(LEADS, person(step.who, stamp, created_at=ago, custom=custom,
                                     account_id=at_firm, **values, **owner)))  # fmt: skip
@@ -264,8 +269,8 @@ def happen(runs: Runs, step: Step, last: dict[str, datetime]) -> None:
 )
 @given(st.lists(st.lists(STEPS, min_size=1, max_size=8), min_size=2, max_size=5))
 def test_incremental_is_full(history: list[list[Step]]) -> None:
-    """U12, D12: over random changes, late events, associations, merges, removals, other models,
-    and time that passes to the very boundaries, rescoring what can have changed gives what
+    """U12, D12: over random changes, late events, associations, merges, duplicates, removals, other
+    models, and time that passes to the very boundaries, rescoring what can have changed gives what
     rescoring all gives: score, tier, stage, reason, owner of every lead, after every run."""
     with running() as runs:
         last: dict[str, datetime] = {}
