@@ -64,6 +64,11 @@ def _earned(
     """What rules give for events, and what the caps of groups and the path's limits take."""
     worth = _worth(model, runs(model, _counting(model, activities, events, at)), at)
     paid = _paid(model, worth)
+    if lasting := _lasting(model):
+        mine = worth.number.isin(lasting)
+        saved = _saved(model, worth.filter(mine), paid)
+        worth = worth.filter(~mine).union(saved)
+        paid = paid.filter(~paid.number.isin(lasting)).union(_paid(model, saved))
     sums = _summed(paid) if "period" in paid.columns else paid
     kept = (sums.amount > sums.cap).ifelse(sums.cap, sums.amount)
     rows = sums.mutate(kept=kept.coalesce(sums.amount))
@@ -150,28 +155,29 @@ def _rules(model: Model) -> Table:
 
 
 def _worth(model: Model, events: Table, at: datetime) -> Table:
-    """Each event with its `worth` as of `at`, in grains."""
+    """Each event with its `worth` as of `at`, in grains, if no engagement saves it."""
     events = _aged(model, events, at)
-    past = events.occurred_at < events.step
-    if not any(isinstance(d, Step) and d.unless_engaged for d in model.decays.values()):
-        return events.mutate(worth=past.ifelse(events.left, events.fresh))
-    risky = events.filter(past, events.saved)
-    safe = events.filter(~(past & events.saved).fill_null(False))
-    # Engagement is any event that earns points: the lead's last one saves every earlier event,
-    # but none of its own instant.
+    return events.mutate(worth=(events.occurred_at < events.step).ifelse(events.left, events.fresh))
+
+
+def _lasting(model: Model) -> list[int]:
+    """The rules whose events later engagement saves from their decay."""
+    decays = [model.decays[rule.decay] if rule.decay else None for rule in model.behaviour]
+    return [n for n, d in enumerate(decays) if isinstance(d, Step) and d.unless_engaged]
+
+
+def _saved(model: Model, events: Table, paid: Table) -> Table:
+    """Events of such rules, worth what they were before the step if engagement came later.
+
+    Engagement is any event that earns points: the lead's last one saves every earlier event,
+    but none of its own instant. The last ones are read from what is `paid`: fewer rows by far.
+    """
     earning = [number for number, rule in enumerate(model.behaviour) if rule.points > 0]
-    engaged = (
-        events.filter(events.number.isin(earning))
-        .group_by(*LEAD)
-        .aggregate(engaged=_.occurred_at.max())
-    )
-    judged = risky.left_join(engaged, LEAD).select(risky, engaged.engaged)
-    saved = (judged.occurred_at < judged.engaged).ifelse(judged.fresh, judged.left)
-    settled = (safe.occurred_at < safe.step).ifelse(safe.left, safe.fresh)
-    columns = [*RULE, "id", "occurred_at", "worth", *({"period"} & set(events.columns))]
-    return (
-        safe.mutate(worth=settled).select(columns).union(judged.mutate(worth=saved).select(columns))
-    )
+    mine = paid.filter(paid.number.isin(earning))
+    engaged = mine.group_by(*LEAD).aggregate(engaged=mine["last"].max())
+    judged = events.left_join(engaged, LEAD).select(events, engaged.engaged)
+    saved = judged.occurred_at < judged.engaged
+    return judged.mutate(worth=saved.ifelse(judged.fresh, judged.worth)).drop("engaged")
 
 
 def _aged(model: Model, events: Table, at: datetime) -> Table:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, ends, outside_of
+from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, ends, settings
 from sync.exits import Exit
 from sync.terminal import say, show
 from sync.yaml_source import ConfigError
@@ -29,11 +29,10 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Prove that nothing in the audit chain was changed, and list it. Works while a sync runs."""
-    from sync.config import load
     from sync.ledger import Ledger
 
     head = _head(noted) if noted is not None else None
-    with Ledger(load(config, outside_of(ctx).env).ledger) as ledger:
+    with Ledger(settings(ctx, config).ledger) as ledger:
         fault = ledger.audit.fault(head)
         listed = ledger.audit.entries(run_id=run, lead_id=lead, limit=limit)
         end = ledger.audit.head()

@@ -13,7 +13,7 @@ from sync.stop import Stop
 from sync.terminal import say, show, utc_now
 
 if TYPE_CHECKING:
-    from sync.config import Guards
+    from sync.config import Config, Guards
     from sync.report import RunReport
     from sync.session import Outside, Session
 
@@ -49,9 +49,23 @@ def opened(
     ctx: typer.Context, config: Path, only: list[str] | None = None
 ) -> "AbstractContextManager[Session]":
     """Everything that the command works with, open while in the `with` block."""
-    from sync.session import open_session
+    from sync.session import admit, open_setup, read_setup
 
-    return open_session(config, outside_of(ctx), only)
+    outside = outside_of(ctx)
+    setup = read_setup(config, outside)
+    admit(setup.config, outside, ctx.info_name or "")
+    return open_setup(setup, outside, only)
+
+
+def settings(ctx: typer.Context, config: Path) -> "Config":
+    """The configuration, for a command that needs no more and may be run by this account."""
+    from sync.config import load
+    from sync.session import admit
+
+    outside = outside_of(ctx)
+    loaded = load(config, outside.env)
+    admit(loaded, outside, ctx.info_name or "")
+    return loaded
 
 
 def stop_on_signals() -> Stop:

@@ -6,13 +6,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator
 
 from connectors import registry
 from connectors.settings import ConnectionSettings, Settings
 from core.conditions import LeadCondition
 from core.rules import Model
 from core.segments import Segment, Segments, with_model
+from sync.access import Access
 from sync.service_settings import Alerts, Metrics, Schedule
 from sync.yaml_source import ConfigError, load_yaml
 
@@ -152,6 +153,12 @@ class Config(Settings):
         None, description="Where the daemon shows how it is; left out: nowhere."
     )
     alerts: Alerts | None = Field(None, description="Who is told of trouble; left out: nobody.")
+    access: Access | None = Field(
+        None, description="Which accounts of the machine may run what; left out: all, everything."
+    )
+    export_salt: SecretStr | None = Field(
+        None, min_length=16, description="What hashes the ids of anonymous exports."
+    )
 
     @field_validator("connections")
     @classmethod

@@ -95,3 +95,22 @@ class FactsFile:
             with suppress(duckdb.TransactionException):
                 self.run("ROLLBACK")
             raise
+
+
+def rewrite(path: Path) -> None:
+    """Copy a closed facts file to a new one in its place: deleted rows leave no trace in it.
+
+    Killed in between, the file is as it was.
+    """
+    copy = path.with_name(f"{path.name}.new")
+    copy.unlink(missing_ok=True)
+    before = os.umask(0o077)
+    try:
+        with duckdb.connect() as con:
+            for name, file in (("old", path), ("fresh", copy)):
+                quoted = str(file).replace("'", "''")
+                con.execute(f"ATTACH '{quoted}' AS {name}")
+            con.execute("COPY FROM DATABASE old TO fresh")
+    finally:
+        os.umask(before)
+    copy.replace(path)

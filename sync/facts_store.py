@@ -25,6 +25,7 @@ from sync.census import COUNTS, Census
 from sync.cursors import CURSORS, Cursors
 from sync.facts_file import FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
+from sync.people import People
 from sync.touched import SCHEMAS, Touched
 
 _STAMP = pa.timestamp("us", "UTC")
@@ -89,6 +90,8 @@ class FactsStore:
         """What changed since the last complete run; every change notes it there."""
         self.census = Census(self._file)
         """What a CRM showed while it was read whole."""
+        self.people = People(self._file)
+        """Which records are one person, for reports and erasure."""
 
     def __enter__(self) -> Self:
         return self

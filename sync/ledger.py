@@ -28,6 +28,7 @@ from sync.ledger_audit import Act, AuditLedger, Entry
 from sync.ledger_engine import open_ledger, upsert
 from sync.ledger_held import HeldLedger
 from sync.ledger_past import HANDED, PastLedger, forget_unsent, keep_stages
+from sync.ledger_people import PeopleLedger
 from sync.ledger_presence import Presence
 from sync.ledger_rows import (
     COMPLETE,
@@ -65,7 +66,8 @@ class Ledger:
 
     `past` is the part of it that later decisions rest on, `held` are the fields that humans hold,
     `writes` is for what is taken back or sent again, `usage` says how much the APIs were used,
-    `audit` the part that nobody changes, and `presence` says which instance runs.
+    `audit` the part that nobody changes, `presence` says which instance runs, and `people` what
+    is held about people.
     Raises StoreError where `sync.ledger_engine.open_ledger` does.
     """
 
@@ -78,6 +80,7 @@ class Ledger:
         self.usage = UsageLedger(self._readers)
         self.audit = AuditLedger(self._readers)
         self.presence = Presence(self._engine, self._readers)
+        self.people = PeopleLedger(self._engine, self._readers)
 
     def __enter__(self) -> Self:
         return self

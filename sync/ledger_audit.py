@@ -7,10 +7,15 @@ the database could compute the whole chain anew; who notes a head elsewhere find
 
 Entries are appended by the transaction that does what they tell of, and hold record ids and the
 values that leadgauge decided; never a name, an address, or a free text.
+
+A person who asks for it is erased from the chain, too, and the chain stays whole: it runs over a
+digest of each entry, made with a nonce of the entry's own. Without its nonce an entry can no longer
+be guessed from its digest; a later entry says which ones were erased.
 """
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +40,8 @@ class Act(StrEnum):
     OVERRIDDEN = "overridden"
     OVERRIDE_ENDED = "override ended"
     SIGNED = "signed"
+    DENIED = "denied"
+    ERASED = "erased"
 
 
 @dataclass(frozen=True)
@@ -67,11 +74,13 @@ class Head:
 
 @dataclass(frozen=True)
 class Chained:
-    """An entry in its place in the chain, from 1."""
+    """An entry in its place in the chain, from 1. `nonce` is None once it was erased."""
 
     number: int
     entry: Entry
     hash: str
+    digest: str
+    nonce: str | None
 
 
 def append(db: Connection, entries: Iterable[Entry]) -> None:
@@ -88,10 +97,22 @@ def append(db: Connection, entries: Iterable[Entry]) -> None:
     number, last = head.entries, head.hash
     rows = []
     for entry in found:
-        number, last = number + 1, _hash(last, number + 1, entry)
-        rows.append({**vars(entry), "number": number, "hash": last})
+        nonce = secrets.token_hex(16)
+        digest = _digest(nonce, entry)
+        number, last = number + 1, _hash(last, number + 1, digest)
+        rows.append(
+            {**vars(entry), "number": number, "hash": last, "digest": digest, "nonce": nonce}
+        )
     db.execute(insert(AUDIT), rows)
     db.execute(update(AUDIT_HEAD).values(entries=number, hash=last))
+
+
+def forget(db: Connection, numbers: Sequence[int], by: str, at: datetime) -> None:
+    """Erase of whom some entries tell and what, and add one that says which ones these are."""
+    for place in range(0, len(numbers), CHUNK):
+        mine = AUDIT.c.number.in_(numbers[place : place + CHUNK])
+        db.execute(update(AUDIT).where(mine).values(detail={}, lead_id=None, nonce=None))
+    append(db, [Entry(Act.ERASED, at, {"by": by, "entries": list(numbers)})])
 
 
 def decided(
@@ -169,16 +190,26 @@ class AuditLedger:
 
 def _fault(chain: Iterable[Chained], head: Head, noted: Head | None) -> str | None:
     number, last = 0, ""
+    erased: set[int] = set()
+    named: set[int] = set()
     for found in chain:
         number, before = number + 1, last
         if found.number != number:
             return f"entry {number} is missing: entry {found.number} follows {number - 1}"
-        if found.hash != (last := _hash(before, number, found.entry)):
+        if found.nonce is None:
+            erased.add(number)
+        elif found.digest != _digest(found.nonce, found.entry):
+            return f"entry {number} does not say what was written"
+        if found.hash != (last := _hash(before, number, found.digest)):
             return f"entry {number} is not what was written after entry {number - 1}"
         if noted is not None and number == noted.entries and last != noted.hash:
             return f"entry {number} is another one than when its head was noted"
+        if found.entry.act == Act.ERASED:
+            named.update(found.entry.detail["entries"])
     if (number, last) != (head.entries, head.hash):
         return f"the chain ends at entry {number}, and its head is entry {head.entries}"
+    if erased - named:
+        return f"entry {min(erased - named)} was emptied, and no erasure tells of it"
     return None
 
 
@@ -188,16 +219,21 @@ def _head(db: Connection) -> Head:
 
 
 def _chained(row: Mapping[Any, Any]) -> Chained:
-    values = {k: v for k, v in row.items() if k not in ("number", "hash")}
-    return Chained(row["number"], Entry(**values), row["hash"])
+    chain = {name: row[name] for name in ("number", "hash", "digest", "nonce")}
+    return Chained(entry=Entry(**{k: v for k, v in row.items() if k not in chain}), **chain)
 
 
-def _hash(before: str, number: int, entry: Entry) -> str:
-    """The hash of an entry in its place: of canonical JSON, so that it is the same anywhere."""
-    said = {**vars(entry), "number": number, "before": before}
+def _digest(nonce: str, entry: Entry) -> str:
+    """The digest of an entry: of canonical JSON, so that it is the same anywhere."""
+    said = {**vars(entry), "nonce": nonce}
     said["at"] = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
     text = json.dumps(said, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _hash(before: str, number: int, digest: str) -> str:
+    """The hash of an entry in its place."""
+    return hashlib.sha256(f"{before}:{number}:{digest}".encode()).hexdigest()
 
 
 def _plain(name: str, value: Any) -> str | None:

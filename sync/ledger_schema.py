@@ -265,6 +265,8 @@ AUDIT = Table(
     Column("connection", String),
     Column("lead_id", String),
     Column("hash", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("nonce", String),
 )
 Index("ix_audit_lead", AUDIT.c.lead_id)
 Index("ix_audit_run", AUDIT.c.run_id)

@@ -14,7 +14,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from core.points import Share
-from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, Only, opened, outside_of
+from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, Only, opened, outside_of, settings
 from sync.guards import Team
 from sync.terminal import say, show
 from sync.yaml_source import ConfigError
@@ -236,11 +236,11 @@ def sign(
     config: ConfigPath = DEFAULT_CONFIG,
 ) -> None:
     """Record that marketing or sales agrees to a model, by its content; a change needs it anew."""
-    from sync.config import load, read_model
+    from sync.config import read_model
     from sync.ledger import Ledger
 
     chosen, outside = read_model(model), outside_of(ctx)
-    with Ledger(load(config, outside.env).ledger) as ledger:
+    with Ledger(settings(ctx, config).ledger) as ledger:
         ledger.sign(chosen, team, at=outside.clock())
         missing = [other for other in Team if other not in ledger.signed(chosen)]
     typer.echo(f"{chosen.label}: signed by {team}")

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from core.past import Kind, Override
 from core.points import Points
 from core.stages import HELD_OUT, Stage
-from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, outside_of
+from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, outside_of, settings
 from sync.terminal import say, show
 from sync.yaml_source import ConfigError
 
@@ -50,7 +50,6 @@ def override(
 ) -> None:
     """Decide about one lead by hand: points, score, stage, or that it is usable, until a date.
     Works while a sync runs; the next cycle writes it. A new one ends the one before."""
-    from sync.config import load
     from sync.ledger import Ledger
 
     outside = outside_of(ctx)
@@ -58,7 +57,7 @@ def override(
     given = {Kind.POINTS: points, Kind.SCORE: score, Kind.STAGE: stage}
     given[Kind.USABLE] = "yes" if usable else None
     said = {kind: str(value) for kind, value in given.items() if value is not None}
-    with Ledger(load(config, outside.env).ledger) as ledger:
+    with Ledger(settings(ctx, config).ledger) as ledger:
         if listing:
             _list([o for o in ledger.past.overrides() if lead in (None, o.lead_id)], now, as_json)
             return

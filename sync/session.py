@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from connectors import registry
 from connectors.base import Connector
 from connectors.settings import ConnectionSettings
 from core.segments import Segments
+from sync.access import DeniedError, account, needed
 from sync.config import Config, load, read_models
 from sync.facts_store import FactsStore
 from sync.ledger import Ledger
@@ -21,11 +22,13 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True)
 class Outside:
-    """What a command takes from the world: its environment, the clock, and the way to a CRM."""
+    """What a command takes from the world: its environment, the clock, the way to a CRM, and the
+    account that runs it."""
 
     env: Mapping[str, str]
     clock: Clock
     connect: Callable[[str, ConnectionSettings], Connector] = registry.open
+    account: str = field(default_factory=account)
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,24 @@ class _OnUse(Mapping[str, Connector]):
         with ExitStack() as stack:
             for connector in self.opened.values():
                 stack.callback(connector.close)
+
+
+def admit(config: Config, outside: Outside, command: str) -> None:
+    """Let the account run a command, where the configuration says who may.
+
+    Raises DeniedError where it may not; the ledger's audit chain tells of it.
+    """
+    if config.access is None:
+        return
+    role, least = config.access.role(outside.account), needed(command)
+    if role is not None and role.reaches(least):
+        return
+    with closing(Ledger(config.ledger)) as ledger:
+        ledger.people.denied(outside.account, command, at=outside.clock())
+    raise DeniedError(
+        f"{outside.account} may not run `leadgauge {command}`: it takes the role {least}, and "
+        f"this account is {role or 'in none'} (`access` in the configuration)"
+    )
 
 
 def open_session(

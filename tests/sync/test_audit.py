@@ -122,6 +122,8 @@ EDITS = {
     "connection": "connection = 'other'",
     "lead_id": "lead_id = 'L9'",
     "hash": "hash = 'f' || substr(hash, 2) || 'f'",
+    "digest": "digest = 'f' || substr(digest, 2) || 'f'",
+    "nonce": "nonce = NULL",
 }
 
 
@@ -155,7 +157,7 @@ def tamper(engine: Engine, number: int, how: str) -> None:
             db.execute(text("UPDATE audit SET number = -number"))
             later = f"CASE WHEN -number >= {number} THEN 1 - number ELSE -number END"
             db.execute(text(f"UPDATE audit SET number = {later}"))
-            copied = "act, at, detail, run_id, connection, lead_id, hash"
+            copied = "act, at, detail, run_id, connection, lead_id, hash, digest, nonce"
             copy = f"SELECT {number}, {copied} FROM audit WHERE number = {number + 1}"
             db.execute(text(f"INSERT INTO audit (number, {copied}) {copy}"))
         elif how == "swap":
@@ -233,4 +235,4 @@ def test_the_command_verifies_and_lists(tmp_path: Path):
         engine.dispose()
         edited = world.run("audit")
         assert edited.code == Exit.TAMPERED
-        assert f"entry {entry['number']} is not what was written" in edited.err
+        assert f"entry {entry['number']} does not say what was written" in edited.err

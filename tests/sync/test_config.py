@@ -49,12 +49,16 @@ def test_the_example_loads_with_metrics_and_alerts(tmp_path):
     path.write_text(f"{head}\nmetrics:\n{service}", encoding="utf-8")
     url = "https://hooks.acme.example/secret"
     env = {**ENV, "SMTP_PASSWORD": "p", "ALERT_URL": url, "ALERT_TOKEN": "t"}
+    env["EXPORT_SALT"] = "salt-of-16-letters"
     config = load(path, env)
     assert config.metrics is not None
     assert config.alerts is not None
     assert config.alerts.email is not None
     assert config.alerts.webhook is not None
     assert url not in repr(config)
+    assert config.access is not None
+    assert config.export_salt is not None
+    assert "salt-of" not in repr(config)
 
 
 def test_paths_are_meant_from_the_folder_of_the_file(tmp_path):

@@ -21,6 +21,8 @@ def upgrade() -> None:
         sa.Column("connection", sa.String(), nullable=True),
         sa.Column("lead_id", sa.String(), nullable=True),
         sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("nonce", sa.String(), nullable=True),
     )
     op.create_index("ix_audit_lead", "audit", ["lead_id"])
     op.create_index("ix_audit_run", "audit", ["run_id"])

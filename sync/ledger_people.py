@@ -1,0 +1,129 @@
+"""What the ledger holds about people: for a report, for open files, and how it is erased.
+
+Every table with a record's id is covered, so one that is added later is, too. Two are kept under a
+made-up id, because what owners and stages had in all is counted from them; all others lose the
+rows. Nothing links the made-up id to the person.
+"""
+
+import secrets
+from collections.abc import Collection, Iterator
+from contextlib import closing
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import Column, Engine, Table, and_, delete, or_, select, update
+
+from core.decision import UNIT
+from sync.ledger_audit import Act, Entry, append, forget
+from sync.ledger_rows import CHUNK
+from sync.ledger_schema import ASSIGNMENTS, AUDIT, DECISIONS, HANDOFFS, METADATA, RUNS
+
+Record = tuple[str, str]
+"""Connection and id of a record in its CRM."""
+
+ERASED = "erased-"
+"""How the made-up ids begin."""
+
+DECIDED = pa.schema(
+    {
+        "connection": pa.string(),
+        "lead_id": pa.string(),
+        "object_type": pa.string(),
+        "at": pa.timestamp("us", "UTC"),
+        "score": pa.decimal128(38, 4),
+        "tier": pa.string(),
+        "stage": pa.string(),
+        "owner_id": pa.string(),
+        "owner_reason": pa.string(),
+        "reason": pa.string(),
+        "model": pa.string(),
+    }
+)
+"""A decision as it is exported: `score` in points."""
+
+_COUNTED = (ASSIGNMENTS, HANDOFFS)
+
+
+class PeopleLedger:
+    """The part of a ledger that answers for what is held about people."""
+
+    def __init__(self, engine: Engine, readers: Engine) -> None:
+        self._engine = engine
+        self._readers = readers
+
+    def held(self, records: Collection[Record]) -> dict[str, list[dict[str, Any]]]:
+        """Everything about some records, by table; tables that hold nothing are left out."""
+        found = {}
+        with self._readers.begin() as db:
+            for table, id_ in _tables():
+                rows = db.execute(select(table).where(_about(table, id_, records))).mappings()
+                found[table.name] = [dict(row) for row in rows]
+        return {name: rows for name, rows in found.items() if rows}
+
+    def decisions(self) -> Iterator[pa.Table]:
+        """Everything ever decided (`DECIDED`), in batches."""
+        query = select(*(DECISIONS.c[name] for name in DECIDED.names)).order_by(DECISIONS.c.id)
+        with self._readers.connect().execution_options(yield_per=CHUNK) as db:
+            for rows in db.execute(query).mappings().partitions():
+                found = [{**row, "score": Decimal(row["score"]) / UNIT} for row in rows]
+                yield pa.Table.from_pylist(found, DECIDED)
+
+    def denied(self, account: str, command: str, *, at: datetime) -> None:
+        """Record in the audit chain that an account was not let to run a command."""
+        with self._engine.begin() as db:
+            append(db, [Entry(Act.DENIED, at, {"by": account, "command": command})])
+
+    def erase(self, records: Collection[Record], *, by: str, at: datetime) -> dict[str, int]:
+        """Erase some records in one transaction; how many rows of each table were changed or went.
+
+        What was decided about them goes; what owners and stages were given in all stays counted.
+        The audit chain stays whole: see `sync.ledger_audit`.
+        """
+        counts = {}
+        nobody = {record: f"{ERASED}{secrets.token_hex(8)}" for record in records}
+        with self._engine.begin() as db:
+            for table, id_ in _tables():
+                if table is AUDIT:
+                    told = select(AUDIT.c.number).where(_about(table, id_, records))
+                    numbers = list(db.execute(told.order_by(AUDIT.c.number)).scalars())
+                    counts[table.name] = len(numbers)
+                    forget(db, numbers, by, at)
+                elif table in _COUNTED:
+                    counts[table.name] = sum(
+                        db.execute(
+                            update(table).where(_about(table, id_, [record])).values({id_: name})
+                        ).rowcount
+                        for record, name in nobody.items()
+                    )
+                else:
+                    gone = delete(table).where(_about(table, id_, records))
+                    counts[table.name] = db.execute(gone).rowcount
+            for _connection, record in records:
+                named = RUNS.c.error.contains(record, autoescape=True)
+                db.execute(update(RUNS).where(named).values(error="erased: it named a person"))
+        self._scrub()
+        return {name: count for name, count in counts.items() if count}
+
+    def _scrub(self) -> None:
+        """Leave nothing of deleted rows in the file; a server does so by itself, in time."""
+        if self._engine.dialect.name == "sqlite":
+            # The driver's own connection: SQLite does this outside of transactions only.
+            with closing(self._engine.raw_connection()) as connection:
+                for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                    connection.cursor().execute(statement)
+
+
+def _tables() -> list[tuple[Table, Column[Any]]]:
+    """The tables that name records, and the column that does."""
+    return [
+        (table, table.c[name])
+        for table in METADATA.sorted_tables
+        for name in ("lead_id", "record_id")
+        if name in table.c
+    ]
+
+
+def _about(table: Table, id_: Column[Any], records: Collection[Record]) -> Any:
+    return or_(*(and_(table.c.connection == c, id_ == record) for c, record in records))

@@ -1,0 +1,228 @@
+"""The rights of the people in the facts: report, erasure, export; and who may run what."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from connectors.sandbox.crm import Kind, Record
+from core.facts import TABLES
+from sync.access import Access, Role
+from sync.exits import Exit
+from sync.ledger_people import ERASED
+from sync.session import Outside
+from tests.live import ANA, BEN, ROBOT, Live, live
+
+MAIL, NAME = "zelda.quux@firm.example", "Zeldaquux"
+TECHNOLOGY = {
+    "fit": [{"id": "technology", "points": 100, "when": {"industry": "technology"}}],
+    "behaviour": [],
+    "decays": {},
+    "thresholds": {"mql": 50, "sql": 100},
+}
+ROUTING = {"stages": ["SQL"], "pool": [ANA, BEN], "unassigned_owners": [ROBOT]}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Live]:
+    """Two people in both CRMs, scored, routed and written."""
+    with live(tmp_path) as found:
+        found.configure(routing=ROUTING)
+        found.model(**TECHNOLOGY)
+        found.set_up()
+        for seller in found.sellers.values():
+            seller.crm._next = 9_021_073_100
+        yield found
+
+
+def person(world: Live, last_name: str, email: str) -> dict[str, Record]:
+    """Somebody both CRMs have, with an activity."""
+    found = {}
+    for name, seller in world.sellers.items():
+        values: dict[str, Any] = {"last_name": last_name, "email": email, "phone": "+15550199"}
+        values |= {"company": "Firm", "industry": "Technology", "owner": seller.users[ROBOT].number}
+        found[name] = seller.crm.add(Kind.LEAD, values)
+    return found
+
+
+def stores(world: Live) -> bytes:
+    """All bytes of facts and ledger, logs included."""
+    files = [f for f in world.folder.iterdir() if f.name.startswith(("facts", "ledger"))]
+    return b"".join(file.read_bytes() for file in files)
+
+
+def told(world: Live) -> str:
+    """Every value of every table of the facts, as text."""
+    with duckdb.connect(str(world.folder / "facts.duckdb"), read_only=True) as facts:
+        names = [name for (name,) in facts.execute("SHOW TABLES").fetchall()]
+        return "".join(
+            str(facts.sql(f"FROM {name}").to_arrow_table().to_pylist()) for name in names
+        )
+
+
+def traces(text: bytes, *identifiers: str) -> list[str]:
+    """Which identifiers are found in some bytes, plain or by a common hash."""
+    found = []
+    for one in identifiers:
+        looks = [
+            one,
+            *(hashlib.new(h, one.encode()).hexdigest() for h in ("md5", "sha1", "sha256")),
+        ]
+        found += [look for look in looks if look.encode() in text]
+    return found
+
+
+def test_erased_is_everything_but_what_is_counted(world: Live) -> None:
+    """U16: a person's facts, decisions, writes and acts go, in both CRMs; no trace by id, address,
+    name or their hashes. What owners were given in all stays, and the chain is whole."""
+    gone, stays = person(world, NAME, MAIL), person(world, "Stays", "stays@firm.example")
+    world.sync()
+    ids = {name: seller.id(gone[name]) for name, seller in world.sellers.items()}
+    report = world.run("subject", MAIL, "--json").json
+    assert sorted(map(tuple, report["records"])) == sorted(ids.items())
+    assert {"decisions", "assignments", "written", "stages", "audit"} <= set(report["ledger"])
+    assert {row["email"] for row in report["facts"]["leads"]} == {MAIL}
+    assert NAME in world.run("subject", ids["sales"]).out
+    with world.ledger() as ledger:
+        before = {name: ledger.assigned_counts(name) for name in ids}
+        handed = len(ledger.past.handoffs(99))
+
+    refused = world.run("erase", MAIL, "--yes")
+    assert refused.code == Exit.USAGE
+    assert refused.err.count("the CRM still shows this record") == 2
+    assert MAIL not in refused.err
+    for name, seller in world.sellers.items():
+        seller.crm.delete(gone[name])
+    world.clock.tick(hours=1)
+    world.sync("--max-change-share", "1")
+    assert world.run("erase", MAIL, "--yes").code == Exit.DONE
+
+    assert traces(stores(world) + told(world).encode(), *ids.values(), MAIL, NAME) == []
+    with world.ledger() as ledger:
+        assert {name: ledger.assigned_counts(name) for name in ids} == before
+        given = ledger.past.handoffs(99)
+        assert len(given) == handed
+        assert sum(one.lead_id.startswith(ERASED) for one in given) == 2
+        assert ledger.audit.fault() is None
+    nothing = world.run("subject", MAIL)
+    assert nothing.code == Exit.USAGE
+    assert "nothing is held of this e-mail address" in nothing.err
+    again = world.sync()
+    assert [part["steps"][-1]["out"] for part in again.json["connections"]] == [0, 0]
+    kept = world.sellers["sales"].id(stays["sales"])
+    assert world.run("explain", kept).code == Exit.DONE
+
+
+def test_an_entry_emptied_without_an_erasure_is_found(world: Live) -> None:
+    """U16, S083: only the entries that an erasure names may be empty."""
+    gone = person(world, NAME, MAIL)
+    world.sync()
+    records = [(name, seller.id(gone[name])) for name, seller in world.sellers.items()]
+    with world.ledger() as ledger:
+        ledger.people.erase(records[:1], by="ana", at=world.clock())
+        assert ledger.audit.fault() is None
+        (told_of,) = [c for c in ledger.audit.entries() if c.entry.act == "erased"]
+        assert told_of.entry.detail["by"] == "ana"
+        (other, *_rest) = ledger.audit.entries(lead_id=records[1][1])
+        with ledger._engine.begin() as db:
+            db.exec_driver_sql(f"UPDATE audit SET nonce = NULL WHERE number = {other.number}")
+        assert "no erasure tells of it" in (ledger.audit.fault() or "")
+
+
+@pytest.mark.slow
+def test_an_export_has_everything_or_nobody(world: Live) -> None:
+    """S089: anonymous: no name, address, number; ids salted, stable over tables and exports; as
+    many rows as there are."""
+    gone = person(world, NAME, MAIL)
+    world.sync()
+    plain, masked, other = (world.folder / name for name in ("plain", "masked", "other"))
+    assert world.run("export", str(plain)).code == Exit.DONE
+    said = world.run("export", str(masked), "--anonymise")
+    assert said.code == Exit.USAGE
+    assert "export_salt" in said.err
+    world.env["EXPORT_SALT"] = "a salt of more than sixteen"
+    world.configure(routing=ROUTING, export_salt="${EXPORT_SALT}")
+    assert world.run("export", str(masked), "--anonymise").code == Exit.DONE
+    world.env["EXPORT_SALT"] = "another salt of that length"
+    assert world.run("export", str(other), "--anonymise").code == Exit.DONE
+
+    names = [*(table.name for table in TABLES), "decisions"]
+    read = {
+        folder: {name: pq.read_table(folder / f"{name}.parquet").to_pylist() for name in names}
+        for folder in (plain, masked, other)
+    }
+    for name in names:
+        assert len({len(read[folder][name]) for folder in read}) == 1, name
+    lead = world.sellers["sales"].id(gone["sales"])
+    assert MAIL in str(read[plain])
+    assert lead in str(read[plain])
+    for folder in (masked, other):
+        text = json.dumps(read[folder], default=str)
+        assert traces(text.encode(), MAIL, NAME, lead, "+15550199", "Firm", ANA) == []
+    assert {row["industry"] for row in read[masked]["leads"]} == {"technology"}
+    known = {row["id"] for row in read[masked]["leads"]}
+    assert {row["lead_id"] for row in read[masked]["decisions"]} == known
+    assert known.isdisjoint(row["id"] for row in read[other]["leads"])
+
+
+ACCESS = Access(viewer=("*",), operator=("rob",), admin=("ana",))
+
+
+def test_the_highest_role_counts() -> None:
+    """S082: an account has the highest role that names it, or everyone."""
+    assert [ACCESS.role(a) for a in ("ana", "rob", "eve")] == list(Role)[::-1]
+    assert Access(admin=("ana",)).role("eve") is None
+
+
+@pytest.mark.slow
+def test_a_role_does_what_it_may_and_the_rest_is_denied_and_told(world: Live) -> None:
+    """S082: a viewer explains, but does not write; the attempt is refused, and in the chain."""
+    lead = world.sellers["sales"].id(person(world, NAME, MAIL)["sales"])
+    world.sync()
+    content = yaml.safe_load(world.config.read_text())
+    content["access"] = {"viewer": ["eve"], "operator": ["rob"], "admin": ["ana"]}
+    world.config.write_text(yaml.safe_dump(content))
+
+    class As(Live):
+        """The world as one account of the machine sees it."""
+
+        who = "eve"
+
+        @property
+        def outside(self) -> Outside:
+            return Outside(self.env, self.clock, self.connect or self.open, self.who)
+
+    seen = As(world.folder, world.clock, world.timer, world.sellers, world.env)
+    allowed: dict[str, list[tuple[str, ...]]] = {
+        "eve": [("explain", lead), ("status",), ("audit",)],
+        "rob": [("explain", lead), ("sync",), ("plan",)],
+        "ana": [("sync",), ("subject", lead)],
+    }
+    override: tuple[str, ...] = ("override", lead, "--points", "1", "--reason", "x", "--by", "x")
+    denied: dict[str, list[tuple[str, ...]]] = {
+        "eve": [("sync",), ("backfill", "--yes"), ("daemon",), override, ("erase", lead)],
+        "rob": [("setup", "--yes"), ("erase", lead), ("export", "x")],
+        "mal": [("explain", lead), ("status",)],
+    }
+    for who, commands in allowed.items():
+        seen.who = who
+        assert [seen.run(*command).code for command in commands] == [Exit.DONE] * len(commands)
+    writes = [seller.writes() for seller in world.sellers.values()]
+    for who, commands in denied.items():
+        seen.who = who
+        for command in commands:
+            outcome = seen.run(*command)
+            assert outcome.code == Exit.CREDENTIALS, command
+            assert f"{who} may not run `leadgauge {command[0]}`" in outcome.err
+    assert [seller.writes() for seller in world.sellers.values()] == writes
+    with world.ledger() as ledger:
+        acts = [c.entry.detail for c in ledger.audit.entries() if c.entry.act == "denied"]
+    assert [(a["by"], a["command"]) for a in acts] == [
+        (who, command[0]) for who, commands in denied.items() for command in commands
+    ]
