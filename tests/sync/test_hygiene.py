@@ -128,6 +128,46 @@ def test_junk_is_held_out_and_comes_back(world: Live) -> None:
     assert "override: usable by ana until" in text
 
 
+@pytest.mark.slow
+def test_sources_that_disagree_and_what_is_missing_are_shown(world: Live) -> None:
+    """S036 S059 S201: 4 of 5 key fields are 80 %, beside the score. An empty size is filled with
+    the appended 120, named as such; a size of 100 in the CRM stays, where the mapping does not put
+    the appended one first. 50 given beside 5,000 appended is flagged as a conflict, with the rule
+    that decides between them, and both are shown."""
+    given, appended = {"field": "NumberOfEmployees"}, {"field": "Phone", "origin": "appended"}
+    first = {"employees": [{**given, "origin": "given"}, appended]}
+    mapping = {"leads": {**first, "state": [appended, {"field": "State", "origin": "given"}]}}
+    world.configure("sales", sales={"mapping": mapping})
+    asked: tuple[dict[str, Any], ...] = (
+        {"title": "CTO"}, {"industry": "technology"}, {"country": "US"},
+        {"website": {"known": True}}, {"employees": {"at_least": 100}},
+    )  # fmt: skip
+    rules = [{"id": f"r{n}", "points": 10, "when": when} for n, when in enumerate(asked)]
+    world.model(fit=rules, hygiene={"ignore": ["duplicate"]})
+    sizes = {"empty": (None, "120"), "kept": (100, "120"), "torn": (50, "5000")}
+    values = {**GOLDEN_107.values, "state": "Bayern"}
+    people = {
+        name: world.tell(Story({**values, "employees": size, "phone": found}))["sales"]
+        for name, (size, found) in sizes.items()
+    }
+    world.set_up()
+    world.sync()
+    known = {name: explained(world, "sales", who)["known"] for name, who in people.items()}
+    assert {k["completeness"]["known"] for k in known.values()} == {4}
+    counts = {name: k["sourced"][0]["counts"] for name, k in known.items()}
+    assert counts["empty"] == {"field": "Phone", "origin": "appended", "value": "120"}
+    assert counts["kept"]["value"] == "100"
+    points = {name: world.sales.shown(who)["score"] for name, who in people.items()}
+    assert points == {"empty": 40, "kept": 40, "torn": 30}
+    text = " ".join(world.run("explain", world.sales.id(people["torn"])).out.split())
+    assert text.index("30 points") < text.index("known of what fit asks: 4 of 5 (80 %)")
+    assert "employees: 50 (given, NumberOfEmployees), not 5000 (appended, Phone)" in text
+    flag = "hygiene: conflict (sources): its sources disagree; the first one mapped counts"
+    assert flag in text
+    kept = " ".join(world.run("explain", world.sales.id(people["kept"])).out.split())
+    assert "state: 120 (appended, Phone), not Bayern (given, State)" in kept
+
+
 def test_an_unusual_share_is_told_once(world: Live) -> None:
     """S196 U15: 40 % is an alert, and so is what is unusually low, each once, and the return to
     what is usual; status and metrics show the share of the last complete run."""
