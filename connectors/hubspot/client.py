@@ -147,6 +147,17 @@ class Gateway:
             idempotent=False,
         )
 
+    def create(self, object_type: str, record: Json) -> Json:
+        """Create a record. Raises OutcomeUnknown where no answer came; not repeated."""
+        return self._call(
+            "write",
+            f"new record of {object_type}",
+            self._basic.create,
+            object_type,
+            record,
+            idempotent=False,
+        )
+
     def associations(self, from_type: str, to_type: str, inputs: Sequence[Json]) -> Json:
         """What up to 1,000 records are associated with; each input may carry its `after`."""
         return self._call(

@@ -8,6 +8,7 @@ from connectors.base import (
     Capabilities,
     Change,
     Cursor,
+    Entry,
     Field,
     NewField,
     Page,
@@ -18,6 +19,7 @@ from connectors.base import (
     WriteResult,
 )
 from connectors.errors import CredentialsError
+from connectors.hubspot import entries
 from connectors.hubspot.activities import EMAIL_EVENTS, LAST_SEEN, Activities
 from connectors.hubspot.client import BATCH, Gateway
 from connectors.hubspot.failures import MissingScope, Refused
@@ -196,6 +198,14 @@ class HubSpotConnector:
     ) -> dict[str, dict[Output, str | None]]:
         """What HubSpot holds in the written fields."""
         return self._writer.read_back(object_type, ids)
+
+    def add_entry(self, entry: Entry) -> None:
+        """Create a task or a note of the contact."""
+        entries.add(self._gateway, entry)
+
+    def has_entry(self, entry: Entry) -> bool:
+        """Whether the contact has a task or a note with the entry's mark."""
+        return entries.has(self._gateway, entry)
 
     def close(self) -> None:
         """Close the connections."""

@@ -8,6 +8,7 @@ from connectors.base import (
     Capabilities,
     Change,
     Cursor,
+    Entry,
     Field,
     NewField,
     Page,
@@ -18,7 +19,7 @@ from connectors.base import (
     WriteResult,
 )
 from connectors.errors import CredentialsError
-from connectors.salesforce import setup, soql
+from connectors.salesforce import entries, setup, soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.failures import CallRefused, QueryTooHeavy
 from connectors.salesforce.fields import BY_NAME, OBJECTS, ROLES, WRITTEN_OBJECTS, Schema
@@ -152,6 +153,14 @@ class SalesforceConnector:
     ) -> dict[str, dict[Output, str | None]]:
         """What the org now holds in the written fields."""
         return self._writer.read_back(object_type, ids)
+
+    def add_entry(self, entry: Entry) -> None:
+        """Create a task, done already if it stands for a note."""
+        entries.add(self._client, entry)
+
+    def has_entry(self, entry: Entry) -> bool:
+        """Whether the record has a task with the entry's mark."""
+        return entries.has(self._client, entry)
 
     def close(self) -> None:
         """Close the connections; the session is left to end by itself."""

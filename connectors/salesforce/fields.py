@@ -54,7 +54,8 @@ class ObjectMap:
 
     `fields` are common field -> field path; a path the org does not have is left out. A name
     that begins with `_` is only an ingredient of other columns (see `shape`). `status` are the
-    fields that say a record is gone. `children` is a sub-query, which Bulk API cannot carry.
+    fields that say a record is gone. `marked` is the field by which entries of ours are told.
+    `children` is a sub-query, which Bulk API cannot carry.
     """
 
     name: str
@@ -63,6 +64,7 @@ class ObjectMap:
     constants: Mapping[str, str | bool] = field(default_factory=dict)
     where: str = ""
     status: tuple[str, ...] = ("IsDeleted",)
+    marked: str = ""
     children: str = ""
     bulk: bool = True
 
@@ -151,6 +153,7 @@ OBJECTS = (
             "duration": "CallDurationInSeconds",
             "owner_id": "OwnerId",
         },
+        marked="Subject",
     ),
     ObjectMap(
         "Event",

@@ -14,9 +14,11 @@ from typing import Any
 
 from connectors import mapping
 from connectors.base import (
+    MARK,
     Capabilities,
     Change,
     Cursor,
+    Entry,
     Field,
     FieldKind,
     NewField,
@@ -245,6 +247,27 @@ class MemoryConnector:
         found = {key: self._find(Kind(object_type), key) for key in ids}
         return {key: self._present(record) for key, record in found.items() if record is not None}
 
+    def add_entry(self, entry: Entry) -> None:
+        """An activity of the person, kept out of the stream by its mark."""
+        self._call("write")
+        person = self._find(Kind(entry.object_type), entry.record_id)
+        if person is None:
+            raise MappingError("there is no such record", connection=self.name)
+        owner = int(entry.owner_id) if entry.owner_id else None
+        values = {"type": entry.kind.value, "at": entry.due, "owner": owner}
+        values |= {"subject": f"{entry.subject} {entry.mark}", "body": entry.body}
+        self.crm.add(Kind.ACTIVITY, {**values, "people": [person.number]})
+        self._after("write")
+
+    def has_entry(self, entry: Entry) -> bool:
+        """Whether an activity of the person bears the mark."""
+        self._call("read")
+        person = self._find(Kind(entry.object_type), entry.record_id)
+        return person is not None and any(
+            entry.mark in (r.values.get("subject") or "") and person.number in r.values["people"]
+            for r in self.crm.records(Kind.ACTIVITY)
+        )
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -278,7 +301,7 @@ class MemoryConnector:
         return found[:size], len(found) > size
 
     def _page(self, stream: Stream, records: Sequence[Record], cursor: Cursor) -> Page:
-        living = [record for record in records if record.deleted_at is None]
+        living = [r for r in records if r.deleted_at is None and not _ours(r)]
         mapped = mapping.table(BY_NAME[stream.table].model, self._columns(stream, living))
         removed = tuple(gone for record in records if (gone := neutral.removed(record)) is not None)
         past = None
@@ -359,6 +382,11 @@ class MemoryConnector:
             if owner is None or not owner.values.get("active", True):
                 return "INVALID_OWNER", f"{name}: no active user or queue of that id"
         return None
+
+
+def _ours(record: Record) -> bool:
+    """Whether a record is an entry that `add_entry` made."""
+    return MARK in (record.values.get("subject") or "")
 
 
 def _place(record: Record) -> tuple[datetime, int]:
