@@ -26,6 +26,7 @@ from sync.census import COUNTS, Census
 from sync.cursors import CURSORS, Cursors
 from sync.facts_file import MEMORY, FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
+from sync.history import SEEN, History
 from sync.people import People
 from sync.touched import SCHEMAS, Touched
 
@@ -56,6 +57,7 @@ _SCHEMAS = {
     **SCHEMAS,
     **COUNTS,
     **BACKLOG,
+    **SEEN,
 }
 
 _CLOSED = "(FROM held WHERE held_row IN (SELECT held_row FROM closing))"
@@ -91,6 +93,7 @@ class FactsStore:
         self._cursors = Cursors(self._file)
         self.touched = Touched(self._file)
         """What changed since the last complete run; every change notes it there."""
+        self._history = History(self._file, self.touched)
         self.census = Census(self._file)
         """What a CRM showed while it was read whole."""
         self.backlog = Backlog(self._file)
@@ -142,7 +145,8 @@ class FactsStore:
         A version begins at its row's modified stamp. A row that differs from the stored one
         under the same stamp (a formula field, an association) begins one `at`, when the change
         was seen: what was not known at an instant must not appear in a replay of it. `alive`:
-        what the page shows lives `at`, so that a record taken for removed is back.
+        what the page shows lives `at`, so that a record taken for removed is back. What the page
+        tells of earlier versions is laid over those that are there (`sync.history`).
         """
         table = BY_NAME[page.stream.table]
         leaving = pa.table({"id": pa.array((r.id for r in page.removed), pa.string())})
@@ -156,6 +160,8 @@ class FactsStore:
             else:
                 self._insert_all(connection, table)
                 verdicts, taken_off = {"new": page.rows.num_rows}, 0
+            if page.earlier is not None:
+                self._history.lay(connection, table, page.earlier)
             ended = self._end(connection, table, page) if page.removed else 0
             self._cursors.save(connection, page.stream.name, page.cursor)
         return Stored(

@@ -17,6 +17,7 @@ from typing import Any
 from connectors.base import Capabilities, Change, Field, Price
 from core.decision import Decision, Output
 from core.diff import COMPANIONS, ForeignValue, Policy, Values, diff
+from core.routing import Assignment
 from sync.ledger_rows import Held
 from sync.price import by_bulk, writing
 from sync.spool import Spool
@@ -107,8 +108,9 @@ class ConnectionPlan:
     the records in quarantine that are not tried again yet, `unaffected` those that were not
     compared because nothing about them changed. `foreign` lists, by record id, the fields that
     hold what somebody else put there, `held` those of them that are left to a human, and until
-    when; with `changes` they lie in `folder`. `verify`: every write is read back before it counts,
-    and not the owners alone.
+    when; with `changes` they lie in `folder`. `queued` are the leads that wait for an owner, in the
+    order in which they are to be given. `verify`: every write is read back before it counts, and
+    not the owners alone.
     """
 
     connection: str
@@ -118,6 +120,7 @@ class ConnectionPlan:
     folder: Path | None = None
     records: int = 0
     waiting: list[str] = field(default_factory=list)
+    queued: list[Assignment] = field(default_factory=list)
     unaffected: int = 0
     verify: bool = False
 
@@ -200,6 +203,7 @@ class ConnectionPlan:
                 {"id": id_, "output": value.output, "kept": value.kept}
                 for id_, value in self.foreign
             ],
+            "queued": [{"id": made.lead_id, "reason": made.waits} for made in self.queued],
             "held": [
                 {"id": h.record_id, "output": h.output, "since": h.since, "until": h.until}
                 for h in self.held

@@ -10,7 +10,15 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.bench import backfill, calls, incremental, pull_hubspot, pull_salesforce, scoring
+from tests.bench import (
+    backfill,
+    calls,
+    incremental,
+    pull_hubspot,
+    pull_salesforce,
+    routing,
+    scoring,
+)
 from tests.bench.measure import Line, show
 
 LIBRARIES = ("simple-salesforce", "hubspot-api-client", "duckdb", "pyarrow", "ibis-framework")
@@ -63,6 +71,7 @@ def main() -> None:
             *backfill.lines("salesforce", given.scored // 10, given.scored, 60),
             scored(given.scored, 14),
             scored(given.scored, 150),
+            *routing.lines(100_000, 200),
             *incremental.lines([10_000, given.scored], [1, 1_000], given.repeat),
         ],
         machine(),

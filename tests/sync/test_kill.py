@@ -109,7 +109,7 @@ class World:
                     for key, values in ledger.last_written(name).items()
                 },
                 "waiting": [c for name in LEADS for c in ledger.open_intents(name)],
-                "assigned": {name: ledger.assigned(name) for name in LEADS},
+                "assigned": {name: ledger.routing.assigned(name) for name in LEADS},
                 "stages": {
                     (r["connection"], r["lead_id"]): (r["stage"], r["mqls"]) for r in stages
                 },
