@@ -95,7 +95,8 @@ class Line:
     """One rule's share in a score. `points` (weighted) = (raw - decay_loss - cap_loss) x weight.
 
     `events` and `last` say how many events counted and when the latest was; `evidence` is its
-    record id. All three are None for a fit rule.
+    record id. All three are None for a fit rule. `shown_by` is the connection that shows it, where
+    it is another than the lead's.
     """
 
     rule: str
@@ -108,6 +109,7 @@ class Line:
     events: int | None
     last: datetime | None
     evidence: str | None
+    shown_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,9 @@ class Known:
 
     `completeness` is None where no fit rule reads a field, `company` and `persona` (match, no
     match, unknown) where the model has no ideal customer profile. `sourced` are the fields with
-    several sources, `changed` all values of fields that changed, `findings` what hygiene found,
-    `duplicates` the records that this one stands for.
+    several sources, `changed` all values of fields that changed. `person` names the other records
+    of the same person, and how that is known. `findings` is what hygiene found, `duplicates` the
+    records that this one stands for.
     """
 
     completeness: Completeness | None = None
@@ -145,6 +148,7 @@ class Known:
     persona: Match | None = None
     sourced: tuple[Sourced, ...] = ()
     changed: tuple[Said, ...] = ()
+    person: tuple[str, ...] = ()
     findings: tuple[Found, ...] = ()
     duplicates: tuple[str, ...] = ()
 
@@ -186,10 +190,12 @@ def explain(
     history: History | None = None,
     channels: Iterable[Mapping[str, Any]] = (),
     known: Known = Known(),
+    shown_by: Mapping[str, str | None] | None = None,
 ) -> Explanation:
     """Explain one lead: its score in units, its rows of `Scored.contributions`, the ids of its
     rows in `core.scoring.unknown`, its rows of `core.scoring.checklists`, and what else is known
-    of it; of `channels` its rows of `core.profile.channels`."""
+    of it; of `channels` its rows of `core.profile.channels`. `shown_by` says of activities that
+    another connection shows which one."""
     weights = {"fit": model.weights.fit, "behaviour": model.weights.behaviour}
     lines = [
         Line(
@@ -203,6 +209,7 @@ def explain(
             events=row["events"],
             last=row["last"],
             evidence=row["evidence"],
+            shown_by=(shown_by or {}).get(row["evidence"]),
         )
         for row in contributions
     ]

@@ -14,7 +14,7 @@ from connectors.errors import QuotaExhausted, TemporaryError
 from sync.cycle import run_cycle
 from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.guards import GuardStopError, Limits
-from sync.health import Health, State, health
+from sync.health import Health, State, capacity, health
 from sync.hygiene import Rate, rates
 from sync.lease import Lease
 from sync.ledger import Ledger
@@ -119,8 +119,9 @@ class Term:
             self._stop.wait(BEAT.total_seconds())
 
     def tell_changes(self) -> None:
-        """Tell whoever is to be told which jobs changed their state since they were told last."""
-        watched: list[Health | Rate] = [*rates(self._ledger)]
+        """Tell whoever is to be told of each change of a job's, of routing's or of hygiene's state,
+        once."""
+        watched: list[Health | Rate] = [*rates(self._ledger), capacity(self._ledger)]
         watched += health(self._ledger, self._schedule, self._clock())
         for found in watched:
             for way, tell in self._ways.items():

@@ -53,6 +53,9 @@ class LedgerCollector(Collector):
         held = Counter(entry.connection for entry in ledger.quarantine())
         refused = {(name,): float(held[name]) for name in {*scored, *held}}
         yield _gauge("quarantine_records", "Records that a CRM refuses.", ("connection",), refused)
+        queued = Counter(one.connection for one in ledger.routing.waiting())
+        waits = {(name,): float(queued[name]) for name in {*scored, *queued}}
+        yield _gauge("waiting_leads", "Leads that wait for an owner.", ("connection",), waits)
 
         measured = {(rate.connection,): rate.unusable / rate.leads for rate in rates(ledger)}
         meaning = "Share of a connection's leads that are duplicate or unusable, in its last run."

@@ -12,10 +12,12 @@ from ibis import _
 from core.cleaning import hygiene_of
 from core.decision import Decision
 from core.facts import as_of
+from core.identity import Identity
 from core.past import Past
+from core.persons import shared
 from core.segments import Segments
 from core.verdict import KEY, judge
-from sync.decide import BATCH, about, facts_of, twins
+from sync.decide import BATCH, about, facts_of, twins, with_kin
 from sync.facts_store import FactsStore
 
 
@@ -26,6 +28,7 @@ def replay(
     connections: Collection[str],
     leads: Collection[str] = (),
     past: Past | None = None,
+    identity: Identity | None = None,
 ) -> Iterator[Decision]:
     """What models say of some leads (none named: of all) as of an instant; nothing is routed.
 
@@ -36,13 +39,14 @@ def replay(
     facts = facts_of(store, at)
     if leads:
         known = twins(facts, leads, at) if hygiene_of(segments) else leads
-        facts = about(facts, known)
+        facts = about(facts, with_kin(identity, facts, known))
+    facts = shared(identity, facts, at)
     verdicts = judge(segments, facts, at, past).verdicts.drop("behaviour")
+    if leads:
+        verdicts = verdicts.filter(_.lead_id.isin(sorted(leads)))
     records = as_of(facts.leads, at).select("connection", "object_type", lead_id="id")
     rows = verdicts.inner_join(records, KEY).select(verdicts, records.object_type)
     rows = rows.filter(_.connection.isin(sorted(connections))).order_by(KEY)
-    if leads:
-        rows = rows.filter(_.lead_id.isin(sorted(leads)))
     for batch in rows.to_pyarrow_batches(chunk_size=BATCH):
         for row in batch.to_pylist():
             yield Decision(**row, scored_at=at)

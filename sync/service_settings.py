@@ -22,12 +22,17 @@ _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
 def _interval(value: object) -> object:
+    """A span from its text, such as `15 minutes`. Raises ValueError for any other text."""
     if not isinstance(value, str):
         return value
     match = re.fullmatch(r"(\d+) (second|minute|hour|day)s?", value.strip())
     if not match or int(match[1]) == 0:
         raise ValueError("an interval is a number of seconds, minutes, hours or days: 15 minutes")
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+Interval = Annotated[timedelta, BeforeValidator(_interval)]
+"""A duration as it is written: 15 minutes, 2 hours."""
 
 
 class Job(StrEnum):
@@ -41,9 +46,7 @@ class Job(StrEnum):
 class When(Settings):
     """When a job starts: at an interval, or by a cron expression in UTC."""
 
-    every: Annotated[timedelta | None, BeforeValidator(_interval)] = Field(
-        None, description="Interval: 15 minutes, 1 hour."
-    )
+    every: Interval | None = Field(None, description="Interval: 15 minutes, 1 hour.")
     cron: str | None = Field(None, description="Cron expression in UTC, instead of an interval.")
 
     @field_validator("cron")
@@ -97,10 +100,9 @@ def _address(text: str) -> str:
 Address = Annotated[str, AfterValidator(_address)]
 
 
-class Email(Settings):
-    """Alerts by e-mail: over TLS, or to a server on a loopback address."""
+class MailServer(Settings):
+    """The way to a mail server: over TLS, or on a loopback address."""
 
-    to: tuple[Address, ...] = Field(min_length=1, description="Who is told.")
     sender: Address = Field(description="The From address.")
     server: str = Field(description="The SMTP server.")
     port: int = Field(587, ge=1, le=65535, description="465: TLS at once; else by STARTTLS.")
@@ -108,8 +110,14 @@ class Email(Settings):
     password: SecretStr | None = Field(None, description="Its password.")
 
 
+class Email(MailServer):
+    """Alerts by e-mail: over TLS, or to a server on a loopback address."""
+
+    to: tuple[Address, ...] = Field(min_length=1, description="Who is told.")
+
+
 class Webhook(Settings):
-    """Alerts as a JSON document that is posted."""
+    """A JSON document that is posted; its `text` is what Slack and its likes show."""
 
     url: SecretStr = Field(description="Where to: https, or http on a loopback address.")
     token: SecretStr | None = Field(None, description="Sent as a bearer token.")
