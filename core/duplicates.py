@@ -8,11 +8,11 @@ from datetime import datetime
 
 import ibis
 from ibis import _
-from ibis.expr.types import StringValue, Table
+from ibis.expr.types import Table
 
 from core.affected import AFFECTED
 from core.facts import LEADS, as_of
-from core.matching import FREE_MAIL, domain
+from core.identity import address
 from core.scoring import Facts
 
 _GROUP = ("connection", "mailbox")
@@ -20,28 +20,10 @@ _UNQUALIFIED = "Lead"
 """The object of people who are no contacts yet, where a CRM has one."""
 
 
-def mailbox(email: StringValue) -> StringValue:
-    """What is equal for addresses of one mailbox; null: no address.
-
-    Upper case counts for nothing; at free-mail providers neither does a +tag, nor at Gmail a dot.
-    Elsewhere a tag may well stand for another person.
-    """
-    address = email.lower()
-    host = domain(address)
-    untagged = address.re_replace(r"\+[^@]*@", "@")
-    gmail = untagged.re_extract(r"^([^@]*)", 1).replace(".", "") + "@gmail.com"
-    return ibis.cases(
-        (host == "", ibis.null("string")),
-        (host.isin(["gmail.com", "googlemail.com"]), gmail),
-        (host.isin(FREE_MAIL), untagged),
-        else_=address,
-    )
-
-
 def duplicates(people: Table) -> Table:
     """The records of `people` that another one stands for: connection, lead_id, survivor."""
     named = people.select(
-        "connection", "created_at", lead_id="id", mailbox=mailbox(people.email),
+        "connection", "created_at", lead_id="id", mailbox=address(people.email),
         unqualified=people.object_type == _UNQUALIFIED,
     ).filter(_.mailbox.notnull())  # fmt: skip
     several = named.group_by(*_GROUP).having(_.count() > 1).aggregate()
@@ -59,8 +41,8 @@ def with_duplicates(leads: Table, facts: Facts, at: datetime) -> Table:
     one of them are among them.
     """
     every = facts.leads.semi_join(leads, ["connection", ("id", "lead_id")])
-    theirs = every.select("connection", mailbox=mailbox(every.email)).distinct()
-    people = as_of(facts.leads, at).mutate(mailbox=mailbox(_.email))
+    theirs = every.select("connection", mailbox=address(every.email)).distinct()
+    people = as_of(facts.leads, at).mutate(mailbox=address(_.email))
     alike = people.semi_join(theirs.filter(_.mailbox.notnull()), _GROUP)
     found = leads.union(alike.select("connection", lead_id="id").cast(AFFECTED), distinct=True)
     merged = facts.aliases.filter(_.table_name == LEADS.name)

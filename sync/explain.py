@@ -140,6 +140,19 @@ class _Told:
         )
 
 
+def _found(around: Neighbours) -> Mapping[Key, list[Found]]:
+    """What hygiene found on leads, in the order of the checks; nothing where none asks for it."""
+    found: defaultdict[Key, list[Found]] = defaultdict(list)
+    model = hygiene_of(around.session.segments)
+    if model and model.hygiene:
+        table = findings(model.hygiene, around.facts, around.at, around.past)
+        rows = table.to_pyarrow().to_pylist()
+        for row in sorted(rows, key=lambda row: list(Check).index(row["check"])):
+            key = row["connection"], row["lead_id"]
+            found[key].append(model.hygiene.found(Check(row["check"]), row["survivor"]))
+    return found
+
+
 def _together(
     around: Neighbours, facts: Facts
 ) -> tuple[Mapping[Key, Mapping[str, str | None]], Mapping[Key, tuple[str, ...]]]:
@@ -162,19 +175,6 @@ def _together(
         for mine in person.records
     }
     return shown, others
-
-
-def _found(around: Neighbours) -> Mapping[Key, list[Found]]:
-    """What hygiene found on leads, in the order of the checks; nothing where none asks for it."""
-    found: defaultdict[Key, list[Found]] = defaultdict(list)
-    model = hygiene_of(around.session.segments)
-    if model and model.hygiene:
-        table = findings(model.hygiene, around.facts, around.at, around.past)
-        rows = table.to_pyarrow().to_pylist()
-        for row in sorted(rows, key=lambda row: list(Check).index(row["check"])):
-            key = row["connection"], row["lead_id"]
-            found[key].append(model.hygiene.found(Check(row["check"]), row["survivor"]))
-    return found
 
 
 def _by_lead(table: Table) -> ByLead:

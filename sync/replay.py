@@ -45,8 +45,6 @@ def replay(
     records = as_of(facts.leads, at).select("connection", "object_type", lead_id="id")
     rows = verdicts.inner_join(records, KEY).select(verdicts, records.object_type)
     rows = rows.filter(_.connection.isin(sorted(connections))).order_by(KEY)
-    if leads:
-        rows = rows.filter(_.lead_id.isin(sorted(leads)))
     for batch in rows.to_pyarrow_batches(chunk_size=BATCH):
         for row in batch.to_pylist():
             yield Decision(**row, scored_at=at)
