@@ -68,6 +68,8 @@ class Page:
 
     No two rows of a page share a key. `cursor` is what to store with the page. `rejected` are
     rows that could not be read into the common model: record id, field and reason each.
+    `earlier` are the versions of the rows' records before them, as far as the CRM keeps a history
+    of its fields (`connectors.history`); None where it is not asked for.
     """
 
     stream: Stream
@@ -75,6 +77,7 @@ class Page:
     cursor: Cursor
     removed: tuple[Removed, ...] = ()
     rejected: tuple["RowProblem", ...] = ()
+    earlier: pa.Table | None = None
 
 
 @dataclass(frozen=True)
@@ -293,6 +296,7 @@ class Capabilities:
     stream is read again, against late commits and a lagging index.
     `objects` are the object types whose records can be written, `queue_objects` those among
     them whose owner may be a queue. `takes_entries`: tasks and notes can be put on records.
+    `history`: the pages of leads and accounts carry their earlier versions.
     """
 
     objects: tuple[str, ...]
@@ -307,6 +311,7 @@ class Capabilities:
     queue_objects: tuple[str, ...] = ()
     reports_removals: bool = True
     takes_entries: bool = True
+    history: bool = False
 
 
 class Connector(Protocol):

@@ -1,16 +1,21 @@
 """Check: what would fail in a run, found before it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from connectors.base import Connector, Problem
 from core.decision import Output
 from core.facts import OWNERS
+from core.mistakes import Place
 from core.qualification import Stage
+from sync import identity
 from sync.check_model import suspicions
+from sync.check_routing import routing_problems
+from sync.check_segments import small_segments
+from sync.decide import facts_of
 from sync.handoff_settings import Way
 from sync.pull import pull
 from sync.report import Step
-from sync.roster import find
+from sync.roster import Found, find
 from sync.session import Session
 from sync.stop import Stop
 
@@ -18,11 +23,14 @@ SEVERITIES = ("credentials", "error", "warning")
 """Worst first."""
 
 
-def check(session: Session, stop: Stop) -> list[Problem]:
-    """Log in to every CRM, compare fields, and look up the configured owners. Writes nothing."""
+def check(session: Session, stop: Stop, address: Callable[[Place], str]) -> list[Problem]:
+    """Log in to every CRM, compare fields, and look up the configured owners. Writes nothing.
+
+    `address` says where a place of the configuration stands in its file.
+    """
     problems: list[Problem] = suspicions(session)
-    known: set[str] = set()
-    asked: set[str] = set()
+    problems += _claims(session)
+    rosters: dict[str, Found] = {}
     for name, connector in session.connectors.items():
         found = [
             Problem(p.severity, f"{name}: {p.where}", p.what, p.advice) for p in connector.check()
@@ -33,20 +41,18 @@ def check(session: Session, stop: Stop) -> list[Problem]:
         problems += _unsaid(session, name)
         problems += _untold(session, connector)
         if session.config.routing and not any(p.severity == "credentials" for p in found):
-            unknown = _owners(session, connector, stop, problems)
-            asked |= unknown
-            known |= _configured(session) - unknown
+            rosters[name] = _roster(session, connector, stop)
+    if session.config.routing:
+        problems += routing_problems(session, rosters, address)
+    problems += small_segments(session, address)
     problems += _unworked(session)
-    for owner in sorted(asked - known):
-        problems.append(
-            Problem(
-                "error",
-                "routing",
-                f"owner {owner} is known to no CRM",
-                "Mend the address, or remove the owner from its pool.",
-            )
-        )
     return sorted(problems, key=lambda problem: SEVERITIES.index(problem.severity))
+
+
+def _claims(session: Session) -> list[Problem]:
+    """Records of which it is not clear whether they are one person."""
+    at = session.clock().replace(microsecond=0)
+    return identity.problems(session.config.identity, facts_of(session.facts, at), at)
 
 
 def _choices(session: Session, connector: Connector) -> Iterator[Problem]:
@@ -112,29 +118,10 @@ def _unworked(session: Session) -> Iterator[Problem]:
             yield Problem("warning", where, what, "Correct the name, or remove it.")
 
 
-def _configured(session: Session) -> set[str]:
+def _roster(session: Session, connector: Connector, stop: Stop) -> Found:
+    """The configured owners, found among those that the CRM now has."""
     routing = session.config.routing
-    if routing is None:
-        return set()
-    pools = [routing.pool, *(territory.owners for territory in routing.territories)]
-    return {member.owner for pool in pools for member in pool}
-
-
-def _owners(
-    session: Session, connector: Connector, stop: Stop, problems: list[Problem]
-) -> set[str]:
-    """The configured owners that this CRM does not know; inactive ones become problems."""
-    routing = session.config.routing
-    assert routing is not None
-    pull(connector, session.facts, Step("pull"), stop, lambda *_: None, only=OWNERS.name)
-    found = find(routing, session.facts, connector.name, connector.capabilities)
-    problems.extend(
-        Problem(
-            "warning",
-            f"{connector.name}: routing",
-            f"owner {owner} is not active, and gets no leads",
-            "Remove the owner from its pool, or activate the user.",
-        )
-        for owner in found.inactive
-    )
-    return set(found.unknown)
+    assert routing is not None, "only asked where there is routing"
+    streams = [stream for stream in connector.streams() if stream.table == OWNERS.name]
+    pull(connector, session.facts, Step("pull"), stop, lambda *_: None, streams)
+    return find(routing, session.facts, connector.name, connector.capabilities)

@@ -21,10 +21,12 @@ from sync import (
     answer_command,
     audit_command,
     calls_command,
+    identity_command,
     model_commands,
     nurture_command,
     override_command,
     privacy_commands,
+    routing_command,
 )
 from sync.access import DeniedError
 from sync.command import (
@@ -90,9 +92,11 @@ def init(
 def check(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Prove configuration, model and mapping against the live CRM, before a run fails."""
     from sync.check import check as find_problems
+    from sync.config import addresses
 
     with opened(ctx, config) as session:
-        problems = find_problems(session, stop_on_signals())
+        address = addresses(config, outside_of(ctx).env)
+        problems = find_problems(session, stop_on_signals(), address)
     if as_json:
         show([vars(problem) for problem in problems])
     for problem in problems:
@@ -228,13 +232,14 @@ def backfill(
         start = since.replace(tzinfo=UTC) if since else None
         limits = limits_of(session.config.guards, max_change_share, max_calls, backfill=True)
         going_on = backfilling.unfinished(session, start)
-        priced = backfilling.priced(session, start, limits, say, going_on=going_on)
+        sizes = backfilling.sizes(session, start, limits, going_on=going_on)
+        priced = backfilling.priced(sizes, limits, say)
         if going_on:
             say("going on with the backfill that was interrupted")
         else:
             if not yes and not typer.confirm("Start?", err=True):
                 ends(Exit.INTERRUPTED)
-            backfilling.rewind(session, start)
+            backfilling.rewind(session, start, sizes)
         cycle = run_cycle(
             session,
             kind=backfilling.kind(start),
@@ -242,6 +247,7 @@ def backfill(
             progress=progress,
             limits=limits,
             full=True,
+            read=backfilling.read_on(session, start),
             priced=priced,
         )
     show_report(cycle.report, as_json)
@@ -275,15 +281,16 @@ def daemon(
 def status(
     ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False
 ) -> None:
-    """Jobs, runs, calls, age of scores, hand-offs, quarantine, held fields; also during a sync."""
+    """Jobs, runs, calls, age of scores, hand-offs, leads that wait for an owner, quarantine, held
+    fields; also during a sync."""
     from sync import show as text
-    from sync.health import health
+    from sync.health import capacity, health
     from sync.ledger import Ledger
 
     configured, now = settings(ctx, config), outside_of(ctx).clock()
     with Ledger(configured.ledger) as ledger:
         if as_json:
-            jobs = health(ledger, configured.schedule, now)
+            jobs = [*health(ledger, configured.schedule, now), capacity(ledger)]
             show(
                 {
                     "jobs": [vars(found) for found in jobs],
@@ -294,6 +301,7 @@ def status(
                     "quarantine": [vars(entry) for entry in ledger.quarantine()],
                     "usage": [vars(u) for u in ledger.usage.today(now)],
                     "held": [vars(h) for h in ledger.held.now(now)],
+                    "waiting": [vars(one) for one in ledger.routing.waiting()],
                     "audit": str(ledger.audit.head()),
                 }
             )
@@ -305,6 +313,7 @@ def status(
 app.command()(model_commands.explain)
 app.command()(model_commands.dossier)
 app.command()(model_commands.accounts)
+app.command()(identity_command.identity)
 app.command()(model_commands.replay)
 app.command()(model_commands.preview)
 app.command()(model_commands.critical)
@@ -317,6 +326,7 @@ app.command()(nurture_command.audience)
 app.command()(amend_commands.retry)
 app.command()(amend_commands.undo)
 app.command()(audit_command.audit)
+app.command()(routing_command.audit_routing)
 app.command()(privacy_commands.subject)
 app.command()(privacy_commands.erase)
 app.command()(privacy_commands.export)
@@ -357,7 +367,8 @@ def demo(
     leads: Annotated[int, typer.Option(min=50, help="Leads in each CRM.")] = 3000,
     seed: Annotated[int, typer.Option(help="Seed of the sample data.")] = 7,
 ) -> None:
-    """A full sync of both sandbox CRMs, a second that writes nothing, and a lead explained."""
+    """A full sync of both sandbox CRMs, a second that writes nothing, leads explained to the last
+    point, and somebody whom both CRMs know."""
     from sync.demo import run
 
     run(leads, seed, utc_now, stop_on_signals(), say)

@@ -1,7 +1,7 @@
 """config.yaml: connections, stores, mapping, written fields, routing, guards and service."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, Union
@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     SecretStr,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -18,63 +19,23 @@ from pydantic import (
 from connectors import registry
 from connectors.settings import ConnectionSettings, Settings
 from core.conditions import LeadCondition
+from core.identity import Identity
+from core.mistakes import Place
 from core.rules import Model
 from core.segments import Segment, Segments, with_model
 from core.stages import Stage
 from sync.access import Access
 from sync.handoff_settings import Handoff
 from sync.nurture_settings import Nurture
+from sync.routing_settings import Routing
 from sync.service_settings import Alerts, Metrics, Schedule
-from sync.yaml_source import ConfigError, load_yaml
+from sync.yaml_source import ConfigError, load_yaml, placed_yaml
 
 if TYPE_CHECKING:
     Connection = ConnectionSettings
 else:
     # The kinds are known at run time only.
     Connection = Annotated[Union[registry.settings_types()], Field(discriminator="kind")]  # noqa: UP007
-
-
-def _share(value: object) -> object:
-    return {"owner": value} if isinstance(value, str) else value
-
-
-class PoolOwner(Settings):
-    """An owner who is given leads: e-mail address or CRM id, and a weight."""
-
-    owner: str = Field(description="E-mail address of the owner, or its id in the CRM.")
-    weight: int = Field(1, gt=0, description="Share of the leads: 2 gets twice what 1 gets.")
-
-
-def _somebody(pool: tuple[PoolOwner, ...]) -> tuple[PoolOwner, ...]:
-    if not pool:
-        raise ValueError("name at least one owner")
-    return pool
-
-
-Pool = Annotated[
-    tuple[Annotated[PoolOwner, BeforeValidator(_share)], ...], AfterValidator(_somebody)
-]
-
-
-class Territory(Settings):
-    """Leads for which a condition holds go to owners of their own."""
-
-    name: str = Field(description="Name of the territory, as reasons show it.")
-    when: LeadCondition = Field(description="Which leads are in it; the first match counts.")
-    owners: Pool = Field(description="Who gets its leads.")
-
-
-class Routing(Settings):
-    """Who is given leads: the account's owner, else the territory's, else the pool's."""
-
-    stages: tuple[str, ...] = Field(("SQL",), description="Stages whose leads get an owner.")
-    pool: Pool = Field(description="Who gets leads that nobody else has a claim to.")
-    territories: tuple[Territory, ...] = Field((), description="Pools by condition.")
-    unassigned_owners: tuple[str, ...] = Field(
-        (),
-        description="Owners (e-mail, name or id) whose leads count as nobody's, such as the "
-        "integration user; queues always do.",
-    )
 
 
 class Guards(Settings):
@@ -153,10 +114,24 @@ class Config(Settings):
         "warn; none: not asked for.",
     )
     facts: Path = Field(Path("facts.duckdb"), description="File that holds what the CRMs said.")
+    facts_memory: int = Field(
+        512,
+        ge=256,
+        description="Memory in MB for working on the facts, with a core for each 256; beyond it "
+        "they take disk space beside their file.",
+    )
     ledger: str = Field(
         "sqlite:///ledger.db", description="Database that holds what was decided and written."
     )
+    identity: Identity | None = Field(
+        None, description="What makes records one person; left out: every record is its own."
+    )
     routing: Routing | None = Field(None, description="Who gets hot leads; none: nobody.")
+    least_segment: int | None = Field(
+        None,
+        gt=0,
+        description="`check` warns of a model or a territory with fewer leads; left out: of none.",
+    )
     handoff: Handoff | None = Field(
         None, description="Who is told of a lead that is handed to sales; left out: nobody."
     )
@@ -229,6 +204,15 @@ class Config(Settings):
                 raise ValueError(f"connection name {name}: lower-case letters, digits, - and _")
         return connections
 
+    @field_validator("identity")
+    @classmethod
+    def _known_keys(cls, identity: Identity | None, info: ValidationInfo) -> Identity | None:
+        connections = info.data.get("connections", {})
+        named = {name for key in identity.keys for name in key} if identity else set()
+        for name in sorted(named - {*connections}) if connections else ():
+            raise ValueError(f"keys name {name}, which is no connection: {', '.join(connections)}")
+        return identity
+
 
 def load(path: Path, env: Mapping[str, str]) -> Config:
     """The configuration in a file. Raises ConfigError with all its mistakes."""
@@ -242,6 +226,11 @@ def load(path: Path, env: Mapping[str, str]) -> Config:
     return config.model_copy(
         update={"model": models, "facts": folder / config.facts, "ledger": ledger}
     )
+
+
+def addresses(path: Path, env: Mapping[str, str]) -> Callable[[Place], str]:
+    """Where each place of the configuration stands in its file, as file:line:column."""
+    return placed_yaml(path, Config, env)[1]
 
 
 def read_models(config: Config) -> Segments:

@@ -14,12 +14,13 @@ from connectors.errors import ConnectorError, MappingError
 from core.decision import OPTIONAL, Decision, Output
 from core.facts import LEADS
 from core.past import Past
-from core.routing import NOT_READY, Assignment, Roster
+from core.roster import Roster
+from core.routing import NOT_READY, Assignment
 from core.stages import RULED_OUT
 from sync import guards, price
 from sync.compare import Comparer
 from sync.config import SignOff
-from sync.decide import Decider, assign, past_of
+from sync.decide import Decider, past_of
 from sync.errors import StoreError
 from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
@@ -30,6 +31,7 @@ from sync.plan import ConnectionPlan
 from sync.pull import Pulled, pull
 from sync.report import ConnectionReport, RunReport, Step
 from sync.roster import find
+from sync.route import assign, record, start_timers
 from sync.selection import Selection, chosen, select
 from sync.session import Session
 from sync.stop import Stop, StoppedError
@@ -102,16 +104,23 @@ def _planned(
     session: Session, steps: "_Steps", report: RunReport, at: datetime, *, full: bool
 ) -> list["_Part"]:
     """Decide, and plan what to write to each connection."""
-    routing = session.config.routing
+    routing, identity = session.config.routing, session.config.identity
     past = past_of(session.ledger, routing, at, session.segments)
     pairs = zip(session.connectors.values(), report.connections, strict=True)
     parts = [steps.prepare(*pair, at, past, full=full) for pair in pairs]
     selections = [part.selection for part in parts]
     asked = {o for c in session.config.connections.values() for o in c.outputs()} & OPTIONAL
     with (
-        chosen(session.facts, selections, at) as leads,
+        chosen(session.facts, selections, at, identity) as leads,
         Decider(
-            session.segments, routing, session.facts, at, past, leads=leads, optional=asked
+            session.segments,
+            routing,
+            session.facts,
+            at,
+            past,
+            leads=leads,
+            optional=asked,
+            identity=identity,
         ) as decider,
     ):
         for part in parts:
@@ -243,7 +252,7 @@ class _Steps:
         begun = any(facts.cursor(name, stream.name) for stream in connector.streams())
         if begun or self._read is not pull:
             return None
-        return price.total(price.reading(connector, lambda _: None))
+        return price.total(price.reading(connector))
 
     def prepare(
         self,
@@ -261,6 +270,7 @@ class _Steps:
             capabilities,
             targets={o: connector.written_fields(o) for o in capabilities.objects},
             policies=session.config.connections[name].policies(),
+            folder=session.facts.folder,
             verify=self._verify,
         )
         routing = session.config.routing
@@ -275,10 +285,11 @@ class _Steps:
         name, report, planned = part.planned.connection, part.report, part.planned
         handed, handoff = session.config.told(name), session.config.handoff
         surging = handoff.surging(name) if handoff else None
-        assignments = assign(decider, name, part.roster, ledger)
+        made = assign(decider, name, part.roster, ledger)
+        assignments = made.assignments
+        planned.queued.extend(made.waiting)
         if self._run_id is not None:
-            given = [a for a in assignments.values() if a.owner_id is not None]
-            ledger.assign(self._run_id, name, given, at=session.clock())
+            record(made, self._run_id, name, ledger, at=decider.at, now=session.clock())
         spans = session.config.connections[name].holds()
         comparer = Comparer(ledger, planned, spans, at=decider.at, now=session.clock())
         for batch in decider.decided(name, assignments):
@@ -296,6 +307,7 @@ class _Steps:
                 _count(report, item.decision, given_to, routed=bool(part.roster))
             self._progress(f"{name}: decide", planned.records, None)
         if self._run_id is not None:
+            start_timers(made, self._run_id, name, ledger, decider.at)
             ledger.writes.forget_refused(name, comparer.settled(planned))
         report.steps["score"].reject("not a lead", decider.rejected(name))
         if outside := decider.outside(name):

@@ -14,7 +14,7 @@ from connectors.errors import QuotaExhausted, TemporaryError
 from sync.cycle import run_cycle
 from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.guards import GuardStopError, Limits
-from sync.health import Health, State, health
+from sync.health import Health, State, capacity, health
 from sync.lease import Lease
 from sync.ledger import Ledger
 from sync.notify import Alert, NotifyError, ways
@@ -118,8 +118,9 @@ class Term:
             self._stop.wait(BEAT.total_seconds())
 
     def tell_changes(self) -> None:
-        """Tell whoever is to be told which jobs changed their state since they were told last."""
-        for found in health(self._ledger, self._schedule, self._clock()):
+        """Tell whoever is to be told of each change of a job's or of routing's state, once."""
+        jobs = health(self._ledger, self._schedule, self._clock())
+        for found in (*jobs, capacity(self._ledger)):
             for way, tell in self._ways.items():
                 self._tell_change(found, way, tell)
 

@@ -1,31 +1,40 @@
 """Decide: score, qualify and route everything the facts hold, as of one instant."""
 
 from collections.abc import Collection, Iterator, Mapping, Set
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import reduce
+from operator import and_
 from typing import Any, Self
 
 import ibis
+import pyarrow as pa
 from ibis import _
-from ibis.expr.types import Table
+from ibis.expr.types import BooleanValue, Table
 
-from core.affected import only
+from core.affected import AFFECTED, only
 from core.decision import OPTIONAL, Decision, Output
 from core.diff import Values
-from core.facts import ACCOUNTS, LEADS, as_of
+from core.events import until
+from core.facts import ACCOUNTS, LEADS, TIME, as_of
+from core.identity import Identity
+from core.matching import domain
 from core.past import PREFIX, Past
+from core.persons import nearby, shared
 from core.profile import areas, stages
-from core.routing import Assignment, Candidate, Roster, route
-from core.scoring import Facts, belonging, companies, lead_columns, union
+from core.routing import Assignment
+from core.scoring import Facts, belonging, companies, known_columns, lead_columns, union
 from core.segments import Segments, scoring_accounts, shares
 from core.verdict import KEY, judge
-from sync.config import Routing
 from sync.facts_store import FactsStore
 from sync.ledger import Ledger
+from sync.routing_settings import Routing, Territory
 
 BATCH = 10_000
 """Leads that are in memory at a time."""
+
+_BEGAN = pa.schema([("lead_id", pa.string()), ("since", TIME.to_pyarrow())])
 
 
 def facts_of(store: FactsStore, at: datetime) -> Facts:
@@ -50,7 +59,7 @@ def past_of(
     leads: Collection[str] = (),
 ) -> Past | None:
     """What was decided before `at`, of some leads if any are named; None where nothing asks."""
-    placing = [territory.when for territory in (routing.territories if routing else ())]
+    placing = [*(routing.conditions if routing else ())]
     placing += [segment.when for segment in segments if segment.when is not None]
     asks = any(name.startswith(PREFIX) for when in placing for name in when.columns())
     asks = asks or any(segment.model.recalls for segment in segments)
@@ -68,14 +77,37 @@ def about(facts: Facts, leads: Collection[str], accounts: Collection[str] = ()) 
         merged = facts.aliases.filter(_.table_name == table, _.survivor.isin(sorted(ids)))
         ids.update(merged.id.to_pyarrow().to_pylist())
     people, firms = (sorted(ids) for ids in named.values())
-    return Facts(
-        facts.leads.filter(_.id.isin(sorted(leads))),
-        facts.accounts,
-        facts.activities.filter(
+    return replace(
+        facts,
+        leads=facts.leads.filter(_.id.isin(sorted(leads))),
+        activities=facts.activities.filter(
             _.lead_id.isin(people) | ((_.lead_id == "") & _.account_id.isin(firms))
         ),
-        facts.aliases.filter((_.table_name == ACCOUNTS.name) | _.survivor.isin(sorted(leads))),
+        aliases=facts.aliases.filter(
+            (_.table_name == ACCOUNTS.name) | _.survivor.isin(sorted(leads))
+        ),
     )
+
+
+@contextmanager
+def kin(identity: Identity | None, facts: Facts, leads: Table) -> Iterator[Table]:
+    """Some leads and everybody that `core.persons.nearby` finds near them, or near those found, in
+    a table of their own for so long."""
+    with ExitStack() as stack:
+        found, before = stack.enter_context(leads.cache()), 0
+        while identity and before < (before := int(found.count().to_pyarrow().as_py())):
+            found = stack.enter_context(nearby(identity, facts, found).cache())
+        yield found
+
+
+def with_kin(identity: Identity | None, facts: Facts, leads: Collection[str]) -> set[str]:
+    """The ids of some leads, and of their `kin`."""
+    if identity is None:
+        return {*leads}
+    known = facts.leads.filter(_.id.isin(sorted(leads)))
+    named = known.select("connection", lead_id="id").distinct().cast(AFFECTED)
+    with kin(identity, facts, named) as found:
+        return {*leads, *found.lead_id.to_pyarrow().to_pylist()}
 
 
 @dataclass(frozen=True)
@@ -94,7 +126,8 @@ class Decided:
 class Decider:
     """Everything decided as of `at`, for all connections at once; read it by connection.
 
-    Given some `leads` (as `core.affected` names them), it decides about no others.
+    Given some `leads` (as `core.affected` names them), it decides about no others; with `identity`,
+    whoever is near them (`kin`) is among them.
     """
 
     def __init__(
@@ -107,17 +140,22 @@ class Decider:
         *,
         leads: Table | None = None,
         optional: Set[Output] = frozenset(),
+        identity: Identity | None = None,
     ) -> None:
         self.segments = segments
         self.at = at
         self._past = past
         self._known = facts_of(store, at)
         self._kept = ExitStack()
-        self._facts = self._known if leads is None else self._apart(only(self._known, leads))
+        mine = self._known if leads is None else self._apart(only(self._known, leads))
+        self._facts = shared(identity, mine, at, self._keep)
         self._judged = judge(segments, self._facts, at, past)
         self.contributions = self._judged.contributions
-        decisions = self._profiled(self._decisions(routing), optional)
-        self.decisions = self._kept.enter_context(decisions.cache())
+        self.routing = routing
+        areas_asked = any(territory.areas for territory in (routing.territories if routing else ()))
+        asked = {*optional, Output.AREA} if areas_asked else optional
+        decisions = self._placed(self._profiled(self._decisions(), asked))
+        self.decisions = self._keep(decisions)
         self._rejected = _counted(self._judged.rejected)
         outside = self._judged.outside
         self._outside = _counted(outside) if outside is not None else {}
@@ -131,30 +169,60 @@ class Decider:
 
     def _apart(self, facts: Facts) -> Facts:
         """The facts of a few leads in tables of their own: scoring reads them more than once."""
-        leads, activities = (
-            self._kept.enter_context(table.cache()) for table in (facts.leads, facts.activities)
-        )
+        leads, activities = map(self._keep, (facts.leads, facts.activities))
         return replace(facts, leads=leads, activities=activities)
 
-    def _decisions(self, routing: Routing | None) -> Table:
+    def _keep(self, table: Table) -> Table:
+        return self._kept.enter_context(table.cache())
+
+    def _decisions(self) -> Table:
         """One row for each lead: what was decided, and what routing and the diff ask for."""
         leads = belonging(self._facts, self.at)
-        accounts = companies(scoring_accounts(self.segments), self._facts, self.at)
-        owners = accounts.select("connection", account_id="id", account_owner="owner_id")
+        owners = self._accounts().select(
+            "connection", account_id="id", account_owner="owner_id", account_domain="domain"
+        )
         records = leads.select(
             "connection", "object_type", "modified_at", "account_id", "present",
             lead_id="id",
             # What we wrote last is in `present` at once, in `owner_id` after the next pull.
             owner_id=_.present.get(Output.OWNER.value).coalesce(_.owner_id),
+            email_domain=domain(_.email) if self._by_domain else ibis.null("string"),
         )  # fmt: skip
         table = records.inner_join(self._judged.verdicts, KEY)
         table = table.left_join(owners, ["connection", "account_id"])
-        table = table.drop(*(name for name in table.columns if name.endswith("_right")))
-        if routing is None or not routing.territories:
+        table = table.mutate(domain=_.account_domain.coalesce(_.email_domain))
+        gone = (name for name in table.columns if name.endswith(("_right", "_domain")))
+        return table.drop(*gone)
+
+    @property
+    def _by_domain(self) -> bool:
+        """Whether routing asks for the domain of a lead's company."""
+        return self.routing is not None and bool(self.routing.named_accounts)
+
+    def _accounts(self) -> Table:
+        return companies(scoring_accounts(self.segments), self._facts, self.at)
+
+    def _placed(self, table: Table) -> Table:
+        """`table` with the territory of each lead: the first that fits it; null where none does."""
+        territories = self.routing.territories if self.routing else ()
+        if not territories:
             return table.mutate(territory=ibis.null("string"))
-        return table.left_join(
-            _territories(routing, leads, accounts, self.at, self._past), KEY, rname="{name}_right"
-        ).drop("connection_right", "lead_id_right")
+        conditions = {f"in_{n}": t.when for n, t in enumerate(territories) if t.when}
+        wanted = frozenset[str]().union(*(when.columns() for when in conditions.values()))
+        leads = belonging(self._facts, self.at)
+        facts = lead_columns(wanted, leads, self._accounts(), self.at, self._past)
+        holds = {name: when.holds(facts) for name, when in conditions.items()}
+        wide = _joined(table, facts.select(*KEY, **holds))
+        fits = ((self._fits(wide, n, t), t.name) for n, t in enumerate(territories))
+        return wide.mutate(territory=ibis.cases(*fits)).drop(*conditions)
+
+    def _fits(self, wide: Table, number: int, territory: Territory) -> BooleanValue:
+        """Whether a lead is in a territory, of which `in_<number>` says if its condition holds."""
+        models = [s.model.label for s in self.segments if s.model.name in territory.models]
+        fits = [wide[f"in_{number}"]] if territory.when else []
+        fits += [wide.model.isin(models)] if territory.models else []
+        fits += [wide.area.isin(territory.areas)] if territory.areas else []
+        return reduce(and_, fits)
 
     def _profiled(self, table: Table, optional: Set[Output]) -> Table:
         """`table` with the area of interest and the buyer's stage; null where nobody asks."""
@@ -195,37 +263,54 @@ class Decider:
         )
         return int(every.to_pyarrow().as_py()) - int(mine.to_pyarrow().as_py())
 
-    def candidates(
-        self, connection: str, stages: frozenset[str], ledger: Ledger
-    ) -> list[Candidate]:
-        """The leads of the stages that get owners, with all that routing looks at."""
+    def hot(self, connection: str, stages: Collection[str]) -> list[dict[str, Any]]:
+        """The leads of some stages, with all that routing looks at in the facts."""
         rows = self.decisions.filter(_.connection == connection, _.stage.isin(sorted(stages)))
-        hot = rows.select(
-            "lead_id", "object_type", "score", "stage", "owner_id", "account_owner", "territory"
+        leads = rows.select(
+            "lead_id", "object_type", "score", "stage", "owner_id", "account_id", "account_owner",
+            "domain", "territory",
+        )  # fmt: skip
+        did = self._of(connection).semi_join(leads, "lead_id")
+        latest = did.group_by("lead_id").aggregate(active_at=_.occurred_at.max())
+        found = leads.left_join(latest, "lead_id").drop("lead_id_right").to_pyarrow()
+        return [dict(row) for row in found.to_pylist()]
+
+    def first_calls(
+        self, connection: str, since: Mapping[str, datetime], types: Collection[str]
+    ) -> list[tuple[str, datetime]]:
+        """The activities of some types that leads had since an instant of each: lead and when."""
+        began = pa.table({"lead_id": list(since), "since": list(since.values())}, _BEGAN)
+        named = self._of(connection, self._known).filter(_.type.isin(sorted(types)))
+        did = named.join(ibis.memtable(began), "lead_id").filter(_.occurred_at >= _.since)
+        rows = did.select("lead_id", "occurred_at").order_by("occurred_at").to_pyarrow()
+        return [(row["lead_id"], row["occurred_at"]) for row in rows.to_pylist()]
+
+    def open_leads(self, connection: str, stages: Collection[str]) -> dict[str, int]:
+        """How many open leads each owner has, of those that the CRM shows in some stages."""
+        leads = as_of(self._known.leads, self.at).filter(
+            _.connection == connection,
+            _.converted_at.isnull(),
+            _.present.get(Output.STAGE.value).isin(sorted(stages)),
         )
-        listed = hot.to_pyarrow().to_pylist()
-        assigned = ledger.assigned(connection)
-        written = ledger.last_written(connection, [row["lead_id"] for row in listed])
-        return [
-            Candidate(
-                lead_id=row["lead_id"],
-                object_type=row["object_type"],
-                score=row["score"],
-                stage=row["stage"],
-                present_owner=row["owner_id"],
-                written_owner=written.get(row["lead_id"], {}).get(Output.OWNER),
-                assigned_owner=assigned.get(row["lead_id"]),
-                account_owner=row["account_owner"],
-                territory=row["territory"],
-            )
-            for row in listed
-        ]
+        when = self.routing.open_leads if self.routing else None
+        if when is not None:
+            wide = known_columns(when.columns(), self._known, self.at, self._past)
+            counted = wide.filter(when.holds(wide))
+            leads = leads.semi_join(counted, ["connection", ("id", "lead_id")])
+        owners = leads.select(owner=_.present.get(Output.OWNER.value).coalesce(_.owner_id))
+        rows = owners.group_by("owner").aggregate(count=_.count()).to_pyarrow().to_pylist()
+        return {row["owner"]: row["count"] for row in rows if row["owner"] is not None}
+
+    def _of(self, connection: str, facts: Facts | None = None) -> Table:
+        """The activities of a connection up to now."""
+        known = until((facts or self._facts).activities, self.at)
+        return known.filter(known.connection == connection)
 
     def decided(
         self, connection: str, assignments: Mapping[str, Assignment]
     ) -> Iterator[list[Decided]]:
-        """Every decision of a connection with its record, in batches, in order of id."""
-        rows = self.decisions.filter(_.connection == connection).order_by("lead_id")
+        """Every decision of a connection with its record, in batches, by object and id."""
+        rows = self.decisions.filter(_.connection == connection).order_by("object_type", "lead_id")
         for batch in rows.to_pyarrow_batches(chunk_size=BATCH):
             yield [self._decided(row, assignments.get(row["lead_id"])) for row in batch.to_pylist()]
 
@@ -261,24 +346,3 @@ def _counted(records: Table) -> dict[str, int]:
     """How many records each connection has."""
     counted = records.connection.value_counts(name="count").to_pyarrow()
     return dict(zip(counted["connection"].to_pylist(), counted["count"].to_pylist(), strict=True))
-
-
-def _territories(
-    routing: Routing, leads: Table, accounts: Table, at: datetime, past: Past | None
-) -> Table:
-    """For each lead the name of the first territory whose condition holds."""
-    wanted = frozenset[str]().union(*(t.when.columns() for t in routing.territories))
-    facts = lead_columns(wanted, leads, accounts, at, past)
-    name = ibis.cases(*((t.when.holds(facts), t.name) for t in routing.territories))
-    return facts.select("connection", "lead_id", territory=name)
-
-
-def assign(
-    decider: Decider, connection: str, roster: Roster | None, ledger: Ledger
-) -> dict[str, Assignment]:
-    """Who gets the hot leads of a connection, by lead id."""
-    if roster is None:
-        return {}
-    candidates = decider.candidates(connection, roster.stages, ledger)
-    routed = route(candidates, roster, ledger.assigned_counts(connection))
-    return {assignment.lead_id: assignment for assignment in routed}

@@ -23,6 +23,7 @@ class Exit(IntEnum):
     GUARD = 6
     LEASE = 7
     TAMPERED = 8
+    ORPHANS = 9
     INTERRUPTED = 130
 
 
@@ -36,6 +37,7 @@ MEANING = {
     Exit.GUARD: "stopped by a guard before the first write",
     Exit.LEASE: "another instance is running on the same stores",
     Exit.TAMPERED: "the audit chain was changed",
+    Exit.ORPHANS: "there are leads that nobody works",
     Exit.INTERRUPTED: "interrupted after a clean stop",
 }
 

@@ -3,17 +3,15 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from connectors.settings import Settings
 from core.calls import Cadence
 from core.points import Points, units
 from sync.ledger_surges import Surging
-from sync.service_settings import Address, MailServer, Webhook, interval
-
-Interval = Annotated[timedelta, BeforeValidator(interval)]
+from sync.service_settings import Address, Interval, MailServer, Webhook
 
 
 class Way(StrEnum):

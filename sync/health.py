@@ -4,23 +4,30 @@ Nothing is kept in the process, so that the answer is the same from another proc
 after a restart.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from core.turns import BELOW_CUT
 from sync.ledger import Ledger, RunStatus
 from sync.schedule import overdue_from
 from sync.service_settings import Job, Schedule, When
 
 
 class State(StrEnum):
-    """How a job stands. overdue: it did not succeed for two of its starts, for whatever reason."""
+    """How a job stands. overdue: it did not succeed for two of its starts, for whatever reason;
+    short: routing has more leads than its caps allow."""
 
     OK = "ok"
     FAILED = "failed"
     GUARDED = "guarded"
     OVERDUE = "overdue"
+    SHORT = "short of capacity"
 
+
+ROUTING = "routing"
+"""How routing is called beside the jobs."""
 
 GOOD = (RunStatus.DONE, RunStatus.REFUSED)
 _STATES = {
@@ -34,9 +41,9 @@ _STATES = {
 
 @dataclass(frozen=True)
 class Health:
-    """How one job stands, and why. `run_id` is the run that says so."""
+    """How one job, or routing, stands, and why. `run_id` is the run that says so."""
 
-    job: Job
+    job: str
     state: State
     reason: str
     last_success: datetime | None
@@ -46,6 +53,17 @@ class Health:
 def health(ledger: Ledger, schedule: Schedule, now: datetime) -> list[Health]:
     """How each scheduled job stands."""
     return [_health(ledger, job, when, now) for job, when in schedule.jobs.items()]
+
+
+def capacity(ledger: Ledger) -> Health:
+    """Whether leads wait because of caps, as the last run left it."""
+    cut = [one for one in ledger.routing.waiting() if one.reason == BELOW_CUT]
+    if not cut:
+        return Health(ROUTING, State.OK, "no lead waits for capacity", None, None)
+    counts = Counter(one.connection for one in cut)
+    listed = ", ".join(f"{count} in {name}" for name, count in sorted(counts.items()))
+    reason = f"leads wait below the capacity cut: {listed}; the best are given first"
+    return Health(ROUTING, State.SHORT, reason, None, cut[-1].run_id)
 
 
 def _health(ledger: Ledger, job: Job, when: When, now: datetime) -> Health:

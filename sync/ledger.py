@@ -14,7 +14,6 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from connectors.base import Change, WriteResult
 from core.decision import Decision, Output
-from core.routing import Assignment
 from core.rules import Model
 from sync import ledger_audit
 from sync.ledger_answers import AnswersLedger
@@ -25,6 +24,7 @@ from sync.ledger_notices import NoticesLedger
 from sync.ledger_past import HANDED, Handed, PastLedger, forget_unsent, keep_stages
 from sync.ledger_people import PeopleLedger
 from sync.ledger_presence import Presence
+from sync.ledger_routing import RoutingLedger
 from sync.ledger_rows import (
     COMPLETE,
     SUBSTANCE,
@@ -41,7 +41,6 @@ from sync.ledger_rows import (
     substance,
 )
 from sync.ledger_schema import (
-    ASSIGNMENTS,
     DECISIONS,
     INTENTS,
     QUARANTINE,
@@ -51,6 +50,7 @@ from sync.ledger_schema import (
 )
 from sync.ledger_settling import OPEN, settle, unanswered
 from sync.ledger_surges import SurgesLedger, Surging, keep_surges
+from sync.ledger_timers import TimersLedger
 from sync.ledger_usage import UsageLedger
 from sync.ledger_writes import WritesLedger
 
@@ -60,11 +60,12 @@ __all__ = ["Decided", "Ledger", "Quarantined", "Run", "RunStatus"]
 class Ledger:
     """The ledger at a database address; its schema is brought up to date on opening.
 
-    `past` is the part of it that later decisions rest on, `notices` the outbox of hand-offs,
-    `answers` what sales said of these, `surges` the fast rises of scores, `held` are the fields
-    that humans hold, `writes` is for what is taken back or sent again, `usage` says how much the
-    APIs were used, `audit` is the part that nobody changes, `presence` says which instance runs,
-    and `people` what is held about people.
+    `past` is the part of it that later decisions rest on, `routing` says who was given which lead,
+    `timers` when calls are due, `notices` is the outbox of hand-offs, `answers` what sales said of
+    these, `surges` the fast rises of scores, `held` are the fields that humans hold, `writes` is
+    for what is taken back or sent again, `usage` says how much the APIs were used, `audit` is the
+    part that nobody changes, `presence` says which instance runs, and `people` what is held about
+    people.
     Raises StoreError where `sync.ledger_engine.open_ledger` does.
     """
 
@@ -72,6 +73,8 @@ class Ledger:
         self._engine = open_ledger(url)
         self._readers = self._engine.execution_options(leadgauge_reads=True)
         self.past = PastLedger(self._engine, self._readers)
+        self.routing = RoutingLedger(self._engine, self._readers)
+        self.timers = TimersLedger(self._engine, self._readers)
         self.answers = AnswersLedger(self._engine, self._readers)
         self.surges = SurgesLedger(self._readers)
         self.notices = NoticesLedger(self._engine, self._readers)
@@ -234,7 +237,7 @@ class Ledger:
     ) -> None:
         """Record changes that are about to be sent; `before`: what they replace, by record id."""
         replaced = before or {}
-        rows = [
+        rows = (
             {
                 **change_key(connection, change),
                 "run_id": run_id,
@@ -244,10 +247,10 @@ class Ledger:
                 "state": OPEN,
             }
             for change in changes
-        ]
-        if rows:
-            with self._engine.begin() as db:
-                db.execute(insert(INTENTS), rows)
+        )
+        with self._engine.begin() as db:
+            for chunk in chunks(rows):
+                db.execute(insert(INTENTS), chunk)
 
     def settle(
         self,
@@ -334,48 +337,6 @@ class Ledger:
                 Quarantined(**{**row, "values": outputs(row["values"])})
                 for row in db.execute(query).mappings()
             ]
-
-    # Assignments
-
-    def assign(
-        self, run_id: str, connection: str, assignments: Iterable[Assignment], *, at: datetime
-    ) -> None:
-        """Record to whom leads were given; a lead's newer assignment replaces its older."""
-        with self._engine.begin() as db:
-            for chunk in chunks(assignments):
-                rows = [
-                    {
-                        "connection": connection,
-                        "lead_id": a.lead_id,
-                        "owner_id": a.owner_id,
-                        "reason": a.reason,
-                        "run_id": run_id,
-                        "at": at,
-                    }
-                    for a in chunk
-                    if a.owner_id is not None
-                ]
-                upsert(db, ASSIGNMENTS, rows)
-
-    def assigned(self, connection: str) -> dict[str, str]:
-        """Lead -> the owner that it was last given to."""
-        with self._readers.begin() as db:
-            rows = db.execute(
-                select(ASSIGNMENTS.c.lead_id, ASSIGNMENTS.c.owner_id).where(
-                    ASSIGNMENTS.c.connection == connection
-                )
-            )
-            return {row[0]: row[1] for row in rows}
-
-    def assigned_counts(self, connection: str) -> dict[str, int]:
-        """Owner -> how many leads were last given to them."""
-        with self._readers.begin() as db:
-            rows = db.execute(
-                select(ASSIGNMENTS.c.owner_id, func.count())
-                .where(ASSIGNMENTS.c.connection == connection)
-                .group_by(ASSIGNMENTS.c.owner_id)
-            )
-            return {row[0]: row[1] for row in rows}
 
     # Sign-offs
 

@@ -34,6 +34,7 @@ from sync.ledger_schema import (
     SCORED,
     STAGES,
     SURGES,
+    TIMERS,
     UtcTime,
 )
 
@@ -140,13 +141,14 @@ def _last(db: Connection, at: datetime, leads: Collection[str] = ()) -> Select[A
 
 
 def forget_unsent(db: Connection, runs: Sequence[str]) -> None:
-    """Take back the stages, hand-offs and surges of runs that ended early, where nobody saw them.
+    """Take back the stages, hand-offs, surges and timers of runs that ended early, where nobody saw
+    them.
 
     That is at a connection to which the run sent nothing, and told nobody of it: a guard, an error
     or a kill came first.
     """
     told = NOTICES.alias()
-    for table in (STAGES, HANDOFFS, SURGES, NOTICES):
+    for table in (STAGES, HANDOFFS, SURGES, TIMERS, NOTICES):
         sent = (INTENTS.c.run_id == table.c.run_id) & (INTENTS.c.connection == table.c.connection)
         begun = (told.c.run_id == table.c.run_id) & (told.c.connection == table.c.connection)
         begun &= told.c.tries > 0

@@ -1,6 +1,6 @@
 """What the ledger holds about people: for a report, for open files, and how it is erased.
 
-Every table with a record's id is covered, so one that is added later is, too. Two are kept under a
+Every table with a record's id is covered, so one that is added later is, too. Some are kept under a
 made-up id, because what owners and stages had in all is counted from them; all others lose the
 rows. Nothing links the made-up id to the person.
 """
@@ -18,7 +18,16 @@ from sqlalchemy import Column, Engine, Table, and_, delete, or_, select, update
 from core.decision import UNIT
 from sync.ledger_audit import Act, Entry, append, forget
 from sync.ledger_rows import CHUNK
-from sync.ledger_schema import ASSIGNMENTS, AUDIT, DECISIONS, HANDOFFS, METADATA, RUNS
+from sync.ledger_schema import (
+    ASSIGNMENTS,
+    AUDIT,
+    DECISIONS,
+    GIVEN,
+    HANDOFFS,
+    METADATA,
+    RUNS,
+    TIMERS,
+)
 
 Record = tuple[str, str]
 """Connection and id of a record in its CRM."""
@@ -43,7 +52,7 @@ DECIDED = pa.schema(
 )
 """A decision as it is exported: `score` in points."""
 
-_COUNTED = (ASSIGNMENTS, HANDOFFS)
+_COUNTED = (ASSIGNMENTS, GIVEN, HANDOFFS, TIMERS)
 
 
 class PeopleLedger:

@@ -171,6 +171,65 @@ ASSIGNMENTS = Table(
     Column("at", UtcTime, nullable=False),
 )
 
+TURNS = Table(
+    "turns",
+    METADATA,
+    Column("connection", String, primary_key=True),
+    Column("pool", String, primary_key=True),
+    Column("owner_id", String, primary_key=True),
+    Column("level", BigInteger, nullable=False),
+)
+
+GIVEN = Table(
+    "given",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("connection", String, nullable=False),
+    Column("lead_id", String, nullable=False),
+    Column("owner_id", String, nullable=False),
+    Column("pool", String),
+    Column("reason", Text, nullable=False),
+    Column("account_id", String),
+    Column("at", UtcTime, nullable=False),
+    _run(),
+)
+Index("ix_given_lead", GIVEN.c.connection, GIVEN.c.lead_id)
+Index("ix_given_at", GIVEN.c.connection, GIVEN.c.at)
+Index("ix_given_run", GIVEN.c.run_id)
+
+ROUNDS = Table(
+    "rounds",
+    METADATA,
+    Column("run_id", String, ForeignKey("runs.id"), primary_key=True),
+    Column("connection", String, primary_key=True),
+    Column("pool", String, primary_key=True),
+    Column("standings", JSON, nullable=False),
+)
+
+WAITING = Table(
+    "waiting",
+    METADATA,
+    Column("connection", String, primary_key=True),
+    Column("lead_id", String, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    _run(),
+)
+
+TIMERS = Table(
+    "timers",
+    METADATA,
+    Column("connection", String, primary_key=True),
+    Column("lead_id", String, primary_key=True),
+    Column("started_at", UtcTime, primary_key=True),
+    Column("owner_id", String, nullable=False),
+    Column("qualified_at", UtcTime, nullable=False),
+    Column("due_at", UtcTime, nullable=False, index=True),
+    Column("called_at", UtcTime),
+    _run(),
+)
+
 LEASES = Table(
     "leases",
     METADATA,

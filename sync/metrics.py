@@ -52,6 +52,9 @@ class LedgerCollector(Collector):
         held = Counter(entry.connection for entry in ledger.quarantine())
         refused = {(name,): float(held[name]) for name in {*scored, *held}}
         yield _gauge("quarantine_records", "Records that a CRM refuses.", ("connection",), refused)
+        queued = Counter(one.connection for one in ledger.routing.waiting())
+        waits = {(name,): float(queued[name]) for name in {*scored, *queued}}
+        yield _gauge("waiting_leads", "Leads that wait for an owner.", ("connection",), waits)
 
     def _jobs(self, jobs: Sequence[Health]) -> Iterator[Metric]:
         """How the jobs stand, and what their last runs did."""

@@ -157,7 +157,13 @@ def replay(
         at = _instant(ctx, as_of).replace(microsecond=0)
         past = past_of(session.ledger, None, at, chosen, leads or ())
         decisions = replaying.replay(
-            session.facts, chosen, at, session.connectors.keys(), leads or (), past
+            session.facts,
+            chosen,
+            at,
+            session.connectors.keys(),
+            leads or (),
+            past,
+            session.config.identity,
         )
         table = csv.DictWriter(sys.stdout, (*REPLAYED, "scored_at"), lineterminator="\n")
         if not as_json:
@@ -217,6 +223,7 @@ def critical(
 ) -> None:
     """What customers did before they became customers, by rule; a star for what most did."""
     from core.critical import critical as count
+    from core.persons import shared
     from core.segments import shares
     from sync import show_model as text
     from sync.decide import facts_of
@@ -224,11 +231,12 @@ def critical(
 
     with opened(ctx, config) as session:
         at = outside_of(ctx).clock().replace(microsecond=0)
-        shared, _rest = shares(session.segments, facts_of(session.facts, at), at)
+        known = shared(session.config.identity, facts_of(session.facts, at), at)
+        parts, _rest = shares(session.segments, known, at)
         outcomes = session.facts.table("outcomes")
         found = [
             {"model": segment.model.name, **row}
-            for segment, facts in zip(session.segments, shared, strict=True)
+            for segment, facts in zip(session.segments, parts, strict=True)
             for row in count(segment.model, facts, outcomes, at, share).to_pyarrow().to_pylist()
         ]
     if not any(row["customers"] for row in found):

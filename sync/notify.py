@@ -16,7 +16,7 @@ __all__ = ["Alert", "NotifyError", "ways"]
 
 @dataclass(frozen=True)
 class Alert:
-    """A job that changed its state. `reason` names records by id, if any."""
+    """A job, or routing, that changed its state. `reason` names records by id, if any."""
 
     job: str
     state: State

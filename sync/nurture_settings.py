@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from connectors.settings import Settings
 from core.conditions import ActivityCondition, LeadCondition
 from core.points import RuleId
-from sync.handoff_settings import Interval
+from sync.service_settings import Interval
 
 
 def _ascending(steps: tuple[timedelta, ...]) -> tuple[timedelta, ...]:

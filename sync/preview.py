@@ -18,12 +18,13 @@ from ibis.expr.types import Table
 
 from core.changes import changes
 from core.decision import UNIT
-from core.routing import Roster
+from core.roster import Roster
 from core.segments import Segments
 from core.verdict import KEY
-from sync.decide import BATCH, Decider, assign, past_of
+from sync.decide import BATCH, Decider, past_of
 from sync.ledger import Ledger
 from sync.roster import find
+from sync.route import assign
 from sync.session import Session
 
 _GIVEN = pa.schema([(name, pa.string()) for name in (*KEY, "given", "new_given")])
@@ -119,7 +120,9 @@ def opened(session: Session, changed: Segments, at: datetime) -> Iterator[Previe
     past = past_of(session.ledger, routing, at, (*session.segments, *changed))
     with ExitStack() as stack:
         old, new = (
-            stack.enter_context(Decider(segments, routing, facts, at, past))
+            stack.enter_context(
+                Decider(segments, routing, facts, at, past, identity=session.config.identity)
+            )
             for segments in (session.segments, changed)
         )
         rosters = {
@@ -136,7 +139,10 @@ def _given(
     rows = []
     for name, roster in rosters.items():
         owners = [
-            {id_: a.owner_id for id_, a in assign(decider, name, roster, ledger).items()}
+            {
+                id_: a.owner_id
+                for id_, a in assign(decider, name, roster, ledger).assignments.items()
+            }
             for decider in (old, new)
         ]
         for id_ in sorted(owners[0].keys() | owners[1].keys()):

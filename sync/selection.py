@@ -8,7 +8,7 @@ of the model (`core.due`), and those that the CRM refused. All others would come
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -25,10 +25,11 @@ from core.conditions import LeadCondition
 from core.decay import DAY
 from core.due import Span, due, foreseen
 from core.facts import LEADS, as_of
+from core.identity import Identity
 from core.past import Past
-from core.routing import Roster
+from core.roster import Roster
 from core.scoring import Facts
-from sync.decide import facts_of
+from sync.decide import facts_of, kin
 from sync.facts_store import FactsStore
 from sync.plan import ConnectionPlan
 from sync.session import Session
@@ -69,6 +70,7 @@ def select(
         and last.signature == mark.signature
         and last.decided_at <= at
         and session.ledger.has_run(last.run_id)
+        and _in_step(session, last)
         and foreseen(*models, *placed)
     )
     if not sure:
@@ -80,6 +82,7 @@ def select(
     ids = {lead_id for connection, lead_id in overridden if connection == name}
     ids |= {entry.record_id for entry in session.ledger.quarantine(name)}
     ids |= session.ledger.held.lapsed_between(name, last.decided_at, at)
+    ids |= _to_route(session, name, roster, at)
     open_ = [{"connection": name, "table_name": LEADS.name, "id": id_} for id_ in sorted(ids)]
     changed = ibis.union(
         session.facts.table("touched").filter(_.connection == name).cast(CHANGED),
@@ -92,11 +95,19 @@ def select(
 
 @contextmanager
 def chosen(
-    store: FactsStore, selections: Iterable[Selection], at: datetime
+    store: FactsStore,
+    selections: Iterable[Selection],
+    at: datetime,
+    identity: Identity | None = None,
 ) -> Iterator[Table | None]:
-    """The leads of all selections, in a table of their own for so long; None: all there are."""
+    """The leads of all selections, in a table of their own for so long; None: all there are.
+
+    With `identity` their kin are among them, and where all of one connection are to be decided
+    about, all of every connection are: whom its removed records were kin of, nobody noted.
+    """
     found = list(selections)
-    if all(selection.leads is None for selection in found):
+    whole = [selection.leads is None for selection in found]
+    if all(whole) or (identity and any(whole)):
         yield None
         return
     # As nullable as what `affected` names: Ibis joins no others to it.
@@ -107,33 +118,62 @@ def chosen(
         else selection.leads
         for selection in found
     ]
-    with (ibis.union(*parts) if len(parts) > 1 else parts[0]).cache() as leads:
+    mine = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    with kin(identity, facts_of(store, at), mine) as leads:
         yield leads
+
+
+def _in_step(session: Session, last: Mark) -> bool:
+    """Whether a connection may go by its own mark. Where persons have records in several, only if
+    all of them are in this run and were in the last: what changed in one moves the others."""
+    names = session.config.connections
+    marks = (session.facts.touched.mark(name) for name in names)
+    return not session.config.identity or (
+        set(session.connectors) == set(names)
+        and all(mark is not None and mark.run_id == last.run_id for mark in marks)
+    )
 
 
 def _signature(session: Session, planned: ConnectionPlan, roster: Roster | None) -> str:
     """A hash of all but the facts that decisions and their comparison with the CRM rest on."""
-    routing = session.config.routing
+    routing, identity = session.config.routing, session.config.identity
     said: dict[str, Any] = {
         "leadgauge": version("leadgauge"),
         "models": [
             (s.model.label, s.when and s.when.model_dump(mode="json", by_alias=True))
             for s in session.segments
         ],
+        "identity": identity.model_dump(mode="json") if identity else None,
         "routing": routing.model_dump(mode="json", by_alias=True) if routing else None,
         "roster": asdict(roster) if roster else None,
         "fields": planned.fields,
         "policies": dict(planned.policies),
         "holds": str(session.config.connections[planned.connection].holds()),
     }
-    text = json.dumps(said, sort_keys=True, default=sorted)
+    text = json.dumps(said, sort_keys=True, default=_as_text)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _as_text(value: Any) -> Any:
+    return sorted(value, key=str) if isinstance(value, Set) else str(value)
+
+
+def _to_route(session: Session, name: str, roster: Roster | None, at: datetime) -> set[str]:
+    """The leads that may get another owner though nothing about them changed: those that wait,
+    and those that were not called in time."""
+    if roster is None:
+        return set()
+    found = {waiting.lead_id for waiting in session.ledger.routing.waiting(name)}
+    if roster.sla is not None and roster.sla.reassign:
+        late = session.ledger.timers.overdue(name, roster.stages, at)
+        found |= {timer.lead_id for timer in late}
+    return found
 
 
 def _placed(session: Session) -> list[LeadCondition]:
     """The conditions by which leads are placed in territories and with models."""
     routing = session.config.routing
-    placed = [territory.when for territory in routing.territories] if routing else []
+    placed = routing.conditions if routing else []
     return placed + [segment.when for segment in session.segments if segment.when is not None]
 
 

@@ -21,7 +21,7 @@ from connectors.settings import Settings, is_loopback
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
-def interval(value: object) -> object:
+def _interval(value: object) -> object:
     """A span from its text, such as `15 minutes`. Raises ValueError for any other text."""
     if not isinstance(value, str):
         return value
@@ -29,6 +29,10 @@ def interval(value: object) -> object:
     if not match or int(match[1]) == 0:
         raise ValueError("an interval is a number of seconds, minutes, hours or days: 15 minutes")
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+Interval = Annotated[timedelta, BeforeValidator(_interval)]
+"""A duration as it is written: 15 minutes, 2 hours."""
 
 
 class Job(StrEnum):
@@ -42,9 +46,7 @@ class Job(StrEnum):
 class When(Settings):
     """When a job starts: at an interval, or by a cron expression in UTC."""
 
-    every: Annotated[timedelta | None, BeforeValidator(interval)] = Field(
-        None, description="Interval: 15 minutes, 1 hour."
-    )
+    every: Interval | None = Field(None, description="Interval: 15 minutes, 1 hour.")
     cron: str | None = Field(None, description="Cron expression in UTC, instead of an interval.")
 
     @field_validator("cron")

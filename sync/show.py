@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 
 from rich.console import Console
 from rich.table import Table
@@ -97,7 +97,7 @@ def plan(planned: ConnectionPlan, limit: int = SHOWN) -> Iterable[Table]:
         f"{in_words(planned.price)}",
         "record", "field", "from", "to",
     )  # fmt: skip
-    for item in planned.changes[:limit]:
+    for item in islice(planned.changes, limit):
         for number, (output, value) in enumerate(item.change.values.items()):
             label = f"{item.change.object_type} {item.change.id}" if number == 0 else ""
             made.add_row(label, output, item.before.get(output) or "-", value or "-")
@@ -106,6 +106,11 @@ def plan(planned: ConnectionPlan, limit: int = SHOWN) -> Iterable[Table]:
         more = table("")
         more.add_column(f"... and {len(planned.changes) - limit} more (--limit shows them)")
         yield more
+    if planned.queued:
+        waiting = table("waiting for an owner, in their order", "record", "why")
+        for lead in planned.queued[:limit]:
+            waiting.add_row(lead.lead_id, lead.waits)
+        yield waiting
     kept = {(id_, value.output): "" for id_, value in planned.foreign if value.kept}
     kept |= {(entry.record_id, entry.output): held(entry) for entry in planned.held}
     if kept:
@@ -139,7 +144,7 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
             str(-line.cap_loss) if line.cap_loss else "",
             str(line.events or ""),
             f"{line.last:%Y-%m-%d %H:%M}" if line.last else "",
-            line.evidence or "",
+            f"{line.evidence or ''}{f' in {line.shown_by}' if line.shown_by else ''}",
         )
     made.add_row("sum", "", f"{sum(line.points for line in found.lines):+}")
     yield made
@@ -193,6 +198,7 @@ def _known(known: Known) -> Iterable[str]:
         yield f"ideal customer: company {known.company}, person {known.persona}"
     if known.completeness:
         yield f"known of what fit asks: {known.completeness}"
+    yield from (f"the same person: {other}" for other in known.person)
     yield from map(str, known.sourced)
     for field, values in groupby(known.changed, lambda said: said.field):
         yield f"{field} over time: {'; '.join(map(_said, values))}"
@@ -204,8 +210,8 @@ def _said(said: Said) -> str:
 
 
 def status(ledger: Ledger, schedule: Schedule, now: datetime) -> Iterable[Table]:
-    """Runs, jobs, age of the scores, hand-offs, quarantine, what humans hold, and the head of the
-    audit chain."""
+    """Runs, jobs, age of the scores, hand-offs, who waits for an owner, quarantine, what humans
+    hold, and the head of the audit chain."""
     runs = table("runs, newest first", "run", "kind", "status", "started", "calls>", "error")
     for run in ledger.runs(10):
         calls = sum(sum(by_kind.values()) for by_kind in run.calls.values())
@@ -218,12 +224,23 @@ def status(ledger: Ledger, schedule: Schedule, now: datetime) -> Iterable[Table]
     yield _usage(ledger, now)
     yield _ages(ledger, now)
     yield _handoffs(ledger)
+    yield _waiting(ledger, now)
     yield _notices(ledger)
     yield _quarantine(ledger, now)
     yield _held(ledger, now)
     chain = table("")
     chain.add_column(f"head of the audit chain: {ledger.audit.head()}")
     yield chain
+
+
+def _waiting(ledger: Ledger, now: datetime) -> Table:
+    """The leads that nobody can take yet, in the order in which they are to be given."""
+    leads = ledger.routing.waiting()
+    made = table(f"\nwaiting for an owner: {len(leads)} leads", "lead", "rank>", "why", "for")
+    for one in leads[:SHOWN]:
+        lead = f"{one.connection}: {one.lead_id}"
+        made.add_row(lead, str(one.rank), one.reason, age(now - one.since))
+    return made
 
 
 def _quarantine(ledger: Ledger, now: datetime) -> Table:

@@ -92,9 +92,7 @@ class _Source:
 
     def address(self, place: Place) -> str:
         """Where a place stands; where it is not in the file, what it would be in."""
-        while place not in self.marks:
-            place = place[:-1]
-        mark = self.marks[place]
+        mark = _locate(place, self)[1]
         return f"{self.path}:{mark.line + 1}:{mark.column + 1}"
 
 

@@ -23,8 +23,9 @@ from connectors.salesforce import entries, setup, soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.failures import CallRefused, QueryTooHeavy
 from connectors.salesforce.fields import BY_NAME, OBJECTS, ROLES, WRITTEN_OBJECTS, Schema
+from connectors.salesforce.history import HISTORIES, FieldHistory
 from connectors.salesforce.ingest import JOB_ROWS
-from connectors.salesforce.price import reading
+from connectors.salesforce.price import histories, reading
 from connectors.salesforce.pull import Pull, RolePull
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.salesforce.shape import Shaper
@@ -48,6 +49,7 @@ class SalesforceConnector:
         self._sleep = sleep
         self._client = SalesforceClient(settings, name, self.usage, sleep)
         self._schema = Schema(self._client, settings)
+        self._history = FieldHistory(self._client, self._schema) if settings.history else None
         # A bulk job runs no assignment rule unless it names one, so rules mean Collections.
         bulk_from = None if settings.assignment_rules else BULK_FROM
         self._writer = Writer(self._client, self._schema, sleep, bulk_from)
@@ -60,6 +62,7 @@ class SalesforceConnector:
             bulk_write_batch=JOB_ROWS,
             bulk_write_calls=BULK_CALLS,
             queue_objects=("Lead",),
+            history=settings.history,
         )
 
     def now(self) -> datetime:
@@ -76,7 +79,10 @@ class SalesforceConnector:
                 except CallRefused as error:
                     advice = f"give the integration user read access to {item.name}"
                     problems.append(Problem("error", item.name, error.message, advice))
-            return problems or self._schema.problems()
+            if problems:
+                return problems
+            untracked = self._history.problems() if self._history else []
+            return self._schema.problems() + untracked
         except CredentialsError as error:
             return [Problem("credentials", "log-in", error.message, "correct the auth section")]
 
@@ -116,8 +122,12 @@ class SalesforceConnector:
             return None
 
     def price(self, stream: Stream, cursor: Cursor | None, records: int | None) -> Price:
-        """One call for each page of a query, or those of a bulk job."""
-        return reading(BY_NAME[stream.name], cursor, records)
+        """One call for each page of a query, or those of a bulk job; more for the history."""
+        item = BY_NAME[stream.name]
+        price = reading(item, cursor, records)
+        if self._history is None or item.name not in HISTORIES:
+            return price
+        return price + histories(records, self._history.asked(item.name))
 
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """The records changed since the cursor, deleted, merged and converted ones followed."""
@@ -130,6 +140,7 @@ class SalesforceConnector:
             stream,
             BY_NAME[stream.name],
             until,
+            self._history,
         )
         yield from pull.pages(cursor or Cursor())
 

@@ -281,6 +281,16 @@ class Schema:
             for target in item["referenceTo"]
         )
 
+    def in_history(self, object_type: str, name: str) -> str:
+        """What the object's history calls a field: a standard reference by its relationship."""
+        described = self._describe(object_type)[name]
+        custom = name.endswith("__c")
+        return name if custom else described.get("relationshipName") or name
+
+    def is_reference(self, object_type: str, name: str) -> bool:
+        """Whether a field holds a record id."""
+        return self.fields(object_type)[name].kind is FieldKind.REFERENCE
+
     def columns(self, item: ObjectMap) -> dict[str, str]:
         """Raw column -> field path, as mapped and as far as the org has it."""
         wanted = merged(item.fields, self._chosen(item.table))

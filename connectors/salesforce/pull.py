@@ -25,6 +25,7 @@ from connectors.salesforce.bulk import wait_for_job
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.failures import CallRefused, LocatorLost, QueryTooHeavy
 from connectors.salesforce.fields import BY_NAME, ObjectMap, Schema
+from connectors.salesforce.history import HISTORIES, FieldHistory
 from connectors.salesforce.shape import Columns, Shaper, listed
 from connectors.throttle import Sleep
 from connectors.values import moment
@@ -50,7 +51,7 @@ class _TooMany(Exception):
 
 @dataclass(frozen=True)
 class Pull:
-    """The reading of one stream, from a cursor up to a time."""
+    """The reading of one stream, from a cursor up to a time; with a `history`, of versions too."""
 
     client: SalesforceClient
     schema: Schema
@@ -59,6 +60,7 @@ class Pull:
     stream: Stream
     item: ObjectMap
     until: datetime
+    history: FieldHistory | None = None
 
     def pages(self, cursor: Cursor) -> Iterator[Page]:
         """The pages after a cursor."""
@@ -96,6 +98,8 @@ class Pull:
             )
         for until in (middle, self.until):
             for page in replace(self, until=until).pages(cursor):
+                if page.cursor == Cursor(middle):
+                    page = replace(page, cursor=Cursor(middle, until=self.until))
                 yield page
                 cursor = page.cursor
 
@@ -247,7 +251,10 @@ class Pull:
         mapped = mapping.table(
             facts.BY_NAME[self.item.table].model, self.shaper(self.item.name, raw)
         )
-        return Page(self.stream, mapped.rows, cursor, tuple(removed), mapped.rejected)
+        earlier = None
+        if self.history and self.item.name in HISTORIES:
+            earlier = self.history.earlier(self.item, columns, mapped.rows)
+        return Page(self.stream, mapped.rows, cursor, tuple(removed), mapped.rejected, earlier)
 
 
 @dataclass(frozen=True)

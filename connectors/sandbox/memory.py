@@ -31,6 +31,7 @@ from connectors.base import (
     WriteResult,
 )
 from connectors.errors import CredentialsError, MappingError, OutcomeUnknown
+from connectors.history import Steps, earlier
 from connectors.sandbox import neutral
 from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.neutral import FIELDS
@@ -80,7 +81,7 @@ class MemoryConnector:
     `before` is told of every call before it is made, and `after` of every write once it is
     carried out; what they raise is what the call ends in, so that any trouble can be staged:
     `after` raising OutcomeUnknown is a write whose answer is lost. `locked` holds the ids of
-    records that cannot be written for now.
+    records that cannot be written for now. `history` names the fields of which a history is kept.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class MemoryConnector:
         write_batch: int = 100,
         lookback: timedelta = timedelta(minutes=5),
         locked: Collection[str] = (),
+        history: Collection[str] = (),
         before: Hook = _passes,
         after: Hook = _passes,
         sleep: Sleep = time.sleep,
@@ -107,6 +109,7 @@ class MemoryConnector:
             read_back_batch=1_000_000,
             lookback=lookback,
             queue_objects=LEAD_OBJECTS,
+            history=bool(history),
         )
         self._settings = settings or ConnectionSettings()
         self._outputs = {
@@ -114,6 +117,7 @@ class MemoryConnector:
             for output in self._settings.outputs()
         }
         self._locked = locked
+        self._history = history
         self._before = before
         self._after = after
         self._sleep = sleep
@@ -300,7 +304,22 @@ class MemoryConnector:
         living = [r for r in records if r.deleted_at is None and not _ours(r)]
         mapped = mapping.table(BY_NAME[stream.table].model, self._columns(stream, living))
         removed = tuple(gone for record in records if (gone := neutral.removed(record)) is not None)
-        return Page(stream, mapped.rows, cursor, removed, mapped.rejected)
+        past = None
+        if self._history and stream.table in ("leads", "accounts"):
+            past = earlier(
+                BY_NAME[stream.table].model,
+                mapped.rows,
+                self._mapped(stream.table),
+                {str(record.number): self._told(record) for record in living},
+            )
+        return Page(stream, mapped.rows, cursor, removed, mapped.rejected, past)
+
+    def _told(self, record: Record) -> dict[str, Steps]:
+        states = [*record.states()][::-1]
+        return {
+            name: [(state.modified, neutral.value(state, name)) for state in states]
+            for name in self._history
+        }
 
     def _columns(self, stream: Stream, records: Sequence[Record]) -> dict[str, list[Any]]:
         """Raw columns under common names, the written fields of leads among them."""

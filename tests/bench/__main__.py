@@ -10,7 +10,15 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.bench import backfill, calls, incremental, pull_hubspot, pull_salesforce, scoring
+from tests.bench import (
+    backfill,
+    calls,
+    incremental,
+    pull_hubspot,
+    pull_salesforce,
+    routing,
+    scoring,
+)
 from tests.bench.measure import Line, show
 
 LIBRARIES = ("simple-salesforce", "hubspot-api-client", "duckdb", "pyarrow", "ibis-framework")
@@ -60,9 +68,10 @@ def main() -> None:
             *pull_salesforce.lines(given.bulk_leads, given.repeat, bulk=True),
             *pull_hubspot.lines(given.contacts, given.repeat),
             *calls.lines(given.changed),
-            *backfill.lines(given.scored // 10, given.scored, 60),
+            *backfill.lines("salesforce", given.scored // 10, given.scored, 60),
             scored(given.scored, 14),
             scored(given.scored, 150),
+            *routing.lines(100_000, 200),
             *incremental.lines([10_000, given.scored], [1, 1_000], given.repeat),
         ],
         machine(),

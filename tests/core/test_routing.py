@@ -1,35 +1,38 @@
 """Owner assignment: the order of the rules, and its laws."""
 
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.routing import (
-    HUMAN,
-    KEPT,
-    NOBODY,
-    NOT_READY,
-    UNSCORED,
-    Candidate,
-    Roster,
-    Share,
-    route,
-)
+from core.roster import Pool, Roster, Share
+from core.routing import HUMAN, KEPT, NOT_READY, UNSCORED, Candidate, route
+from core.turns import NOBODY, UNIT, Had
 
 ROSTER = Roster(
     active=frozenset({"ann", "bob", "cyd", "acct", "desk"}),
-    pool=(Share("ann", 2), Share("bob"), Share("gone"), Share("cyd")),
+    pool=Pool((Share("ann", 2), Share("bob"), Share("gone"), Share("cyd"))),
     territories={
-        "west": (Share("cyd"),),
-        "empty": (Share("gone"),),
-        "desk": (Share("desk", 9), Share("bob")),
+        "west": Pool((Share("cyd"),), "west", passes_on=True),
+        "empty": Pool((Share("gone"),), "empty", passes_on=True),
+        "desk": Pool((Share("desk", 9), Share("bob")), "desk", passes_on=True),
     },
     unassigned=frozenset({"queue", "robot", "desk"}),
     queues=frozenset({"desk"}),
     queue_objects=frozenset({"Lead"}),
 )
+
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+"""A Monday."""
+NOTHING = Had()
+
+
+def routed(leads, roster=ROSTER, had=NOTHING, at=NOON):
+    """The assignments in their order."""
+    return list(route(leads, roster, had, at).assignments)
 
 
 def lead(**values):
@@ -78,27 +81,28 @@ def lead(**values):
 )
 def test_who_gets_a_lead(candidate, owner, reason):
     """S018: a lead without a score is refused as unscored; D33: nobody inactive gets one."""
-    (found,) = route([candidate], ROSTER, {})
+    (found,) = routed([candidate])
     assert (found.owner_id, found.reason) == (owner, reason)
 
 
 def test_without_an_active_owner_the_lead_keeps_its_place():
     """An empty pool assigns nobody, and says so."""
-    (found,) = route([lead()], Roster(active=frozenset(), pool=(Share("ann"),)), {})
+    (found,) = routed([lead()], Roster(active=frozenset(), pool=Pool((Share("ann"),))))
     assert (found.owner_id, found.reason) == (None, NOBODY)
 
 
 def test_the_round_robin_holds_the_weights_and_starts_with_the_best_lead():
     """400 leads over weights 2:1:1 give 200, 100 and 100."""
     leads = [lead(lead_id=f"L{i:03}", score=i) for i in range(400)]
-    assigned = route(leads, ROSTER, {})
+    assigned = routed(leads)
     assert assigned[0].lead_id == "L399"
     assert Counter(a.owner_id for a in assigned) == {"ann": 200, "bob": 100, "cyd": 100}
 
 
 def test_what_was_given_before_counts():
     """Somebody who had more than the weight allows waits for the others."""
-    assigned = route([lead(lead_id=f"L{i}") for i in range(3)], ROSTER, {"ann": 4, "bob": 1})
+    levels = {("", "ann"): 2 * UNIT, ("", "bob"): UNIT, ("", "cyd"): 0}
+    assigned = routed([lead(lead_id=f"L{i}") for i in range(3)], had=Had(levels))
     assert Counter(a.owner_id for a in assigned) == {"cyd": 2, "bob": 1}
 
 
@@ -124,10 +128,10 @@ CANDIDATES = st.lists(
 @given(CANDIDATES, st.randoms(use_true_random=False))
 def test_laws(candidates, random):
     """The order of leads is irrelevant; only who may own it is assigned; a human's choice stays."""
-    assigned = {a.lead_id: a for a in route(candidates, ROSTER, {})}
+    assigned = {a.lead_id: a for a in routed(candidates)}
     shuffled = list(candidates)
     random.shuffle(shuffled)
-    assert {a.lead_id: a for a in route(shuffled, ROSTER, {})} == assigned
+    assert {a.lead_id: a for a in routed(shuffled)} == assigned
     assert set(assigned) == {c.lead_id for c in candidates}
     for candidate in candidates:
         owner = assigned[candidate.lead_id].owner_id
@@ -140,12 +144,11 @@ def test_laws(candidates, random):
 @given(CANDIDATES)
 def test_a_repeated_run_decides_the_same(candidates):
     """What was decided but not written is decided again, whatever the others then have."""
-    first = {a.lead_id: a.owner_id for a in route(candidates, ROSTER, {})}
+    first = {a.lead_id: a.owner_id for a in routed(candidates)}
     again = [
         Candidate(**{**vars(c), "assigned_owner": first[c.lead_id], "written_owner": None})
         for c in candidates
         if first[c.lead_id] is not None and c.written_owner is None
     ]
-    counts = Counter(o for o in first.values() if o)
-    for assignment in route(again, ROSTER, counts):
+    for assignment in routed(again):
         assert assignment.owner_id == first[assignment.lead_id]

@@ -272,7 +272,7 @@ def test_check_warns_of_who_has_left(read: Live) -> None:
     outcome = read.run("check")
     read.configure()
     assert outcome.code == Exit.DONE
-    assert f"warning: sales: routing: owner {LEFT} is not active" in outcome.err
+    assert f": owner {LEFT} is not active in sales, and gets no leads there" in outcome.err
 
 
 def test_check_warns_of_tiers_that_no_model_gives(read: Live) -> None:

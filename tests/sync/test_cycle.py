@@ -183,7 +183,7 @@ def test_tracked_scored_assigned(history: History) -> None:
         (decided,) = ledger.decisions("sales", lead)[:1]
         owner = live_.sales.id(live_.sales.users[history.shown["first"]["107"]["sales"]["owner"]])
         assert (decided.decision.score, decided.decision.owner_id) == (1_070_000, owner)
-        assert ledger.assigned("sales")[lead] == owner
+        assert ledger.routing.assigned("sales")[lead] == owner
 
 
 def explained(world: Live, connection: str, lead: str) -> Any:

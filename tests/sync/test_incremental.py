@@ -20,11 +20,12 @@ from core.past import Past
 from core.rules import Model, parse
 from core.segments import Segment, Segments
 from sync.config import Config
-from sync.decide import Decider, assign, past_of
+from sync.decide import Decider, past_of
 from sync.facts_store import FactsStore
 from sync.ledger import Ledger
 from sync.plan import ConnectionPlan
 from sync.roster import find
+from sync.route import Round, assign, record, start_timers
 from sync.selection import chosen, select
 from sync.session import Session
 from tests.live import Live, Outcome, balanced, live
@@ -85,11 +86,16 @@ tiers: {A: 12, B: 5, C: 0}
 
 ROUTING = {
     "stages": ["SQL", "SQL pending", "MQL"],
-    "pool": list(REPS),
+    "pool": {"owners": list(REPS), "daily_cap": 2},
     "territories": [
         {"name": "fresh", "when": {"created_at": {"at_most_ago": "2 days"}}, "owners": ["ben"]}
     ],
+    "sticky": True,
+    "everyone": {"daily_cap": 2, "hours": {"from": "08:00", "to": "18:00"}},
+    "sla": {"within": "1 day", "reassign": True},
 }
+"""Every way by which what was given before, or the time of day, comes into an owner."""
+
 CONFIG = Config.model_validate(
     {
         "connections": {"crm": {"kind": "files", "folder": ".", "leads": "leads.csv"}},
@@ -133,7 +139,8 @@ class Runs:
         self.ledger.start(run_id, "test", model=self.model.label, at=self.now)
         self.ledger.decide(run_id, made)
         if complete:
-            self.ledger.assign(run_id, "crm", given, at=self.now)
+            record(given, run_id, "crm", self.ledger, at=self.now, now=self.now)
+            start_timers(given, run_id, "crm", self.ledger, self.now)
             self.store.touched.advance("crm", selection.mark, ())
         return None if leads is None else len(mine)
 
@@ -144,16 +151,15 @@ class Runs:
 
     def decided(
         self, roster: Any, leads: Any, past: Past | None
-    ) -> tuple[dict[str, Standing], list[Any], list[Decision]]:
+    ) -> tuple[dict[str, Standing], Round, list[Decision]]:
         """What was decided about each lead, the owners that are to be given, and all of it."""
         with Decider(
             self.segments, CONFIG.routing, self.store, self.now, past, leads=leads
         ) as decider:
-            assignments = assign(decider, "crm", roster, self.ledger)
-            batches = decider.decided("crm", assignments)
+            given = assign(decider, "crm", roster, self.ledger)
+            batches = decider.decided("crm", given.assignments)
             made = [decided.decision for batch in batches for decided in batch]
         found = {d.lead_id: (d.score, d.tier, d.stage, d.reason, d.model, d.owner_id) for d in made}
-        given = [a for a in assignments.values() if a.owner_id is not None]
         return found, given, made
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, inspect, text
 
 from connectors.base import Change, Status, WriteResult
 from core.decision import Decision, Output
-from core.routing import Assignment
+from core.routing import Assignment, Routed
 from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.ledger import Ledger, RunStatus
 from sync.ledger_schema import METADATA
@@ -253,11 +253,15 @@ def test_settling_is_all_or_nothing(ledger):
 def test_assignments_are_kept_and_counted(ledger):
     """The newer assignment of a lead replaces the older; owners are counted by connection."""
     given = [("L1", "U1"), ("L2", "U1"), ("L3", "U2"), ("L4", None)]
-    ledger.assign("r1", "crm", [Assignment(a, o, "pool") for a, o in given], at=T0)
-    ledger.assign("r1", "crm", [Assignment("L1", "U2", "territory")], at=T0 + HOUR)
-    assert ledger.assigned("crm") == {"L1": "U2", "L2": "U1", "L3": "U2"}
-    assert ledger.assigned_counts("crm") == {"U1": 1, "U2": 2}
-    assert ledger.assigned("other") == {}
+    first = [Assignment(lead, owner, "pool", owner is not None, "") for lead, owner in given]
+    again = [Assignment("L1", "U2", "territory", fresh=True), Assignment("L2", "U1", "before")]
+    for made, at in ((first, T0), (again, T0 + HOUR)):
+        ledger.routing.record("r1", "crm", Routed(tuple(made)), at=at, now=at)
+    assert ledger.routing.assigned("crm") == {"L1": "U2", "L2": "U1", "L3": "U2"}
+    assert ledger.routing.assigned_counts("crm") == {"U1": 1, "U2": 2}
+    assert ledger.routing.given_since("crm", T0 + HOUR) == {("U2", None): 1}
+    assert ledger.routing.given_since("crm", T0)["U1", ""] == 2
+    assert ledger.routing.assigned("other") == {}
 
 
 # Lease and heartbeat

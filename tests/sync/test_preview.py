@@ -15,21 +15,23 @@ from connectors.base import Cursor, Page
 from connectors.sandbox.scenario import GOLDEN_50, GOLDEN_107
 from core.decision import UNIT
 from core.facts import BY_NAME, arrow_schema
-from core.routing import Roster, Share
+from core.roster import Pool, Roster, Share
 from core.rules import Model, parse
 from core.segments import Segment
-from sync.decide import Decider, assign
+from sync.decide import Decider
 from sync.exits import Exit
 from sync.facts_store import FactsStore
 from sync.ledger import Ledger
 from sync.preview import Preview, Standing
+from sync.route import assign
 from tests.live import ANA, BEN, ROBOT, Live, live
 from tests.sync.test_facts_store import LEADS, TASKS, hour, lead, page, task
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWarning")
 
 OWNERS = ("U1", "U2")
-ROSTER = Roster(frozenset(OWNERS), (Share("U1", 2), Share("U2")), stages=frozenset({"MQL", "SQL"}))
+POOL = Pool((Share("U1", 2), Share("U2")))
+ROSTER = Roster(frozenset(OWNERS), POOL, stages=frozenset({"MQL", "SQL"}))
 ASSETS = ("/pricing", "/blog", "/docs")
 POINTS = st.sampled_from([-5, 0, 5, 10, 20])
 
@@ -87,7 +89,7 @@ def fill(store: FactsStore, people: list[Any]) -> None:
 
 def decided(decider: Decider, ledger: Ledger) -> dict[str, tuple[Standing, dict[str, int]]]:
     """Every lead as one model decides it, and what each rule gives it."""
-    assignments = assign(decider, "crm", ROSTER, ledger)
+    assignments = assign(decider, "crm", ROSTER, ledger).assignments
     owners = {r["lead_id"]: r["owner_id"] for r in decider.decisions.to_pyarrow().to_pylist()}
     points: dict[str, dict[str, int]] = {}
     for row in decider.contributions.to_pyarrow().to_pylist():

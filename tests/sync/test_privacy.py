@@ -90,7 +90,7 @@ def test_erased_is_everything_but_what_is_counted(world: Live) -> None:
     assert {row["email"] for row in report["facts"]["leads"]} == {MAIL}
     assert NAME in world.run("subject", ids["sales"]).out
     with world.ledger() as ledger:
-        before = {name: ledger.assigned_counts(name) for name in ids}
+        before = {name: ledger.routing.assigned_counts(name) for name in ids}
         handed = len(ledger.past.handoffs(99))
 
     refused = world.run("erase", MAIL, "--yes")
@@ -105,7 +105,7 @@ def test_erased_is_everything_but_what_is_counted(world: Live) -> None:
 
     assert traces(stores(world) + told(world).encode(), *ids.values(), MAIL, NAME) == []
     with world.ledger() as ledger:
-        assert {name: ledger.assigned_counts(name) for name in ids} == before
+        assert {name: ledger.routing.assigned_counts(name) for name in ids} == before
         given = ledger.past.handoffs(99)
         assert len(given) == handed
         assert sum(one.lead_id.startswith(ERASED) for one in given) == 2

@@ -9,9 +9,10 @@ from connectors.base import Capabilities, Cursor, Page, Stream
 from connectors.mapping import table
 from core.model import Owner
 from core.routing import Candidate, route
-from sync.config import Routing
+from core.turns import Had
 from sync.facts_store import FactsStore
 from sync.roster import Found, find
+from sync.routing_settings import Routing
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OWNERS = [
@@ -49,13 +50,15 @@ def test_a_queue_is_given_only_what_it_may_own(
     """A record goes to nobody who cannot own it, so the CRM has no reason to refuse."""
     roster = found(queue_objects, {"owner": "inbound", "weight": 9}, "ann@seller.example").roster
     for object_type, owner in (("Lead", to_lead), ("Contact", to_contact)):
-        (assignment,) = route([Candidate("L1", object_type, 1, "SQL")], roster, {})
+        (assignment,) = route(
+            [Candidate("L1", object_type, 1, "SQL")], roster, Had(), NOW
+        ).assignments
         assert assignment.owner_id == owner
 
 
 def test_who_cannot_be_given_leads_is_reported() -> None:
     """D33: owners that the CRM does not know or has inactive are named, and given nothing."""
     result = found((), "ANN@seller.example", "Bob Gone", "Inbound", "eve@seller.example")
-    assert [share.owner_id for share in result.roster.pool] == ["1", "2", "3"]
+    assert [share.owner_id for share in result.roster.pool.shares] == ["1", "2", "3"]
     assert result.roster.active == {"1"}
     assert (result.unknown, result.inactive) == (("eve@seller.example",), ("Bob Gone", "Inbound"))

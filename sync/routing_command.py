@@ -1,0 +1,63 @@
+"""The command that finds the leads that nobody works, and says why a lead is whose it is."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, Only, ends, opened
+from sync.exits import Exit
+from sync.terminal import say, show
+from sync.yaml_source import ConfigError
+
+if TYPE_CHECKING:
+    from sync.orphans import Orphan
+
+
+def audit_routing(
+    ctx: typer.Context,
+    lead: Annotated[
+        str | None,
+        typer.Argument(help="Say of this lead (its record id) to whom it was given, and why."),
+    ] = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+    only: Only = None,
+    limit: Annotated[int, typer.Option(min=0, help="How many leads to list.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Leads that nobody works: of owners who are gone, in dead queues, not called in time, or
+    waiting. With a lead: each owner it was given to, and what everybody in the pool had then."""
+    from sync import show_routing as text
+    from sync.fairness import way
+    from sync.orphans import orphans
+    from sync.show import out
+
+    with opened(ctx, config, only) as session:
+        now, ledger = session.clock().replace(microsecond=0), session.ledger
+        if lead is None:
+            lost, timers = orphans(session, now), ledger.timers.all()
+        else:
+            found = way(ledger, lead, list(session.connectors))
+    if lead is not None:
+        if not found.known:
+            raise ConfigError([f"routing never gave {lead} to anybody: check the id"])
+        if as_json:
+            show(found.as_dict(now))
+            return
+        for table in text.way(found, now):
+            out().print(table)
+        return
+    if as_json:
+        show(text.orphans_data(lost, timers, now))
+    else:
+        for table in (*text.orphans(lost, limit), text.calls(timers, now)):
+            out().print(table)
+    _end_by(lost)
+
+
+def _end_by(lost: "Sequence[Orphan]") -> None:
+    if lost:
+        leads = len({(one.connection, one.lead_id) for one in lost})
+        say(f"{leads} leads are worked by nobody: give them an owner in the CRM, or mend `routing`")
+        ends(Exit.ORPHANS)
+    say("audit-routing: every lead is with somebody who can work it")

@@ -1,0 +1,114 @@
+"""What `check` says of routing: each with its place in the file, and what to do."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from connectors.sandbox.crm import Kind
+from sync.exits import Exit
+from tests.live import ANA, BEN, LEFT, Live, live
+
+STRANGER = "eve@seller.example"
+WRONG = """
+routing:
+  pool:
+    owners: [ana@seller.example, ben@seller.example]
+    fallback: eve@seller.example
+  territories:
+    - {name: europe, when: {region: europe}, owners: [left@seller.example]}
+    - {name: germany, when: {region: europe, country: DE}, owners: [ana@seller.example]}
+    - {name: shops, when: {industry: retail}, owners: [ben@seller.example], models: [nix]}
+    - {name: parts, areas: [parts], owners: [ben@seller.example]}
+    - {name: big, when: {employees: {above: 5}}, owners: [ben@seller.example]}
+  named_accounts:
+    - {owner: ana@seller.example, accounts: [acme.example]}
+    - {owner: ben@seller.example, accounts: [Acme.example]}
+  everyone: {holidays: [2025-12-25, 2027-12-25]}
+  owners:
+    ana@seller.example:
+      leave:
+        - {from: 2026-04-01, to: 2026-04-10}
+        - {from: 2026-04-09, to: 2026-04-12}
+        - {from: 2026-01-01, to: 2026-01-05}
+least_segment: 3
+"""
+SAID = [
+    ("error", 4, "owner eve@seller.example is known to no CRM"),
+    ("warning", 6, "owner left@seller.example is not active in sales"),
+    ("warning", 6, "owner left@seller.example is not active in marketing"),
+    ("error", 6, "territory europe is covered by nobody in marketing, sales: its leads go to the "
+                 "general pool"),
+    ("error", 7, "territory germany is never reached: europe comes first"),
+    ("warning", 7, "territory germany has 0 leads, fewer than 3"),
+    ("error", 8, "territory shops: no model is called nix"),
+    ("warning", 8, "territory shops has 0 leads, fewer than 3"),
+    ("error", 9, "territory parts: no model has an area parts"),
+    ("warning", 9, "territory parts has 0 leads, fewer than 3"),
+    ("warning", 10, "territories europe and big overlap: 4 leads fit both, and go to europe"),
+    ("warning", 10, "territory big has 0 leads, fewer than 3"),
+    ("error", 13, "account Acme.example is named for ana@seller.example as well"),
+    ("warning", 14, "the holiday 2025-12-25 is in the past"),
+    ("warning", 19, "leave of ana@seller.example from 2026-04-09 overlaps an earlier entry"),
+    ("warning", 20, "leave of ana@seller.example to 2026-01-05 is in the past"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Both CRMs with two German leads at firms of ten people, read once."""
+    with live(tmp_path_factory.mktemp("check")) as world:
+        lead = {"company": "X", "country": "Germany", "employees": 10}
+        for seller in world.sellers.values():
+            for name in ("one", "two"):
+                values = {**lead, "last_name": name, "email": f"{name}@x.example"}
+                seller.crm.add(Kind.LEAD if seller is world.sales else Kind.CONTACT, values)
+        world.set_up()
+        world.sync()
+        yield world
+
+
+def test_everything_that_is_wrong_is_said_at_its_place(world: Live) -> None:
+    """S080: a segment of fewer than N leads is warned of by name. Bad input: territories that
+    nobody covers, that are never reached or overlap, strangers, past holidays, overlapping leave:
+    all at once, as file:line:column, and nothing else."""
+    before = world.config.read_text()
+    world.config.write_text(WRONG.lstrip("\n") + before)
+    outcome = world.run("check")
+    world.config.write_text(before)
+    assert outcome.code == Exit.USAGE
+    lines = [line for line in outcome.err.splitlines() if f"{world.config}:" in line]
+    for severity, number, what in SAID:
+        place = f"{severity}: {world.config}:{number}:"
+        found = [line for line in lines if line.startswith(place) and what in line]
+        assert len(found) == 1, (number, what)
+        lines.remove(found[0])
+    assert lines == []
+
+
+@pytest.mark.parametrize(
+    ("routing", "said"),
+    [
+        ({"pool": []}, "routing.pool: name at least one owner"),
+        ({"pool": {"owners": []}}, "routing.pool.owners: name at least one owner"),
+        ({"pool": [ANA], "everyone": {"time_zone": "Mars/Base"}},
+         "no time zone is called Mars/Base"),
+        ({"pool": [ANA], "owners": {ANA: {"leave": [{"from": "2026-04-02", "to": "2026-04-01"}]}}},
+         "ends on 2026-04-01, before it begins"),
+        ({"pool": [ANA], "territories": [{"name": "w", "owners": [BEN]}]}, "say which leads"),
+        ({"pool": [ANA], "territories": [
+            {"name": "w", "when": {"country": "DE"}, "owners": [BEN]},
+            {"name": "w", "when": {"country": "FR"}, "owners": [LEFT]}]},
+         "routing.territories[1].name: another territory is called w"),
+        ({"pool": [ANA], "sla": {"within": "soon"}}, "an interval is a number of"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused(world: Live, routing: dict[str, Any], said: str) -> None:
+    """A mistake in the file itself stops every command, with its place."""
+    before = world.config.read_text()
+    world.configure(routing=routing)
+    outcome = world.run("status")
+    world.config.write_text(before)
+    assert outcome.code == Exit.USAGE
+    assert said in outcome.err
+    assert f"{world.config}:" in outcome.err
