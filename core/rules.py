@@ -17,6 +17,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from core.accounts import AccountScoring, misplaced
 from core.ageing import AgeingRule
+from core.consent import Consent
 from core.decay import Decay
 from core.decision import UNIT
 from core.earning import BehaviourRule, BestOf, FitRule
@@ -153,6 +154,9 @@ class Model(Part):
     )
     roles: Roles | None = Field(None, description="Roles in the buying process.")
     accounts: AccountScoring | None = Field(None, description="How accounts are scored.")
+    consent: Consent | None = Field(
+        None, description="What people must have agreed to; left out: nothing is asked."
+    )
     hygiene: Hygiene | None = Field(
         None, description="What keeps a lead out of score and route; left out: nothing."
     )

@@ -16,12 +16,17 @@ class Stage(StrEnum):
     DISQUALIFIED = "Disqualified"
     UNUSABLE = "Unusable"
     DUPLICATE = "Duplicate"
+    NO_CONSENT = "No consent"
+    FROZEN = "No consent, frozen"
 
 
 HELD_OUT = (Stage.UNUSABLE, Stage.DUPLICATE)
 """What hygiene keeps out of score and route."""
 
-RULED_OUT = (Stage.PENDING, Stage.INELIGIBLE, Stage.DISQUALIFIED, *HELD_OUT)
+WITHHELD = (Stage.NO_CONSENT, Stage.FROZEN)
+"""Who may not be scored: what was written is cleared, or left as it is."""
+
+RULED_OUT = (Stage.PENDING, Stage.INELIGIBLE, Stage.DISQUALIFIED, *HELD_OUT, *WITHHELD)
 """What a lead is not passed on from: it is out, or may be, for all that is known."""
 
 AT_SALES = (Stage.SQL, Stage.SQL_PENDING)

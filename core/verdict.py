@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import ibis
+from ibis import _
 from ibis.expr.types import Table
 
 from core.cleaning import clean, hygiene_of
 from core.explain import reasons
 from core.facts import as_of
 from core.past import Past
+from core.permitted import REASON, permitted
 from core.qualification import qualify
 from core.rules import Model
 from core.scoring import Facts, Keep, Scored, not_leads, score, union, unkept
@@ -31,8 +33,9 @@ class Judged:
     (`core.scoring.Scored`). `outside`: connection, lead_id of the leads that no model is for; None
     where a model takes all.
 
-    `facts` are those that were scored: what hygiene held out is not among them. It has a verdict
-    of 0 points all the same, and a row of `held` (the columns of `core.cleaning.HELD`; None where
+    `facts` are those that were scored: what hygiene held out, and what people did not agree to, is
+    not among them. Such leads have a verdict of 0 points all the same, and those of hygiene a row
+    of `held` (the columns of `core.cleaning.HELD`; None where
     no model asks for hygiene).
     """
 
@@ -60,13 +63,17 @@ def judge(
     if cleaning and cleaning.hygiene:
         cleaned = clean(cleaning.hygiene, facts, at, past, keep)
         facts, held = cleaned.facts, cleaned.held
+    allowed = permitted(segments, facts, at, past)
+    facts = allowed.facts
     parts, rest = shares(segments, facts, at, past)
     scored, verdicts = [], []
     for segment, own in zip(segments, parts, strict=True):
         scored.append(score(segment.model, own, at, past, keep))
         verdicts.append(_verdicts(segment.model, scored[-1], own, at, past))
     if cleaning and held is not None:
-        verdicts.append(_held(held, cleaning.label))
+        verdicts.append(_unscored(held.mutate(model=ibis.literal(cleaning.label))))
+    if allowed.refused is not None:
+        verdicts.append(_unscored(allowed.refused.mutate(reason=ibis.literal(REASON))))
     rejected = [one.rejected for one in scored]
     outside = None
     if rest is not None:
@@ -92,11 +99,11 @@ def _verdicts(model: Model, scored: Scored, facts: Facts, at: datetime, past: Pa
     )
 
 
-def _held(held: Table, label: str) -> Table:
-    """The verdicts on leads that are held out, by the model of this label."""
+def _unscored(leads: Table) -> Table:
+    """The verdicts on leads that have a stage, a reason and a model, but no score."""
     nothing = ibis.literal(0, "int64")
     tier = ibis.null("string")
-    return held.select(
-        *KEY, behaviour=nothing, score=nothing, tier=tier, stage=held.stage, reason=held.reason,
-        model=ibis.literal(label),
+    return leads.select(
+        *KEY, behaviour=nothing, score=nothing, tier=tier, stage=_.stage, reason=_.reason,
+        model=_.model,
     )  # fmt: skip

@@ -18,6 +18,7 @@ from connectors.base import Capabilities, Change, Field, Price
 from core.decision import Decision, Output
 from core.diff import COMPANIONS, ForeignValue, Policy, Values, diff
 from core.routing import Assignment
+from core.stages import WITHHELD, Stage
 from sync.ledger_rows import Held
 from sync.price import by_bulk, writing
 from sync.spool import Spool
@@ -73,8 +74,12 @@ def _plain(number: Decimal) -> str:
 def wanted(decision: Decision, targets: Mapping[Output, Field]) -> Values:
     """What the CRM should hold for a decision, in the fields that it has.
 
-    Without an owner to give, the owner is not among them: the present one stays.
+    Without an owner to give, the owner is not among them: the present one stays. Of a lead that
+    may not be scored, what was written is to be gone, or is not touched.
     """
+    if decision.stage in WITHHELD:
+        gone = targets.keys() - {Output.OWNER} if decision.stage == Stage.NO_CONSENT else ()
+        return dict.fromkeys(sorted(gone))
     return {
         output: canonical(output, decision, target)
         for output, target in targets.items()

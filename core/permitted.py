@@ -1,0 +1,88 @@
+"""Permission: the facts that people have agreed to, and who may not be scored.
+
+`core.consent` says what a model asks for. Where records are one person, each must have agreed: a
+person who objects in one CRM is not followed in the other.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import ibis
+from ibis.expr.types import Table
+
+from core.conditions import LeadCondition
+from core.events import LEAD
+from core.facts import LEADS
+from core.past import Past
+from core.scoring import Facts, known_columns, union
+from core.segments import Segments, shares
+from core.stages import Stage
+
+REASON = "no consent to be scored"
+
+
+@dataclass(frozen=True)
+class Permitted:
+    """What is left to be scored, and the leads that are not: connection, lead_id, stage, model (the
+    label of the one that asks for their consent); None where no model asks."""
+
+    facts: Facts
+    refused: Table | None = None
+
+
+def permitted(
+    segments: Segments, facts: Facts, at: datetime, past: Past | None = None
+) -> Permitted:
+    """Leave out what nobody agreed to, by the facts as of `at`."""
+    if all(segment.model.consent is None for segment in segments):
+        return Permitted(facts)
+    parts, _rest = shares(segments, facts, at, past)
+    refused = []
+    for segment, own in zip(segments, parts, strict=True):
+        consent = segment.model.consent
+        if consent is None or consent.scoring is None:
+            continue
+        stage = Stage.FROZEN if consent.withdrawn == "freeze" else Stage.NO_CONSENT
+        mine = _lacking(consent.scoring, own, at)
+        label = ibis.literal(segment.model.label)
+        refused.append(mine.mutate(stage=ibis.literal(stage.value), model=label))
+    activities = facts.activities
+    if (silent := unfollowed(segments, facts, at, past)) is not None:
+        activities = activities.anti_join(silent, LEAD)
+    facts = replace(facts, activities=activities)
+    if not refused:
+        return Permitted(facts)
+    out = union(refused).view()
+    leads = facts.leads.anti_join(out, ["connection", ("id", "lead_id")])
+    return Permitted(replace(facts, leads=leads), out)
+
+
+def unfollowed(
+    segments: Segments, facts: Facts, at: datetime, past: Past | None = None
+) -> Table | None:
+    """The records whose activities may not count: connection, lead_id; None: nobody's is asked of.
+
+    Those that lack consent, the other records of the same person, and what was merged into them.
+    """
+    parts, _rest = shares(segments, facts, at, past)
+    lacking = [
+        _lacking(segment.model.consent.behaviour, own, at)
+        for segment, own in zip(segments, parts, strict=True)
+        if segment.model.consent and segment.model.consent.behaviour
+    ]
+    if not lacking:
+        return None
+    names = union(lacking).view()
+    if facts.persons is not None:
+        theirs = facts.persons.semi_join(names, LEAD).select("person")
+        others = facts.persons.semi_join(theirs, "person").select(*LEAD)
+        names = names.union(others.cast(names.schema()), distinct=True).view()
+    merged = facts.aliases.filter(facts.aliases.table_name == LEADS.name)
+    former = merged.semi_join(names, ["connection", ("survivor", "lead_id")])
+    return names.union(former.select("connection", lead_id="id").cast(names.schema()))
+
+
+def _lacking(condition: LeadCondition, facts: Facts, at: datetime) -> Table:
+    """The leads for which it does not hold, for all that is known: connection, lead_id."""
+    wide = known_columns(condition.columns(), facts, at)
+    return wide.filter(~condition.holds(wide).fill_null(False)).select(*LEAD)
