@@ -15,6 +15,9 @@ from core.mistakes import Mistake, refuse
 from core.past import PREFIX
 from core.points import Part
 
+GATES = ("score", "pull")
+"""Where consent to be followed can be asked for; who is asked at the pull is at the score too."""
+
 
 class Consent(Part):
     """What people must have agreed to, as conditions on their records."""

@@ -36,7 +36,7 @@ from core.scoring import Facts, known_columns, versions
 _FORESEEN: Mapping[str, str] = {
     "Model": "name fit behaviour measures decays groups limits gates disqualify ignore reset "
     "weights ageing thresholds cool_down sql stages checklists probability icp sizes scale matrix "
-    "tiers interest journey roles accounts hygiene",
+    "tiers interest journey roles accounts hygiene consent",
     "FitRule": "id points when class_",
     "BestOf": "best_of",
     "BehaviourRule": "id points when count at silent within cap decay group proximity",
@@ -58,6 +58,7 @@ _FORESEEN: Mapping[str, str] = {
     "Committee": "roles points",
     "Anonymous": "when",
     "Targets": "domains",
+    "Consent": "behaviour scoring withdrawn gate",
     "PastFields": "stage mqls",
     "StageTest": "equals known",
     "Group": "cap per",
@@ -278,7 +279,8 @@ def _lead_conditions(model: Model) -> list[LeadCondition]:
     """The conditions on leads that a decision rests on."""
     criteria = (*(model.gates.criteria if model.gates else ()), *model.disqualify, *model.sizes)
     asked = [rule.when for rule in model.fit_rules] + [rule.when for rule in model.ageing]
-    return [*asked, *(rule.when for rule in criteria)]
+    agreed = (model.consent.behaviour, model.consent.scoring) if model.consent else ()
+    return [*asked, *(rule.when for rule in criteria), *filter(None, agreed)]
 
 
 def _compared_leads(

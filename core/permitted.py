@@ -4,6 +4,7 @@
 person who objects in one CRM is not followed in the other.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,6 +12,7 @@ import ibis
 from ibis.expr.types import Table
 
 from core.conditions import LeadCondition
+from core.consent import GATES
 from core.events import LEAD
 from core.facts import LEADS
 from core.past import Past
@@ -58,17 +60,22 @@ def permitted(
 
 
 def unfollowed(
-    segments: Segments, facts: Facts, at: datetime, past: Past | None = None
+    segments: Segments,
+    facts: Facts,
+    at: datetime,
+    past: Past | None = None,
+    gates: Collection[str] = GATES,
 ) -> Table | None:
-    """The records whose activities may not count: connection, lead_id; None: nobody's is asked of.
+    """The records whose activities may not pass some gates: connection, lead_id; None: no model
+    asks for consent there.
 
     Those that lack consent, the other records of the same person, and what was merged into them.
     """
     parts, _rest = shares(segments, facts, at, past)
     lacking = [
-        _lacking(segment.model.consent.behaviour, own, at)
+        _lacking(consent.behaviour, own, at)
         for segment, own in zip(segments, parts, strict=True)
-        if segment.model.consent and segment.model.consent.behaviour
+        if (consent := segment.model.consent) and consent.behaviour and consent.gate in gates
     ]
     if not lacking:
         return None

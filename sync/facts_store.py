@@ -7,7 +7,7 @@ of a look-back window come late). Everything is set-based: a page is copied into
 table `arrived`, what is stored of its records into `held`, and each row gets a verdict.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -71,7 +71,7 @@ WRITTEN = pa.schema({"id": pa.string(), "present": _TEXTS, "modified_at": _STAMP
 class Stored:
     """How many rows of a page were new, changed, or left as they were, and how many ended.
 
-    `unstamped` of the changed ones differ under the stamp that they had.
+    `unstamped` of the changed ones differ under the stamp that they had. `withheld` were not let in.
     """
 
     new: int = 0
@@ -79,6 +79,11 @@ class Stored:
     unchanged: int = 0
     removed: int = 0
     unstamped: int = 0
+    withheld: int = 0
+
+
+Gate = Callable[["FactsStore", str, Page, datetime], tuple[Page, int]]
+"""What lets a page of a connection in, or a part of it, and says how many rows it left out."""
 
 
 class FactsStore:
@@ -102,6 +107,8 @@ class FactsStore:
         """Where there is room for what does not fit into memory; it is removed on closing."""
         self.people = People(self._file)
         """Which records are one person, for reports and erasure."""
+        self.gate: Gate | None = None
+        """What pages must pass to be stored; None: everything is."""
 
     def __enter__(self) -> Self:
         return self
@@ -148,6 +155,7 @@ class FactsStore:
         what the page shows lives `at`, so that a record taken for removed is back. What the page
         tells of earlier versions is laid over those that are there (`sync.history`).
         """
+        page, withheld = self.gate(self, connection, page, at) if self.gate else (page, 0)
         table = BY_NAME[page.stream.table]
         leaving = pa.table({"id": pa.array((r.id for r in page.removed), pa.string())})
         with (
@@ -170,6 +178,7 @@ class FactsStore:
             unchanged=sum(verdicts.get(verdict, 0) for verdict in ("same", "touched", "stale")),
             removed=taken_off + ended,
             unstamped=verdicts.get("unstamped", 0),
+            withheld=withheld,
         )
 
     def settle(self, connection: str, written: pa.Table) -> None:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.past import Kind, Override
 from core.points import Points
-from core.stages import HELD_OUT, Stage
+from core.stages import HELD_OUT, WITHHELD, Stage
 from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, outside_of, settings
 from sync.terminal import say, show
 from sync.yaml_source import ConfigError
@@ -95,6 +95,8 @@ def _problems(
             problems += [f"--{kind} {said[kind]}: {e['msg']}" for e in error.errors()]
     if said.get(Kind.STAGE) in HELD_OUT:
         problems.append(f"hygiene alone gives {said[Kind.STAGE]}: say --stage Disqualified")
+    if said.get(Kind.STAGE) in WITHHELD:
+        problems.append(f"the model alone gives {said[Kind.STAGE]}: say --stage Disqualified")
     if not reason.strip():
         problems.append("say why: --reason TEXT")
     if not by.strip():

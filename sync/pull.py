@@ -69,6 +69,7 @@ def pull(
                 stored = facts.store(name, page, at=pulled.until)
                 step.passed(stored.new + stored.changed)
                 step.hold("unchanged", stored.unchanged)
+                step.hold("no consent", stored.withheld)
                 for problem in page.rejected:
                     pulled.unread.append(problem)
                 if stream.table == LEADS.name:

@@ -162,6 +162,7 @@ class _Comparing:
         )
         self._step.passed(stored.new + stored.changed)
         self._step.hold("unchanged", stored.unchanged)
+        self._step.hold("no consent", stored.withheld)
         self._first.unread += page.rejected
         reading = replace(
             reading,

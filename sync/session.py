@@ -14,6 +14,7 @@ from core.segments import Segments
 from sync.access import DeniedError, account, needed
 from sync.config import Config, load, read_models
 from sync.facts_store import FactsStore
+from sync.gate import gate
 from sync.ledger import Ledger
 from sync.yaml_source import ConfigError
 
@@ -129,6 +130,7 @@ def open_setup(
     with ExitStack() as stack:
         ledger = stack.enter_context(closing(Ledger(config.ledger)))
         facts = stack.enter_context(FactsStore(config.facts, config.facts_memory))
+        facts.gate = gate(setup.segments)
         settings = config.connections
         connectors = stack.enter_context(
             closing(_OnUse({n: partial(outside.connect, n, settings[n]) for n in names}))
