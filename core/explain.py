@@ -139,8 +139,8 @@ class Known:
     `completeness` is None where no fit rule reads a field, `company` and `persona` (match, no
     match, unknown) where the model has no ideal customer profile. `sourced` are the fields with
     several sources, `changed` all values of fields that changed. `person` names the other records
-    of the same person, and how that is known. `findings` is what hygiene found, `duplicates` the
-    records that this one stands for.
+    of the same person, and how that is known. `findings` is what hygiene found, `duplicates` are
+    the records that this one stands for.
     """
 
     completeness: Completeness | None = None

@@ -302,8 +302,8 @@ def status(
                     "quarantine": [vars(entry) for entry in ledger.quarantine()],
                     "usage": [vars(u) for u in ledger.usage.today(now)],
                     "held": [vars(h) for h in ledger.held.now(now)],
-                    "hygiene": [vars(rate) for rate in rates(ledger)],
                     "waiting": [vars(one) for one in ledger.routing.waiting()],
+                    "hygiene": [vars(rate) for rate in rates(ledger)],
                     "audit": str(ledger.audit.head()),
                 }
             )

@@ -113,7 +113,7 @@ def _planned(
     selections = [part.selection for part in parts]
     asked = {o for c in session.config.connections.values() for o in c.outputs()} & OPTIONAL
     with (
-        chosen(session.facts, selections, at, identity) as leads,
+        chosen(session.facts, selections, at, session.segments, identity) as leads,
         Decider(
             session.segments,
             routing,

@@ -119,8 +119,8 @@ class Term:
             self._stop.wait(BEAT.total_seconds())
 
     def tell_changes(self) -> None:
-        """Tell whoever is to be told of each change of a job's, of routing's or of hygiene's state,
-        once."""
+        """Tell whoever is to be told of each change of a state, once: of a job's, of routing's, of
+        how clean the leads of a connection are."""
         watched: list[Health | Rate] = [*rates(self._ledger), capacity(self._ledger)]
         watched += health(self._ledger, self._schedule, self._clock())
         for found in watched:

@@ -93,37 +93,44 @@ def about(facts: Facts, leads: Collection[str], accounts: Collection[str] = ()) 
     )
 
 
-def twins(facts: Facts, leads: Collection[str], at: datetime) -> set[str]:
-    """The ids of leads, and of those that share an address with one of them as of `at`."""
-    named = facts.leads.filter(_.id.isin(sorted(leads)))
-    asked = named.select("connection", lead_id="id").distinct().cast(AFFECTED)
-    return set(with_duplicates(asked, facts, at).lead_id.to_pyarrow().to_pylist())
-
-
 @contextmanager
-def kin(identity: Identity | None, facts: Facts, leads: Table) -> Iterator[Table]:
-    """Some leads and everybody that `core.persons.nearby` finds near them, or near those found, in
-    a table of their own for so long.
+def together(
+    identity: Identity | None, segments: Segments, facts: Facts, leads: Table, at: datetime
+) -> Iterator[Table]:
+    """Some leads with all whose decisions hang on theirs, in a table of their own for so long.
 
-    An equal address is always near: a person's records in another CRM may have duplicates there.
+    That are the other records of a person (`core.persons.nearby`), and those that may be its
+    duplicates as of `at`; asked again until it adds nobody.
     """
-    if identity:
-        identity = identity.model_copy(update={"email": True})
+    cleaning = hygiene_of(segments) is not None
     with ExitStack() as stack:
         found, before = stack.enter_context(leads.cache()), 0
-        while identity and before < (before := int(found.count().to_pyarrow().as_py())):
-            found = stack.enter_context(nearby(identity, facts, found).cache())
+        while (identity or cleaning) and before < (before := _rows(found)):
+            if identity:
+                found = stack.enter_context(nearby(identity, facts, found).cache())
+            if cleaning:
+                found = stack.enter_context(with_duplicates(found, facts, at).cache())
         yield found
 
 
-def with_kin(identity: Identity | None, facts: Facts, leads: Collection[str]) -> set[str]:
-    """The ids of some leads, and of their `kin`."""
-    if identity is None:
+def all_of(
+    identity: Identity | None,
+    segments: Segments,
+    facts: Facts,
+    leads: Collection[str],
+    at: datetime,
+) -> set[str]:
+    """The ids of some leads, and of those that are decided about `together` with them."""
+    if not identity and hygiene_of(segments) is None:
         return {*leads}
     known = facts.leads.filter(_.id.isin(sorted(leads)))
     named = known.select("connection", lead_id="id").distinct().cast(AFFECTED)
-    with kin(identity, facts, named) as found:
+    with together(identity, segments, facts, named, at) as found:
         return {*leads, *found.lead_id.to_pyarrow().to_pylist()}
+
+
+def _rows(table: Table) -> int:
+    return int(table.count().to_pyarrow().as_py())
 
 
 @dataclass(frozen=True)

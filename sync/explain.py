@@ -89,8 +89,8 @@ class _Told:
         self._profiles = {n: _by_lead(table) for n, table in parts(model, facts, at).items()}
         self._complete = _by_lead(completeness(model, facts, at)) if fit_fields(model) else {}
         self._ideal = _by_lead(icp_fit(model, facts, at, past)) if model.icp else {}
-        self._found = _found(around)
         self._shown_by, self._persons = _together(around, facts)
+        self._found = _found(around)
         self._accounts = {(p["connection"], p["id"]): p["account_id"] for p in around.people}
         self._firms = {(firm["connection"], firm["id"]): firm for firm in around.firms}
         began = about(around.facts, leads).leads.filter(_.valid_from <= at).order_by("valid_from")

@@ -13,7 +13,6 @@ from typing import Any
 from ibis import _
 from ibis.expr.types import Table
 
-from core.cleaning import hygiene_of
 from core.facts import as_of
 from core.identity import Identity, companies
 from core.matching import domain
@@ -23,7 +22,7 @@ from core.propensity import Accounts, propensity
 from core.scoring import Facts, Keep, belonging
 from core.segments import scoring_accounts
 from core.verdict import Judged, judge
-from sync.decide import about, facts_of, past_of, twins, with_kin
+from sync.decide import about, all_of, facts_of, past_of
 from sync.session import Session
 
 Row = dict[str, Any]
@@ -61,9 +60,7 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
 
         identity = session.config.identity
         near, accounts = _near(everything, record, at, identity)
-        if hygiene_of(session.segments):
-            near |= twins(everything, near, at)
-        leads = with_kin(identity, everything, near)
+        leads = all_of(identity, session.segments, everything, near, at)
         mine = shared(identity, about(everything, leads, accounts), at, keep)
         facts = _apart(mine, accounts, keep)
         past = past_of(session.ledger, None, at, session.segments, leads)

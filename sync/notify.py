@@ -17,7 +17,7 @@ __all__ = ["Alert", "NotifyError", "ways"]
 
 @dataclass(frozen=True)
 class Alert:
-    """A job, routing, or the hygiene of a connection that changed its state. `reason` names
+    """A job, routing, or the hygiene of a connection, that changed its state. `reason` names
     records by id, if any."""
 
     job: str

@@ -449,7 +449,7 @@ def test_persons_are_the_same(spark: Spark) -> None:
             facts.persons,
             persons(identity, leads).unclear,
             alike(leads, facts.persons),
-            facts.activities.drop("custom"),
+            facts.activities.select("connection", "lead_id", "object_type", "id", "subject"),
         )
         rows = (engine.to_pyarrow(table).to_pylist() for table in tables)
         found.append([sorted(map(_row, listed)) for listed in rows])

@@ -134,7 +134,7 @@ class Runs:
         planned = ConnectionPlan("crm", CAPABILITIES, {}, {})
         past = past_of(self.ledger, CONFIG.routing, self.now, self.segments)
         selection = select(session, planned, roster, self.now, past, run_id=run_id, full=False)
-        with chosen(self.store, [selection], self.now) as leads:
+        with chosen(self.store, [selection], self.now, self.segments) as leads:
             mine, given, made = self.decided(roster, leads, past)
         every, _given, _made = self.decided(roster, None, past)
         self.stands = {id_: mine.get(id_, self.stands.get(id_, ())) for id_ in every}
