@@ -177,8 +177,7 @@ class Line:
         return next((o for o in owners if o in able and not self._tally.full(o)), None)
 
     def count(self, owner_id: str, *, turn: bool = False, given: bool = True) -> None:
-        """Count a lead of an owner, once the tally has it: given now, and by whose turn, or
-        before."""
+        """Count a lead that the tally has already: `given` now, or before; in `turn`, or not."""
         if turn:
             self._last = self.levels[owner_id]
         if given:

@@ -1,6 +1,5 @@
 """The command that finds the leads that nobody works, and says why a lead is whose it is."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,7 @@ from sync.terminal import say, show
 from sync.yaml_source import ConfigError
 
 if TYPE_CHECKING:
-    from sync.orphans import Orphan
+    from sync.session import Session
 
 
 def audit_routing(
@@ -27,35 +26,41 @@ def audit_routing(
 ) -> None:
     """Leads that nobody works: of owners who are gone, in dead queues, not called in time, or
     waiting. With a lead: each owner it was given to, and what everybody in the pool had then."""
+    with opened(ctx, config, only) as session:
+        if lead is None:
+            _find(session, limit, as_json)
+        else:
+            _explain(session, lead, as_json)
+
+
+def _explain(session: "Session", lead: str, as_json: bool) -> None:
     from sync import show_routing as text
     from sync.fairness import way
+    from sync.show import out
+
+    now = session.clock().replace(microsecond=0)
+    found = way(session.ledger, lead, list(session.connectors))
+    if not found.known:
+        raise ConfigError([f"routing never gave {lead} to anybody: check the id"])
+    if as_json:
+        show(found.as_dict(now))
+        return
+    for table in text.way(found, now):
+        out().print(table)
+
+
+def _find(session: "Session", limit: int, as_json: bool) -> None:
+    from sync import show_routing as text
     from sync.orphans import orphans
     from sync.show import out
 
-    with opened(ctx, config, only) as session:
-        now, ledger = session.clock().replace(microsecond=0), session.ledger
-        if lead is None:
-            lost, timers = orphans(session, now), ledger.timers.all()
-        else:
-            found = way(ledger, lead, list(session.connectors))
-    if lead is not None:
-        if not found.known:
-            raise ConfigError([f"routing never gave {lead} to anybody: check the id"])
-        if as_json:
-            show(found.as_dict(now))
-            return
-        for table in text.way(found, now):
-            out().print(table)
-        return
+    now = session.clock().replace(microsecond=0)
+    lost, timers = orphans(session, now), session.ledger.timers.all()
     if as_json:
         show(text.orphans_data(lost, timers, now))
     else:
         for table in (*text.orphans(lost, limit), text.calls(timers, now)):
             out().print(table)
-    _end_by(lost)
-
-
-def _end_by(lost: "Sequence[Orphan]") -> None:
     if lost:
         leads = len({(one.connection, one.lead_id) for one in lost})
         say(f"{leads} leads are worked by nobody: give them an owner in the CRM, or mend `routing`")

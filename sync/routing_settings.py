@@ -67,6 +67,10 @@ class Pool(Settings):
     )
 
 
+Area = Annotated[str, AfterValidator(lambda area: area.strip().lower())]
+"""An area of interest, as the models name it: without regard to case."""
+
+
 class Territory(Pool):
     """Leads for which a condition holds go to owners of their own."""
 
@@ -77,7 +81,7 @@ class Territory(Pool):
     models: tuple[str, ...] = Field(
         (), description="Names of models (segments): only leads that one of them scored."
     )
-    areas: tuple[str, ...] = Field(
+    areas: tuple[Area, ...] = Field(
         (), description="Areas of interest (products): only leads whose first area is one of them."
     )
     fallback: str = Field(
