@@ -68,6 +68,8 @@ class Page:
 
     No two rows of a page share a key. `cursor` is what to store with the page. `rejected` are
     rows that could not be read into the common model: record id, field and reason each.
+    `earlier` are the versions of the rows' records before them, as far as the CRM keeps a history
+    of its fields (`connectors.history`); None where it is not asked for.
     """
 
     stream: Stream
@@ -75,6 +77,7 @@ class Page:
     cursor: Cursor
     removed: tuple[Removed, ...] = ()
     rejected: tuple["RowProblem", ...] = ()
+    earlier: pa.Table | None = None
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,40 @@ class WriteResult:
     survivor: str | None = None
 
 
+class EntryKind(StrEnum):
+    """What can be put on a lead's record for people to read."""
+
+    TASK = "task"
+    NOTE = "note"
+
+
+MARK = "[leadgauge:"
+"""How the mark of every entry of ours begins; by it they are kept out of what is pulled."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A task or a note of ours on the record of a lead.
+
+    `key` tells it apart from all others of ours. `subject` is one line of plain text, `body` are
+    lines of it. `owner_id` is a person of the CRM, None: whoever the CRM takes; `due` is when.
+    """
+
+    kind: EntryKind
+    object_type: str
+    record_id: str
+    key: str
+    subject: str
+    body: str
+    due: datetime
+    owner_id: str | None = None
+
+    @property
+    def mark(self) -> str:
+        """What stands in the entry to find it by."""
+        return f"{MARK}{self.key}]"
+
+
 @dataclass(frozen=True)
 class Price:
     """The API calls that something costs, by class as in `Usage`, known before it is done.
@@ -258,7 +295,8 @@ class Capabilities:
     records of one object type one call reads back. `lookback` is how far before its cursor a
     stream is read again, against late commits and a lagging index.
     `objects` are the object types whose records can be written, `queue_objects` those among
-    them whose owner may be a queue.
+    them whose owner may be a queue. `takes_entries`: tasks and notes can be put on records.
+    `history`: the pages of leads and accounts carry their earlier versions.
     """
 
     objects: tuple[str, ...]
@@ -272,6 +310,8 @@ class Capabilities:
     can_create_fields: bool = True
     queue_objects: tuple[str, ...] = ()
     reports_removals: bool = True
+    takes_entries: bool = True
+    history: bool = False
 
 
 class Connector(Protocol):
@@ -337,6 +377,16 @@ class Connector(Protocol):
 
         A record that is gone is absent; one that was merged answers under the id asked for.
         """
+
+    def add_entry(self, entry: Entry) -> None:
+        """Put a task or a note on a record; it never comes back in a pull as an activity.
+
+        Raises OutcomeUnknown where no answer came: `has_entry` then says whether it is there.
+        What else it raises means that it is not.
+        """
+
+    def has_entry(self, entry: Entry) -> bool:
+        """Whether the record has this entry already, told by its mark alone."""
 
     def close(self) -> None:
         """Release connections; the connector is not used afterwards."""

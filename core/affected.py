@@ -6,6 +6,7 @@ for it, and on those of the records that it stands for. Nothing else of the fact
 scoring some leads by the facts of those leads gives what scoring all of them gives.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 import ibis
@@ -56,11 +57,11 @@ def only(facts: Facts, leads: Table) -> Facts:
     aliases = facts.aliases
     merged = aliases.semi_join(leads, ["connection", ("survivor", "lead_id")])
     firms = aliases.filter(_.table_name == ACCOUNTS.name).cast(merged.schema())
-    return Facts(
-        facts.leads.semi_join(leads, ["connection", ("id", "lead_id")]),
-        facts.accounts,
-        facts.activities.semi_join(leads, _KEY),
-        merged.filter(_.table_name != ACCOUNTS.name).union(firms),
+    return replace(
+        facts,
+        leads=facts.leads.semi_join(leads, ["connection", ("id", "lead_id")]),
+        activities=facts.activities.semi_join(leads, _KEY),
+        aliases=merged.filter(_.table_name != ACCOUNTS.name).union(firms),
     )
 
 

@@ -94,7 +94,8 @@ class Line:
     """One rule's share in a score. `points` (weighted) = (raw - decay_loss - cap_loss) x weight.
 
     `events` and `last` say how many events counted and when the latest was; `evidence` is its
-    record id. All three are None for a fit rule.
+    record id. All three are None for a fit rule. `shown_by` is the connection that shows it, where
+    it is another than the lead's.
     """
 
     rule: str
@@ -107,6 +108,7 @@ class Line:
     events: int | None
     last: datetime | None
     evidence: str | None
+    shown_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,8 @@ class Known:
 
     `completeness` is None where no fit rule reads a field, `company` and `persona` (match, no
     match, unknown) where the model has no ideal customer profile. `sourced` are the fields with
-    several sources, `changed` all values of fields that changed.
+    several sources, `changed` all values of fields that changed. `person` names the other records
+    of the same person, and how that is known.
     """
 
     completeness: Completeness | None = None
@@ -143,6 +146,7 @@ class Known:
     persona: Match | None = None
     sourced: tuple[Sourced, ...] = ()
     changed: tuple[Said, ...] = ()
+    person: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -182,10 +186,12 @@ def explain(
     history: History | None = None,
     channels: Iterable[Mapping[str, Any]] = (),
     known: Known = Known(),
+    shown_by: Mapping[str, str | None] | None = None,
 ) -> Explanation:
     """Explain one lead: its score in units, its rows of `Scored.contributions`, the ids of its
     rows in `core.scoring.unknown`, its rows of `core.scoring.checklists`, and what else is known
-    of it; of `channels` its rows of `core.profile.channels`."""
+    of it; of `channels` its rows of `core.profile.channels`. `shown_by` says of activities that
+    another connection shows which one."""
     weights = {"fit": model.weights.fit, "behaviour": model.weights.behaviour}
     lines = [
         Line(
@@ -199,6 +205,7 @@ def explain(
             events=row["events"],
             last=row["last"],
             evidence=row["evidence"],
+            shown_by=(shown_by or {}).get(row["evidence"]),
         )
         for row in contributions
     ]

@@ -6,7 +6,7 @@ keeps its stage while its score dips (`keep`), does not come back too soon (`coo
 replay with the past of its date says what was said then.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,6 +18,7 @@ from ibis.expr.types import BooleanValue, Table, Value
 from pydantic import Field
 
 from core.contributions import NO_EVENTS, contributions
+from core.decision import UNIT
 from core.facts import TIME
 from core.points import Part, Points, units
 from core.stages import QUALIFIED
@@ -103,12 +104,64 @@ class Override:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What sales made of a lead that it was handed in a `cycle`; `reason` and `by` are a person's
+    own words. `stage` and `score` (in units) are what leadgauge held of it then."""
+
+    connection: str
+    lead_id: str
+    cycle: int
+    accepted: bool
+    reason: str
+    by: str
+    at: datetime
+    stage: str | None
+    score: int
+
+    def __str__(self) -> str:
+        what = "accepted" if self.accepted else "rejected"
+        return f"{what} by {self.by}" + (f": {self.reason}" if self.reason else "")
+
+    @property
+    def machine(self) -> str:
+        """What leadgauge held of the lead then."""
+        return f"{self.stage or 'no stage'}, {Decimal(self.score) / UNIT:f} points"
+
+
+@dataclass(frozen=True)
+class Surge:
+    """A fast `rise` of a score, in units of 1/10,000 point, seen at an instant."""
+
+    rise: int
+    at: datetime
+
+    def __str__(self) -> str:
+        return f"{Decimal(self.rise) / UNIT:+f} points, seen at {self.at:%Y-%m-%d %H:%M} UTC"
+
+
+def surge(
+    scores: Sequence[tuple[datetime, int]], score: int, at: datetime, within: timedelta
+) -> int:
+    """By how much a `score` at an instant is above the lowest of the time `within` before it.
+
+    `scores` are those decided before it, oldest first, each in force until the next. 0: there are
+    none, so nothing rose.
+    """
+    start = at - within
+    recent = [value for then, value in scores if then > start]
+    older = [value for then, value in scores if then <= start]
+    lowest = min([*older[-1:], *recent], default=score)
+    return score - lowest
+
+
+@dataclass(frozen=True)
 class History:
     """What one lead went through before an instant.
 
     `stage` was decided last (None: none), at `since`; it became qualified `mqls` times, and last
     `left` the qualified stages; `cooling` is until when it cannot be qualified again. `handoffs`
-    are the instants it was handed to sales, oldest first; `override` is what is in force by hand.
+    are the instants it was handed to sales, oldest first; `override` is what is in force by hand,
+    `answer` what sales said of it last, `surge` the last fast rise of its score.
     """
 
     stage: str | None = None
@@ -118,6 +171,8 @@ class History:
     handoffs: tuple[datetime, ...] = ()
     override: Override | None = None
     cooling: datetime | None = None
+    answer: Answer | None = None
+    surge: Surge | None = None
 
     def cooled(self, cool_down: timedelta | None, at: datetime) -> Self:
         """This history as of `at` under a model's cool-down."""

@@ -40,6 +40,7 @@ LINES = ibis.schema(
         "evidence": "string",
         "raw": "int64",
         "points": "int64",
+        "shown_by": "string",
     }
 )
 
@@ -52,8 +53,9 @@ class Accounts:
 
     `contributions`: connection, account_id, rule, part (fit, contact, committee, anonymous or
     scale), lead_id (of the contact that a line comes from), events, first, last and evidence (of
-    anonymous activities, as in `core.scoring.Scored`), raw (what it would give by itself) and
-    points. Every contact has a line, also one that the roll-up leaves out.
+    anonymous activities, as in `core.scoring.Scored`), raw (what it would give by itself), points,
+    and shown_by (the connection of a contact of the same company, where it is another). Every
+    contact has a line, also one that the roll-up leaves out.
 
     `scores`: connection, account_id, target (null: not known), aps, raw (the sum before the
     scale), contacts, roles (how many of the committee's are filled), latest (when a contact or
@@ -76,7 +78,12 @@ def propensity(
     firms = companies(model, facts, at)
     accounts = firms.select("connection", account_id="id", target="target")
     people = belonging(facts, at)
-    contacts = _contacts(section.rollup, people, judged).semi_join(accounts, _ACCOUNT)
+    contacts = _contacts(section.rollup, people, judged)
+    if facts.companies is not None:
+        contacts = _everywhere(contacts, facts.companies)
+    if facts.persons is not None:
+        contacts = _once(contacts, facts.persons)
+    contacts = contacts.semi_join(accounts, _ACCOUNT)
     parts = [_rolled_up(section.rollup, contacts)]
     if section.fit:
         parts.append(_fit(section.fit, firms, at))
@@ -97,15 +104,46 @@ def propensity(
 def _lines(table: Table, part: str, **columns: ibis.Value) -> Table:
     """The columns of LINES, some of them given; a line rests on no activity unless it says so."""
     given = {"part": ibis.literal(part), **columns}
-    absent = {name: null for name, null in NO_EVENTS.items() if name not in table.columns}
+    nothing = {**NO_EVENTS, "shown_by": ibis.null("string")}
+    absent = {name: null for name, null in nothing.items() if name not in table.columns}
     return table.mutate(**absent, **given).select(*LINES).cast(LINES)
 
 
 def _contacts(rollup: RollUp, people: Table, judged: Judged) -> Table:
-    """The scored leads of each account: connection, account_id, lead_id, and their `amount`."""
+    """The scored leads of each account: connection, account_id, lead_id, their `amount`, home
+    (their own connection), and shown_by (the same, where it is not the account's)."""
     named = people.filter(people.account_id.notnull()).select(*_ACCOUNT, lead_id="id")
     found = named.join(judged.verdicts, ["connection", "lead_id"])
-    return found.select(*_ACCOUNT, "lead_id", amount=found[rollup.of]).view()
+    return found.select(
+        *_ACCOUNT,
+        "lead_id",
+        amount=found[rollup.of],
+        home="connection",
+        shown_by=ibis.null("string"),
+    ).view()
+
+
+def _everywhere(contacts: Table, companies: Table) -> Table:
+    """The contacts, those of each account at every account of its company as well."""
+    others = companies.select("company", to_connection="connection", to_account="account_id")
+    rows = contacts.join(companies, _ACCOUNT).join(others, "company")
+    given = rows.filter(rows.to_connection != rows.connection).mutate(
+        connection=_.to_connection, account_id=_.to_account, shown_by=_.home
+    )
+    return contacts.union(given.select(contacts.columns)).view()
+
+
+def _once(contacts: Table, persons: Table) -> Table:
+    """The contacts, of each person in an account the one with most points, the account's own and
+    the first by id among equals."""
+    named = contacts.left_join(
+        persons, [contacts.home == persons.connection, contacts.lead_id == persons.lead_id]
+    )
+    alone = contacts.home + " " + contacts.lead_id
+    rows = named.select(contacts, person=persons.person.coalesce(alone))
+    best_first = [rows.amount.desc(), rows.shown_by.notnull(), rows.lead_id]
+    place = ibis.row_number().over(group_by=[*_ACCOUNT, "person"], order_by=best_first)
+    return rows.mutate(place=place).filter(_.place == 0).select(contacts.columns).view()
 
 
 def _rolled_up(rollup: RollUp, contacts: Table) -> Table:
@@ -153,8 +191,13 @@ def _filled(committee: Committee, wide: Table, contacts: Table) -> Table:
     """A line for each role of an account that a contact fills, with the first such contact."""
     holding = ((when.holds(wide), f"role:{role}") for role, when in committee.roles.items())
     roles = wide.select("connection", "lead_id", rule=ibis.cases(*holding))
-    filling = contacts.join(roles.filter(roles.rule.notnull()), ["connection", "lead_id"])
-    filled = filling.group_by(*_ACCOUNT, "rule").aggregate(lead_id=filling.lead_id.min())
+    roles = roles.filter(roles.rule.notnull()).rename(home="connection")
+    filling = contacts.join(roles, ["home", "lead_id"])
+    order = ibis.struct({"elsewhere": filling.shown_by.notnull(), "lead_id": filling.lead_id})
+    filled = filling.group_by(*_ACCOUNT, "rule").aggregate(
+        lead_id=filling.lead_id.argmin(order),
+        shown_by=filling.shown_by.coalesce("").argmin(order).nullif(""),
+    )
     points = ibis.literal(units(committee.points), "int64")
     return _lines(filled, "committee", raw=points, points=points)
 
@@ -188,7 +231,7 @@ def _signals(judged: Judged, contacts: Table) -> Table:
     """When contacts earned points by something they did: connection, account_id, last."""
     lines = judged.contributions
     earned = lines.filter(lines.points > 0, lines["last"].notnull())
-    found = contacts.join(earned, ["connection", "lead_id"])
+    found = contacts.join(earned.rename(home="connection"), ["home", "lead_id"])
     return found.select(*_ACCOUNT, "last")
 
 

@@ -79,12 +79,15 @@ class Said:
 
 
 def changed_answers(
-    versions: Iterable[Mapping[str, Any]], stages: Iterable[tuple[datetime, str | None]]
+    versions: Iterable[Mapping[str, Any]],
+    stages: Iterable[tuple[datetime, str | None]],
+    seen: datetime | None = None,
 ) -> tuple[Said, ...]:
     """Every value of the fields that changed over a lead's versions, by field and time.
 
     `versions` are rows of the facts, `stages` what was decided and when; both oldest first. A
-    field that has held one value since the first version is left out.
+    field that has held one value since the first version is left out. Where a CRM's history tells
+    of versions from before the lead was `seen`, a value that first shows then is no change.
     """
     decided = list(stages)
     said: dict[str, list[Said]] = {}
@@ -93,7 +96,8 @@ def changed_answers(
         stage = next((stage for when, stage in reversed(decided) if when <= at), None)
         values = _values(row)
         for name in sorted({*values, *said}):
-            past = said.setdefault(name, [] if number == 0 else [Said(name, None, at, None)])
+            first = number == 0 or at == seen
+            past = said.setdefault(name, [] if first else [Said(name, None, at, None)])
             if not past or past[-1].value != values.get(name):
                 past.append(Said(name, values.get(name), at, stage))
     return tuple(

@@ -55,13 +55,17 @@ Keep = Callable[[Table], Table]
 class Facts:
     """The facts tables (`core.facts`) as Ibis expressions: stored, in all their versions.
 
-    `aliases` has the columns of `core.facts.ALIASES`.
+    `aliases` has the columns of `core.facts.ALIASES`. `persons` says which leads are one person
+    (`core.identity.Persons.members`), and `companies` which accounts are one company
+    (`core.identity.companies`), where that is told.
     """
 
     leads: Table
     accounts: Table
     activities: Table
     aliases: Table
+    persons: Table | None = None
+    companies: Table | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ A condition that is unknown does not hold. Every model is put to its own share o
 that what a second model costs are its own leads; a single model without a condition has all.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import ibis
@@ -50,11 +50,10 @@ def shares(
 
 def _share(facts: Facts, placed: Table, place: int) -> Facts:
     mine, others = placed.filter(placed.place == place), placed.filter(placed.place != place)
-    return Facts(
-        facts.leads.semi_join(mine, ["connection", ("id", "lead_id")]),
-        facts.accounts,
-        facts.activities.anti_join(others, ["connection", "lead_id"]),
-        facts.aliases,
+    return replace(
+        facts,
+        leads=facts.leads.semi_join(mine, ["connection", ("id", "lead_id")]),
+        activities=facts.activities.anti_join(others, ["connection", "lead_id"]),
     )
 
 

@@ -29,10 +29,10 @@ class Role(StrEnum):
         return order.index(self) >= order.index(least)
 
 
-OPERATES = frozenset({"check", "plan", "sync", "backfill", "daemon", "retry", "override"})
-"""Commands that ask a CRM, write to it, or decide what is written."""
+OPERATES = frozenset({"check", "plan", "sync", "backfill", "daemon", "retry", "override", "answer"})
+"""Commands that ask a CRM, write to it, decide what is written, or answer for sales."""
 
-ADMINISTERS = frozenset({"setup", "undo", "sign", "subject", "erase", "export"})
+ADMINISTERS = frozenset({"setup", "undo", "sign", "subject", "erase", "export", "audience"})
 """Commands that change what is meant, take back, or give people's data away."""
 
 
@@ -41,10 +41,11 @@ class Access(Settings):
 
     viewer: tuple[str, ...] = Field((), description="May look: explain, status, audit, ...")
     operator: tuple[str, ...] = Field(
-        (), description="May also check, plan, sync, retry, override."
+        (), description="May also check, plan, sync, retry, override, answer."
     )
     admin: tuple[str, ...] = Field(
-        (), description="May also set up, undo, sign models, report on people and erase them."
+        (),
+        description="May also set up, undo, sign models, report on people, erase, export.",
     )
 
     def role(self, account: str) -> Role | None:

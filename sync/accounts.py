@@ -17,6 +17,7 @@ from core.accounts import AccountScoring
 from core.decision import UNIT, Decision
 from core.explain import Explanation
 from core.facts import as_of
+from core.persons import shared
 from core.propensity import Accounts, propensity
 from core.scoring import Facts
 from core.segments import scoring_accounts
@@ -60,6 +61,7 @@ class AccountLine:
     events: int | None
     last: datetime | None
     evidence: str | None
+    shown_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def ranked(session: Session, at: datetime) -> list[AccountScore]:
     model, section = scoring_accounts(session.segments), _section(session)
     if model is None or section is None:
         raise ConfigError(["the model has no `accounts:` section: it does not score accounts"])
-    facts = facts_of(session.facts, at)
+    facts = shared(session.config.identity, facts_of(session.facts, at), at)
     past = past_of(session.ledger, None, at, session.segments)
     judged = judge(session.segments, facts, at, past)
     scores = _named(propensity(model, judged, facts, at, past), facts, at)
@@ -127,7 +129,7 @@ def explain(around: Neighbours) -> list[AccountExplanation]:
     )
     rows = named.order_by("connection").to_pyarrow().to_pylist()
     lines = around.accounts.contributions.filter(mine).to_pyarrow().to_pylist()
-    ids = [person["id"] for person in around.people if person["account_id"] == around.record]
+    ids = [line["lead_id"] for line in lines if line["part"] == "contact"]
     contacts = {
         (decision.connection, decision.lead_id): (decision, explanation)
         for decision, explanation in explain_leads(around, ids)
@@ -136,7 +138,11 @@ def explain(around: Neighbours) -> list[AccountExplanation]:
     for row in rows:
         own = [line for line in lines if line["connection"] == row["connection"]]
         own.sort(key=lambda line: (-abs(line["points"]), line["rule"], line["lead_id"] or ""))
-        keys = [(line["connection"], line["lead_id"]) for line in own if line["part"] == "contact"]
+        keys = [
+            (line["shown_by"] or line["connection"], line["lead_id"])
+            for line in own
+            if line["part"] == "contact"
+        ]
         explained.append(
             AccountExplanation(
                 _account(row, section),
@@ -204,4 +210,5 @@ def _line(row: Mapping[str, Any]) -> AccountLine:
         events=row["events"],
         last=row["last"],
         evidence=row["evidence"],
+        shown_by=row["shown_by"],
     )

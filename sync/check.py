@@ -7,9 +7,12 @@ from core.decision import Output
 from core.facts import OWNERS
 from core.mistakes import Place
 from core.qualification import Stage
+from sync import identity
 from sync.check_model import suspicions
 from sync.check_routing import routing_problems
 from sync.check_segments import small_segments
+from sync.decide import facts_of
+from sync.handoff_settings import Way
 from sync.pull import pull
 from sync.report import Step
 from sync.roster import Found, find
@@ -26,6 +29,7 @@ def check(session: Session, stop: Stop, address: Callable[[Place], str]) -> list
     `address` says where a place of the configuration stands in its file.
     """
     problems: list[Problem] = suspicions(session)
+    problems += _claims(session)
     rosters: dict[str, Found] = {}
     for name, connector in session.connectors.items():
         found = [
@@ -35,12 +39,20 @@ def check(session: Session, stop: Stop, address: Callable[[Place], str]) -> list
         if not found:
             problems += _choices(session, connector)
         problems += _unsaid(session, name)
+        problems += _untold(session, connector)
         if session.config.routing and not any(p.severity == "credentials" for p in found):
             rosters[name] = _roster(session, connector, stop)
     if session.config.routing:
         problems += routing_problems(session, rosters, address)
     problems += small_segments(session, address)
+    problems += _unworked(session)
     return sorted(problems, key=lambda problem: SEVERITIES.index(problem.severity))
+
+
+def _claims(session: Session) -> list[Problem]:
+    """Records of which it is not clear whether they are one person."""
+    at = session.clock().replace(microsecond=0)
+    return identity.problems(session.config.identity, facts_of(session.facts, at), at)
 
 
 def _choices(session: Session, connector: Connector) -> Iterator[Problem]:
@@ -76,9 +88,40 @@ def _unsaid(session: Session, name: str) -> Iterator[Problem]:
             )
 
 
+def _untold(session: Session, connector: Connector) -> Iterator[Problem]:
+    """Ways to tell of a hand-off that this CRM does not have."""
+    told = {way for ways in session.config.told(connector.name).values() for way in ways}
+    for way in sorted(told & {Way.TASK, Way.NOTE}):
+        if not connector.capabilities.takes_entries:
+            yield Problem(
+                "warning",
+                f"{connector.name}: handoff.{way}",
+                f"there is no place for a {way}, and nobody is told that way",
+                "Name the connections of which is told under handoff.connections.",
+            )
+
+
+def _unworked(session: Session) -> Iterator[Problem]:
+    """Tiers that sales or nurture is to work, and that no model gives."""
+    models = [segment.model for segment in session.segments]
+    if any(model.matrix for model in models):
+        return
+    given = {tier for model in models for tier in model.tiers}
+    handoff, nurture = session.config.handoff, session.config.nurture
+    named = {f"handoff.tiers.{tier}": tier for tier in (handoff.tiers if handoff else ())}
+    for audience in nurture.audiences if nurture else ():
+        named |= {f"nurture.audiences.{audience.name} ({t})": t for t in audience.tiers or ()}
+    for where, tier in named.items():
+        if tier not in given:
+            listed = ", ".join(sorted(given)) or "none"
+            what = f"no model gives the tier {tier} (there are: {listed})"
+            yield Problem("warning", where, what, "Correct the name, or remove it.")
+
+
 def _roster(session: Session, connector: Connector, stop: Stop) -> Found:
     """The configured owners, found among those that the CRM now has."""
     routing = session.config.routing
     assert routing is not None, "only asked where there is routing"
-    pull(connector, session.facts, Step("pull"), stop, lambda *_: None, only=OWNERS.name)
+    streams = [stream for stream in connector.streams() if stream.table == OWNERS.name]
+    pull(connector, session.facts, Step("pull"), stop, lambda *_: None, streams)
     return find(routing, session.facts, connector.name, connector.capabilities)

@@ -10,6 +10,7 @@ from core.findings import Finding
 from core.lint import filled, fired, lint, silent, unmapped, unscored
 from core.operators import NOW
 from core.past import PREFIX, Past
+from core.persons import shared
 from core.rules import Model
 from core.scoring import Facts, score
 from core.segments import shares
@@ -24,7 +25,8 @@ def suspicions(session: Session) -> list[Problem]:
     at = session.clock().replace(microsecond=0)
     fields = mapped(session.config.connections.values())
     past = past_of(session.ledger, session.config.routing, at, session.segments)
-    parts, _rest = shares(session.segments, facts_of(session.facts, at), at, past)
+    facts = shared(session.config.identity, facts_of(session.facts, at), at)
+    parts, _rest = shares(session.segments, facts, at, past)
     problems = _unknown_segments(session.config, fields)
     for file, facts in zip(session.config.model, parts, strict=True):
         model, address = placed_yaml(file.model, Model, {})

@@ -18,8 +18,12 @@ from typer.exceptions import TyperException
 from connectors.errors import ConnectorError
 from sync import (
     amend_commands,
+    answer_command,
     audit_command,
+    calls_command,
+    identity_command,
     model_commands,
+    nurture_command,
     override_command,
     privacy_commands,
     routing_command,
@@ -228,13 +232,14 @@ def backfill(
         start = since.replace(tzinfo=UTC) if since else None
         limits = limits_of(session.config.guards, max_change_share, max_calls, backfill=True)
         going_on = backfilling.unfinished(session, start)
-        priced = backfilling.priced(session, start, limits, say, going_on=going_on)
+        sizes = backfilling.sizes(session, start, limits, going_on=going_on)
+        priced = backfilling.priced(sizes, limits, say)
         if going_on:
             say("going on with the backfill that was interrupted")
         else:
             if not yes and not typer.confirm("Start?", err=True):
                 ends(Exit.INTERRUPTED)
-            backfilling.rewind(session, start)
+            backfilling.rewind(session, start, sizes)
         cycle = run_cycle(
             session,
             kind=backfilling.kind(start),
@@ -242,6 +247,7 @@ def backfill(
             progress=progress,
             limits=limits,
             full=True,
+            read=backfilling.read_on(session, start),
             priced=priced,
         )
     show_report(cycle.report, as_json)
@@ -290,6 +296,7 @@ def status(
                     "jobs": [vars(found) for found in jobs],
                     "scored": ledger.past.scored(),
                     "handoffs": [vars(given) for given in ledger.past.handoffs(text.SHOWN)],
+                    "notices": [vars(notice) for notice in ledger.notices.waiting()],
                     "runs": [vars(run) for run in ledger.runs(20)],
                     "quarantine": [vars(entry) for entry in ledger.quarantine()],
                     "usage": [vars(u) for u in ledger.usage.today(now)],
@@ -306,11 +313,16 @@ def status(
 app.command()(model_commands.explain)
 app.command()(model_commands.dossier)
 app.command()(model_commands.accounts)
+app.command()(identity_command.identity)
 app.command()(model_commands.replay)
 app.command()(model_commands.preview)
 app.command()(model_commands.critical)
 app.command()(model_commands.sign)
 app.command()(override_command.override)
+app.command()(answer_command.answer)
+app.command()(calls_command.calls)
+app.command()(nurture_command.nurture)
+app.command()(nurture_command.audience)
 app.command()(amend_commands.retry)
 app.command()(amend_commands.undo)
 app.command()(audit_command.audit)
@@ -355,7 +367,8 @@ def demo(
     leads: Annotated[int, typer.Option(min=50, help="Leads in each CRM.")] = 3000,
     seed: Annotated[int, typer.Option(help="Seed of the sample data.")] = 7,
 ) -> None:
-    """A full sync of both sandbox CRMs, a second that writes nothing, and a lead explained."""
+    """A full sync of both sandbox CRMs, a second that writes nothing, leads explained to the last
+    point, and somebody whom both CRMs know."""
     from sync.demo import run
 
     run(leads, seed, utc_now, stop_on_signals(), say)

@@ -47,8 +47,8 @@ class Comparer:
 
     def settled(self, planned: ConnectionPlan) -> set[str]:
         """The records in quarantine for which, as it turned out, there is nothing to write."""
-        to_write = {change.change.id for change in planned.changes}
-        return self._refused.keys() - to_write - set(planned.waiting)
+        settled = self._refused.keys() - set(planned.waiting)
+        return settled.difference(item.change.id for item in planned.changes)
 
     def compare(self, items: Sequence[Decided]) -> list[Compared]:
         """Some decisions beside their records."""

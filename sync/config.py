@@ -1,20 +1,32 @@
 """config.yaml: connections, stores, mapping, written fields, routing, guards and service."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any, Self, Union
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from connectors import registry
 from connectors.settings import ConnectionSettings, Settings
 from core.conditions import LeadCondition
+from core.identity import Identity
 from core.mistakes import Place
 from core.rules import Model
 from core.segments import Segment, Segments, with_model
+from core.stages import Stage
 from sync.access import Access
+from sync.handoff_settings import Handoff
+from sync.nurture_settings import Nurture
 from sync.routing_settings import Routing
 from sync.service_settings import Alerts, Metrics, Schedule
 from sync.yaml_source import ConfigError, load_yaml, placed_yaml
@@ -102,14 +114,29 @@ class Config(Settings):
         "warn; none: not asked for.",
     )
     facts: Path = Field(Path("facts.duckdb"), description="File that holds what the CRMs said.")
+    facts_memory: int = Field(
+        512,
+        ge=256,
+        description="Memory in MB for working on the facts, with a core for each 256; beyond it "
+        "they take disk space beside their file.",
+    )
     ledger: str = Field(
         "sqlite:///ledger.db", description="Database that holds what was decided and written."
+    )
+    identity: Identity | None = Field(
+        None, description="What makes records one person; left out: every record is its own."
     )
     routing: Routing | None = Field(None, description="Who gets hot leads; none: nobody.")
     least_segment: int | None = Field(
         None,
         gt=0,
         description="`check` warns of a model or a territory with fewer leads; left out: of none.",
+    )
+    handoff: Handoff | None = Field(
+        None, description="Who is told of a lead that is handed to sales; left out: nobody."
+    )
+    nurture: Nurture | None = Field(
+        None, description="What happens to leads that are not ready; left out: nothing."
     )
     guards: Guards = Field(Guards(), description="What stops a run before its first write.")
     schedule: Schedule = Field(Schedule(), description="When the daemon does what.")
@@ -124,6 +151,51 @@ class Config(Settings):
         None, min_length=16, description="What hashes the ids of anonymous exports."
     )
 
+    @property
+    def handed(self) -> tuple[str, ...]:
+        """The stages in which a lead is handed to sales."""
+        return self.routing.stages if self.routing else (Stage.SQL.value,)
+
+    def told(self, connection: str) -> Mapping[str, Sequence[str]]:
+        """By which ways is told that a lead of a connection was handed off, by its stage."""
+        if self.handoff is None:
+            return dict.fromkeys(self.handed, ())
+        return self.handoff.told(connection, self.handed)
+
+    @model_validator(mode="after")
+    def _told_of_what_there_is(self) -> Self:
+        if self.handoff is None:
+            return self
+        for name in self.handoff.connections or ():
+            if name not in self.connections:
+                known = ", ".join(self.connections)
+                raise ValueError(f"handoff: no connection is called {name} (there are: {known})")
+        for way, told in self.handoff.ways():
+            for stage in told.stages or ():
+                if stage not in self.handed:
+                    handed = ", ".join(self.handed)
+                    raise ValueError(
+                        f"handoff.{way}: no lead is handed off as {stage}; by routing.stages, "
+                        f"leads are as {handed}"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _people_keep_their_fields(self) -> Self:
+        """No output goes to a field in which people say what they make of a lead."""
+        notes = self.handoff.notes if self.handoff else ()
+        for name, connection in self.connections.items():
+            outputs = {written.field: output for output, written in connection.write.items()}
+            for common in ("accepted_at", *(f"custom.{note}" for note in notes)):
+                to = connection.mapping.leads.get(common)
+                fields = [to] if isinstance(to, str) else [source.field for source in to or ()]
+                for taken in outputs.keys() & set(fields):
+                    raise ValueError(
+                        f"connections.{name}.write.{outputs[taken]}: people write into {taken} "
+                        f"({common}); give the output a field of its own"
+                    )
+        return self
+
     @field_validator("connections")
     @classmethod
     def _plain_names(cls, connections: dict[str, Any]) -> dict[str, Any]:
@@ -131,6 +203,15 @@ class Config(Settings):
             if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
                 raise ValueError(f"connection name {name}: lower-case letters, digits, - and _")
         return connections
+
+    @field_validator("identity")
+    @classmethod
+    def _known_keys(cls, identity: Identity | None, info: ValidationInfo) -> Identity | None:
+        connections = info.data.get("connections", {})
+        named = {name for key in identity.keys for name in key} if identity else set()
+        for name in sorted(named - {*connections}) if connections else ():
+            raise ValueError(f"keys name {name}, which is no connection: {', '.join(connections)}")
+        return identity
 
 
 def load(path: Path, env: Mapping[str, str]) -> Config:

@@ -24,8 +24,8 @@ from sync.decide import Decider, past_of
 from sync.errors import StoreError
 from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
+from sync.handoff import tell
 from sync.lease import Lease
-from sync.ledger_past import HANDED
 from sync.ledger_rows import RunStatus
 from sync.plan import ConnectionPlan
 from sync.pull import Pulled, pull
@@ -95,7 +95,7 @@ def run_cycle(
         steps.guard(cycle.plans)
         if write:
             for part in parts:
-                steps.write(part)
+                cycle.report.warnings += steps.write(part, at)
                 session.ledger.past.keep_scored(run_id, part.planned.connection, at=at)
     return cycle
 
@@ -104,16 +104,23 @@ def _planned(
     session: Session, steps: "_Steps", report: RunReport, at: datetime, *, full: bool
 ) -> list["_Part"]:
     """Decide, and plan what to write to each connection."""
-    routing = session.config.routing
+    routing, identity = session.config.routing, session.config.identity
     past = past_of(session.ledger, routing, at, session.segments)
     pairs = zip(session.connectors.values(), report.connections, strict=True)
     parts = [steps.prepare(*pair, at, past, full=full) for pair in pairs]
     selections = [part.selection for part in parts]
     asked = {o for c in session.config.connections.values() for o in c.outputs()} & OPTIONAL
     with (
-        chosen(session.facts, selections, at) as leads,
+        chosen(session.facts, selections, at, identity) as leads,
         Decider(
-            session.segments, routing, session.facts, at, past, leads=leads, optional=asked
+            session.segments,
+            routing,
+            session.facts,
+            at,
+            past,
+            leads=leads,
+            optional=asked,
+            identity=identity,
         ) as decider,
     ):
         for part in parts:
@@ -245,7 +252,7 @@ class _Steps:
         begun = any(facts.cursor(name, stream.name) for stream in connector.streams())
         if begun or self._read is not pull:
             return None
-        return price.total(price.reading(connector, lambda _: None))
+        return price.total(price.reading(connector))
 
     def prepare(
         self,
@@ -263,6 +270,7 @@ class _Steps:
             capabilities,
             targets={o: connector.written_fields(o) for o in capabilities.objects},
             policies=session.config.connections[name].policies(),
+            folder=session.facts.folder,
             verify=self._verify,
         )
         routing = session.config.routing
@@ -275,8 +283,8 @@ class _Steps:
         """Route, compare and plan; what was decided is recorded in the ledger."""
         session, ledger = self._session, self._session.ledger
         name, report, planned = part.planned.connection, part.report, part.planned
-        routing = session.config.routing
-        handed = frozenset(routing.stages) if routing else HANDED
+        handed, handoff = session.config.told(name), session.config.handoff
+        surging = handoff.surging(name) if handoff else None
         made = assign(decider, name, part.roster, ledger)
         assignments = made.assignments
         planned.queued.extend(made.waiting)
@@ -288,7 +296,7 @@ class _Steps:
             if self._run_id is not None:
                 owners = {i.decision.lead_id: i.present.get(Output.OWNER) for i in batch}
                 decisions = (item.decision for item in batch)
-                ledger.decide(self._run_id, decisions, handed, owners)
+                ledger.decide(self._run_id, decisions, handed, owners, surging)
             compared = comparer.compare(batch)
             if self._run_id is not None:
                 held = (entry for item in compared for entry in item.held)
@@ -318,12 +326,15 @@ class _Steps:
         if findings:
             raise GuardStopError(findings)
 
-    def write(self, part: _Part) -> None:
-        """Carry a plan out, count what it cost, and leave the mark of a complete run."""
+    def write(self, part: _Part, at: datetime) -> list[str]:
+        """Carry a plan out, count what it cost, tell of hand-offs, and leave the mark of a complete
+        run. Returns what could not be told."""
         session, connector, report = self._session, part.connector, part.report
         writer = Writer(self._run_id or "", connector, session)
         waiting = writer.carry_out(part.planned, report, self._stop, self._progress)
+        untold = tell(session, connector, at, self._stop, self._progress)
         session.facts.touched.advance(connector.name, part.selection.mark, waiting)
+        return untold
 
     def _progress(self, stage: str, done: int, total: int | None) -> None:
         """Work goes on: say so, to whoever watches and to other instances."""

@@ -1,7 +1,7 @@
 """Decide: score, qualify and route everything the facts hold, as of one instant."""
 
 from collections.abc import Collection, Iterator, Mapping, Set
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
@@ -13,13 +13,15 @@ import pyarrow as pa
 from ibis import _
 from ibis.expr.types import BooleanValue, Table
 
-from core.affected import only
+from core.affected import AFFECTED, only
 from core.decision import OPTIONAL, Decision, Output
 from core.diff import Values
 from core.events import until
 from core.facts import ACCOUNTS, LEADS, TIME, as_of
+from core.identity import Identity
 from core.matching import domain
 from core.past import PREFIX, Past
+from core.persons import nearby, shared
 from core.profile import areas, stages
 from core.routing import Assignment
 from core.scoring import Facts, belonging, companies, known_columns, lead_columns, union
@@ -75,14 +77,37 @@ def about(facts: Facts, leads: Collection[str], accounts: Collection[str] = ()) 
         merged = facts.aliases.filter(_.table_name == table, _.survivor.isin(sorted(ids)))
         ids.update(merged.id.to_pyarrow().to_pylist())
     people, firms = (sorted(ids) for ids in named.values())
-    return Facts(
-        facts.leads.filter(_.id.isin(sorted(leads))),
-        facts.accounts,
-        facts.activities.filter(
+    return replace(
+        facts,
+        leads=facts.leads.filter(_.id.isin(sorted(leads))),
+        activities=facts.activities.filter(
             _.lead_id.isin(people) | ((_.lead_id == "") & _.account_id.isin(firms))
         ),
-        facts.aliases.filter((_.table_name == ACCOUNTS.name) | _.survivor.isin(sorted(leads))),
+        aliases=facts.aliases.filter(
+            (_.table_name == ACCOUNTS.name) | _.survivor.isin(sorted(leads))
+        ),
     )
+
+
+@contextmanager
+def kin(identity: Identity | None, facts: Facts, leads: Table) -> Iterator[Table]:
+    """Some leads and everybody that `core.persons.nearby` finds near them, or near those found, in
+    a table of their own for so long."""
+    with ExitStack() as stack:
+        found, before = stack.enter_context(leads.cache()), 0
+        while identity and before < (before := int(found.count().to_pyarrow().as_py())):
+            found = stack.enter_context(nearby(identity, facts, found).cache())
+        yield found
+
+
+def with_kin(identity: Identity | None, facts: Facts, leads: Collection[str]) -> set[str]:
+    """The ids of some leads, and of their `kin`."""
+    if identity is None:
+        return {*leads}
+    known = facts.leads.filter(_.id.isin(sorted(leads)))
+    named = known.select("connection", lead_id="id").distinct().cast(AFFECTED)
+    with kin(identity, facts, named) as found:
+        return {*leads, *found.lead_id.to_pyarrow().to_pylist()}
 
 
 @dataclass(frozen=True)
@@ -101,7 +126,8 @@ class Decided:
 class Decider:
     """Everything decided as of `at`, for all connections at once; read it by connection.
 
-    Given some `leads` (as `core.affected` names them), it decides about no others.
+    Given some `leads` (as `core.affected` names them), it decides about no others; with `identity`,
+    whoever is near them (`kin`) is among them.
     """
 
     def __init__(
@@ -114,20 +140,22 @@ class Decider:
         *,
         leads: Table | None = None,
         optional: Set[Output] = frozenset(),
+        identity: Identity | None = None,
     ) -> None:
         self.segments = segments
         self.at = at
         self._past = past
         self._known = facts_of(store, at)
         self._kept = ExitStack()
-        self._facts = self._known if leads is None else self._apart(only(self._known, leads))
+        mine = self._known if leads is None else self._apart(only(self._known, leads))
+        self._facts = shared(identity, mine, at, self._keep)
         self._judged = judge(segments, self._facts, at, past)
         self.contributions = self._judged.contributions
         self.routing = routing
         areas_asked = any(territory.areas for territory in (routing.territories if routing else ()))
         asked = {*optional, Output.AREA} if areas_asked else optional
         decisions = self._placed(self._profiled(self._decisions(), asked))
-        self.decisions = self._kept.enter_context(decisions.cache())
+        self.decisions = self._keep(decisions)
         self._rejected = _counted(self._judged.rejected)
         outside = self._judged.outside
         self._outside = _counted(outside) if outside is not None else {}
@@ -141,10 +169,11 @@ class Decider:
 
     def _apart(self, facts: Facts) -> Facts:
         """The facts of a few leads in tables of their own: scoring reads them more than once."""
-        leads, activities = (
-            self._kept.enter_context(table.cache()) for table in (facts.leads, facts.activities)
-        )
+        leads, activities = map(self._keep, (facts.leads, facts.activities))
         return replace(facts, leads=leads, activities=activities)
+
+    def _keep(self, table: Table) -> Table:
+        return self._kept.enter_context(table.cache())
 
     def _decisions(self) -> Table:
         """One row for each lead: what was decided, and what routing and the diff ask for."""
@@ -280,8 +309,8 @@ class Decider:
     def decided(
         self, connection: str, assignments: Mapping[str, Assignment]
     ) -> Iterator[list[Decided]]:
-        """Every decision of a connection with its record, in batches, in order of id."""
-        rows = self.decisions.filter(_.connection == connection).order_by("lead_id")
+        """Every decision of a connection with its record, in batches, by object and id."""
+        rows = self.decisions.filter(_.connection == connection).order_by("object_type", "lead_id")
         for batch in rows.to_pyarrow_batches(chunk_size=BATCH):
             yield [self._decided(row, assignments.get(row["lead_id"])) for row in batch.to_pylist()]
 

@@ -2,12 +2,14 @@
 
 import tempfile
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from ibis import _
 from rich.console import Console
 
 from connectors.sandbox.run import Sandbox
+from connectors.sandbox.scenario import ask, in_both
 from core.decision import Output
 from sync import show, templates
 from sync.cycle import Cycle, run_cycle
@@ -22,7 +24,7 @@ TOP = 8
 
 
 def run(leads: int, seed: int, clock: Clock, stop: Stop, say: Callable[[str], None]) -> None:
-    """Set up, sync twice and explain, in a folder that is thrown away."""
+    """Set up, sync three times and explain, in a folder that is thrown away."""
     say(f"starting a Salesforce and a HubSpot on loopback, {leads} leads each ...")
     with (
         Sandbox.start(seed=seed, leads=leads) as sandbox,
@@ -32,6 +34,7 @@ def run(leads: int, seed: int, clock: Clock, stop: Stop, say: Callable[[str], No
         (folder / "config.yaml").write_text(config_for(sandbox), encoding="utf-8")
         templates.write(folder, "weighted")
         config, outside = folder / "config.yaml", Outside(sandbox.environment(), clock)
+        _ours, theirs = in_both(sandbox.salesforce_crm, sandbox.hubspot_crm, at=clock())
         out = show.out()
         with open_session(config, outside) as session:
             for connection, connector in session.connectors.items():
@@ -48,6 +51,12 @@ def run(leads: int, seed: int, clock: Clock, stop: Stop, say: Callable[[str], No
         say("second sync: nobody changed anything, so nothing is to be written ...")
         with open_session(config, outside) as session:
             _report(out, _sync(session, stop))
+        say("somebody whom both CRMs know fills in a form in HubSpot; third sync ...")
+        ask(sandbox.hubspot_crm, theirs, at=clock())
+        with open_session(config, outside) as session:
+            third = _sync(session, stop)
+            _written(out, third)
+            _joined(out, session, third)
         say("to play with it: leadgauge sandbox")
 
 
@@ -84,7 +93,7 @@ def _written(out: Console, cycle: Cycle) -> None:
     """One record of each CRM with everything that was written to it."""
     for planned in cycle.plans:
         with_owner = (p for p in planned.changes if p.change.values.get(Output.OWNER))
-        example = next(with_owner, planned.changes[0])
+        example = next(with_owner, next(iter(planned.changes)))
         change = example.change
         fields = planned.targets[change.object_type]
         made = show.table(
@@ -97,6 +106,13 @@ def _written(out: Console, cycle: Cycle) -> None:
         out.print(made)
 
 
+def _joined(out: Console, session: Session, cycle: Cycle) -> None:
+    """Whom the cycle gave an owner in the first CRM, to the last point and the other CRM's form."""
+    out.print("\nthe same person in both CRMs, explained in the first")
+    for change in islice(cycle.plans[0].changes, 1):
+        _explain(out, session, change.change.id)
+
+
 def _explained(out: Console, session: Session) -> None:
     """A lead of the first CRM whose score has decay in it, to the last point."""
     leads = session.facts.table("leads").filter(_.valid_to.isnull(), _.present.notnull())
@@ -104,7 +120,11 @@ def _explained(out: Console, session: Session) -> None:
     halved = leads.filter(score != score.cast("int64")).order_by(score.desc(), _.id).limit(1)
     out.print("\none lead, explained to the last point")
     for row in halved.to_pyarrow().to_pylist():
-        with neighbours(session, row["id"], session.clock()) as around:
-            decision, explanation = explain(around, [row["id"]])[0]
-        for table in show.explanation(decision, explanation):
-            out.print(table)
+        _explain(out, session, row["id"])
+
+
+def _explain(out: Console, session: Session, lead_id: str) -> None:
+    with neighbours(session, lead_id, session.clock()) as around:
+        decision, explanation = explain(around, [lead_id])[0]
+    for table in show.explanation(decision, explanation):
+        out.print(table)

@@ -1,64 +1,78 @@
 """A lead's dossier: one page of Markdown for whoever is to call, as of an instant.
 
-Who it is, where it stands and why, what is still missing, what it did, and who else is there.
+Who it is, where it stands and why, the criteria it met, what is still missing, what it did, what
+people noted, how to work it, and who else is there. A part of which nothing is known says `none`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 
+import ibis
 from ibis import _
+from ibis.expr.types import Table
 
+from core.criteria import met
 from core.decision import Decision
 from core.events import until
 from core.explain import Explanation
+from core.facts import TIME
 from sync.accounts import Surroundings, surroundings
 from sync.decide import about
 from sync.explain import explain
-from sync.neighbours import Neighbours, neighbours
+from sync.handoff_settings import Handoff
+from sync.neighbours import Neighbours, Row, neighbours
 from sync.session import Session
 
 LATEST = 20
 """How many activities are told, the newest first."""
 
+RECENT = timedelta(days=30)
+NONE = "none"
 
-def dossiers(session: Session, lead_id: str, at: datetime) -> list[str]:
-    """The dossier of a lead in each connection that has it; empty where none does."""
-    found = []
+
+def dossiers(session: Session, lead_id: str, at: datetime) -> dict[str, str]:
+    """The dossier of a lead by each connection that has it; empty where none does."""
+    models = {segment.model.label: segment.model for segment in session.segments}
+    found = {}
     with neighbours(session, lead_id, at) as around:
         for decision, explanation in explain(around, [lead_id]):
-            person, did, more = _known(around, decision)
+            person, firm = _who(around, decision)
+            events = _events(around, decision)
             parts = [
                 _head(person, decision),
                 _standing(decision, explanation),
+                _criteria(met(models[decision.model], decision.stage, explanation)),
                 _points(explanation),
-                _deeds(did, more),
+                _deeds(events),
+                _metrics(events, decision.scored_at),
+                _notes(session.config.handoff, person, firm),
+                _playbook(session.config.handoff, decision.tier),
+                _account(surroundings(around, decision)),
             ]
-            if account := surroundings(around, decision):
-                parts.append(_account(account))
-            found.append("\n\n".join("\n".join(lines) for lines in parts))
+            found[decision.connection] = "\n\n".join("\n".join(lines) for lines in parts)
     return found
 
 
-def _known(
-    around: Neighbours, decision: Decision
-) -> tuple[Mapping[str, Any], list[dict[str, Any]], int]:
-    """Who the lead is, its latest activities, and how many there are besides."""
-    at, connection = decision.scored_at, decision.connection
+def _who(around: Neighbours, decision: Decision) -> tuple[Row, Row | None]:
+    """The lead, and its account where there is one."""
+    key = (decision.connection, decision.lead_id)
+    person = next(p for p in around.people if (p["connection"], p["id"]) == key)
+    account = (decision.connection, person["account_id"])
+    return person, next((f for f in around.firms if (f["connection"], f["id"]) == account), None)
+
+
+def _events(around: Neighbours, decision: Decision) -> Table:
+    """All that the lead did."""
     facts = about(around.facts, [decision.lead_id])
-    of_lead = (p for p in around.people if p["id"] == decision.lead_id)
-    person = next(p for p in of_lead if p["connection"] == connection)
-    events = until(facts.activities, at).filter(_.connection == connection, _.lead_id != "")
-    total = int(events.count().to_pyarrow().as_py())
-    latest = events.order_by(_.occurred_at.desc(), _.id).limit(LATEST)
-    return person, latest.to_pyarrow().to_pylist(), total - min(total, LATEST)
+    events = until(facts.activities, decision.scored_at)
+    return events.filter(_.connection == decision.connection, _.lead_id != "")
 
 
-def _head(person: Mapping[str, Any], decision: Decision) -> Iterator[str]:
+def _head(person: Row, decision: Decision) -> Iterator[str]:
     name = " ".join(filter(None, (person["first_name"], person["last_name"])))
-    yield f"# {_plain(name or decision.lead_id)}"
+    yield f"# {plain(name or decision.lead_id)}"
     what = filter(None, (person["title"], person["company"], person["industry"], person["country"]))
-    yield ", ".join(map(_plain, what)) or "nothing else is known of the person"
+    yield ", ".join(map(plain, what)) or "nothing else is known of the person"
     yield ""
     yield (
         f"{decision.object_type} {decision.lead_id} in {decision.connection}, "
@@ -78,8 +92,17 @@ def _standing(decision: Decision, found: Explanation) -> Iterator[str]:
     yield from (f"- {line}" for line in str(found.profile or "").splitlines())
     if found.history and found.history.handoffs:
         yield f"- handed to sales: {', '.join(f'{at:%Y-%m-%d}' for at in found.history.handoffs)}"
+    if found.history and found.history.surge:
+        yield f"- surge: {found.history.surge}"
+    if found.history and found.history.answer:
+        yield f"- sales: {plain(str(found.history.answer))}"
     if decision.owner_reason:
         yield f"- owner: {decision.owner_reason}"
+
+
+def _criteria(lines: Iterable[str]) -> Iterator[str]:
+    yield "## Criteria met"
+    yield from [f"- {plain(line)}" for line in lines] or [NONE]
 
 
 def _points(found: Explanation) -> Iterator[str]:
@@ -91,19 +114,51 @@ def _points(found: Explanation) -> Iterator[str]:
     yield from _table(("rule", "points", "events", "last"), lines)
 
 
-def _deeds(did: Iterable[Mapping[str, Any]], more: int) -> Iterator[str]:
+def _deeds(events: Table) -> Iterator[str]:
     yield "## What it did"
+    latest = events.order_by(_.occurred_at.desc(), _.id).limit(LATEST).to_pyarrow().to_pylist()
     rows = [
         (_day(row["occurred_at"]), row["type"], row["asset"] or "", row["campaign"] or "")
-        for row in did
+        for row in latest
     ]
     yield from _table(("when", "what", "asset", "campaign"), rows)
-    if more:
+    if more := int(events.count().to_pyarrow().as_py()) - len(latest):
         yield f"\n... and {more} before"
 
 
-def _account(around: Surroundings) -> Iterator[str]:
+def _metrics(events: Table, at: datetime) -> Iterator[str]:
+    yield "## Engagement"
+    recent = _.occurred_at > ibis.literal(at - RECENT, type=TIME)
+    counted = events.group_by("type").aggregate(
+        times=_.count(), recent=_.count(where=recent), last=_.occurred_at.max()
+    )
+    found = counted.order_by(ibis.desc("times"), "type").to_pyarrow().to_pylist()
+    rows = [(r["type"], str(r["times"]), str(r["recent"]), _day(r["last"])) for r in found]
+    yield from _table(("what", "times", f"in {RECENT.days} days", "last"), rows)
+
+
+def _notes(handoff: Handoff | None, person: Row, firm: Row | None) -> Iterator[str]:
+    yield "## Qualification notes"
+    noted = []
+    for of, row in (("lead", person), ("account", firm)):
+        custom = dict(row["custom"] or ()) if row else {}
+        for name in handoff.notes if handoff else ():
+            if custom.get(name):
+                noted.append(f"- {name} ({of}): {plain(custom[name])}")
+    yield from noted or [NONE]
+
+
+def _playbook(handoff: Handoff | None, tier: str | None) -> Iterator[str]:
+    yield "## Playbook"
+    work = handoff.tiers.get(tier or "") if handoff else None
+    yield (work and work.playbook) or NONE
+
+
+def _account(around: Surroundings | None) -> Iterator[str]:
     yield "## The account"
+    if around is None:
+        yield NONE
+        return
     how = "matched by e-mail domain" if around.by_domain else "named by the CRM"
     score = "" if around.aps is None else f", account score {around.aps:f}"
     yield f"{around.account_id} ({how}){score}"
@@ -113,12 +168,15 @@ def _account(around: Surroundings) -> Iterator[str]:
         yield from _table(("colleague", "points"), rows)
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    if not rows:
+        yield NONE
+        return
     for cells in (head, tuple("---" for _column in head), *rows):
-        yield f"| {' | '.join(map(_plain, cells))} |"
+        yield f"| {' | '.join(map(plain, cells))} |"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text of a CRM in one line of Markdown: it can end no cell and begin no markup."""
     return " ".join(text.replace("|", "/").replace("<", "(").replace(">", ")").split())
 

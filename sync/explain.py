@@ -12,14 +12,17 @@ from core.completeness import Completeness, completeness, fit_fields
 from core.decision import Decision
 from core.explain import Explanation, Known
 from core.explain import explain as explain_lead
+from core.facts import LEADS, as_of
 from core.icp import Match
+from core.persons import shown_by
 from core.prediction import probabilities
 from core.profile import channels, parts, profile
 from core.provenance import changed_answers, sourced
 from core.rules import Model
-from core.scoring import checklists, icp_fit, unknown
+from core.scoring import Facts, checklists, icp_fit, unknown
 from core.verdict import KEY
 from sync.decide import about
+from sync.identity import known
 from sync.neighbours import Neighbours
 from sync.yaml_source import ConfigError
 
@@ -53,6 +56,11 @@ def explain(around: Neighbours, leads: Collection[str]) -> list[tuple[Decision, 
         reason = earlier[-1].owner_reason if earlier else ""
         decision = Decision(**row, object_type=kinds[key], scored_at=at, owner_reason=reason)
         model, history = models[decision.model], session.ledger.past.history(*key, at)
+        history = replace(
+            history,
+            answer=session.ledger.answers.of(*key, at),
+            surge=session.ledger.surges.of(*key, at),
+        )
         explained = told[decision.model].explained(key, row["score"], contributions, earlier)
         found.append((decision, replace(explained, history=history.cooled(model.cool_down, at))))
     if not found and judged.outside is not None:
@@ -79,10 +87,13 @@ class _Told:
         self._profiles = {n: _by_lead(table) for n, table in parts(model, facts, at).items()}
         self._complete = _by_lead(completeness(model, facts, at)) if fit_fields(model) else {}
         self._ideal = _by_lead(icp_fit(model, facts, at, past)) if model.icp else {}
+        self._shown_by, self._persons = _together(around, facts)
         self._accounts = {(p["connection"], p["id"]): p["account_id"] for p in around.people}
         self._firms = {(firm["connection"], firm["id"]): firm for firm in around.firms}
         began = facts.leads.filter(_.valid_from <= at).order_by("valid_from")
         self._versions = _by_lead(began.mutate(lead_id=began.id))
+        seen = around.session.facts.table("seen").filter(_.table_name == LEADS.name)
+        self._seen = _by_lead(seen.filter(_.id.isin(sorted(leads))).rename(lead_id="id"))
 
     def explained(
         self, key: Key, score: int, contributions: ByLead, earlier: Sequence[Decision]
@@ -100,10 +111,12 @@ class _Told:
             profile=profile(shown) if shown else None,
             known=self._known(key, earlier),
             channels=self._channels.get(key, ()),
+            shown_by=self._shown_by.get(key),
         )
 
     def _known(self, key: Key, earlier: Sequence[Decision]) -> Known:
         versions = self._versions[key]
+        seen = next((row["since"] for row in self._seen.get(key, ())), None)
         firm = self._firms.get((key[0], self._accounts[key] or ""))
         of_account = sourced(firm["sources"], "account.") if firm else ()
         complete, ideal = self._complete.get(key), self._ideal.get(key)
@@ -112,8 +125,33 @@ class _Told:
             Match(ideal[0]["company"]) if ideal else None,
             Match(ideal[0]["persona"]) if ideal else None,
             (*sourced(versions[-1]["sources"]), *of_account),
-            changed_answers(versions, [(d.scored_at, d.stage) for d in earlier]),
+            changed_answers(versions, [(d.scored_at, d.stage) for d in earlier], seen),
+            self._persons.get(key, ()),
         )
+
+
+def _together(
+    around: Neighbours, facts: Facts
+) -> tuple[Mapping[Key, Mapping[str, str | None]], Mapping[Key, tuple[str, ...]]]:
+    """What other connections know of some leads: which one shows an activity, by lead and id; and
+    the other records of the same person."""
+    shown: defaultdict[Key, dict[str, str | None]] = defaultdict(dict)
+    identity = around.session.config.identity
+    if identity is None or facts.persons is None:
+        return shown, {}
+    did = facts.activities.select(*KEY, "id", by=shown_by(facts.activities.object_type))
+    # What the CRM itself shows comes last, and counts.
+    for row in did.order_by(_.by.isnull()).to_pyarrow().to_pylist():
+        shown[row["connection"], row["lead_id"]][row["id"]] = row["by"]
+    leads = as_of(around.facts.leads, around.at)
+    others = {
+        (mine.connection, mine.lead_id): tuple(
+            f"{other}, by {', '.join(person.by)}" for other in person.records if other != mine
+        )
+        for person in known(identity, leads, facts.persons)
+        for mine in person.records
+    }
+    return shown, others
 
 
 def _by_lead(table: Table) -> ByLead:

@@ -1,9 +1,11 @@
 """The DuckDB file under the facts: opened by one process, its tables made, changed by transactions.
 
 A committed transaction survives a kill: it is in the file or in the write-ahead log beside it.
+What does not fit into memory is for a while in a folder beside the file.
 """
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,18 +22,31 @@ LOG_SIZE = "256MB"
 """How long the log may grow before it is worked into the tables: doing so writes the last row
 group of a table anew, which at DuckDB's own 16 MB costs a first load more than the rows do."""
 
+MEMORY = 512
+"""MB that DuckDB may hold unless told otherwise, however large the machine and the base: beyond it
+what is sorted, joined and summed goes to disk for a while."""
+
+MEMORY_EACH = 256
+"""MB for each thread: with less, not all that DuckDB holds for one can go to disk."""
+
 
 class FactsFile:
     """One DuckDB file with some tables; `:memory:` keeps nothing after closing.
 
-    The file is made its owner's alone; the logs that follow it go by the process's umask.
+    The file and `folder`, which is for what does not fit into memory (None: there is none), are
+    made their owner's alone; the logs that follow the file go by the process's umask. `memory` is
+    what DuckDB may hold, in MB, with as many threads as that is enough for.
     Raises StoreBusy when another process has it open, StoreError when it is no facts file.
     """
 
-    def __init__(self, path: Path | str, schemas: Mapping[str, ibis.Schema]) -> None:
+    def __init__(
+        self, path: Path | str, schemas: Mapping[str, ibis.Schema], memory: int = MEMORY
+    ) -> None:
+        self._memory = memory
+        self.folder = None if str(path) == ":memory:" else Path(f"{path}.tmp")
         before = os.umask(0o077)
         try:
-            self._con = duckdb.connect(str(path), config={"checkpoint_threshold": LOG_SIZE})
+            self._con = self._connect(path)
             self._ibis = ibis.duckdb.from_connection(self._con)
             with self.transaction():
                 for name, schema in schemas.items():
@@ -49,6 +64,20 @@ class FactsFile:
         finally:
             os.umask(before)
 
+    def _connect(self, path: Path | str) -> duckdb.DuckDBPyConnection:
+        settings = {"checkpoint_threshold": LOG_SIZE, "memory_limit": f"{self._memory}MB"}
+        if self.folder is not None:
+            settings["temp_directory"] = str(self.folder)
+        connection = duckdb.connect(str(path), config={**settings})
+        (cores,) = connection.sql("SELECT current_setting('threads')").fetchone() or (1,)
+        threads = max(1, min(cores, self._memory // MEMORY_EACH))
+        connection.execute(f"SET threads = {threads}")
+        if self.folder is not None:
+            # The file is ours now: what is there was left by a process that was killed.
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir()
+        return connection
+
     def _require_columns(self, path: Path | str, schemas: Mapping[str, ibis.Schema]) -> None:
         """Refuse the tables of a release whose common model had other fields."""
         for name, schema in schemas.items():
@@ -59,9 +88,19 @@ class FactsFile:
                     "file: everything is then pulled again"
                 )
 
+    def explain(self, error: BaseException | None) -> None:
+        """Raise StoreError for an error that only more memory helps against."""
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise StoreError(
+                f"{self._memory} MB are too little memory for the facts. Give facts_memory in the "
+                f"configuration a larger number, such as {2 * self._memory}"
+            ) from error
+
     def close(self) -> None:
         """Close the file, so that another process may open it."""
         self._con.close()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def table(self, name: str) -> Table:
         """A table as an Ibis expression."""

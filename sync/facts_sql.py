@@ -25,6 +25,22 @@ def record_type(table: FactsTable, alias: str) -> str:
     return f"{alias}.object_type" if "object_type" in table.replaced_by else "''"
 
 
+def comparable(table: FactsTable, alias: str) -> str:
+    """All that a row says but its stamp, to be compared with another row's.
+
+    Maps are compared in the order of their keys, and an entry of null is none.
+    """
+    values = []
+    for name, datatype in table.schema.items():
+        value = f'{alias}."{name}"'
+        if datatype.is_map():
+            entries = f"list_filter(map_entries({value}), lambda e: e.value IS NOT NULL)"
+            value = f"coalesce(list_sort({entries}), [])"
+        if name in table.model.model_fields and name != "modified_at":
+            values.append(value)
+    return f"({', '.join(values)})"
+
+
 def judged(table: FactsTable) -> str:
     """SQL that fills `judged`: every row of `arrived` against what is `held` of its record.
 
@@ -32,22 +48,11 @@ def judged(table: FactsTable) -> str:
     what is known, or of a removed record. `since` is when the record became what the page shows.
     Parameters: c, at, and `alive`: what the page shows, all but the records of `leaving`, lives
     at `at` even where it was taken for removed.
-    Maps are compared in the order of their keys, and an entry of null is none.
     """
-
-    def comparable(alias: str) -> str:
-        values = []
-        for name, datatype in table.schema.items():
-            value = f'{alias}."{name}"'
-            if datatype.is_map():
-                entries = f"list_filter(map_entries({value}), lambda e: e.value IS NOT NULL)"
-                value = f"coalesce(list_sort({entries}), [])"
-            if name in table.model.model_fields and name != "modified_at":
-                values.append(value)
-        return f"({', '.join(values)})"
 
     record = ", ".join(table.replaced_by)
     of_record = ", ".join(f"a.{name}" for name in table.replaced_by)
+    differs = f"{comparable(table, 'a')} IS DISTINCT FROM {comparable(table, 'h')}"
     return f"""
         CREATE OR REPLACE TEMP TABLE judged AS
         WITH records AS (SELECT {record}, max(modified_at) AS stamp FROM held GROUP BY ALL)
@@ -57,7 +62,7 @@ def judged(table: FactsTable) -> str:
                 WHEN max(a.modified_at) OVER (PARTITION BY {of_record}) <= g.removed_at
                     AND NOT ($alive AND a.id NOT IN (SELECT id FROM leaving)) THEN 'stale'
                 WHEN h.held_row IS NULL THEN 'new'
-                WHEN {comparable("a")} IS DISTINCT FROM {comparable("h")} THEN 'changed'
+                WHEN {differs} THEN 'changed'
                 WHEN a.modified_at IS DISTINCT FROM h.modified_at THEN 'touched'
                 ELSE 'same'
             END AS verdict,

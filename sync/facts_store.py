@@ -21,10 +21,12 @@ from ibis.expr.types import Table
 from connectors.base import Cursor, Page, Removed
 from core.facts import ALIASES, BY_NAME, TABLES, TIME, FactsTable
 from sync.aliases import Alias, Merge, followed
+from sync.backlog import BACKLOG, Backlog
 from sync.census import COUNTS, Census
 from sync.cursors import CURSORS, Cursors
-from sync.facts_file import FactsFile
+from sync.facts_file import MEMORY, FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
+from sync.history import SEEN, History
 from sync.people import People
 from sync.touched import SCHEMAS, Touched
 
@@ -54,6 +56,8 @@ _SCHEMAS = {
     "removals": _REMOVALS,
     **SCHEMAS,
     **COUNTS,
+    **BACKLOG,
+    **SEEN,
 }
 
 _CLOSED = "(FROM held WHERE held_row IN (SELECT held_row FROM closing))"
@@ -80,16 +84,22 @@ class Stored:
 class FactsStore:
     """One facts file, opened by one process; `:memory:` keeps nothing after closing.
 
-    Raises StoreBusy when another process has the file open, StoreError when it is no facts file.
+    `memory`: in MB, see `FactsFile`. Raises StoreBusy when another process has the file open,
+    StoreError when it is no facts file, and as a context where memory was too little.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self._file = FactsFile(path, _SCHEMAS)
+    def __init__(self, path: Path | str, memory: int = MEMORY) -> None:
+        self._file = FactsFile(path, _SCHEMAS, memory)
         self._cursors = Cursors(self._file)
         self.touched = Touched(self._file)
         """What changed since the last complete run; every change notes it there."""
+        self._history = History(self._file, self.touched)
         self.census = Census(self._file)
         """What a CRM showed while it was read whole."""
+        self.backlog = Backlog(self._file)
+        """What the last backfill found to read."""
+        self.folder = self._file.folder
+        """Where there is room for what does not fit into memory; it is removed on closing."""
         self.people = People(self._file)
         """Which records are one person, for reports and erasure."""
 
@@ -103,6 +113,7 @@ class FactsStore:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+        self._file.explain(error)
 
     def close(self) -> None:
         """Close the file, so that another process may open it."""
@@ -134,7 +145,8 @@ class FactsStore:
         A version begins at its row's modified stamp. A row that differs from the stored one
         under the same stamp (a formula field, an association) begins one `at`, when the change
         was seen: what was not known at an instant must not appear in a replay of it. `alive`:
-        what the page shows lives `at`, so that a record taken for removed is back.
+        what the page shows lives `at`, so that a record taken for removed is back. What the page
+        tells of earlier versions is laid over those that are there (`sync.history`).
         """
         table = BY_NAME[page.stream.table]
         leaving = pa.table({"id": pa.array((r.id for r in page.removed), pa.string())})
@@ -148,6 +160,8 @@ class FactsStore:
             else:
                 self._insert_all(connection, table)
                 verdicts, taken_off = {"new": page.rows.num_rows}, 0
+            if page.earlier is not None:
+                self._history.lay(connection, table, page.earlier)
             ended = self._end(connection, table, page) if page.removed else 0
             self._cursors.save(connection, page.stream.name, page.cursor)
         return Stored(

@@ -10,23 +10,18 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Self
 
-from sqlalchemy import (
-    Connection,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from connectors.base import Change, WriteResult
 from core.decision import Decision, Output
 from core.rules import Model
 from sync import ledger_audit
+from sync.ledger_answers import AnswersLedger
 from sync.ledger_audit import Act, AuditLedger, Entry
 from sync.ledger_engine import open_ledger, upsert
 from sync.ledger_held import HeldLedger
-from sync.ledger_past import HANDED, PastLedger, forget_unsent, keep_stages
+from sync.ledger_notices import NoticesLedger
+from sync.ledger_past import HANDED, Handed, PastLedger, forget_unsent, keep_stages
 from sync.ledger_people import PeopleLedger
 from sync.ledger_presence import Presence
 from sync.ledger_routing import RoutingLedger
@@ -54,6 +49,7 @@ from sync.ledger_schema import (
     WRITTEN,
 )
 from sync.ledger_settling import OPEN, settle, unanswered
+from sync.ledger_surges import SurgesLedger, Surging, keep_surges
 from sync.ledger_timers import TimersLedger
 from sync.ledger_usage import UsageLedger
 from sync.ledger_writes import WritesLedger
@@ -65,9 +61,11 @@ class Ledger:
     """The ledger at a database address; its schema is brought up to date on opening.
 
     `past` is the part of it that later decisions rest on, `routing` says who was given which lead,
-    `timers` when calls are due, `held` are the fields that humans hold, `writes` is for what is
-    taken back or sent again, `usage` says how much the APIs were used, `audit` is the part that
-    nobody changes, `presence` says which instance runs, and `people` what is held about people.
+    `timers` when calls are due, `notices` is the outbox of hand-offs, `answers` what sales said of
+    these, `surges` the fast rises of scores, `held` are the fields that humans hold, `writes` is
+    for what is taken back or sent again, `usage` says how much the APIs were used, `audit` is the
+    part that nobody changes, `presence` says which instance runs, and `people` what is held about
+    people.
     Raises StoreError where `sync.ledger_engine.open_ledger` does.
     """
 
@@ -77,6 +75,9 @@ class Ledger:
         self.past = PastLedger(self._engine, self._readers)
         self.routing = RoutingLedger(self._engine, self._readers)
         self.timers = TimersLedger(self._engine, self._readers)
+        self.answers = AnswersLedger(self._engine, self._readers)
+        self.surges = SurgesLedger(self._readers)
+        self.notices = NoticesLedger(self._engine, self._readers)
         self.held = HeldLedger(self._engine, self._readers)
         self.writes = WritesLedger(self._engine, self._readers)
         self.usage = UsageLedger(self._readers)
@@ -183,13 +184,15 @@ class Ledger:
         self,
         run_id: str,
         decisions: Iterable[Decision],
-        handed: frozenset[str] = HANDED,
+        handed: Handed = HANDED,
         owners: Mapping[str, str | None] = MappingProxyType({}),
+        surging: Surging | None = None,
     ) -> int:
         """Append the decisions that differ from their lead's latest; how many did.
 
         With them, whose stage changed, and which leads are handed off in one of `handed`.
         `owners`: who has each lead in the CRM, for the audit chain to say who had it before.
+        `surging`: what is a fast rise of a score; None: nobody asks.
         """
         appended = 0
         with self._engine.begin() as db:
@@ -206,6 +209,8 @@ class Ledger:
                     db.execute(insert(DECISIONS), [decision_row(run_id, d) for d in changed])
                 appended += len(changed)
                 keep_stages(db, run_id, chunk, handed)
+                if surging:
+                    keep_surges(db, run_id, changed, surging)
                 ledger_audit.append(db, ledger_audit.decided(run_id, changed, before, owners))
         return appended
 
@@ -232,7 +237,7 @@ class Ledger:
     ) -> None:
         """Record changes that are about to be sent; `before`: what they replace, by record id."""
         replaced = before or {}
-        rows = [
+        rows = (
             {
                 **change_key(connection, change),
                 "run_id": run_id,
@@ -242,10 +247,10 @@ class Ledger:
                 "state": OPEN,
             }
             for change in changes
-        ]
-        if rows:
-            with self._engine.begin() as db:
-                db.execute(insert(INTENTS), rows)
+        )
+        with self._engine.begin() as db:
+            for chunk in chunks(rows):
+                db.execute(insert(INTENTS), chunk)
 
     def settle(
         self,

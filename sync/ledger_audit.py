@@ -40,6 +40,7 @@ class Act(StrEnum):
     OVERRIDDEN = "overridden"
     OVERRIDE_ENDED = "override ended"
     SIGNED = "signed"
+    ANSWERED = "answered"
     DENIED = "denied"
     ERASED = "erased"
 

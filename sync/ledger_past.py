@@ -23,11 +23,26 @@ from core.points import units
 from core.stages import QUALIFIED, Stage
 from sync.ledger_audit import Act, Entry, append
 from sync.ledger_engine import listed, upsert
+from sync.ledger_notices import About, put_out
 from sync.ledger_rows import CHUNK
-from sync.ledger_schema import DECISIONS, HANDOFFS, INTENTS, OVERRIDES, SCORED, STAGES, TIMERS
+from sync.ledger_schema import (
+    DECISIONS,
+    HANDOFFS,
+    INTENTS,
+    NOTICES,
+    OVERRIDES,
+    SCORED,
+    STAGES,
+    SURGES,
+    TIMERS,
+    UtcTime,
+)
 
-HANDED = frozenset({Stage.SQL.value})
-"""The stages in which a lead is handed to sales, unless routing names others."""
+Handed = Mapping[str, Sequence[str]]
+"""The stages in which a lead is handed to sales, and by which ways that is told."""
+
+HANDED: Handed = {Stage.SQL.value: ()}
+"""What the configuration says where it says nothing."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +57,8 @@ class Handoff:
     run_id: str
 
 
-def keep_stages(
-    db: Connection, run_id: str, decisions: Sequence[Decision], handed: frozenset[str]
-) -> None:
-    """Record whose stage changed, and who is handed off by it.
+def keep_stages(db: Connection, run_id: str, decisions: Sequence[Decision], handed: Handed) -> None:
+    """Record whose stage changed, who is handed off by it, and what is to be told of that.
 
     What was recorded for the same instant before is replaced, but nobody is handed off twice.
     """
@@ -58,7 +71,7 @@ def _keep_stages(
     run_id: str,
     decisions: Mapping[tuple[str, str], Decision],
     at: datetime,
-    handed: frozenset[str],
+    handed: Handed,
 ) -> None:
     ids = {lead_id for _connection, lead_id in decisions}
     mine = STAGES.c.connection.in_({connection for connection, _lead_id in decisions})
@@ -76,7 +89,20 @@ def _keep_stages(
         for row in rows
         if row["stage"] in handed
     ]
-    upsert(db, HANDOFFS, given, keep=("stage", "at", "run_id"))
+    new = _new(db, given)
+    if new:
+        db.execute(insert(HANDOFFS), new)
+        told = [{**row, "number": row["cycle"], "what": row["stage"]} for row in new]
+        put_out(db, About.HANDOFF, told, handed)
+
+
+def _new(db: Connection, given: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those hand-offs that are not recorded yet."""
+    c = HANDOFFS.c
+    query = select(c.connection, c.lead_id, c.cycle)
+    leads = listed(db, {row["lead_id"] for row in given})
+    known = {tuple(row) for row in db.execute(query.where(c.lead_id.in_(leads)))}
+    return [r for r in given if (r["connection"], r["lead_id"], r["cycle"]) not in known]
 
 
 def _row(run_id: str, decision: Decision, before: Mapping[Any, Any] | None) -> dict[str, Any]:
@@ -115,14 +141,19 @@ def _last(db: Connection, at: datetime, leads: Collection[str] = ()) -> Select[A
 
 
 def forget_unsent(db: Connection, runs: Sequence[str]) -> None:
-    """Take back the stages, hand-offs and timers of runs that ended early, where nobody saw them.
+    """Take back the stages, hand-offs, surges and timers of runs that ended early, where nobody saw
+    them.
 
-    That is at a connection to which the run sent nothing: a guard, an error or a kill came first.
+    That is at a connection to which the run sent nothing, and told nobody of it: a guard, an error
+    or a kill came first.
     """
-    for table in (STAGES, HANDOFFS, TIMERS):
+    told = NOTICES.alias()
+    for table in (STAGES, HANDOFFS, SURGES, TIMERS, NOTICES):
         sent = (INTENTS.c.run_id == table.c.run_id) & (INTENTS.c.connection == table.c.connection)
-        unsent = ~select(INTENTS.c.id).where(sent).exists()
-        db.execute(delete(table).where(table.c.run_id.in_(runs), unsent))
+        begun = (told.c.run_id == table.c.run_id) & (told.c.connection == table.c.connection)
+        begun &= told.c.tries > 0
+        seen = select(INTENTS.c.id).where(sent).exists() | select(told.c.way).where(begun).exists()
+        db.execute(delete(table).where(table.c.run_id.in_(runs), ~seen))
 
 
 class PastLedger:
@@ -234,6 +265,24 @@ class PastLedger:
         query = select(c.connection).distinct().where(c.lead_id == lead_id)
         with self._readers.begin() as db:
             return list(db.scalars(query.order_by(c.connection)))
+
+    def standing(self, connection: str) -> list[Mapping[str, Any]]:
+        """The latest decision about each lead: lead_id, score, tier, stage, since when the lead
+        has that stage (or that score, if it never had one), and when it `entered` our care: when
+        it was first decided about, or last left the qualified stages."""
+        d, s, f = DECISIONS.c, STAGES.c, DECISIONS.alias().c
+        moved = select(s.lead_id, func.max(s.at).label("since"), func.max(s.left_at).label("left"))
+        stages = moved.where(s.connection == connection).group_by(s.lead_id).subquery()
+        begun = select(f.lead_id, func.min(f.at).label("at")).where(f.connection == connection)
+        first = begun.group_by(f.lead_id).subquery()
+        since = func.coalesce(stages.c.since, d.at, type_=UtcTime()).label("since")
+        entered = func.coalesce(stages.c.left, first.c.at, type_=UtcTime()).label("entered")
+        query = select(d.lead_id, d.score, d.tier, d.stage, since, entered)
+        query = query.join(first, first.c.lead_id == d.lead_id)
+        query = query.outerjoin(stages, stages.c.lead_id == d.lead_id)
+        query = query.where(d.connection == connection, d.latest).order_by(d.lead_id)
+        with self._readers.begin() as db:
+            return [dict(row) for row in db.execute(query).mappings()]
 
     # How old the scores are
 

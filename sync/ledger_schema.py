@@ -287,6 +287,51 @@ HANDOFFS = Table(
     _run(),
 )
 
+NOTICES = Table(
+    "notices",
+    METADATA,
+    Column("connection", String, primary_key=True),
+    Column("lead_id", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("way", String, primary_key=True),
+    Column("what", String, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("state", String, nullable=False, index=True),
+    Column("tries", Integer, nullable=False),
+    Column("next_try", UtcTime),
+    Column("error", Text),
+    Column("settled_at", UtcTime),
+    _run(),
+)
+
+SURGES = Table(
+    "surges",
+    METADATA,
+    Column("connection", String, primary_key=True),
+    Column("lead_id", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("rise", BigInteger, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    _run(),
+)
+
+ANSWERS = Table(
+    "answers",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("connection", String, nullable=False),
+    Column("lead_id", String, nullable=False),
+    Column("cycle", Integer, nullable=False),
+    Column("accepted", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("stage", String),
+    Column("score", BigInteger, nullable=False),
+)
+Index("ix_answers_lead", ANSWERS.c.connection, ANSWERS.c.lead_id)
+
 OVERRIDES = Table(
     "overrides",
     METADATA,

@@ -131,7 +131,7 @@ def _keep_refused(
                 "first_seen": first_seen,
                 "last_seen": at,
                 "tries": tries + 1,
-                "next_try": at + _wait(tries) if result.status is Status.TRANSIENT else None,
+                "next_try": at + wait(tries) if result.status is Status.TRANSIENT else None,
                 "fields": fields,
                 "run_id": run_id,
             }
@@ -139,7 +139,7 @@ def _keep_refused(
     upsert(db, QUARANTINE, rows)
 
 
-def _wait(tries: int) -> timedelta:
+def wait(tries: int) -> timedelta:
     """How long to wait after so many tries before the last one."""
     return min(FIRST_WAIT * (1 << min(tries, 30)), LONGEST_WAIT)
 

@@ -87,6 +87,9 @@ def dossier(
     config: ConfigPath = DEFAULT_CONFIG,
     only: Only = None,
     as_of: AsOf = None,
+    file: Annotated[
+        Path | None, typer.Option("--out", help="Write the page to this file instead.")
+    ] = None,
 ) -> None:
     """One page of Markdown about a lead: who it is, where it stands and why, what it did."""
     from sync.dossier import dossiers
@@ -95,8 +98,15 @@ def dossier(
         found = dossiers(session, lead, _instant(ctx, as_of))
     if not found:
         raise ConfigError([f"no lead {lead} in the facts: check the id, or run `leadgauge sync`"])
-    for page in found:
-        typer.echo(f"{page}\n")
+    pages = "\n\n".join(found.values())
+    if file is None:
+        typer.echo(f"{pages}\n")
+        return
+    try:
+        file.write_text(f"{pages}\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([f"--out {file}: cannot be written: {error.strerror}"]) from None
+    say(f"wrote {file}")
 
 
 def accounts(
@@ -147,7 +157,13 @@ def replay(
         at = _instant(ctx, as_of).replace(microsecond=0)
         past = past_of(session.ledger, None, at, chosen, leads or ())
         decisions = replaying.replay(
-            session.facts, chosen, at, session.connectors.keys(), leads or (), past
+            session.facts,
+            chosen,
+            at,
+            session.connectors.keys(),
+            leads or (),
+            past,
+            session.config.identity,
         )
         table = csv.DictWriter(sys.stdout, (*REPLAYED, "scored_at"), lineterminator="\n")
         if not as_json:
@@ -207,6 +223,7 @@ def critical(
 ) -> None:
     """What customers did before they became customers, by rule; a star for what most did."""
     from core.critical import critical as count
+    from core.persons import shared
     from core.segments import shares
     from sync import show_model as text
     from sync.decide import facts_of
@@ -214,11 +231,12 @@ def critical(
 
     with opened(ctx, config) as session:
         at = outside_of(ctx).clock().replace(microsecond=0)
-        shared, _rest = shares(session.segments, facts_of(session.facts, at), at)
+        known = shared(session.config.identity, facts_of(session.facts, at), at)
+        parts, _rest = shares(session.segments, known, at)
         outcomes = session.facts.table("outcomes")
         found = [
             {"model": segment.model.name, **row}
-            for segment, facts in zip(session.segments, shared, strict=True)
+            for segment, facts in zip(session.segments, parts, strict=True)
             for row in count(segment.model, facts, outcomes, at, share).to_pyarrow().to_pylist()
         ]
     if not any(row["customers"] for row in found):

@@ -14,13 +14,15 @@ from ibis import _
 from ibis.expr.types import Table
 
 from core.facts import as_of
+from core.identity import Identity, companies
 from core.matching import domain
 from core.past import Past
+from core.persons import shared
 from core.propensity import Accounts, propensity
 from core.scoring import Facts, Keep, belonging
 from core.segments import scoring_accounts
 from core.verdict import Judged, judge
-from sync.decide import about, facts_of, past_of
+from sync.decide import about, facts_of, past_of, with_kin
 from sync.session import Session
 
 Row = dict[str, Any]
@@ -47,7 +49,8 @@ class Neighbours:
 
 @contextmanager
 def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbours]:
-    """A lead or an account with all leads of the account, in every connection that has it."""
+    """A lead or an account with all leads of the account, in every connection that has it, and
+    with the other records of these persons."""
     at = at.replace(microsecond=0)
     everything = facts_of(session.facts, at)
     with ExitStack() as stack:
@@ -55,8 +58,11 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         def keep(table: Table) -> Table:
             return stack.enter_context(table.cache())
 
-        leads, accounts = _near(everything, record, at)
-        facts = _apart(about(everything, leads, accounts), accounts, keep)
+        identity = session.config.identity
+        near, accounts = _near(everything, record, at, identity)
+        leads = with_kin(identity, everything, near)
+        mine = shared(identity, about(everything, leads, accounts), at, keep)
+        facts = _apart(mine, accounts, keep)
         past = past_of(session.ledger, None, at, session.segments, leads)
         judged = judge(session.segments, facts, at, past, keep)
         model = scoring_accounts(session.segments)
@@ -68,11 +74,17 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         yield Neighbours(session, record, at, past, facts, people, firms, judged, scored)
 
 
-def _near(facts: Facts, record: str, at: datetime) -> tuple[set[str], set[str]]:
+def _near(
+    facts: Facts, record: str, at: datetime, identity: Identity | None
+) -> tuple[set[str], set[str]]:
     """The ids of the leads around a record, and of their accounts."""
     alone = replace(facts, leads=facts.leads.filter(_.id == record))
     named = belonging(alone, at).account_id.to_pyarrow().to_pylist()
     accounts = {record, *filter(None, named)}
+    if identity and identity.accounts:
+        one = companies(as_of(facts.accounts, at))
+        mine = one.filter(_.account_id.isin(sorted(accounts)))
+        accounts |= set(one.semi_join(mine, "company").account_id.to_pyarrow().to_pylist())
     merged = facts.aliases.filter(_.survivor.isin(sorted(accounts))).id.to_pyarrow().to_pylist()
     firms = as_of(facts.accounts, at).filter(_.id.isin(sorted(accounts)), _.domain.notnull())
     domains = set(firms.domain.to_pyarrow().to_pylist())
@@ -100,4 +112,4 @@ def _apart(facts: Facts, named: Collection[str], keep: Keep) -> Facts:
     )
     alike = accounts.filter(perhaps).select("connection", "id").distinct()
     accounts = keep(accounts.semi_join(alike, ["connection", "id"]))
-    return Facts(leads, accounts, activities, aliases)
+    return replace(facts, leads=leads, accounts=accounts, activities=activities, aliases=aliases)

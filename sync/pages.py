@@ -65,10 +65,12 @@ def _names(page: Page) -> set[str]:
 
 def _one(pages: Sequence[Page]) -> Page:
     """One page in place of several of the same stream, with the last one's cursor."""
+    earlier = [page.earlier for page in pages if page.earlier is not None]
     return Page(
         pages[-1].stream,
         pa.concat_tables([page.rows for page in pages]),
         pages[-1].cursor,
         tuple(removed for page in pages for removed in page.removed),
         tuple(problem for page in pages for problem in page.rejected),
+        pa.concat_tables(earlier) if earlier else None,
     )

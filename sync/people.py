@@ -15,8 +15,13 @@ _NAMED = {
     "removals": ("id",),
     "touched": ("id",),
     "shown": ("id",),
+    "seen": ("id",),
 }
 """The tables that name persons, and by which columns."""
+
+
+_OF_ALL = ("aliases", "removals", "touched", "seen")
+"""Those of them that name records of other tables as well."""
 
 
 class People:
@@ -101,5 +106,5 @@ class People:
 
 def _about(table: str) -> str:
     named = " OR ".join(f"{column} = $i" for column in _NAMED[table])
-    kind = " AND table_name = 'leads'" if table in ("aliases", "removals", "touched") else ""
+    kind = " AND table_name = 'leads'" if table in _OF_ALL else ""
     return f"connection = $c AND ({named}){kind}"

@@ -1,14 +1,17 @@
 """The plan of a cycle: which fields of which records to set, why, and what it costs.
 
-A value: it can be printed, priced in calls, refused by a guard, or carried out.
+A value: it can be printed, priced in calls, refused by a guard, or carried out. What grows with
+the records lives on disk (`sync.spool`), so that a plan for every record of a CRM fits in memory.
 """
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import groupby, islice
+from pathlib import Path
 from typing import Any
 
 from connectors.base import Capabilities, Change, Field, Price
@@ -16,7 +19,11 @@ from core.decision import Decision, Output
 from core.diff import COMPANIONS, ForeignValue, Policy, Values, diff
 from core.routing import Assignment
 from sync.ledger_rows import Held
-from sync.price import writing
+from sync.price import by_bulk, writing
+from sync.spool import Spool
+
+PORTION_CALLS = 10
+"""How many calls' worth of changes go out between two points where a stop is honoured."""
 
 
 @dataclass(frozen=True)
@@ -101,22 +108,26 @@ class ConnectionPlan:
     the records in quarantine that are not tried again yet, `unaffected` those that were not
     compared because nothing about them changed. `foreign` lists, by record id, the fields that
     hold what somebody else put there, `held` those of them that are left to a human, and until
-    when, `queued` the leads that wait for an owner, in the order in which they are to be given.
-    `verify`: every write is read back before it counts, and not the owners alone.
+    when; with `changes` they lie in `folder`. `queued` are the leads that wait for an owner, in the
+    order in which they are to be given. `verify`: every write is read back before it counts, and
+    not the owners alone.
     """
 
     connection: str
     capabilities: Capabilities
     targets: Mapping[str, Mapping[Output, Field]]
     policies: Mapping[Output, Policy]
-    changes: list[PlannedChange] = field(default_factory=list)
-    foreign: list[tuple[str, ForeignValue]] = field(default_factory=list)
-    held: list[Held] = field(default_factory=list)
+    folder: Path | None = None
     records: int = 0
     waiting: list[str] = field(default_factory=list)
     queued: list[Assignment] = field(default_factory=list)
     unaffected: int = 0
     verify: bool = False
+
+    def __post_init__(self) -> None:
+        self.changes = Spool[PlannedChange](self.folder)
+        self.foreign = Spool[tuple[str, ForeignValue]](self.folder)
+        self.held = Spool[Held](self.folder)
 
     @property
     def known(self) -> int:
@@ -140,8 +151,19 @@ class ConnectionPlan:
     @property
     def price(self) -> Price:
         """The fewest API calls that carry this plan out, and read back what is to be."""
-        changes = [planned.change for planned in self.changes]
-        return writing(changes, self.capabilities, verify=self.verify)
+        sent = ([planned.change for planned in portion] for portion in self.portions())
+        prices = (writing(changes, self.capabilities, verify=self.verify) for changes in sent)
+        return sum(prices, Price())
+
+    def portions(self) -> Iterator[list[PlannedChange]]:
+        """The changes in the portions in which they are sent: what a bulk job or ten calls take."""
+        found = self.capabilities
+        bulk = by_bulk(len(self.changes), found)
+        size = found.bulk_write_batch if bulk else found.write_batch * PORTION_CALLS
+        # A bulk job is for records of one object type.
+        for _type, changes in groupby(self.changes, lambda p: bulk and p.change.object_type):
+            while portion := list(islice(changes, size)):
+                yield portion
 
     def add(self, item: Compared) -> None:
         """Compare a decision with its record, and plan what differs."""

@@ -120,7 +120,9 @@ def opened(session: Session, changed: Segments, at: datetime) -> Iterator[Previe
     past = past_of(session.ledger, routing, at, (*session.segments, *changed))
     with ExitStack() as stack:
         old, new = (
-            stack.enter_context(Decider(segments, routing, facts, at, past))
+            stack.enter_context(
+                Decider(segments, routing, facts, at, past, identity=session.config.identity)
+            )
             for segments in (session.segments, changed)
         )
         rosters = {

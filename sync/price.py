@@ -4,17 +4,14 @@ The connector prices a reading; a writing follows from what it declares.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from connectors.base import Capabilities, Change, Connector, Cursor, Price, Stream
+from connectors.base import Capabilities, Change, Connector, Cursor, Price
 from core.decision import Output
 
 ALWAYS = frozenset({Output.OWNER})
 """What is read back after every write: a CRM's own rules decide about it too."""
-
-CHUNK_CALLS = 10
-"""How many calls' worth of changes go out between two points where a stop is honoured."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +23,10 @@ class Size:
     price: Price
 
 
-def reading(connector: Connector, start: Callable[[Stream], Cursor | None]) -> list[Size]:
-    """What there is to read of each stream from where it starts; at most one call for each."""
+def reading(connector: Connector, cursor: Cursor | None = None) -> list[Size]:
+    """What there is to read of each stream from a cursor on; at most one call for each."""
     found = []
     for stream in connector.streams():
-        cursor = start(stream)
         records = connector.count(stream, cursor)
         found.append(Size(stream.name, records, connector.price(stream, cursor, records)))
     return found
@@ -41,11 +37,9 @@ def total(sizes: Iterable[Size]) -> Price:
     return sum((size.price for size in sizes), Price())
 
 
-def chunks(changes: Sequence[Change], capabilities: Capabilities) -> Iterator[Sequence[Change]]:
-    """Changes in the portions in which they are sent."""
-    size = len(changes) if _bulk(changes, capabilities) else capabilities.write_batch * CHUNK_CALLS
-    for start in range(0, len(changes), max(size, 1)):
-        yield changes[start : start + size]
+def by_bulk(changes: int, capabilities: Capabilities) -> bool:
+    """Whether so many changes go by bulk jobs."""
+    return capabilities.bulk_write_from is not None and changes >= capabilities.bulk_write_from
 
 
 def read_back(change: Change, *, verify: bool) -> bool:
@@ -54,17 +48,16 @@ def read_back(change: Change, *, verify: bool) -> bool:
 
 
 def writing(changes: Sequence[Change], capabilities: Capabilities, *, verify: bool) -> Price:
-    """The price of sending changes, and of reading back those that are to be."""
+    """The price of sending changes at once, and of reading back those that are to be."""
     calls = Counter[str]()
-    bulk = _bulk(changes, capabilities)
-    for chunk in chunks(changes, capabilities):
-        if bulk:
-            jobs = _calls((c.object_type for c in chunk), capabilities.bulk_write_batch)
-            calls["bulk"] += jobs * capabilities.bulk_write_calls
-        else:
-            calls["write"] += -(-len(chunk) // capabilities.write_batch)
-        asked = (c.object_type for c in chunk if read_back(c, verify=verify))
-        calls["read"] += _calls(asked, capabilities.read_back_batch)
+    bulk = by_bulk(len(changes), capabilities)
+    if bulk:
+        jobs = _calls((c.object_type for c in changes), capabilities.bulk_write_batch)
+        calls["bulk"] += jobs * capabilities.bulk_write_calls
+    else:
+        calls["write"] += -(-len(changes) // capabilities.write_batch)
+    asked = (c.object_type for c in changes if read_back(c, verify=verify))
+    calls["read"] += _calls(asked, capabilities.read_back_batch)
     return Price(+calls, exact=not bulk)
 
 
@@ -77,10 +70,6 @@ def by_class(calls: Mapping[str, int]) -> str:
     """Calls by class, in brackets."""
     listed = ", ".join(f"{kind} {count:,}" for kind, count in sorted(calls.items()) if count)
     return f" ({listed})" if listed else ""
-
-
-def _bulk(changes: Sequence[Change], capabilities: Capabilities) -> bool:
-    return capabilities.bulk_write_from is not None and len(changes) >= capabilities.bulk_write_from
 
 
 def _calls(object_types: Iterable[str], batch: int) -> int:

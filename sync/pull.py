@@ -1,7 +1,7 @@
 """Pull: every stream of a CRM into the facts, page by page, each with its cursor."""
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -52,18 +52,16 @@ def pull(
     step: Step,
     stop: Stop,
     progress: Progress,
-    only: str | None = None,
+    streams: Iterable[Stream] | None = None,
 ) -> Pulled:
-    """Read every stream on from its cursor, up to the CRM's own present; `only`: one table's.
+    """Read streams on from their cursors, up to the CRM's own present; None: all of them.
 
     What was stored before an error or a stop stays, cursors included: the next pull goes on.
     """
     name = connector.name
     pulled = Pulled(until=connector.now())
     before = dict(connector.usage.calls)
-    for stream in connector.streams():
-        if only not in (None, stream.table):
-            continue
+    for stream in connector.streams() if streams is None else streams:
         cursor = start_of(facts.cursor(name, stream.name), connector.capabilities.lookback)
         done = 0
         with arriving(connector, stream, cursor, pulled.until) as pages:

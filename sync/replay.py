@@ -11,10 +11,12 @@ from ibis import _
 
 from core.decision import Decision
 from core.facts import as_of
+from core.identity import Identity
 from core.past import Past
+from core.persons import shared
 from core.segments import Segments
 from core.verdict import KEY, judge
-from sync.decide import BATCH, about, facts_of
+from sync.decide import BATCH, about, facts_of, with_kin
 from sync.facts_store import FactsStore
 
 
@@ -25,6 +27,7 @@ def replay(
     connections: Collection[str],
     leads: Collection[str] = (),
     past: Past | None = None,
+    identity: Identity | None = None,
 ) -> Iterator[Decision]:
     """What models say of some leads (none named: of all) as of an instant; nothing is routed.
 
@@ -34,8 +37,11 @@ def replay(
     at = at.replace(microsecond=0)
     facts = facts_of(store, at)
     if leads:
-        facts = about(facts, leads)
+        facts = about(facts, with_kin(identity, facts, leads))
+    facts = shared(identity, facts, at)
     verdicts = judge(segments, facts, at, past).verdicts.drop("behaviour")
+    if leads:
+        verdicts = verdicts.filter(_.lead_id.isin(sorted(leads)))
     records = as_of(facts.leads, at).select("connection", "object_type", lead_id="id")
     rows = verdicts.inner_join(records, KEY).select(verdicts, records.object_type)
     rows = rows.filter(_.connection.isin(sorted(connections))).order_by(KEY)

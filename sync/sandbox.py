@@ -30,8 +30,17 @@ connections:
     url: {hubspot}
     token: ${{HUBSPOT_TOKEN}}
     mapping:
-      leads: {{technologies: tech_stack, accepted_at: sales_accepted_at}}
+      leads:
+        technologies: tech_stack
+        accepted_at: sales_accepted_at
+        custom.salesforce_id: salesforce_id
       accounts: {{technologies: tech_stack}}
+      # The forms give papers away.
+      activity_types: {{form_submission: download}}
+# By key alone: both CRMs hold the same sample, so that addresses would join everybody.
+identity:
+  email: false
+  keys: [{{marketing: custom.salesforce_id, sales: id}}]
 routing:
   stages: [SQL]
   pool: [{pool}]

@@ -25,10 +25,11 @@ from core.conditions import LeadCondition
 from core.decay import DAY
 from core.due import Span, due, foreseen
 from core.facts import LEADS, as_of
+from core.identity import Identity
 from core.past import Past
 from core.roster import Roster
 from core.scoring import Facts
-from sync.decide import facts_of
+from sync.decide import facts_of, kin
 from sync.facts_store import FactsStore
 from sync.plan import ConnectionPlan
 from sync.session import Session
@@ -69,6 +70,7 @@ def select(
         and last.signature == mark.signature
         and last.decided_at <= at
         and session.ledger.has_run(last.run_id)
+        and _in_step(session, last)
         and foreseen(*models, *placed)
     )
     if not sure:
@@ -93,11 +95,19 @@ def select(
 
 @contextmanager
 def chosen(
-    store: FactsStore, selections: Iterable[Selection], at: datetime
+    store: FactsStore,
+    selections: Iterable[Selection],
+    at: datetime,
+    identity: Identity | None = None,
 ) -> Iterator[Table | None]:
-    """The leads of all selections, in a table of their own for so long; None: all there are."""
+    """The leads of all selections, in a table of their own for so long; None: all there are.
+
+    With `identity` their kin are among them, and where all of one connection are to be decided
+    about, all of every connection are: whom its removed records were kin of, nobody noted.
+    """
     found = list(selections)
-    if all(selection.leads is None for selection in found):
+    whole = [selection.leads is None for selection in found]
+    if all(whole) or (identity and any(whole)):
         yield None
         return
     # As nullable as what `affected` names: Ibis joins no others to it.
@@ -108,19 +118,32 @@ def chosen(
         else selection.leads
         for selection in found
     ]
-    with (ibis.union(*parts) if len(parts) > 1 else parts[0]).cache() as leads:
+    mine = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    with kin(identity, facts_of(store, at), mine) as leads:
         yield leads
+
+
+def _in_step(session: Session, last: Mark) -> bool:
+    """Whether a connection may go by its own mark. Where persons have records in several, only if
+    all of them are in this run and were in the last: what changed in one moves the others."""
+    names = session.config.connections
+    marks = (session.facts.touched.mark(name) for name in names)
+    return not session.config.identity or (
+        set(session.connectors) == set(names)
+        and all(mark is not None and mark.run_id == last.run_id for mark in marks)
+    )
 
 
 def _signature(session: Session, planned: ConnectionPlan, roster: Roster | None) -> str:
     """A hash of all but the facts that decisions and their comparison with the CRM rest on."""
-    routing = session.config.routing
+    routing, identity = session.config.routing, session.config.identity
     said: dict[str, Any] = {
         "leadgauge": version("leadgauge"),
         "models": [
             (s.model.label, s.when and s.when.model_dump(mode="json", by_alias=True))
             for s in session.segments
         ],
+        "identity": identity.model_dump(mode="json") if identity else None,
         "routing": routing.model_dump(mode="json", by_alias=True) if routing else None,
         "roster": asdict(roster) if roster else None,
         "fields": planned.fields,

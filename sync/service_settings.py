@@ -22,6 +22,7 @@ _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
 def _interval(value: object) -> object:
+    """A span from its text, such as `15 minutes`. Raises ValueError for any other text."""
     if not isinstance(value, str):
         return value
     match = re.fullmatch(r"(\d+) (second|minute|hour|day)s?", value.strip())
@@ -99,10 +100,9 @@ def _address(text: str) -> str:
 Address = Annotated[str, AfterValidator(_address)]
 
 
-class Email(Settings):
-    """Alerts by e-mail: over TLS, or to a server on a loopback address."""
+class MailServer(Settings):
+    """The way to a mail server: over TLS, or on a loopback address."""
 
-    to: tuple[Address, ...] = Field(min_length=1, description="Who is told.")
     sender: Address = Field(description="The From address.")
     server: str = Field(description="The SMTP server.")
     port: int = Field(587, ge=1, le=65535, description="465: TLS at once; else by STARTTLS.")
@@ -110,8 +110,14 @@ class Email(Settings):
     password: SecretStr | None = Field(None, description="Its password.")
 
 
+class Email(MailServer):
+    """Alerts by e-mail: over TLS, or to a server on a loopback address."""
+
+    to: tuple[Address, ...] = Field(min_length=1, description="Who is told.")
+
+
 class Webhook(Settings):
-    """Alerts as a JSON document that is posted."""
+    """A JSON document that is posted; its `text` is what Slack and its likes show."""
 
     url: SecretStr = Field(description="Where to: https, or http on a loopback address.")
     token: SecretStr | None = Field(None, description="Sent as a bearer token.")

@@ -128,7 +128,7 @@ def open_setup(
         raise ConfigError([f"no connection is called {n} (there are: {known})" for n in unknown])
     with ExitStack() as stack:
         ledger = stack.enter_context(closing(Ledger(config.ledger)))
-        facts = stack.enter_context(closing(FactsStore(config.facts)))
+        facts = stack.enter_context(FactsStore(config.facts, config.facts_memory))
         settings = config.connections
         connectors = stack.enter_context(
             closing(_OnUse({n: partial(outside.connect, n, settings[n]) for n in names}))

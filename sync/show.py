@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 
 from rich.console import Console
 from rich.table import Table
@@ -97,7 +97,7 @@ def plan(planned: ConnectionPlan, limit: int = SHOWN) -> Iterable[Table]:
         f"{in_words(planned.price)}",
         "record", "field", "from", "to",
     )  # fmt: skip
-    for item in planned.changes[:limit]:
+    for item in islice(planned.changes, limit):
         for number, (output, value) in enumerate(item.change.values.items()):
             label = f"{item.change.object_type} {item.change.id}" if number == 0 else ""
             made.add_row(label, output, item.before.get(output) or "-", value or "-")
@@ -144,7 +144,7 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
             str(-line.cap_loss) if line.cap_loss else "",
             str(line.events or ""),
             f"{line.last:%Y-%m-%d %H:%M}" if line.last else "",
-            line.evidence or "",
+            f"{line.evidence or ''}{f' in {line.shown_by}' if line.shown_by else ''}",
         )
     made.add_row("sum", "", f"{sum(line.points for line in found.lines):+}")
     yield made
@@ -182,6 +182,10 @@ def _history(history: History | None) -> Iterator[str]:
     if history.handoffs:
         listed = ", ".join(f"{at:%Y-%m-%d %H:%M}" for at in history.handoffs)
         yield f"handed to sales: {listed}"
+    if history.surge:
+        yield f"surge: {history.surge}"
+    if history.answer:
+        yield f"sales: {history.answer}; leadgauge then: {history.answer.machine}"
     if history.cooling:
         yield f"cooling down until {history.cooling:%Y-%m-%d %H:%M} UTC"
     if history.override:
@@ -194,6 +198,7 @@ def _known(known: Known) -> Iterable[str]:
         yield f"ideal customer: company {known.company}, person {known.persona}"
     if known.completeness:
         yield f"known of what fit asks: {known.completeness}"
+    yield from (f"the same person: {other}" for other in known.person)
     yield from map(str, known.sourced)
     for field, values in groupby(known.changed, lambda said: said.field):
         yield f"{field} over time: {'; '.join(map(_said, values))}"
@@ -220,6 +225,7 @@ def status(ledger: Ledger, schedule: Schedule, now: datetime) -> Iterable[Table]
     yield _ages(ledger, now)
     yield _handoffs(ledger)
     yield _waiting(ledger, now)
+    yield _notices(ledger)
     yield _quarantine(ledger, now)
     yield _held(ledger, now)
     chain = table("")
@@ -273,6 +279,26 @@ def _jobs(found: Iterable[Health], beat: datetime) -> Table:
     for job in found:
         last = f"{job.last_success:%Y-%m-%d %H:%M:%S}" if job.last_success else "never"
         made.add_row(job.job, job.state, last, job.reason)
+    return made
+
+
+def _notices(ledger: Ledger) -> Table:
+    """The hand-offs that somebody is still to be told of, longest first."""
+    waiting = ledger.notices.waiting()
+    made = table(
+        f"\nto be told: {len(waiting)} notices",
+        "lead", "of", "by", "since", "tries>", "next try", "last error",
+    )  # fmt: skip
+    for notice in waiting[:SHOWN]:
+        made.add_row(
+            f"{notice.connection}: {notice.lead_id}",
+            notice.kind,
+            notice.way,
+            f"{notice.at:%Y-%m-%d %H:%M}",
+            str(notice.tries),
+            f"{notice.next_try:%Y-%m-%d %H:%M}" if notice.next_try else "",
+            notice.error or "",
+        )
     return made
 
 

@@ -48,7 +48,7 @@ def explained(found: AccountExplanation) -> Iterable[Table]:
         made.add_row(
             line.rule,
             line.part,
-            line.lead_id or "",
+            f"{line.lead_id or ''}{f' in {line.shown_by}' if line.shown_by else ''}",
             f"{line.points:+}",
             str(line.raw),
             str(line.events or ""),

@@ -98,8 +98,9 @@ def undo(
             part.steps["diff"].passed(len(planned.changes))
             part.steps["diff"].hold("nothing to take back", planned.equal)
             # Our own write is no change of a lead: say that it is to be decided about again.
-            ids = [change.change.id for change in planned.changes]
-            session.facts.touched.ids(planned.connection, LEADS, ids)
+            for portion in planned.portions():
+                ids = [change.change.id for change in portion]
+                session.facts.touched.ids(planned.connection, LEADS, ids)
             writer = Writer(report.run_id, session.connectors[planned.connection], session)
             writer.carry_out(planned, part, stop, shown)
     return report, found
@@ -116,7 +117,7 @@ def _look_at(
     """Add to `found` what undoing some writes of one connection would do."""
     name = connector.name
     targets = {o: connector.written_fields(o) for o in connector.capabilities.objects}
-    planned = ConnectionPlan(name, connector.capabilities, targets, policies={})
+    planned = ConnectionPlan(name, connector.capabilities, targets, {}, session.facts.folder)
     planned.records = len(sent)
     planned.unaffected = max(session.facts.counts(name)[LEADS.name] - len(sent), 0)
     later = session.ledger.writes.later(run_id, name, [write.record_id for write in sent])

@@ -14,7 +14,7 @@ from connectors.errors import ConnectorError
 from sync.facts_store import WRITTEN, FactsStore
 from sync.ledger import Ledger
 from sync.plan import ConnectionPlan
-from sync.price import chunks, read_back
+from sync.price import read_back
 from sync.report import ConnectionReport, Step
 from sync.session import Clock, Session
 from sync.stop import Stop
@@ -49,27 +49,27 @@ class Writer:
     def _carry_out(
         self, plan: ConnectionPlan, step: Step, stop: Stop, progress: Progress
     ) -> list[str]:
-        changes = [planned.change for planned in plan.changes]
-        held = {planned.change.id: planned.replaced for planned in plan.changes}
         fields = plan.fields
         waiting: list[str] = []
         start = 0
-        for chunk in chunks(changes, plan.capabilities):
+        for portion in plan.portions():
             stop.check()
             name, now = self._connector.name, self._clock()
-            self._ledger.intend(self._run_id, name, chunk, held, at=now)
+            changes = [planned.change for planned in portion]
+            held = {planned.change.id: planned.replaced for planned in portion}
+            self._ledger.intend(self._run_id, name, changes, held, at=now)
             done = 0
             try:
-                for results in self._results(chunk, verify=plan.verify):
+                for results in self._results(changes, verify=plan.verify):
                     self._settle(results, step, fields)
                     waiting += [r.change.id for r in results if r.status is Status.UNKNOWN]
                     done += len({result.change.id for result in results})
-                    progress(f"{name}: write", start + done, len(changes))
+                    progress(f"{name}: write", start + done, len(plan.changes))
             except ConnectorError:
                 # A change without a result was not sent: the next run decides about it anew.
                 self._ledger.withdraw(self._run_id, name)
                 raise
-            start += len(chunk)
+            start += len(portion)
         return waiting
 
     def _results(self, chunk: Sequence[Change], *, verify: bool) -> Iterator[list[WriteResult]]:

@@ -2,10 +2,11 @@
 
 from datetime import timedelta
 
-from connectors.base import Status
+from connectors.base import Entry, EntryKind, Status
+from connectors.errors import ConnectorError, OutcomeUnknown
 from connectors.sandbox.crm import Kind
 from core.decision import Output
-from tests.world import World, lead_streams, live, mirrored, populate, ready, reported
+from tests.world import World, entries, lead_streams, live, mirrored, populate, ready, reported
 
 SCORED = {
     "score": "98.5",
@@ -15,6 +16,15 @@ SCORED = {
     "model": "weighted 1a2b3c",
     "scored_at": "2026-03-01T12:00:00Z",
 }
+
+
+def refusal(world: World, entry: Entry) -> ConnectorError | None:
+    """What becomes of adding an entry, where it is not just taken."""
+    try:
+        world.connector.add_entry(entry)
+    except ConnectorError as error:
+        return error
+    return None
 
 
 class WriteContract:
@@ -166,6 +176,53 @@ class WriteContract:
             (result,) = world.write(change)
             declared = change.object_type in world.connector.capabilities.queue_objects
             assert (result.status is Status.WRITTEN) is declared
+
+    def test_entries_are_found_by_their_mark(self, world: World) -> None:
+        """A task and a note are put on a record, once each, and told from any other entry."""
+        entries(world)
+        lead, other = world.leads(2)
+        task = world.entry(lead, EntryKind.TASK, "k1")
+        note = world.entry(lead, EntryKind.NOTE, "k2")
+        assert not world.connector.has_entry(task)
+        for entry in (task, note):
+            world.connector.add_entry(entry)
+            assert world.connect().has_entry(entry)
+        assert not world.connector.has_entry(world.entry(lead, EntryKind.TASK, "k"))
+        assert not world.connector.has_entry(world.entry(other, EntryKind.TASK, "k1"))
+        made = list(world.crm.records(Kind.ACTIVITY))
+        assert [record.values["people"] for record in made] == [[lead.number]] * 2
+        assert [record.values["owner"] for record in made] == [world.rep.number] * 2
+
+    def test_entries_are_no_activities(self, world: World) -> None:
+        """What we put on a record does not come back as something that the lead did."""
+        entries(world)
+        lead = world.lead()
+        theirs = {"type": "task", "at": world.clock(), "subject": "Call", "people": [lead.number]}
+        own = world.crm.add(Kind.ACTIVITY, theirs)
+        for kind in EntryKind:
+            world.connector.add_entry(world.entry(lead, kind, kind))
+        world.clock.tick()
+        assert [row["id"] for row in mirrored(world).table("activities")] == [world.id(own)]
+
+    def test_entry_whose_answer_is_lost(self, world: World) -> None:
+        """An entry whose answer is lost is told to be unknown, and is found afterwards."""
+        entries(world)
+        entry = world.entry(world.lead(), EntryKind.TASK, "k1")
+        world.connector.now()
+        world.lose_answer()
+        assert isinstance(refusal(world, entry), OutcomeUnknown)
+        assert world.connector.has_entry(entry)
+
+    def test_entry_on_nothing_is_refused(self, world: World) -> None:
+        """An entry on a record that is gone is refused: it is not there for sure."""
+        entries(world)
+        lead = world.lead()
+        world.crm.delete(lead)
+        world.clock.tick()
+        refused = refusal(world, world.entry(lead, EntryKind.NOTE, "k1"))
+        assert refused is not None
+        assert not isinstance(refused, OutcomeUnknown)
+        assert not list(world.crm.records(Kind.ACTIVITY))
 
     def test_usage_counts_calls(self, world: World) -> None:
         """Calls are counted by class; what is not called is not counted."""

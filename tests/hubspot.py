@@ -90,7 +90,9 @@ def hubspot_world() -> Iterator[World]:
             own.fail(times=times, name="ten-secondly")
 
         def lose_answer() -> None:
-            own.server.faults.append(Fault("/batch/update/?$", drop="after"))
+            own.server.faults.append(
+                Fault(".*/objects/(contacts/batch/update|tasks)/?$", drop="after")
+            )
 
         yield World(
             own.crm, own.clock, connect, address, slow_down, lose_answer, own.timer.waits, page=200

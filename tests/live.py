@@ -193,6 +193,14 @@ class Live:
         content["connections"][name]["write"] = dict(written)
         self.config.write_text(yaml.safe_dump(content))
 
+    def configure_mapping(self, name: str, **tables: Mapping[str, Any]) -> None:
+        """Map further fields of one connection, by table."""
+        content = yaml.safe_load(self.config.read_text())
+        mapping = content["connections"][name].setdefault("mapping", {})
+        for table, fields in tables.items():
+            mapping[table] = {**mapping.get(table, {}), **fields}
+        self.config.write_text(yaml.safe_dump(content))
+
     def model(self, **changes: Any) -> None:
         """Write model.yaml: the default model, some of its keys replaced."""
         text = resources.files("core.presets").joinpath("weighted.yaml").read_text()

@@ -81,7 +81,9 @@ def salesforce_world() -> Iterator[SalesforceWorld]:
             server.faults.append(Fault("/services/data/", times=times, response=CONCURRENT))
 
         def lose_answer() -> None:
-            server.faults.append(Fault("/composite/sobjects$", method="PATCH", drop="after"))
+            server.faults.append(
+                Fault("/composite/sobjects$|/sobjects/Task/?$", method="PATCH|POST", drop="after")
+            )
 
         world = SalesforceWorld(crm, clock, connect, address, slow_down, lose_answer, waits, PAGE)
         world.server, world.face, world.open, world.seen = server, face, open_, seen

@@ -8,7 +8,16 @@ from typing import Any, Protocol
 
 import pytest
 
-from connectors.base import Change, Connector, Cursor, Page, Stream, WriteResult
+from connectors.base import (
+    Change,
+    Connector,
+    Cursor,
+    Entry,
+    EntryKind,
+    Page,
+    Stream,
+    WriteResult,
+)
 from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.settings import FieldMapping
 from core.decision import Output
@@ -86,6 +95,11 @@ class World:
     def change(self, record: Record, **values: str | None) -> Change:
         """A change of a record's written fields, given by output name."""
         return Change(*self.address(record), {Output(name): v for name, v in values.items()})
+
+    def entry(self, record: Record, kind: EntryKind, key: str) -> Entry:
+        """A task or note for the rep, about a record."""
+        where, due = self.address(record), self.clock() + timedelta(days=1)
+        return Entry(kind, *where, key, "Call <Zoë>", "1 & 2\n3", due, self.id(self.rep))
 
     def write(self, *changes: Change) -> list[WriteResult]:
         """What became of some changes."""
@@ -195,6 +209,12 @@ def ready(world: World) -> None:
     if not world.connector.capabilities.can_write:
         pytest.skip("cannot write, by its capabilities")
     world.prepare_fields()
+
+
+def entries(world: World) -> None:
+    """Skip where a CRM takes no tasks and notes."""
+    if not world.connector.capabilities.takes_entries:
+        pytest.skip("takes no entries, by its capabilities")
 
 
 def reported(world: World) -> None:

@@ -17,6 +17,7 @@ from connectors.base import (
     Capabilities,
     Change,
     Cursor,
+    Entry,
     Field,
     FieldKind,
     NewField,
@@ -76,6 +77,7 @@ class FilesConnector:
             can_create_fields=False,
             queue_objects=("leads",),
             reports_removals=False,
+            takes_entries=False,
         )
         self._settings = settings
         self._clock = clock
@@ -228,6 +230,14 @@ class FilesConnector:
             for key, present in held
             if key in wanted
         }
+
+    def add_entry(self, entry: Entry) -> None:
+        """An import file has no place for one."""
+        raise MappingError(f"a file takes no {entry.kind}s", connection=self.name)
+
+    def has_entry(self, entry: Entry) -> bool:  # noqa: ARG002 - none was ever taken
+        """None is ever there."""
+        return False
 
     def close(self) -> None:
         """Nothing is held."""

@@ -12,6 +12,7 @@ from typing import Any
 from connectors import values
 from connectors.base import Cursor, Page, Stream
 from connectors.hubspot.client import SEARCH_PAGE, Gateway, Json
+from connectors.hubspot.entries import MARKED, is_ours
 from connectors.hubspot.failures import Gone, MissingScope
 from connectors.hubspot.fields import CONTACTS, Fields
 from connectors.hubspot.pull import columns, people
@@ -56,8 +57,8 @@ DETAILS: Mapping[str, tuple[str, ...]] = {
         "hs_email_subject",
     ),
     "meetings": ("hs_meeting_start_time", "hs_meeting_end_time", "hs_meeting_outcome"),
-    "notes": (),
-    "tasks": ("hs_task_status",),
+    "notes": (MARKED["notes"],),
+    "tasks": ("hs_task_status", MARKED["tasks"]),
     "communications": (),
 }
 """The properties of each engagement beyond those that all have."""
@@ -100,7 +101,8 @@ class Activities:
         mapping = self._fields.engagement()
         properties = list(dict.fromkeys([*mapping.values(), *DETAILS[kind]]))
         for chunk in walk(self._gateway, kind, properties, cursor, until):
-            rows = list(people(self._gateway, kind, chunk.records))
+            theirs = [record for record in chunk.records if not is_ours(kind, record)]
+            rows = list(people(self._gateway, kind, theirs))
             records = [record for record, _, _ in rows]
             details = [self._details(kind, record["properties"]) for record in records]
             raw = columns(records, mapping)

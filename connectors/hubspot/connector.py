@@ -8,6 +8,7 @@ from connectors.base import (
     Capabilities,
     Change,
     Cursor,
+    Entry,
     Field,
     NewField,
     Page,
@@ -18,6 +19,7 @@ from connectors.base import (
     WriteResult,
 )
 from connectors.errors import CredentialsError
+from connectors.hubspot import entries
 from connectors.hubspot.activities import EMAIL_EVENTS, LAST_SEEN, Activities
 from connectors.hubspot.client import BATCH, Gateway
 from connectors.hubspot.failures import MissingScope, Refused
@@ -45,15 +47,6 @@ ARCHIVED_LEADS = Stream(f"{CONTACTS}/archived", "leads", incremental=False)
 class HubSpotConnector:
     """One HubSpot account. See `connectors.base.Connector` for what each verb promises."""
 
-    capabilities = Capabilities(
-        objects=(CONTACTS,),
-        write_batch=BATCH,
-        read_back_batch=BATCH,
-        # Rows reach the search index late and out of order: users saw up to minutes.
-        lookback=timedelta(minutes=10),
-        queue_objects=(CONTACTS,),
-    )
-
     def __init__(
         self,
         name: str,
@@ -64,9 +57,18 @@ class HubSpotConnector:
     ) -> None:
         self.name = name
         self.usage = Usage(name)
+        self.capabilities = Capabilities(
+            objects=(CONTACTS,),
+            write_batch=BATCH,
+            read_back_batch=BATCH,
+            # Rows reach the search index late and out of order: users saw up to minutes.
+            lookback=timedelta(minutes=10),
+            queue_objects=(CONTACTS,),
+            history=settings.history,
+        )
         self._gateway = Gateway(name, settings, self.usage, clock=clock, sleep=sleep)
         self._fields = Fields(self._gateway, name, settings)
-        self._records = Records(self._gateway, self._fields)
+        self._records = Records(self._gateway, self._fields, history=settings.history)
         self._activities = Activities(self._gateway, self._fields)
         self._writer = Writer(self._gateway, self._fields.written)
 
@@ -166,7 +168,8 @@ class HubSpotConnector:
         The properties of contacts are known before anything is read, those of companies may not be.
         """
         describe = stream == ACCOUNTS and not self._fields.known(COMPANIES)
-        return Price({"describe": int(describe)}) + reading(stream.name, cursor, records)
+        read = reading(stream.name, cursor, records, history=self.capabilities.history)
+        return Price({"describe": int(describe)}) + read
 
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """The rows of a stream changed since its cursor."""
@@ -195,6 +198,14 @@ class HubSpotConnector:
     ) -> dict[str, dict[Output, str | None]]:
         """What HubSpot holds in the written fields."""
         return self._writer.read_back(object_type, ids)
+
+    def add_entry(self, entry: Entry) -> None:
+        """Create a task or a note of the contact."""
+        entries.add(self._gateway, entry)
+
+    def has_entry(self, entry: Entry) -> bool:
+        """Whether the contact has a task or a note with the entry's mark."""
+        return entries.has(self._gateway, entry)
 
     def close(self) -> None:
         """Close the connections."""

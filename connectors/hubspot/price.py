@@ -5,7 +5,7 @@ here.
 """
 
 from connectors.base import Cursor, Price
-from connectors.hubspot.client import ASSOCIATIONS, LIST_PAGE, SEARCH_PAGE
+from connectors.hubspot.client import ASSOCIATIONS, HISTORY_BATCH, LIST_PAGE, SEARCH_PAGE
 from connectors.hubspot.fields import COMPANIES, CONTACTS, DEALS, ENGAGEMENTS
 
 ASKED = {"owners": 2, "email_events": 2, "form_submissions": 1}
@@ -13,7 +13,7 @@ ASKED = {"owners": 2, "email_events": 2, "form_submissions": 1}
 archived owners, opens and clicks, the list of forms."""
 
 
-def reading(stream: str, cursor: Cursor | None, records: int | None) -> Price:
+def reading(stream: str, cursor: Cursor | None, records: int | None, *, history: bool) -> Price:
     """The price of a stream after a cursor; one that cannot be counted is priced as empty."""
     count = records or 0
     if stream == "events":
@@ -21,10 +21,13 @@ def reading(stream: str, cursor: Cursor | None, records: int | None) -> Price:
         return Price({"search": _pages(count, SEARCH_PAGE), "read": count}, exact=False)
     if stream not in (CONTACTS, COMPANIES, DEALS, *ENGAGEMENTS):
         return Price({"read": ASKED.get(stream, 1)}, exact=False)
-    associated = 0 if stream in (CONTACTS, COMPANIES) else 2 * -(-count // ASSOCIATIONS)
+    if stream in (CONTACTS, COMPANIES):
+        further = -(-count // HISTORY_BATCH) if history else 0
+    else:
+        further = 2 * -(-count // ASSOCIATIONS)
     if cursor is None or cursor.stamp is None:
-        return Price({"read": _pages(count, LIST_PAGE) + associated})
-    return Price({"search": _pages(count, SEARCH_PAGE), "read": associated})
+        return Price({"read": _pages(count, LIST_PAGE) + further})
+    return Price({"search": _pages(count, SEARCH_PAGE), "read": further})
 
 
 def _pages(records: int, size: int) -> int:

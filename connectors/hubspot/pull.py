@@ -7,8 +7,10 @@ from typing import Any
 import pyarrow as pa
 
 from connectors.base import Cursor, Page, Removed, Stream
+from connectors.history import earlier, traced
 from connectors.hubspot.client import ASSOCIATIONS, Gateway, Json
 from connectors.hubspot.fields import COMPANIES, CONTACTS, DEALS, MERGED, OUTCOME, Fields
+from connectors.hubspot.history import histories
 from connectors.hubspot.walk import listed, next_page, walk
 from connectors.mapping import table
 from core.model import Account, Lead, Outcome, Owner, Row
@@ -69,11 +71,12 @@ def people(
 
 
 class Records:
-    """The streams of leads, accounts, owners and outcomes."""
+    """The streams of leads, accounts, owners and outcomes; `history`: with earlier versions."""
 
-    def __init__(self, gateway: Gateway, fields: Fields) -> None:
+    def __init__(self, gateway: Gateway, fields: Fields, *, history: bool) -> None:
         self._gateway = gateway
         self._fields = fields
+        self._history = history
 
     def contacts(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """Contacts as leads; those merged into one of them are removed."""
@@ -98,7 +101,17 @@ class Records:
             raw["object_type"] = [object_type] * len(chunk.records)
             mapped = table(model, raw)
             removed = tuple(_losers(chunk.records))
-            yield Page(stream, mapped.rows, chunk.cursor, removed, mapped.rejected)
+            past = self._earlier(object_type, model, mapping, mapped.rows)
+            yield Page(stream, mapped.rows, chunk.cursor, removed, mapped.rejected, past)
+
+    def _earlier(
+        self, object_type: str, model: type[Row], mapping: Mapping[str, str], rows: pa.Table
+    ) -> pa.Table | None:
+        if not self._history:
+            return None
+        names = list(dict.fromkeys(traced(mapping).values()))
+        told = histories(self._gateway, object_type, rows["id"].to_pylist(), names)
+        return earlier(model, rows, mapping, told)
 
     def archived(
         self, stream: Stream, object_type: str, cursor: Cursor | None, until: datetime

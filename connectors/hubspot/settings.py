@@ -26,6 +26,11 @@ class HubSpotSettings(ConnectionSettings):
         description="Token of a private app, or {client_id, client_secret, refresh_token}."
     )
     url: str = Field("https://api.hubapi.com", description="Where the API is.")
+    history: bool = Field(
+        False,
+        description="Read the history of properties, so that scores as of a date before the first "
+        "sync go by the values of then.",
+    )
 
     @field_validator("url")
     @classmethod

@@ -8,6 +8,7 @@ from connectors.base import (
     Capabilities,
     Change,
     Cursor,
+    Entry,
     Field,
     NewField,
     Page,
@@ -18,12 +19,13 @@ from connectors.base import (
     WriteResult,
 )
 from connectors.errors import CredentialsError
-from connectors.salesforce import setup, soql
+from connectors.salesforce import entries, setup, soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.failures import CallRefused, QueryTooHeavy
 from connectors.salesforce.fields import BY_NAME, OBJECTS, ROLES, WRITTEN_OBJECTS, Schema
+from connectors.salesforce.history import HISTORIES, FieldHistory
 from connectors.salesforce.ingest import JOB_ROWS
-from connectors.salesforce.price import reading
+from connectors.salesforce.price import histories, reading
 from connectors.salesforce.pull import Pull, RolePull
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.salesforce.shape import Shaper
@@ -47,6 +49,7 @@ class SalesforceConnector:
         self._sleep = sleep
         self._client = SalesforceClient(settings, name, self.usage, sleep)
         self._schema = Schema(self._client, settings)
+        self._history = FieldHistory(self._client, self._schema) if settings.history else None
         # A bulk job runs no assignment rule unless it names one, so rules mean Collections.
         bulk_from = None if settings.assignment_rules else BULK_FROM
         self._writer = Writer(self._client, self._schema, sleep, bulk_from)
@@ -59,6 +62,7 @@ class SalesforceConnector:
             bulk_write_batch=JOB_ROWS,
             bulk_write_calls=BULK_CALLS,
             queue_objects=("Lead",),
+            history=settings.history,
         )
 
     def now(self) -> datetime:
@@ -75,7 +79,10 @@ class SalesforceConnector:
                 except CallRefused as error:
                     advice = f"give the integration user read access to {item.name}"
                     problems.append(Problem("error", item.name, error.message, advice))
-            return problems or self._schema.problems()
+            if problems:
+                return problems
+            untracked = self._history.problems() if self._history else []
+            return self._schema.problems() + untracked
         except CredentialsError as error:
             return [Problem("credentials", "log-in", error.message, "correct the auth section")]
 
@@ -115,8 +122,12 @@ class SalesforceConnector:
             return None
 
     def price(self, stream: Stream, cursor: Cursor | None, records: int | None) -> Price:
-        """One call for each page of a query, or those of a bulk job."""
-        return reading(BY_NAME[stream.name], cursor, records)
+        """One call for each page of a query, or those of a bulk job; more for the history."""
+        item = BY_NAME[stream.name]
+        price = reading(item, cursor, records)
+        if self._history is None or item.name not in HISTORIES:
+            return price
+        return price + histories(records, self._history.asked(item.name))
 
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """The records changed since the cursor, deleted, merged and converted ones followed."""
@@ -129,6 +140,7 @@ class SalesforceConnector:
             stream,
             BY_NAME[stream.name],
             until,
+            self._history,
         )
         yield from pull.pages(cursor or Cursor())
 
@@ -141,6 +153,14 @@ class SalesforceConnector:
     ) -> dict[str, dict[Output, str | None]]:
         """What the org now holds in the written fields."""
         return self._writer.read_back(object_type, ids)
+
+    def add_entry(self, entry: Entry) -> None:
+        """Create a task, done already if it stands for a note."""
+        entries.add(self._client, entry)
+
+    def has_entry(self, entry: Entry) -> bool:
+        """Whether the record has a task with the entry's mark."""
+        return entries.has(self._client, entry)
 
     def close(self) -> None:
         """Close the connections; the session is left to end by itself."""

@@ -54,7 +54,8 @@ class ObjectMap:
 
     `fields` are common field -> field path; a path the org does not have is left out. A name
     that begins with `_` is only an ingredient of other columns (see `shape`). `status` are the
-    fields that say a record is gone. `children` is a sub-query, which Bulk API cannot carry.
+    fields that say a record is gone. `marked` is the field by which entries of ours are told.
+    `children` is a sub-query, which Bulk API cannot carry.
     """
 
     name: str
@@ -63,6 +64,7 @@ class ObjectMap:
     constants: Mapping[str, str | bool] = field(default_factory=dict)
     where: str = ""
     status: tuple[str, ...] = ("IsDeleted",)
+    marked: str = ""
     children: str = ""
     bulk: bool = True
 
@@ -151,6 +153,7 @@ OBJECTS = (
             "duration": "CallDurationInSeconds",
             "owner_id": "OwnerId",
         },
+        marked="Subject",
     ),
     ObjectMap(
         "Event",
@@ -277,6 +280,16 @@ class Schema:
             if item.get("relationshipName") == first
             for target in item["referenceTo"]
         )
+
+    def in_history(self, object_type: str, name: str) -> str:
+        """What the object's history calls a field: a standard reference by its relationship."""
+        described = self._describe(object_type)[name]
+        custom = name.endswith("__c")
+        return name if custom else described.get("relationshipName") or name
+
+    def is_reference(self, object_type: str, name: str) -> bool:
+        """Whether a field holds a record id."""
+        return self.fields(object_type)[name].kind is FieldKind.REFERENCE
 
     def columns(self, item: ObjectMap) -> dict[str, str]:
         """Raw column -> field path, as mapped and as far as the org has it."""

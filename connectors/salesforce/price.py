@@ -9,6 +9,14 @@ JOB_CALLS = 5
 """Creating a bulk job, and some looks at its state."""
 
 
+def histories(records: int | None, asked: int) -> Price:
+    """The price of the history of some records, where it has a page at most for each query;
+    `asked` calls are needed to know what is kept."""
+    if not records:
+        return Price()
+    return Price({"read": asked + -(-records // IDS_PER_QUERY)}, exact=False)
+
+
 def reading(item: ObjectMap, cursor: Cursor | None, records: int | None) -> Price:
     """The price of the records of one object after a cursor; at least a call where not known."""
     first = cursor is None or cursor.stamp is None

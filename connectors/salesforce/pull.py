@@ -18,13 +18,14 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from connectors import mapping
-from connectors.base import Cursor, Page, Removed, Stream
+from connectors.base import MARK, Cursor, Page, Removed, Stream
 from connectors.errors import MappingError, TemporaryError
 from connectors.salesforce import soql
 from connectors.salesforce.bulk import wait_for_job
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.failures import CallRefused, LocatorLost, QueryTooHeavy
 from connectors.salesforce.fields import BY_NAME, ObjectMap, Schema
+from connectors.salesforce.history import HISTORIES, FieldHistory
 from connectors.salesforce.shape import Columns, Shaper, listed
 from connectors.throttle import Sleep
 from connectors.values import moment
@@ -50,7 +51,7 @@ class _TooMany(Exception):
 
 @dataclass(frozen=True)
 class Pull:
-    """The reading of one stream, from a cursor up to a time."""
+    """The reading of one stream, from a cursor up to a time; with a `history`, of versions too."""
 
     client: SalesforceClient
     schema: Schema
@@ -59,6 +60,7 @@ class Pull:
     stream: Stream
     item: ObjectMap
     until: datetime
+    history: FieldHistory | None = None
 
     def pages(self, cursor: Cursor) -> Iterator[Page]:
         """The pages after a cursor."""
@@ -96,6 +98,8 @@ class Pull:
             )
         for until in (middle, self.until):
             for page in replace(self, until=until).pages(cursor):
+                if page.cursor == Cursor(middle):
+                    page = replace(page, cursor=Cursor(middle, until=self.until))
                 yield page
                 cursor = page.cursor
 
@@ -179,7 +183,14 @@ class Pull:
         known = self.schema.fields(self.item.name)
         written = self._written.values()
         paths = ["Id", "SystemModstamp", *self.item.status, *self._columns.values(), *written]
+        paths.append(self._marked)
         return [p for p in dict.fromkeys(paths) if "." in p or p in known]
+
+    @cached_property
+    def _marked(self) -> str:
+        """The field by which entries of ours are told; empty where none of them is here."""
+        marked = self.item.marked
+        return marked if marked in self.schema.fields(self.item.name) else ""
 
     @cached_property
     def _columns(self) -> dict[str, str]:
@@ -203,6 +214,8 @@ class Pull:
     def _page_of_records(self, records: list[dict[str, Any]], cursor: Cursor) -> Page:
         gone = [r for r in records if r.get("IsDeleted")]
         living = [r for r in records if not r["IsDeleted"]] if gone else records
+        if marked := self._marked:
+            living = [r for r in living if MARK not in (r[marked] or "")]
         columns: Columns = {path: _column(living, path) for path in self._paths}
         if self.item.children:
             columns["_roles"] = [r["OpportunityContactRoles"] for r in living]
@@ -215,6 +228,9 @@ class Pull:
             gone = table.filter(deleted).to_pylist()
             if gone:
                 table = table.filter(pc.invert(deleted))
+        if (marked := self._marked) in table.column_names:
+            ours = pc.match_substring(pc.fill_null(table[marked], ""), MARK)
+            table = table.filter(pc.invert(ours))
         columns: Columns = {path: table[path].combine_chunks() for path in table.column_names}
         return self._page(columns, [_removed(r) for r in gone], cursor)
 
@@ -235,7 +251,10 @@ class Pull:
         mapped = mapping.table(
             facts.BY_NAME[self.item.table].model, self.shaper(self.item.name, raw)
         )
-        return Page(self.stream, mapped.rows, cursor, tuple(removed), mapped.rejected)
+        earlier = None
+        if self.history and self.item.name in HISTORIES:
+            earlier = self.history.earlier(self.item, columns, mapped.rows)
+        return Page(self.stream, mapped.rows, cursor, tuple(removed), mapped.rejected, earlier)
 
 
 @dataclass(frozen=True)

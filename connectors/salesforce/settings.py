@@ -64,6 +64,11 @@ class SalesforceSettings(ConnectionSettings):
     duplicate_rules: bool = Field(
         False, description="Let the org's alerting duplicate rules refuse what leadgauge writes."
     )
+    history: bool = Field(
+        False,
+        description="Read the history of tracked fields, so that scores as of a date before the "
+        "first sync go by the values of then.",
+    )
 
     @field_validator("url")
     @classmethod

@@ -8,7 +8,7 @@ names and forms. Custom fields live among the values under the vendor's own name
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -31,6 +31,15 @@ class Kind(StrEnum):
     DEAL = "deal"
     USER = "user"
     QUEUE = "queue"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """When a record was changed, by whom, and what the changed values were before."""
+
+    at: datetime
+    by: int | None
+    before: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -59,6 +68,17 @@ class Record:
     deleted_at: datetime | None = None
     survivor: int | None = None
     visible_from: datetime | None = None
+    created_by: int | None = None
+    edits: tuple[Edit, ...] = ()
+
+    def states(self) -> Iterator["Record"]:
+        """The record as each edit left it, `modified` then and by whom; newest first, the last is
+        as it was created."""
+        values = self.values
+        for edit in reversed(self.edits):
+            yield replace(self, values=values, modified=edit.at, modified_by=edit.by)
+            values = {**values, **edit.before}
+        yield replace(self, values=values, modified=self.created, modified_by=self.created_by)
 
 
 @dataclass
@@ -85,7 +105,8 @@ class Crm:
         """Create a record, stamped `at` (default: now)."""
         with self.lock:
             stamp = at or self.clock()
-            record = Record(kind, self._next, dict(values), stamp, stamp, self.integration_user)
+            user = self.integration_user
+            record = Record(kind, self._next, dict(values), stamp, stamp, user, created_by=user)
             self._next += 1
             self._records[kind][record.number] = record
             self.revision += 1
@@ -101,9 +122,14 @@ class Crm:
     ) -> None:
         """Set values; the stamp moves even when nothing differs, as in both vendors' CRMs."""
         with self.lock:
-            record.values.update(values)
             record.modified = at or self.clock()
             record.modified_by = by if by is not None else self.integration_user
+            before = {
+                k: record.values.get(k) for k, v in values.items() if record.values.get(k) != v
+            }
+            if before:
+                record.edits += (Edit(record.modified, record.modified_by, before),)
+            record.values.update(values)
             self.revision += 1
 
     def delete(self, record: Record, *, bump: bool = True) -> None:
@@ -132,10 +158,8 @@ class Crm:
                     if loser.number in people:
                         moved = [winner.number if p == loser.number else p for p in people]
                         record.values["people"] = list(dict.fromkeys(moved))
-            for key, value in loser.values.items():
-                if winner.values.get(key) is None:
-                    winner.values[key] = value
-            self.update(winner, {})
+            filled = {k: v for k, v in loser.values.items() if winner.values.get(k) is None}
+            self.update(winner, filled)
 
     def convert(self, lead: Record, account: Record | None = None) -> Record:
         """Convert a lead: a contact at an account takes over; the lead stays, read-only."""

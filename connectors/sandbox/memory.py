@@ -14,9 +14,11 @@ from typing import Any
 
 from connectors import mapping
 from connectors.base import (
+    MARK,
     Capabilities,
     Change,
     Cursor,
+    Entry,
     Field,
     FieldKind,
     NewField,
@@ -29,6 +31,7 @@ from connectors.base import (
     WriteResult,
 )
 from connectors.errors import CredentialsError, MappingError, OutcomeUnknown
+from connectors.history import Steps, earlier
 from connectors.sandbox import neutral
 from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.neutral import FIELDS
@@ -78,7 +81,7 @@ class MemoryConnector:
     `before` is told of every call before it is made, and `after` of every write once it is
     carried out; what they raise is what the call ends in, so that any trouble can be staged:
     `after` raising OutcomeUnknown is a write whose answer is lost. `locked` holds the ids of
-    records that cannot be written for now.
+    records that cannot be written for now. `history` names the fields of which a history is kept.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class MemoryConnector:
         write_batch: int = 100,
         lookback: timedelta = timedelta(minutes=5),
         locked: Collection[str] = (),
+        history: Collection[str] = (),
         before: Hook = _passes,
         after: Hook = _passes,
         sleep: Sleep = time.sleep,
@@ -105,6 +109,7 @@ class MemoryConnector:
             read_back_batch=1_000_000,
             lookback=lookback,
             queue_objects=LEAD_OBJECTS,
+            history=bool(history),
         )
         self._settings = settings or ConnectionSettings()
         self._outputs = {
@@ -112,6 +117,7 @@ class MemoryConnector:
             for output in self._settings.outputs()
         }
         self._locked = locked
+        self._history = history
         self._before = before
         self._after = after
         self._sleep = sleep
@@ -241,6 +247,27 @@ class MemoryConnector:
         found = {key: self._find(Kind(object_type), key) for key in ids}
         return {key: self._present(record) for key, record in found.items() if record is not None}
 
+    def add_entry(self, entry: Entry) -> None:
+        """An activity of the person, kept out of the stream by its mark."""
+        self._call("write")
+        person = self._find(Kind(entry.object_type), entry.record_id)
+        if person is None:
+            raise MappingError("there is no such record", connection=self.name)
+        owner = int(entry.owner_id) if entry.owner_id else None
+        values = {"type": entry.kind.value, "at": entry.due, "owner": owner}
+        values |= {"subject": f"{entry.subject} {entry.mark}", "body": entry.body}
+        self.crm.add(Kind.ACTIVITY, {**values, "people": [person.number]})
+        self._after("write")
+
+    def has_entry(self, entry: Entry) -> bool:
+        """Whether an activity of the person bears the mark."""
+        self._call("read")
+        person = self._find(Kind(entry.object_type), entry.record_id)
+        return person is not None and any(
+            entry.mark in (r.values.get("subject") or "") and person.number in r.values["people"]
+            for r in self.crm.records(Kind.ACTIVITY)
+        )
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -274,10 +301,25 @@ class MemoryConnector:
         return found[:size], len(found) > size
 
     def _page(self, stream: Stream, records: Sequence[Record], cursor: Cursor) -> Page:
-        living = [record for record in records if record.deleted_at is None]
+        living = [r for r in records if r.deleted_at is None and not _ours(r)]
         mapped = mapping.table(BY_NAME[stream.table].model, self._columns(stream, living))
         removed = tuple(gone for record in records if (gone := neutral.removed(record)) is not None)
-        return Page(stream, mapped.rows, cursor, removed, mapped.rejected)
+        past = None
+        if self._history and stream.table in ("leads", "accounts"):
+            past = earlier(
+                BY_NAME[stream.table].model,
+                mapped.rows,
+                self._mapped(stream.table),
+                {str(record.number): self._told(record) for record in living},
+            )
+        return Page(stream, mapped.rows, cursor, removed, mapped.rejected, past)
+
+    def _told(self, record: Record) -> dict[str, Steps]:
+        states = [*record.states()][::-1]
+        return {
+            name: [(state.modified, neutral.value(state, name)) for state in states]
+            for name in self._history
+        }
 
     def _columns(self, stream: Stream, records: Sequence[Record]) -> dict[str, list[Any]]:
         """Raw columns under common names, the written fields of leads among them."""
@@ -340,6 +382,11 @@ class MemoryConnector:
             if owner is None or not owner.values.get("active", True):
                 return "INVALID_OWNER", f"{name}: no active user or queue of that id"
         return None
+
+
+def _ours(record: Record) -> bool:
+    """Whether a record is an entry that `add_entry` made."""
+    return MARK in (record.values.get("subject") or "")
 
 
 def _place(record: Record) -> tuple[datetime, int]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.names import SITE
+from connectors.sandbox.salesforce.org import id_of
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,39 @@ def page(path: str, *, ago: timedelta = timedelta(0)) -> Did:
     """A visit of a page of the vendor's site."""
     return Did("page_view", ago, {"asset": path, "url": SITE + path})
 
+
+def in_both(salesforce: Crm, hubspot: Crm, *, at: datetime) -> tuple[Record, Record]:
+    """The person of PROSPECT as a lead of one CRM and a contact of the other, who knows the id of
+    the first; what the person did so far, only the first has seen."""
+    ours = build(salesforce, PROSPECT, at=at)
+    ours.values["owner"] = salesforce.integration_user
+    theirs = build(hubspot, Story({**PROSPECT.values, "salesforce_id": id_of(ours)}), at=at)
+    return ours, theirs
+
+
+def ask(crm: Crm, person: Record, *, at: datetime) -> None:
+    """The person fills in the form that gives the datasheet away."""
+    values = {"type": "form_submission", "at": at, "people": [person.number]}
+    crm.add(Kind.ACTIVITY, {**values, "asset": "Product datasheet"}, at=at)
+
+
+PROSPECT = Story(
+    {
+        "first_name": "Ines",
+        "last_name": "Okoro",
+        "email": "ines.okoro@maple-systems.example",
+        "title": "CTO",
+        "company": "Maple Systems",
+        "industry": "Technology",
+        "country": "Canada",
+        "opt_out": False,
+    },
+    (
+        page("/pricing", ago=timedelta(days=2)),
+        *(page(f"/blog/part-{n}", ago=timedelta(days=3 + n)) for n in range(5)),
+    ),
+)
+"""45 points for fit and 45 for what a CRM saw: 90, an MQL; with the datasheet 105, an SQL."""
 
 GOLDEN_107 = Story(
     {

@@ -68,7 +68,7 @@ def main() -> None:
             *pull_salesforce.lines(given.bulk_leads, given.repeat, bulk=True),
             *pull_hubspot.lines(given.contacts, given.repeat),
             *calls.lines(given.changed),
-            *backfill.lines(given.scored // 10, given.scored, 60),
+            *backfill.lines("salesforce", given.scored // 10, given.scored, 60),
             scored(given.scored, 14),
             scored(given.scored, 150),
             *routing.lines(100_000, 200),

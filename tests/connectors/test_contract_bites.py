@@ -54,6 +54,10 @@ REJECTED_BY: dict[str, type[MemoryConnector]] = {
     "test_own_write_comes_back_as_present": wrong.NoEcho,
     "test_objects_are_those_that_leads_are": wrong.HalfTheObjects,
     "test_queue_is_assigned_as_declared": wrong.QueuesUndeclared,
+    "test_entries_are_found_by_their_mark": wrong.AnyEntryWillDo,
+    "test_entries_are_no_activities": wrong.CountsItsOwnTasks,
+    "test_entry_whose_answer_is_lost": wrong.LostIsDone,
+    "test_entry_on_nothing_is_refused": wrong.EntryOnNothing,
     "test_usage_counts_calls": wrong.FreeOfCharge,
 }
 """Contract test -> the wrong connector that it rejects."""

@@ -359,6 +359,28 @@ def test_rest_and_bulk_say_the_same(world: SalesforceWorld) -> None:
     assert sorted(rows, key=lambda row: row["id"]) == sorted(expected, key=lambda row: row["id"])
 
 
+def test_rest_and_bulk_tell_the_same_history(world: SalesforceWorld) -> None:
+    """What a record was is the same whichever interface its row came through."""
+    mapped = _long_fields(world, 350)
+    fields = ("Title", "NumberOfEmployees", "HasOptedOutOfEmail", "AnnualRevenue", "OwnerId")
+    world.face.rules.tracked["Lead"] = dict.fromkeys(fields, world.clock())
+    lead = world.lead(title="Clerk", employees=120, opt_out=True, revenue=1_234_567)
+    changed = {"title": "CEO", "employees": 121, "opt_out": False}
+    world.crm.update(lead, changed, at=world.clock.tick())
+    world.crm.update(lead, {}, at=world.clock.tick())
+    told = []
+    for given in ({}, {"mapping": {"leads": mapped}}):
+        for page in world.open(history=True, **given).pull(LEADS, None, world.clock()):
+            if page.earlier is not None:
+                told.append(page.earlier.drop_columns("custom").to_pylist())
+    rest, bulk = told
+    assert [(row["title"], row["employees"], row["email_opt_out"]) for row in rest] == [
+        ("Clerk", 120, True), ("CEO", 121, False),
+    ]  # fmt: skip
+    assert [row["revenue"] for row in rest] == [1_234_567] * 2
+    assert bulk == rest
+
+
 def test_two_thousand_leads_cost_ten_calls(ready: SalesforceWorld) -> None:
     """D29, D41: one lead takes one call and 2,000 take ten, no bulk job; each has its result."""
     leads = ready.leads(2_000)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from connectors.base import (
     Change,
     Cursor,
+    Entry,
     Field,
     NewField,
     Page,
@@ -19,7 +20,7 @@ from connectors.base import (
     Stream,
     WriteResult,
 )
-from connectors.errors import RateLimited
+from connectors.errors import MappingError, OutcomeUnknown, RateLimited
 from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.memory import MemoryConnector
 from core.decision import OPTIONAL, Output
@@ -401,3 +402,41 @@ class FreeOfCharge(MemoryConnector):
 
     def _call(self, kind: str) -> None:
         self._before(kind)
+
+
+class AnyEntryWillDo(MemoryConnector):
+    """Takes any entry on a record for the one that is looked for."""
+
+    def has_entry(self, entry: Entry) -> bool:
+        return any(
+            int(entry.record_id) in record.values["people"]
+            for record in self.crm.records(Kind.ACTIVITY)
+        )
+
+
+class CountsItsOwnTasks(MemoryConnector):
+    """Writes entries without the mark that keeps them out of a pull."""
+
+    def add_entry(self, entry: Entry) -> None:
+        people = [int(entry.record_id)]
+        self.crm.add(Kind.ACTIVITY, {"type": "task", "at": entry.due, "people": people})
+
+
+class LostIsDone(MemoryConnector):
+    """Takes an answer that never came for a yes."""
+
+    def add_entry(self, entry: Entry) -> None:
+        try:
+            super().add_entry(entry)
+        except OutcomeUnknown:
+            return
+
+
+class EntryOnNothing(MemoryConnector):
+    """Says nothing where there is no record."""
+
+    def add_entry(self, entry: Entry) -> None:
+        try:
+            super().add_entry(entry)
+        except MappingError:
+            return

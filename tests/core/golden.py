@@ -17,6 +17,7 @@ from ibis.expr.types import Table
 from core.explain import reasons
 from core.facts import ACCOUNTS, ACTIVITIES, ALIASES, LEADS, FactsTable
 from core.model import Account, Activity, Lead, Row
+from core.points import Part
 from core.qualification import qualify
 from core.rules import Model, parse
 from core.scoring import Facts, Scored, score
@@ -58,6 +59,7 @@ def activity(id: str, lead_id: str, type: str, at: datetime = T0, **fields: Any)
 
 
 T = TypeVar("T")
+Asked = TypeVar("Asked", bound=Part)
 
 FACTS = Facts(
     leads=ibis.table(LEADS.schema, "leads"),
@@ -66,6 +68,10 @@ FACTS = Facts(
     aliases=ibis.table(ALIASES, "aliases"),
 )
 """The facts of no world in particular: an expression over them can be put to each."""
+
+
+Elsewhere = tuple[str, Row]
+"""A row of another connection than `crm`."""
 
 
 class World:
@@ -77,9 +83,9 @@ class World:
 
     def __init__(
         self,
-        leads: Iterable[Lead],
-        activities: Iterable[Activity] = (),
-        accounts: Iterable[Account] = (),
+        leads: Iterable[Lead | Elsewhere],
+        activities: Iterable[Activity | Elsewhere] = (),
+        accounts: Iterable[Account | Elsewhere] = (),
         aliases: Iterable[tuple[str, str, str]] = (),
     ) -> None:
         self.facts = FACTS
@@ -92,9 +98,9 @@ class World:
         self.connection.register("aliases", pa.Table.from_pylist(merged, ALIASES.to_pyarrow()))
 
     def asked(
-        self, build: Callable[[Model, Facts, datetime], T], model: Model, at: datetime = T0
+        self, build: Callable[[Asked, Facts, datetime], T], model: Asked, at: datetime = T0
     ) -> T:
-        """What a function of `core` makes of `model` and these facts."""
+        """What a function of `core` makes of `model`, or another section, and these facts."""
         made: T = _built(build, _Said(repr(model), model), at)
         return made
 
@@ -134,11 +140,11 @@ class _Said:
     """A model as what can be looked up: equal where it says the same."""
 
     said: str
-    model: Model = field(compare=False)
+    model: Any = field(compare=False)
 
 
 @lru_cache(maxsize=64)
-def _built(build: Callable[[Model, Facts, datetime], T], said: _Said, at: datetime) -> T:
+def _built(build: Callable[[Any, Facts, datetime], T], said: _Said, at: datetime) -> T:
     return build(said.model, FACTS, at)
 
 
@@ -155,9 +161,10 @@ def _query(operation: Node) -> str:
     return str(ibis.duckdb.compile(operation.to_expr()))
 
 
-def _content(table: FactsTable, rows: Iterable[Row]) -> pa.Table:
+def _content(table: FactsTable, rows: Iterable[Row | Elsewhere]) -> pa.Table:
     dates = {"valid_from": LONG_AGO, "valid_to": None} if table.versioned else {}
-    content = [{"connection": "crm", **row.model_dump(), **dates} for row in rows]
+    placed = [row if isinstance(row, tuple) else ("crm", row) for row in rows]
+    content = [{"connection": name, **row.model_dump(), **dates} for name, row in placed]
     for row in content:
         row["custom"] = list(row["custom"].items()) if row["custom"] else None
         if row.get("present"):

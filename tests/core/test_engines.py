@@ -16,8 +16,11 @@ from ibis.expr.types import Table
 
 from core import profile
 from core.explain import reasons
+from core.facts import as_of
+from core.identity import Identity, alike, persons
 from core.model import Account, Activity, Lead
 from core.past import OVERRIDES, STAGES, Past
+from core.persons import shared
 from core.propensity import propensity
 from core.qualification import qualify
 from core.rules import Model, parse
@@ -282,17 +285,22 @@ def twins(spark: Spark, world: World, past: Past | None = None) -> Twins:
     """What is in DuckDB, there and in Spark."""
 
     engine = ibis.duckdb.from_connection(world.connection)
-    facts = Facts(**{name: engine.table(name) for name in vars(world.facts)})
+    facts = Facts(**{name: engine.table(name) for name in stored(world.facts)})
 
     def kept(content: pa.Table) -> Table:
         return engine.create_table(ibis.util.gen_name("table"), content)
 
     def copied(tables: Any) -> Any:
-        rows = {name: spark.table(table.to_pyarrow()) for name, table in vars(tables).items()}
+        rows = {name: spark.table(table.to_pyarrow()) for name, table in stored(tables).items()}
         return type(tables)(**rows)
 
     there = Side(copied(facts), past and copied(past), spark.table)
     return Side(facts, past, kept), there
+
+
+def stored(tables: Any) -> dict[str, Table]:
+    """The tables of facts or of a past, by name."""
+    return {name: table for name, table in vars(tables).items() if table is not None}
 
 
 def said(model: Model, side: Side) -> dict[str, list[Any]]:
@@ -384,9 +392,48 @@ def test_the_golden_leads_score_alike(example: Twins) -> None:
 
 
 @on_spark
+def test_persons_are_the_same(spark: Spark) -> None:
+    """Who is whom, who claims what, who is alike, and what each record's activities then are."""
+    identity = Identity(keys=({"marketing": "custom.sales_id", "crm": "id"},))
+    found = []
+    for side in twins(spark, acquainted()):
+        facts = shared(identity, side.facts, NOW)
+        assert facts.persons is not None
+        leads, engine = as_of(side.facts.leads, NOW), side.facts.leads.get_backend()
+        tables = (
+            facts.persons,
+            persons(identity, leads).unclear,
+            alike(leads, facts.persons),
+            facts.activities.drop("custom"),
+        )
+        rows = (engine.to_pyarrow(table).to_pylist() for table in tables)
+        found.append([sorted(map(_row, listed)) for listed in rows])
+    on_duckdb, on_spark = found
+    assert all(on_duckdb)
+    assert on_spark == on_duckdb
+
+
+def acquainted() -> World:
+    """People of two connections: joined by address, by key and by both, claimed, and alike."""
+    mails = ("A.da+x@gmail.com", "ada@googlemail.com", "bo@x.example", "cy+a@x.example")
+    ours = [lead(f"l{n}", email=mail, first_name="N", last_name=f"{n}", company="C")
+            for n, mail in enumerate((*mails, mails[2]))]  # fmt: skip
+    keys = (None, {"sales_id": "l3"}, None, {"sales_id": "l0"})
+    theirs = [
+        ("marketing", lead(f"h{n}", object_type="contacts", email=mails[n], first_name="n",
+                           last_name=f"{(n + 1) % 3}", company="c", custom=keys[n]))
+        for n in range(4)
+    ]  # fmt: skip
+    did = [activity(f"t{n}", row.id, "call", subject="Call") for n, row in enumerate(ours)]
+    seen = [("marketing", activity(f"c{n}", row.id, "call", subject=" call"))
+            for n, (_name, row) in enumerate(theirs)]  # fmt: skip
+    return World([*ours, *theirs], [*did, *seen], aliases=[("leads", "old", "l0")])
+
+
+@on_spark
 def test_the_example_of_the_page_runs(spark: Spark, example: Twins) -> None:
     """The documentation scores facts that are already in Spark."""
-    for name, table in vars(example[1].facts).items():
+    for name, table in stored(example[1].facts).items():
         spark.show(name, table)
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     names: dict[str, Any] = {}

@@ -48,7 +48,7 @@ def qualified(model: Model, **fields: Any) -> tuple[str | None, str | None]:
     ],
 )
 def test_thresholds_move_stages(points: str, tier: str | None, stage: str | None) -> None:
-    """S039 S137 S153 S154: inclusive thresholds, compared with the unrounded score."""
+    """S039 S137 S153 S154 D51: inclusive thresholds, compared with the unrounded score."""
     assert qualified(scoring(points)) == (tier, stage)
 
 

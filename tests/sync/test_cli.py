@@ -275,6 +275,22 @@ def test_check_warns_of_who_has_left(read: Live) -> None:
     assert f": owner {LEFT} is not active in sales, and gets no leads there" in outcome.err
 
 
+def test_check_warns_of_tiers_that_no_model_gives(read: Live) -> None:
+    """A misspelt tier would be worked by nobody, without a word."""
+    audience = {"name": "best", "tiers": ["A", "AA"]}
+    read.configure(
+        handoff={"note": {}, "tiers": {"A": {"playbook": "p"}, "X": {"playbook": "p"}}},
+        nurture={"audiences": [audience]},
+    )
+    outcome = read.run("check")
+    read.configure()
+    assert outcome.code == Exit.DONE
+    warned = [line for line in outcome.err.splitlines() if "no model gives" in line]
+    where = ("handoff.tiers.X", "nurture.audiences.best (AA)")
+    assert [line.split(": ")[1] for line in warned] == list(where)
+    assert "handoff.note" not in outcome.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

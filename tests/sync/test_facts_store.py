@@ -542,11 +542,43 @@ def test_the_file_is_kept_and_is_its_owner_s_alone(tmp_path):
     with FactsStore(path) as store:
         put(store, page(LEADS, lead(), removed=(Removed("L2", hour(5)),)))
         modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()}
-        assert modes == {"facts.duckdb": 0o600, "facts.duckdb.wal": 0o600}
+        private = {"facts.duckdb": 0o600, "facts.duckdb.wal": 0o600, "facts.duckdb.tmp": 0o700}
+        assert modes == private
     with FactsStore(path) as store:
         assert store.cursor("crm", "Lead") == Cursor(T0)
         assert put(store, page(LEADS, lead("L2", 4))) == [Stored(unchanged=1)]
         assert versions(store) == [("L1", 0, None)]
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path):
+    """What did not fit into memory is of no use to anyone else, and is not kept."""
+    path = tmp_path / "facts.duckdb"
+    room = tmp_path / "facts.duckdb.tmp"
+    room.mkdir()
+    (room / "left.tmp").write_text("what a process had on disk when it was killed")
+    with FactsStore(path) as store:
+        assert store.folder == room
+        assert list(room.iterdir()) == []
+    assert not room.exists()
+
+
+def test_too_little_memory_says_what_to_do(tmp_path):
+    """What cannot go to disk either ends in the setting that gives it room, not in a traceback."""
+    listing = "SELECT list(i) FROM range(50000000) numbers(i)"
+    with (
+        pytest.raises(StoreError, match=r"^32 MB are too little.* facts_memory .* such as 64$"),
+        FactsStore(tmp_path / "facts.duckdb", memory=32) as store,
+    ):
+        store.table("leads").get_backend().raw_sql(listing).fetchall()
+
+
+def test_a_base_larger_than_memory_goes_to_disk(tmp_path):
+    """Sorting more than what may be in memory takes room beside the file, and no more memory."""
+    numbers = "SELECT i FROM (SELECT hash(i) AS h, i FROM range(3000000) t(i)) ORDER BY h"
+    with FactsStore(tmp_path / "facts.duckdb", memory=32) as store:
+        rows = store.table("leads").get_backend().raw_sql(numbers)
+        assert rows.fetchone() is not None
+        assert list((tmp_path / "facts.duckdb.tmp").iterdir())
 
 
 def test_a_second_process_is_told_that_the_store_is_in_use(tmp_path):

@@ -17,7 +17,9 @@ CAPABILITIES = Capabilities(
 
 def plan(changes: int, records: int) -> ConnectionPlan:
     planned = PlannedChange(Change("Lead", "1", {Output.SCORE: "1"}), {})
-    return ConnectionPlan("crm", CAPABILITIES, {}, {}, [planned] * changes, records=records)
+    found = ConnectionPlan("crm", CAPABILITIES, {}, {}, records=records)
+    found.changes.extend([planned] * changes)
+    return found
 
 
 @pytest.mark.parametrize(

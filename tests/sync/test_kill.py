@@ -10,7 +10,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from connectors.sandbox.http import Fault, Request, Response
 from sync.exits import Exit
 from sync.facts_store import FactsStore
 from sync.lease import LASTS
+from sync.spool import BLOCK
 from tests.hubspot import RunningTimer
 from tests.killed import KILLED, Child, Ended
 from tests.live import ANA, BEN, Live, Outcome, Seller, live
@@ -38,6 +39,9 @@ MODEL = {
 }
 LEADS = {"sales": 210, "marketing": 110}
 """A few more than one write call takes."""
+
+MANY = {"sales": 2 * BLOCK + 300, "marketing": BLOCK + 50}
+"""More than memory holds of a plan, and enough for a bulk job."""
 
 WRITES = re.compile("PATCH|/batch/update")
 PLANNING = 6
@@ -141,12 +145,14 @@ def visit(seller: Seller, person: Record, at: datetime) -> None:
 
 
 @contextmanager
-def world(folder: Path, *, cycle: int, index_lag: float = 0.0) -> Iterator[World]:
+def world(
+    folder: Path, *, cycle: int, index_lag: float = 0.0, leads: Mapping[str, int] = LEADS
+) -> Iterator[World]:
     """Before the first cycle, which reads and writes everything; or a later one, with changes."""
     folder.mkdir()
     with live(folder, RunningTimer(), index_lag=index_lag) as found:
         for name, seller in found.sellers.items():
-            for n in range(LEADS[name]):
+            for n in range(leads[name]):
                 person = lead(seller, n)
                 if n % 50 == 3:
                     visit(seller, person, found.clock())
@@ -291,3 +297,21 @@ def test_killed_at_random_instants(
             with found.child() as child:
                 child.end(kill_after=chance.uniform(0, unbroken.seconds))
         assert not lost(found, unbroken)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killed_within_a_plan_on_disk(tmp_path: Path) -> None:
+    """D01, U05: of a plan that is larger than what memory holds of one, a bulk job was carried out
+    and nothing of it settled; each field of each record is written once all the same."""
+    with world(tmp_path / "unbroken", cycle=1, leads=MANY) as found:
+        ended = found.sync()
+        whole = Unbroken(ended.effects, found.state(), 0)
+    job = next(n for n, what in enumerate(whole.effects, start=1) if "failedResults" in what)
+    with world(tmp_path / "killed", cycle=1, leads=MANY) as found:
+        assert found.sync(die=job).code == KILLED
+        state = found.state()
+        assert len(state["waiting"]) >= MANY["sales"]
+        assert not lost(found, whole)
+    assert set(whole.state["writes"].values()) == {1}
+    assert len({place[:2] for place in whole.state["writes"]}) == sum(MANY.values())

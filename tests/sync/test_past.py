@@ -23,6 +23,7 @@ from tests.core.golden import T0, World, activity, lead
 DAY = timedelta(days=1)
 LATER_TABLES = (
     "stages", "handoffs", "overrides", "scored", "held", "audit", "audit_head", "states",
+    "notices", "answers", "surges",
 )  # fmt: skip
 LATER_COLUMNS = (("intents", "before"), ("quarantine", "next_try"), ("quarantine", "fields"))
 """What ledgers have got since the first that had sign-offs."""
@@ -120,7 +121,7 @@ def test_one_hand_off_a_cycle(path: list[str | None], handed: frozenset[str]) ->
     expected: dict[int, datetime] = {}
     with opened() as ledger:
         for day, stage in enumerate(path):
-            ledger.decide("r1", [decided(stage, day)], handed)
+            ledger.decide("r1", [decided(stage, day)], dict.fromkeys(handed, ()))
             cycle += stage in QUALIFIED and was not in QUALIFIED
             if stage in handed and stage != was:
                 expected.setdefault(cycle, T0 + day * DAY)
@@ -150,7 +151,7 @@ def test_a_score_round_the_threshold_is_handed_off_once(kept: Any, cycles: int) 
             known = ledger.past.before(at)
             (row,) = world.rows(judge((Segment(model),), world.facts, at, known).verdicts)
             scores.add(row["score"] // 10_000)
-            ledger.decide("r1", [decided(row["stage"], day)], frozenset({"MQL"}))
+            ledger.decide("r1", [decided(row["stage"], day)], {"MQL": ()})
         assert scores == {45, 50}
         assert len(ledger.past.handoffs()) == cycles
         assert past(ledger, 99)["L1"]["mqls"] == cycles

@@ -7,7 +7,7 @@ import pytest
 from connectors.base import Capabilities, Change, Field, FieldKind
 from core.decision import Decision, Output
 from core.diff import Policy
-from sync.plan import Compared, ConnectionPlan, canonical, wanted
+from sync.plan import Compared, ConnectionPlan, PlannedChange, canonical, wanted
 from sync.price import writing
 
 AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
@@ -81,7 +81,7 @@ def test_a_user_of_the_crm_alone_sees_everything_decided():
     """S072: score, tier, stage, reason, owner, model version and time are all written."""
     given = Decision(**{**vars(DECISION), "owner_id": "005"})
     found = plan(Compared(given, {}, {}))
-    assert found.changes[0].change.values == {
+    assert next(iter(found.changes)).change.values == {
         Output.SCORE: "98.5",
         Output.TIER: "B",
         Output.STAGE: "MQL",
@@ -97,7 +97,7 @@ def test_an_unchanged_record_is_not_in_the_plan():
     values = dict(wanted(DECISION, TARGETS))
     later = Decision(**{**vars(DECISION), "scored_at": AT + timedelta(days=1)})
     found = plan(Compared(later, values, values))
-    assert (found.changes, found.equal, found.price.total) == ([], 1, 0)
+    assert (list(found.changes), found.equal, found.price.total) == ([], 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -109,14 +109,16 @@ def test_an_unchanged_record_is_not_in_the_plan():
         (201, {"write": 2}),
         (2000, {"write": 10}),
         (2001, {"bulk": 7}),
-        (5001, {"bulk": 14}),
+        (5001, {"bulk": 7, "write": 1}),
+        (10_000, {"bulk": 14}),
     ],
 )
 def test_the_price_is_the_fewest_calls(changes, calls):
     """D41: batches of what one call takes, or bulk jobs of what one takes."""
-    sent = [Change("Lead", str(n), {Output.SCORE: "1"}) for n in range(changes)]
-    price = writing(sent, BULK, verify=False)
-    assert (price.calls, price.exact) == (calls, "bulk" not in calls)
+    found = ConnectionPlan("crm", BULK, {"Lead": TARGETS}, POLICIES)
+    sent = (Change("Lead", str(n), {Output.SCORE: "1"}) for n in range(changes))
+    found.changes.extend(PlannedChange(change, {}) for change in sent)
+    assert (found.price.calls, found.price.exact) == (calls, "bulk" not in calls)
 
 
 def test_the_price_of_reading_back():
@@ -134,6 +136,6 @@ def test_a_refused_record_waits_until_something_changes():
     before = {**values, Output.SCORE: "1", Output.SCORED_AT: "2026-01-01T00:00:00Z"}
     refused = {**values, Output.SCORED_AT: "2026-02-01T00:00:00Z"}
     same = plan(Compared(DECISION, {**refused, Output.SCORE: "1"}, before, {Output.SCORE: "98.5"}))
-    assert (same.changes, same.waiting, same.equal) == ([], [DECISION.lead_id], 0)
+    assert (list(same.changes), same.waiting, same.equal) == ([], [DECISION.lead_id], 0)
     other = plan(Compared(DECISION, before, before, {Output.SCORE: "97"}))
     assert (len(other.changes), other.waiting) == (1, [])

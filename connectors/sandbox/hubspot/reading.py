@@ -13,6 +13,7 @@ from connectors.sandbox.hubspot.objects import ObjectType
 from connectors.sandbox.hubspot.properties import Property
 from connectors.sandbox.hubspot.replies import invalid, not_found, reply, stamp
 
+LONGEST_HISTORY = {"contacts": 45}
 EMAIL_CONTENT = ("hs_email_subject", "hs_email_text")
 
 
@@ -28,6 +29,7 @@ class Shape:
         system = ("hs_object_id", "createdate", kind.stamp)
         self._properties = [known[n] for n in (*wanted, *system) if n in known]
         self._history = [known[name.lower()] for name in history if name.lower() in known]
+        self._kind = kind
         self._index = call.index
         self._redacted = "sales-email-read" not in call.access.scopes
 
@@ -47,7 +49,8 @@ class Shape:
             body["archivedAt"] = stamp(record.deleted_at)
         if self._history:
             body["propertiesWithHistory"] = {
-                prop.name: [_version(prop, record, self._index)] for prop in self._history
+                prop.name: _versions(self._kind, prop, record, self._index)
+                for prop in self._history
             }
         return body
 
@@ -55,13 +58,28 @@ class Shape:
         return self._redacted and prop.name in EMAIL_CONTENT
 
 
-def _version(prop: Property, record: Record, index: Index) -> dict[str, Any]:
-    by_api = record.modified_by == index.crm.integration_user
+def _versions(kind: ObjectType, prop: Property, record: Record, index: Index) -> list[Any]:
+    """The values of a property, newest first: the latest 45 of a contact's, 20 of others'."""
+    found: list[tuple[str, Record]] = []
+    for state in record.states():
+        value = prop.text(state, index) or ""
+        if found and found[-1][0] == value:
+            found[-1] = (value, state)
+        else:
+            found.append((value, state))
+    if found[-1][0] == "":
+        found.pop()
+    kept = found[: LONGEST_HISTORY.get(kind.name, 20)]
+    return [_version(value, state, index) for value, state in kept]
+
+
+def _version(value: str, state: Record, index: Index) -> dict[str, Any]:
+    by_api = state.modified_by == index.crm.integration_user
     return {
-        "value": prop.text(record, index) or "",
-        "timestamp": stamp(record.modified),
+        "value": value,
+        "timestamp": stamp(state.modified),
         "sourceType": "INTEGRATION" if by_api else "CRM_UI",
-        "sourceId": "" if by_api else f"userId:{record.modified_by}",
+        "sourceId": "" if by_api else f"userId:{state.modified_by}",
     }
 
 

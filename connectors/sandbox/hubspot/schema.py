@@ -54,7 +54,9 @@ def install(crm: Crm) -> None:
     options = option_list([{"label": t, "value": t} for t in sorted(used)])
     for kind in (OBJECTS["contacts"], OBJECTS["companies"]):
         _put(crm, kind, "tech_stack", "Tech stack", "enumeration", "checkbox", options)
-    _put(crm, OBJECTS["contacts"], "sales_accepted_at", "Sales accepted at", "datetime", "date", [])
+    contacts = OBJECTS["contacts"]
+    _put(crm, contacts, "sales_accepted_at", "Sales accepted at", "datetime", "date", [])
+    _put(crm, contacts, "salesforce_id", "Salesforce ID", "string", "text", [])
 
 
 def add_formula(crm: Crm, type_name: str, name: str, formula: Callable[[Record], Any]) -> None:

@@ -19,6 +19,7 @@ from connectors.sandbox.salesforce.errors import (
 )
 from connectors.sandbox.salesforce.evaluate import Objects
 from connectors.sandbox.salesforce.fields import describe, summary
+from connectors.sandbox.salesforce.history import history_objects
 from connectors.sandbox.salesforce.objects import standard_objects
 from connectors.sandbox.salesforce.org import Org
 from connectors.sandbox.salesforce.records import Records
@@ -123,6 +124,7 @@ class SalesforceFace:
     def _known(self) -> Objects:
         if self._objects[0] != self._crm.revision:
             found = [*standard_objects(self._org, self._customs.visible), *self._customs.objects()]
+            found += history_objects(self._org, self.rules, tuple(found))
             self._objects = (self._crm.revision, {s.name.lower(): s for s in found})
         return self._objects[1]
 

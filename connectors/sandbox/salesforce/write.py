@@ -24,13 +24,15 @@ class Rules:
     `assign_to` is the number of the user or queue that the active assignment rule gives every
     saved lead to. `duplicate_alert` turns on an alerting duplicate rule on equal e-mail
     addresses. `locked` says how many more times a record (by its 18-character id) is locked,
-    `invalid` with which words a validation rule refuses to save a record (by its id).
+    `invalid` with which words a validation rule refuses to save a record (by its id). `tracked`
+    says by object which fields have their history kept, each since when.
     """
 
     assign_to: int | None = None
     duplicate_alert: bool = False
     locked: dict[str, int] = field(default_factory=dict)
     invalid: dict[str, str] = field(default_factory=dict)
+    tracked: dict[str, Mapping[str, datetime]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

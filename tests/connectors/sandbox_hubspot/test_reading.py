@@ -140,6 +140,31 @@ def test_history_gives_value_time_and_source(world: World) -> None:
     assert (version.value, version.timestamp, version.source_type) == ("L", T0, "INTEGRATION")
 
 
+def test_history_is_newest_first_and_of_limited_length(world: World) -> None:
+    """Only changes of a property count, clearing it too; 45 of a contact's are kept, of a
+    company's 20; what was never set has none. Batches of 50."""
+    person = world.person(last_name="L")
+    firm = world.crm.add(Kind.ACCOUNT, {"name": "F"})
+    for n in range(1, 50):
+        world.now += MINUTE
+        world.crm.update(person, {"last_name": f"L{n}", "title": "CEO" if n < 3 else None}, by=7)
+        world.crm.update(firm, {"name": f"F{n}"})
+    body = {"propertiesWithHistory": ["lastname", "jobtitle", "phone"], "properties": []}
+    path = "/crm/v3/objects/contacts/batch/read"
+    (row,) = world.post(path, {"inputs": [{"id": str(person.number)}], **body})["results"]
+    told = row["propertiesWithHistory"]
+    assert [version["value"] for version in told["lastname"]] == [f"L{n}" for n in range(49, 4, -1)]
+    assert [(v["value"], v["timestamp"], v["sourceType"]) for v in told["jobtitle"]] == [
+        ("", "2026-03-01T12:03:00.000Z", "CRM_UI"), ("CEO", "2026-03-01T12:01:00.000Z", "CRM_UI"),
+    ]  # fmt: skip
+    assert told["phone"] == []
+    named = {"inputs": [{"id": str(firm.number)}], "propertiesWithHistory": ["name"]}
+    (row,) = world.post("/crm/v3/objects/companies/batch/read", named)["results"]
+    assert len(row["propertiesWithHistory"]["name"]) == 20
+    many = [{"id": str(n)} for n in range(1, 52)]
+    assert world.call("POST", path, {"inputs": many, **body}).status == 400
+
+
 def test_late_commits_appear_in_lists_already_asked_for(world: World) -> None:
     held = world.person(last_name="Late")
     held.visible_from = T0 + MINUTE

@@ -1,0 +1,107 @@
+"""The call list: of every owner's leads whom to call, in order, and whom not to call, and why.
+
+It rests on what the last cycle decided, and on the calls that the CRM has logged.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from ibis import _
+
+from core.calls import Call, Tried, attempts, call
+from core.decision import UNIT, Output
+from core.events import settled
+from core.facts import as_of
+from core.scoring import belonging, inherited
+from sync.decide import facts_of
+from sync.handoff_settings import Handoff
+from sync.session import Session
+
+NOBODY = "nobody"
+"""The owner of leads that nobody has."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A lead, whose it is (an owner's name), and when it is to be called."""
+
+    connection: str
+    lead_id: str
+    name: str
+    owner: str
+    score: Decimal
+    tier: str | None
+    stage: str | None
+    tried: Tried
+    call: Call
+
+
+def listed(session: Session, at: datetime) -> list[Listed]:
+    """All leads of all connections: those to call first, by owner and then in the order of who is
+    due, best score first; those not to call last."""
+    handoff = session.config.handoff or Handoff()
+    known = facts_of(session.facts, at)
+    heirs = inherited(known, belonging(known, at))
+    events = settled(known.activities, heirs, at)
+    answered = {outcome.strip().lower() for outcome in handoff.answered}
+    tried = {
+        (row["connection"], row["lead_id"]): Tried(row["attempts"], row["last"])
+        for row in attempts(events, answered).to_pyarrow().to_pylist()
+    }
+    found = []
+    for connection in session.connectors:
+        people = _people(session, connection, at)
+        rejected = session.ledger.answers.rejected(connection)
+        for row in session.ledger.past.standing(connection):
+            if person := people.get(row["lead_id"]):
+                touched = tried.get((connection, row["lead_id"]), Tried())
+                due = call(
+                    row["stage"],
+                    row["tier"],
+                    row["since"],
+                    touched,
+                    handoff.cadences,
+                    rejected.get(row["lead_id"]),
+                )
+                found.append(_listed(connection, row, person, touched, due))
+    return sorted(found, key=lambda lead: _place(lead, at))
+
+
+def _listed(
+    connection: str, row: Mapping[str, Any], person: tuple[str, str], tried: Tried, due: Call
+) -> Listed:
+    name, owner = person
+    score = Decimal(row["score"]) / UNIT
+    return Listed(
+        connection, row["lead_id"], name, owner, score, row["tier"], row["stage"], tried, due
+    )
+
+
+def _place(lead: Listed, at: datetime) -> tuple[Any, ...]:
+    """Who is due comes first, best score first; then who is due next."""
+    due = lead.call.due
+    if due is None:
+        return (True, lead.owner, at, -lead.score, lead.connection, lead.lead_id)
+    return (False, lead.owner, max(due, at), -lead.score, lead.connection, lead.lead_id)
+
+
+def _people(session: Session, connection: str, at: datetime) -> dict[str, tuple[str, str]]:
+    """The name of each lead there is now, and of its owner."""
+    mine = _.connection == connection
+    owners = session.facts.table("owners").filter(mine).to_pyarrow().to_pylist()
+    names = {owner["id"]: owner["name"] or owner["id"] for owner in owners}
+    leads = as_of(session.facts.table("leads"), at).filter(mine)
+    columns = leads.select(
+        "id", "first_name", "last_name", "company",
+        owner=_.present.get(Output.OWNER.value).coalesce(_.owner_id),
+    )  # fmt: skip
+    found = {}
+    for row in columns.to_pyarrow().to_pylist():
+        name = " ".join(filter(None, (row["first_name"], row["last_name"]))) or row["id"]
+        firm = f", {row['company']}" if row["company"] else ""
+        owner = row["owner"] or NOBODY
+        found[row["id"]] = (name + firm, names.get(owner, owner))
+    return found

@@ -1,0 +1,210 @@
+"""The hand-off: whoever is to be told of a lead that sales gets now is told, once.
+
+What is to be told stands in the ledger's outbox (`sync.ledger_notices`) and is sent within a cycle,
+once the CRM has taken what was decided. A task or a note is looked for before it is sent
+again. An e-mail or a webhook may come twice where its answer was lost: then its Message-ID, or its
+Idempotency-Key, is that of the first.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from email.message import EmailMessage
+from typing import Any
+
+from ibis import _
+
+from connectors.base import Connector, Entry, EntryKind, Progress
+from connectors.errors import ConnectorError, CredentialsError, QuotaExhausted, TemporaryError
+from core.decision import UNIT, Decision, Output
+from core.facts import as_of
+from core.stages import QUALIFIED
+from sync.dossier import dossiers, plain
+from sync.handoff_settings import Handoff, Way
+from sync.ledger_notices import About, Notice, Sending
+from sync.senders import NotifyError, Unacceptable, mail, post
+from sync.session import Session
+from sync.stop import Stop
+from sync.yaml_source import ConfigError
+
+Row = Mapping[str, Any]
+
+HALTING = (NotifyError, CredentialsError, QuotaExhausted, TemporaryError)
+"""What is wrong with a way as such: what else goes this way waits for the next run."""
+
+
+def tell(
+    session: Session, connector: Connector, at: datetime, stop: Stop, progress: Progress
+) -> list[str]:
+    """Send what is due of a connection's notices; a line for each that was not acknowledged."""
+    handoff = session.config.handoff
+    if handoff is None:
+        return []
+    teller = _Teller(session, connector, handoff, at)
+    return [line for way, _told in handoff.ways() for line in teller.tell(way, stop, progress)]
+
+
+@dataclass(frozen=True)
+class Handed:
+    """A lead that was handed off, with what there is to say of it. `owner` None: a queue, nobody,
+    or one that the CRM does not show."""
+
+    notice: Notice
+    decision: Decision
+    name: str
+    owner: Row | None
+
+    @property
+    def headline(self) -> str:
+        """All of it in a line."""
+        tier = f", tier {self.decision.tier}" if self.decision.tier else ""
+        what = self.notice.what
+        if self.notice.kind is About.SURGE:
+            what = f"surge {Decimal(what) / UNIT:+f}"
+        return f"{what}: {self.name} ({self.decision.points:f} points{tier})"
+
+
+class _Teller:
+    """Tells of one connection's hand-offs, as of the cycle that ends."""
+
+    def __init__(
+        self, session: Session, connector: Connector, handoff: Handoff, at: datetime
+    ) -> None:
+        self._session = session
+        self._connector = connector
+        self._handoff = handoff
+        self._at = at
+        self._notices = session.ledger.notices
+        self._pages: dict[str, str] = {}
+        self._send: Mapping[Way, Callable[[Handed], None]] = {
+            Way.EMAIL: self._mail,
+            Way.WEBHOOK: self._post,
+            Way.TASK: self._task,
+            Way.NOTE: self._note,
+        }
+
+    def tell(self, way: Way, stop: Stop, progress: Progress) -> Iterator[str]:
+        """Send what is due by one way, as long as the way is open."""
+        clock = self._session.clock
+        due = self._notices.due(self._connector.name, way, self._handoff.most, clock())
+        for number, notice in enumerate(due, start=1):
+            if stop.asked:
+                # The cycle itself is done: what is left waits in the outbox for the next.
+                return
+            progress(f"{notice.connection}: hand-off by {way}", number, len(due))
+            handed = self._handed(notice)
+            if handed is None or not self._possible(way):
+                self._notices.settle(notice, Sending.DROPPED, at=clock())
+                continue
+            self._notices.sending(notice)
+            try:
+                self._send[way](handed)
+            except (NotifyError, ConnectorError) as error:
+                self._notices.failed(notice, str(error), at=clock())
+                yield f"hand-off of {notice.lead_id} by {way}: {error}"
+                if isinstance(error, HALTING) and not isinstance(error, Unacceptable):
+                    return
+            else:
+                self._notices.settle(notice, Sending.TOLD, at=clock())
+
+    def _possible(self, way: Way) -> bool:
+        return way not in (Way.TASK, Way.NOTE) or self._connector.capabilities.takes_entries
+
+    def _handed(self, notice: Notice) -> Handed | None:
+        """What there is to say of a lead; None where it is gone, or sales is not to have it now."""
+        decided = self._session.ledger.decisions(notice.connection, notice.lead_id)
+        decision = decided[-1].decision if decided else None
+        person = self._one("leads", notice.lead_id)
+        if decision is None or person is None:
+            return None
+        at_sales = decision.stage in {*QUALIFIED, *self._session.config.handed}
+        if notice.kind is About.HANDOFF and not at_sales:
+            return None
+        present = dict(person["present"] or ())
+        owner = self._one("owners", present.get(Output.OWNER.value) or person["owner_id"] or "")
+        if owner is not None and not (owner["active"] and owner["kind"] == "person"):
+            owner = None
+        name = " ".join(filter(None, (person["first_name"], person["last_name"])))
+        firm = f", {person['company']}" if person["company"] else ""
+        return Handed(notice, decision, plain(f"{name or notice.lead_id}{firm}"), owner)
+
+    def _one(self, table: str, record: str) -> Row | None:
+        """A record of this connection as the facts now have it."""
+        rows = self._session.facts.table(table)
+        if table == "leads":
+            rows = as_of(rows, self._at)
+        found = rows.filter(_.connection == self._connector.name, _.id == record)
+        return next(iter(found.to_pyarrow().to_pylist()), None)
+
+    def _dossier(self, handed: Handed) -> str:
+        """The page of a lead, made once though it goes several ways; without a model, its line."""
+        notice = handed.notice
+        if notice.lead_id not in self._pages:
+            try:
+                found = dossiers(self._session, notice.lead_id, self._at)
+            except ConfigError:
+                found = {}
+            line = f"# {handed.headline}\n{handed.decision.reason}"
+            self._pages[notice.lead_id] = found.get(notice.connection, line)
+        return self._pages[notice.lead_id]
+
+    # The ways
+
+    def _mail(self, handed: Handed) -> None:
+        settings = self._handoff.email
+        assert settings is not None, "else it would be no way"
+        message = EmailMessage()
+        address = handed.owner and handed.owner["email"]
+        message["To"] = address or ", ".join(settings.without_owner)
+        message["Subject"] = handed.headline
+        message["Message-ID"] = f"<{handed.notice.key}@leadgauge>"
+        message.set_content(f"{self._dossier(handed)}\n")
+        mail(message, settings, "e-mail")
+
+    def _post(self, handed: Handed) -> None:
+        settings = self._handoff.webhook
+        assert settings is not None, "else it would be no way"
+        notice, decision, owner = handed.notice, handed.decision, handed.owner
+        who = plain(owner["name"] or owner["id"]) if owner else "nobody yet"
+        document = {
+            "text": f"{handed.headline}\nowner: {who}\n{plain(decision.reason)}",
+            "connection": notice.connection,
+            "lead": notice.lead_id,
+            "kind": notice.kind,
+            "number": notice.number,
+            "stage": decision.stage,
+            "tier": decision.tier,
+            "score": f"{decision.points:f}",
+            "owner": owner and owner["id"],
+            "at": notice.at.isoformat(),
+        }
+        post(document, settings, "webhook", notice.key)
+
+    def _task(self, handed: Handed) -> None:
+        settings = self._handoff.task
+        assert settings is not None, "else it would be no way"
+        lines = [handed.decision.reason]
+        work = self._handoff.tiers.get(handed.decision.tier or "")
+        if work and work.playbook:
+            lines.append(work.playbook)
+        self._add(handed, EntryKind.TASK, "\n".join(lines), settings.due)
+
+    def _note(self, handed: Handed) -> None:
+        self._add(handed, EntryKind.NOTE, self._dossier(handed), timedelta(0))
+
+    def _add(self, handed: Handed, kind: EntryKind, body: str, due: timedelta) -> None:
+        """Put an entry on the lead's record, unless an earlier try did."""
+        notice, decision = handed.notice, handed.decision
+        entry = Entry(
+            kind,
+            decision.object_type,
+            notice.lead_id,
+            notice.key,
+            handed.headline,
+            body,
+            notice.at + due,
+            handed.owner["id"] if handed.owner else None,
+        )
+        if not (notice.tries and self._connector.has_entry(entry)):
+            self._connector.add_entry(entry)
