@@ -23,7 +23,7 @@ class Completeness:
     asked: int
 
     def __str__(self) -> str:
-        return f"{self.known} of {self.asked}"
+        return f"{self.known} of {self.asked} ({100 * self.known // self.asked} %)"
 
 
 def fit_fields(model: Model) -> frozenset[str]:

@@ -181,6 +181,10 @@ class CompanyCondition(_AccountTests, Sourced, Condition):
 class LeadCondition(_LeadTests, Sourced, Condition):  # type: ignore[valid-type,misc]
     """A condition on a lead, and on the account it belongs to."""
 
+    free_mail: FlagTest | None = Field(
+        None,
+        description="Whether its e-mail address is one that anybody can have (Gmail).",
+    )
     account: AccountFields | None = Field(None, description="Tests of the account's own fields.")
     past: PastFields | None = Field(None, description="Tests of what was decided before.")
 

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from core.affected import CHANGED
 from core.ageing import due as ageing_due
+from core.cleaning import due as stale_due
 from core.conditions import ActivityCondition, Condition, Fields, LeadCondition
 from core.decay import DAY, Gradual, Step
 from core.events import column
@@ -35,7 +36,7 @@ from core.scoring import Facts, known_columns, versions
 _FORESEEN: Mapping[str, str] = {
     "Model": "name fit behaviour measures decays groups limits gates disqualify ignore reset "
     "weights ageing thresholds cool_down sql stages checklists probability icp sizes scale matrix "
-    "tiers interest journey roles accounts",
+    "tiers interest journey roles accounts hygiene",
     "FitRule": "id points when class_",
     "BestOf": "best_of",
     "BehaviourRule": "id points when count at silent within cap decay group proximity",
@@ -72,6 +73,12 @@ _FORESEEN: Mapping[str, str] = {
     "BehaviourLimit": "cap floor nightly_floor until",
     "Gates": "criteria at_least worth",
     "Criterion": "id when",
+    "Hygiene": "hold ignore names emails internal competitors stale complete usual",
+    "Names": "junk real",
+    "Emails": "disposable role trusted",
+    "Stale": "field after",
+    "Complete": "fields at_least",
+    "Usual": "at_least at_most",
     "Scale": "top",
     "Matrix": "fit behaviour",
     "TextTest": "equals contains starts_with in_network known",
@@ -147,6 +154,9 @@ def due(
         held = versions(model, facts, span.at, past)
         ended = ageing_due(model.ageing, held, span.since, span.at)
         parts.append(_records(ended, LEADS.name, "lead_id"))
+    if model.hygiene and model.hygiene.stale:
+        aged = stale_due(model.hygiene.stale, facts, span.since, span.at)
+        parts.append(_records(aged, LEADS.name, "lead_id"))
     if past and model.recalls:
         moved = past_due(past.stages, model.cool_down, span.since, span.at)
         parts.append(_records(moved, LEADS.name, "lead_id"))

@@ -15,6 +15,7 @@ from ibis.expr.types import StringValue, Table, Value
 from core.completeness import Completeness
 from core.decision import UNIT
 from core.gates import Standing
+from core.hygiene import Found
 from core.icp import Match
 from core.past import History
 from core.profile import Profile
@@ -138,7 +139,8 @@ class Known:
     `completeness` is None where no fit rule reads a field, `company` and `persona` (match, no
     match, unknown) where the model has no ideal customer profile. `sourced` are the fields with
     several sources, `changed` all values of fields that changed. `person` names the other records
-    of the same person, and how that is known.
+    of the same person, and how that is known. `findings` is what hygiene found, `duplicates` are
+    the records that this one stands for.
     """
 
     completeness: Completeness | None = None
@@ -147,6 +149,8 @@ class Known:
     sourced: tuple[Sourced, ...] = ()
     changed: tuple[Said, ...] = ()
     person: tuple[str, ...] = ()
+    findings: tuple[Found, ...] = ()
+    duplicates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

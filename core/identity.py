@@ -79,11 +79,10 @@ class Persons:
 
 
 def handles(identity: Identity, leads: Table) -> Table:
-    """The handles of some versions of leads, each once: connection, lead_id, object_type, way,
-    handle."""
+    """The handles of some versions of leads: connection, lead_id, object_type, way, handle."""
     parts = [_of(leads, way, value) for way, value in _ways(identity, leads)]
     every = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    return every.filter(every.handle.notnull(), every.handle != "").distinct()
+    return every.filter(every.handle.notnull(), every.handle != "")
 
 
 def persons(identity: Identity, leads: Table) -> Persons:

@@ -26,7 +26,7 @@ from core.past import PREFIX
 from core.proportion import disproportions
 from core.reach import Span
 from core.rules import Model
-from core.scoring import FROM_ACCOUNT, Scored
+from core.scoring import FREE, FROM_ACCOUNT, Scored
 
 
 def lint(model: Model) -> list[Finding]:
@@ -74,6 +74,8 @@ def filled(condition: Condition, mapped: Mapping[str, Set[str]]) -> Set[str]:
     if isinstance(condition, AccountCondition):
         return mapped["accounts"]
     accounts = {f"account.{name}" for name in mapped["accounts"]}
+    if "email" in mapped["leads"]:
+        accounts.add(FREE)
     return mapped["leads"] | accounts | (mapped["accounts"] & set(FROM_ACCOUNT))
 
 

@@ -8,7 +8,7 @@ accounts share it: then nothing is guessed.
 from collections.abc import Mapping
 
 import ibis
-from ibis.expr.types import StringValue, Table
+from ibis.expr.types import BooleanValue, StringValue, Table
 
 from core.facts import ACCOUNTS
 
@@ -165,6 +165,11 @@ def matched(leads: Table, accounts: Table) -> Table:
 def domain(email: StringValue) -> StringValue:
     """The domain of an e-mail address, lower case."""
     return email.strip().lower().re_extract(r"@([^@]+)$", 1)
+
+
+def free_mail(email: StringValue) -> BooleanValue:
+    """Whether anybody can have such an e-mail address; unknown where there is none."""
+    return email.notnull().ifelse(domain(email).isin(FREE_MAIL), ibis.null("boolean"))
 
 
 def surviving(rows: Table, aliases: Table) -> Table:

@@ -48,7 +48,8 @@ OVERRIDES = ibis.schema(
     }
 )
 """What people decided by hand and is in force, at most one row for each lead; one of the last
-three columns is given: points to add, the score, both in units of 1/10,000 point, or the stage."""
+three columns is given: points to add, the score, both in units of 1/10,000 point, or the stage;
+none of them: the lead is usable, whatever hygiene finds."""
 
 PREFIX = "past."
 NO_STAGE = "none"
@@ -77,13 +78,15 @@ class Kind(StrEnum):
     POINTS = "points"
     SCORE = "score"
     STAGE = "stage"
+    USABLE = "usable"
 
 
 @dataclass(frozen=True)
 class Override:
     """A person's word on one lead, in force from `at` until it is removed, or `until`.
 
-    `value` is a number of points, or a stage. `reason` and `by` are that person's own words.
+    `value` is a number of points, or a stage; "yes" for one that is usable. `reason` and `by` are
+    that person's own words.
     """
 
     connection: str
@@ -98,8 +101,11 @@ class Override:
     removed_by: str | None = None
 
     def __str__(self) -> str:
-        added = self.kind is Kind.POINTS
-        what = f"{Decimal(self.value):+f} points" if added else f"{self.kind} {self.value}"
+        what = f"{self.kind} {self.value}"
+        if self.kind is Kind.POINTS:
+            what = f"{Decimal(self.value):+f} points"
+        if self.kind is Kind.USABLE:
+            what = "usable"
         return f"{what} by {self.by} until {self.until:%Y-%m-%d %H:%M} UTC: {self.reason}"
 
 

@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from ibis.expr.types import StringValue
+
 _BOOKKEEPING = ("id", "object_type", "modified_at", "present", "origins", "sources", "custom")
 
 
@@ -53,6 +55,11 @@ class Sourced:
 def as_source(field: str, origin: str, value: str) -> str:
     """One answer as it stands in a `sources` column: a JSON object on a line of its own."""
     return json.dumps({"field": field, "origin": origin, "value": value}) + "\n"
+
+
+def value_of(line: StringValue) -> StringValue:
+    """What a line of `as_source` says, still escaped: equal where the values are."""
+    return line.re_extract(r'"value": "(.*)"\}$', 1)
 
 
 def sourced(sources: Iterable[tuple[str, str]] | None, of: str = "") -> tuple[Sourced, ...]:

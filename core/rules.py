@@ -21,6 +21,7 @@ from core.decay import Decay
 from core.decision import UNIT
 from core.earning import BehaviourRule, BestOf, FitRule
 from core.gates import Criterion, Gates
+from core.hygiene import Hygiene
 from core.icp import Icp
 from core.interest import Interest, Journey, Roles
 from core.limits import Group, Limits
@@ -152,6 +153,9 @@ class Model(Part):
     )
     roles: Roles | None = Field(None, description="Roles in the buying process.")
     accounts: AccountScoring | None = Field(None, description="How accounts are scored.")
+    hygiene: Hygiene | None = Field(
+        None, description="What keeps a lead out of score and route; left out: nothing."
+    )
 
     @property
     def fit_rules(self) -> list[FitRule]:

@@ -47,6 +47,9 @@ PLACE = ("country", "region", "us_region")
 FROM_ACCOUNT = ("industry", "employees", "revenue", *PLACE, "technologies")
 """What a lead takes from its account where it does not say so itself."""
 
+FREE = "free_mail"
+"""The column that says whether a lead's e-mail address is one that anybody can have."""
+
 Keep = Callable[[Table], Table]
 """Gives a table that is read more than once back as one that is computed once."""
 
@@ -352,6 +355,8 @@ def lead_columns(
     def column(name: str) -> Value:
         if name == NOW:
             return ibis.literal(at, type=TIME)
+        if name == FREE:
+            return matching.free_mail(joined.email)
         if name.startswith(PREFIX):
             return past_column(None if before is None else joined, name.removeprefix(PREFIX))
         if entry := re.fullmatch(r"((?:account\.)?(?:origins|custom))\.(.+)", name):

@@ -14,9 +14,14 @@ class Stage(StrEnum):
     PENDING = "Pending"
     INELIGIBLE = "Ineligible"
     DISQUALIFIED = "Disqualified"
+    UNUSABLE = "Unusable"
+    DUPLICATE = "Duplicate"
 
 
-RULED_OUT = (Stage.PENDING, Stage.INELIGIBLE, Stage.DISQUALIFIED)
+HELD_OUT = (Stage.UNUSABLE, Stage.DUPLICATE)
+"""What hygiene keeps out of score and route."""
+
+RULED_OUT = (Stage.PENDING, Stage.INELIGIBLE, Stage.DISQUALIFIED, *HELD_OUT)
 """What a lead is not passed on from: it is out, or may be, for all that is known."""
 
 AT_SALES = (Stage.SQL, Stage.SQL_PENDING)

@@ -9,6 +9,7 @@ from datetime import datetime
 import ibis
 from ibis.expr.types import Table
 
+from core.cleaning import clean, hygiene_of
 from core.explain import reasons
 from core.facts import as_of
 from core.past import Past
@@ -29,12 +30,18 @@ class Judged:
     lead; `contributions` are what they rest on, `rejected` the records that are no leads
     (`core.scoring.Scored`). `outside`: connection, lead_id of the leads that no model is for; None
     where a model takes all.
+
+    `facts` are those that were scored: what hygiene held out is not among them. It has a verdict
+    of 0 points all the same, and a row of `held` (the columns of `core.cleaning.HELD`; None where
+    no model asks for hygiene).
     """
 
     verdicts: Table
     contributions: Table
     rejected: Table
     outside: Table | None
+    facts: Facts
+    held: Table | None = None
 
 
 def judge(
@@ -49,11 +56,17 @@ def judge(
     `past` is what was decided before `at`; None: nothing was, or no model asks and nobody
     overrides one.
     """
+    held, cleaning = None, hygiene_of(segments)
+    if cleaning and cleaning.hygiene:
+        cleaned = clean(cleaning.hygiene, facts, at, past, keep)
+        facts, held = cleaned.facts, cleaned.held
     parts, rest = shares(segments, facts, at, past)
     scored, verdicts = [], []
     for segment, own in zip(segments, parts, strict=True):
         scored.append(score(segment.model, own, at, past, keep))
         verdicts.append(_verdicts(segment.model, scored[-1], own, at, past))
+    if cleaning and held is not None:
+        verdicts.append(_held(held, cleaning.label))
     rejected = [one.rejected for one in scored]
     outside = None
     if rest is not None:
@@ -65,6 +78,8 @@ def judge(
         union([one.contributions for one in scored]),
         union(rejected),
         outside,
+        facts,
+        held,
     )
 
 
@@ -75,3 +90,13 @@ def _verdicts(model: Model, scored: Scored, facts: Facts, at: datetime, past: Pa
     return qualified.inner_join(reasons(scored), KEY).select(
         *KEY, "behaviour", "score", "tier", "stage", "reason", model=ibis.literal(model.label)
     )
+
+
+def _held(held: Table, label: str) -> Table:
+    """The verdicts on leads that are held out, by the model of this label."""
+    nothing = ibis.literal(0, "int64")
+    tier = ibis.null("string")
+    return held.select(
+        *KEY, behaviour=nothing, score=nothing, tier=tier, stage=held.stage, reason=held.reason,
+        model=ibis.literal(label),
+    )  # fmt: skip

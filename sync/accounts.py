@@ -21,6 +21,7 @@ from core.persons import shared
 from core.propensity import Accounts, propensity
 from core.scoring import Facts
 from core.segments import scoring_accounts
+from core.stages import HELD_OUT
 from core.verdict import judge
 from sync.decide import facts_of, past_of
 from sync.explain import explain as explain_leads
@@ -107,7 +108,7 @@ def ranked(session: Session, at: datetime) -> list[AccountScore]:
     facts = shared(session.config.identity, facts_of(session.facts, at), at)
     past = past_of(session.ledger, None, at, session.segments)
     judged = judge(session.segments, facts, at, past)
-    scores = _named(propensity(model, judged, facts, at, past), facts, at)
+    scores = _named(propensity(model, judged, judged.facts, at, past), facts, at)
     rows = scores.filter(_.connection.isin(sorted(session.connectors))).order_by(
         ibis.desc("aps"), ibis.desc("latest", nulls_first=False), "account_id", "connection"
     )
@@ -162,8 +163,9 @@ def surroundings(around: Neighbours, decision: Decision) -> Surroundings | None:
         return None
     ids = [id_ for id_, person in people.items() if person["account_id"] == account_id]
     others = around.judged.verdicts.filter(
-        _.connection == connection, _.lead_id.isin(ids), _.lead_id != decision.lead_id
-    )
+        _.connection == connection, _.lead_id.isin(ids), _.lead_id != decision.lead_id,
+        ~_.stage.fill_null("").isin(HELD_OUT),
+    )  # fmt: skip
     colleagues = others.order_by(ibis.desc("score"), "lead_id").to_pyarrow().to_pylist()
     return Surroundings(
         account_id,

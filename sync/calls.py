@@ -15,6 +15,7 @@ from core.calls import Call, Tried, attempts, call
 from core.decision import UNIT, Output
 from core.events import settled
 from core.facts import as_of
+from core.persons import shared
 from core.scoring import belonging, inherited
 from sync.decide import facts_of
 from sync.handoff_settings import Handoff
@@ -43,7 +44,7 @@ def listed(session: Session, at: datetime) -> list[Listed]:
     """All leads of all connections: those to call first, by owner and then in the order of who is
     due, best score first; those not to call last."""
     handoff = session.config.handoff or Handoff()
-    known = facts_of(session.facts, at)
+    known = shared(session.config.identity, facts_of(session.facts, at), at)
     heirs = inherited(known, belonging(known, at))
     events = settled(known.activities, heirs, at)
     answered = {outcome.strip().lower() for outcome in handoff.answered}

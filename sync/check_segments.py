@@ -17,7 +17,8 @@ def small_segments(session: Session, address: Callable[[Place], str]) -> Iterato
         return
     at = session.clock().replace(microsecond=0)
     past = past_of(session.ledger, routing, at, session.segments)
-    with Decider(session.segments, routing, session.facts, at, past) as decider:
+    identity, facts = session.config.identity, session.facts
+    with Decider(session.segments, routing, facts, at, past, identity=identity) as decider:
         of_model, of_territory = (_counts(decider, name) for name in ("model", "territory"))
     found: list[tuple[Place, str, int]] = []
     if len(session.segments) > 1:

@@ -285,6 +285,7 @@ def status(
     fields; also during a sync."""
     from sync import show as text
     from sync.health import capacity, health
+    from sync.hygiene import rates
     from sync.ledger import Ledger
 
     configured, now = settings(ctx, config), outside_of(ctx).clock()
@@ -302,6 +303,7 @@ def status(
                     "usage": [vars(u) for u in ledger.usage.today(now)],
                     "held": [vars(h) for h in ledger.held.now(now)],
                     "waiting": [vars(one) for one in ledger.routing.waiting()],
+                    "hygiene": [vars(rate) for rate in rates(ledger)],
                     "audit": str(ledger.audit.head()),
                 }
             )

@@ -16,7 +16,7 @@ from core.facts import LEADS
 from core.past import Past
 from core.roster import Roster
 from core.routing import NOT_READY, Assignment
-from core.stages import RULED_OUT
+from core.stages import HELD_OUT, RULED_OUT
 from sync import guards, price
 from sync.compare import Comparer
 from sync.config import SignOff
@@ -92,6 +92,8 @@ def run_cycle(
         at = _whole_second(max(pulled))
         parts = _planned(session, steps, cycle.report, at, full=full)
         cycle.plans += [part.planned for part in parts]
+        for part in parts:
+            cycle.report.warnings += part.report.unusual
         steps.guard(cycle.plans)
         if write:
             for part in parts:
@@ -111,7 +113,7 @@ def _planned(
     selections = [part.selection for part in parts]
     asked = {o for c in session.config.connections.values() for o in c.outputs()} & OPTIONAL
     with (
-        chosen(session.facts, selections, at, identity) as leads,
+        chosen(session.facts, selections, at, session.segments, identity) as leads,
         Decider(
             session.segments,
             routing,
@@ -313,7 +315,9 @@ class _Steps:
         if outside := decider.outside(name):
             report.steps["score"].hold("no model is for it", outside)
         planned.unaffected = decider.passed_over(name)
-        report.compared(planned)
+        report.compared(planned, decider.resting(name))
+        if clean := decider.cleanliness(name):
+            report.cleaned(clean)
 
     def guard(self, plans: list[ConnectionPlan]) -> None:
         """Stop before the first write where a plan is not plausible; all reasons at once."""
@@ -356,7 +360,9 @@ def _require_fields(connector: Connector) -> None:
 def _count(
     report: ConnectionReport, decision: Decision, assignment: Assignment | None, *, routed: bool
 ) -> None:
-    """Count one lead through the steps up to routing."""
+    """Count one lead through the steps up to routing; hygiene counts those that it holds out."""
+    if decision.stage in HELD_OUT:
+        return
     report.steps["score"].passed()
     if decision.stage is None or decision.stage in RULED_OUT:
         report.steps["qualify"].hold(decision.stage or "below every threshold")

@@ -15,6 +15,7 @@ from sync.cycle import run_cycle
 from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.guards import GuardStopError, Limits
 from sync.health import Health, State, capacity, health
+from sync.hygiene import Rate, rates
 from sync.lease import Lease
 from sync.ledger import Ledger
 from sync.notify import Alert, NotifyError, ways
@@ -118,13 +119,15 @@ class Term:
             self._stop.wait(BEAT.total_seconds())
 
     def tell_changes(self) -> None:
-        """Tell whoever is to be told of each change of a job's or of routing's state, once."""
-        jobs = health(self._ledger, self._schedule, self._clock())
-        for found in (*jobs, capacity(self._ledger)):
+        """Tell whoever is to be told of each change of a state, once: of a job's, of routing's, of
+        how clean the leads of a connection are."""
+        watched: list[Health | Rate] = [*rates(self._ledger), capacity(self._ledger)]
+        watched += health(self._ledger, self._schedule, self._clock())
+        for found in watched:
             for way, tell in self._ways.items():
                 self._tell_change(found, way, tell)
 
-    def _tell_change(self, found: Health, way: str, tell: Callable[[Alert], None]) -> None:
+    def _tell_change(self, found: Health | Rate, way: str, tell: Callable[[Alert], None]) -> None:
         at, presence, told = self._clock(), self._ledger.presence, f"{found.job} by {way}"
         before = presence.enter(told, found.state, at=at) or State.OK
         if before == found.state:

@@ -14,8 +14,10 @@ from ibis import _
 from ibis.expr.types import BooleanValue, Table
 
 from core.affected import AFFECTED, only
+from core.cleaning import hygiene_of
 from core.decision import OPTIONAL, Decision, Output
 from core.diff import Values
+from core.duplicates import with_duplicates
 from core.events import until
 from core.facts import ACCOUNTS, LEADS, TIME, as_of
 from core.identity import Identity
@@ -26,8 +28,10 @@ from core.profile import areas, stages
 from core.routing import Assignment
 from core.scoring import Facts, belonging, companies, known_columns, lead_columns, union
 from core.segments import Segments, scoring_accounts, shares
+from core.stages import HELD_OUT
 from core.verdict import KEY, judge
 from sync.facts_store import FactsStore
+from sync.hygiene import Cleanliness, cleanliness
 from sync.ledger import Ledger
 from sync.routing_settings import Routing, Territory
 
@@ -90,24 +94,43 @@ def about(facts: Facts, leads: Collection[str], accounts: Collection[str] = ()) 
 
 
 @contextmanager
-def kin(identity: Identity | None, facts: Facts, leads: Table) -> Iterator[Table]:
-    """Some leads and everybody that `core.persons.nearby` finds near them, or near those found, in
-    a table of their own for so long."""
+def together(
+    identity: Identity | None, segments: Segments, facts: Facts, leads: Table, at: datetime
+) -> Iterator[Table]:
+    """Some leads with all whose decisions hang on theirs, in a table of their own for so long.
+
+    That are the other records of a person (`core.persons.nearby`), and those that may be its
+    duplicates as of `at`; asked again until it adds nobody.
+    """
+    cleaning = hygiene_of(segments) is not None
     with ExitStack() as stack:
         found, before = stack.enter_context(leads.cache()), 0
-        while identity and before < (before := int(found.count().to_pyarrow().as_py())):
-            found = stack.enter_context(nearby(identity, facts, found).cache())
+        while (identity or cleaning) and before < (before := _rows(found)):
+            if identity:
+                found = stack.enter_context(nearby(identity, facts, found).cache())
+            if cleaning:
+                found = stack.enter_context(with_duplicates(found, facts, at).cache())
         yield found
 
 
-def with_kin(identity: Identity | None, facts: Facts, leads: Collection[str]) -> set[str]:
-    """The ids of some leads, and of their `kin`."""
-    if identity is None:
+def all_of(
+    identity: Identity | None,
+    segments: Segments,
+    facts: Facts,
+    leads: Collection[str],
+    at: datetime,
+) -> set[str]:
+    """The ids of some leads, and of those that are decided about `together` with them."""
+    if not identity and hygiene_of(segments) is None:
         return {*leads}
     known = facts.leads.filter(_.id.isin(sorted(leads)))
     named = known.select("connection", lead_id="id").distinct().cast(AFFECTED)
-    with kin(identity, facts, named) as found:
+    with together(identity, segments, facts, named, at) as found:
         return {*leads, *found.lead_id.to_pyarrow().to_pylist()}
+
+
+def _rows(table: Table) -> int:
+    return int(table.count().to_pyarrow().as_py())
 
 
 @dataclass(frozen=True)
@@ -150,6 +173,7 @@ class Decider:
         mine = self._known if leads is None else self._apart(only(self._known, leads))
         self._facts = shared(identity, mine, at, self._keep)
         self._judged = judge(segments, self._facts, at, past)
+        self._clean = self._measured()
         self.contributions = self._judged.contributions
         self.routing = routing
         areas_asked = any(territory.areas for territory in (routing.territories if routing else ()))
@@ -229,7 +253,7 @@ class Decider:
         missing = {output.value: ibis.null("string") for output in sorted(OPTIONAL)}
         if not optional:
             return table.mutate(**missing)
-        parts, _rest = shares(self.segments, self._facts, self.at, self._past)
+        parts, _rest = shares(self.segments, self._judged.facts, self.at, self._past)
         own = [(segment.model, facts) for segment, facts in zip(self.segments, parts, strict=True)]
         found = {
             Output.AREA: [
@@ -254,6 +278,25 @@ class Decider:
     def outside(self, connection: str) -> int:
         """How many leads no model is for."""
         return self._outside.get(connection, 0)
+
+    def _measured(self) -> Mapping[str, Cleanliness]:
+        """How clean all leads are, by connection; nothing where no model asks for hygiene."""
+        model = hygiene_of(self.segments)
+        if model is None or model.hygiene is None:
+            return {}
+        return cleanliness(model.hygiene, self._known, self.at, self._past)
+
+    def cleanliness(self, connection: str) -> Cleanliness | None:
+        """How clean all leads of a connection are; None: not asked, or it has none."""
+        return self._clean.get(connection)
+
+    def resting(self, connection: str) -> int:
+        """How many records that hygiene lets pass it was not to decide about."""
+        found, over = self._clean.get(connection), self.passed_over(connection)
+        if found is None or not over:
+            return over
+        decided = self.decisions.filter(_.connection == connection, _.stage.isin(HELD_OUT))
+        return over - (found.held.total() - int(decided.count().to_pyarrow().as_py()))
 
     def passed_over(self, connection: str) -> int:
         """How many records it was not to decide about."""

@@ -63,7 +63,7 @@ def _who(around: Neighbours, decision: Decision) -> tuple[Row, Row | None]:
 
 def _events(around: Neighbours, decision: Decision) -> Table:
     """All that the lead did."""
-    facts = about(around.facts, [decision.lead_id])
+    facts = about(around.judged.facts, [decision.lead_id])
     events = until(facts.activities, decision.scored_at)
     return events.filter(_.connection == decision.connection, _.lead_id != "")
 

@@ -8,11 +8,13 @@ from typing import Any
 from ibis import _
 from ibis.expr.types import Table
 
+from core.cleaning import findings, hygiene_of
 from core.completeness import Completeness, completeness, fit_fields
 from core.decision import Decision
 from core.explain import Explanation, Known
 from core.explain import explain as explain_lead
 from core.facts import LEADS, as_of
+from core.hygiene import Check, Found
 from core.icp import Match
 from core.persons import shown_by
 from core.prediction import probabilities
@@ -77,7 +79,7 @@ class _Told:
     def __init__(self, model: Model, around: Neighbours, leads: Collection[str]) -> None:
         self._model = model
         at, past = around.at, around.past
-        facts = about(around.facts, leads)
+        facts = about(around.judged.facts, leads)
         self._missing = _by_lead(unknown(model, facts, at, past))
         self._checked = _by_lead(checklists(model, facts, at, past)) if model.checklists else {}
         field = model.probability
@@ -88,9 +90,10 @@ class _Told:
         self._complete = _by_lead(completeness(model, facts, at)) if fit_fields(model) else {}
         self._ideal = _by_lead(icp_fit(model, facts, at, past)) if model.icp else {}
         self._shown_by, self._persons = _together(around, facts)
+        self._found = _found(around)
         self._accounts = {(p["connection"], p["id"]): p["account_id"] for p in around.people}
         self._firms = {(firm["connection"], firm["id"]): firm for firm in around.firms}
-        began = facts.leads.filter(_.valid_from <= at).order_by("valid_from")
+        began = about(around.facts, leads).leads.filter(_.valid_from <= at).order_by("valid_from")
         self._versions = _by_lead(began.mutate(lead_id=began.id))
         seen = around.session.facts.table("seen").filter(_.table_name == LEADS.name)
         self._seen = _by_lead(seen.filter(_.id.isin(sorted(leads))).rename(lead_id="id"))
@@ -120,6 +123,11 @@ class _Told:
         firm = self._firms.get((key[0], self._accounts[key] or ""))
         of_account = sourced(firm["sources"], "account.") if firm else ()
         complete, ideal = self._complete.get(key), self._ideal.get(key)
+        doubles = (
+            id_
+            for (connection, id_), found in self._found.items()
+            if connection == key[0] and any(one.survivor == key[1] for one in found)
+        )
         return Known(
             Completeness(complete[0]["known"], complete[0]["asked"]) if complete else None,
             Match(ideal[0]["company"]) if ideal else None,
@@ -127,7 +135,22 @@ class _Told:
             (*sourced(versions[-1]["sources"]), *of_account),
             changed_answers(versions, [(d.scored_at, d.stage) for d in earlier], seen),
             self._persons.get(key, ()),
+            tuple(self._found.get(key, ())),
+            tuple(sorted(doubles)),
         )
+
+
+def _found(around: Neighbours) -> Mapping[Key, list[Found]]:
+    """What hygiene found on leads, in the order of the checks; nothing where none asks for it."""
+    found: defaultdict[Key, list[Found]] = defaultdict(list)
+    model = hygiene_of(around.session.segments)
+    if model and model.hygiene:
+        table = findings(model.hygiene, around.facts, around.at, around.past)
+        rows = table.to_pyarrow().to_pylist()
+        for row in sorted(rows, key=lambda row: list(Check).index(row["check"])):
+            key = row["connection"], row["lead_id"]
+            found[key].append(model.hygiene.found(Check(row["check"]), row["survivor"]))
+    return found
 
 
 def _together(

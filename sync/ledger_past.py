@@ -168,7 +168,7 @@ class PastLedger:
     ) -> past.Past:
         """The past of an instant as tables: what was decided before it, and is overridden at it.
 
-        Of some leads alone, if any are given; without `stages` only the overrides are read.
+        Stages of some leads alone, if any are given; without `stages` only the overrides are read.
         """
         schema = past.STAGES.to_pyarrow()
         batches: list[pa.RecordBatch] = []
@@ -178,11 +178,7 @@ class PastLedger:
                 for chunk in rows.partitions():
                     columns = zip(*chunk, strict=True)
                     batches.append(pa.record_batch(list(map(list, columns)), schema=schema))
-        found = {
-            (o.connection, o.lead_id): _effect(o)
-            for o in self.overrides(at)
-            if not leads or o.lead_id in leads
-        }
+        found = {(o.connection, o.lead_id): _effect(o) for o in self.overrides(at)}
         effects = pa.Table.from_pylist(list(found.values()), past.OVERRIDES.to_pyarrow())
         return past.Past(
             ibis.memtable(pa.Table.from_batches(batches, schema), schema=past.STAGES),
@@ -308,5 +304,8 @@ def _ending(connection: str, lead_id: str, at: datetime) -> Any:
 
 def _effect(said: Override) -> dict[str, Any]:
     """An override as a row of `core.past.OVERRIDES`."""
+    lead = {"connection": said.connection, "lead_id": said.lead_id}
+    if said.kind is Kind.USABLE:
+        return lead
     value = said.value if said.kind is Kind.STAGE else units(Decimal(said.value))
-    return {"connection": said.connection, "lead_id": said.lead_id, str(said.kind): value}
+    return {**lead, str(said.kind): value}

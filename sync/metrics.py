@@ -16,6 +16,7 @@ from typing import TypeVar
 from sync.config import Config
 from sync.errors import StoreError
 from sync.health import Health, State, health
+from sync.hygiene import rates
 from sync.ledger import Ledger, Run
 from sync.service_settings import Schedule
 from sync.session import Clock
@@ -55,6 +56,10 @@ class LedgerCollector(Collector):
         queued = Counter(one.connection for one in ledger.routing.waiting())
         waits = {(name,): float(queued[name]) for name in {*scored, *queued}}
         yield _gauge("waiting_leads", "Leads that wait for an owner.", ("connection",), waits)
+
+        measured = {(rate.connection,): rate.unusable / rate.leads for rate in rates(ledger)}
+        meaning = "Share of a connection's leads that are duplicate or unusable, in its last run."
+        yield _gauge("unusable_share", meaning, ("connection",), measured)
 
     def _jobs(self, jobs: Sequence[Health]) -> Iterator[Metric]:
         """How the jobs stand, and what their last runs did."""

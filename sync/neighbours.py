@@ -22,7 +22,7 @@ from core.propensity import Accounts, propensity
 from core.scoring import Facts, Keep, belonging
 from core.segments import scoring_accounts
 from core.verdict import Judged, judge
-from sync.decide import about, facts_of, past_of, with_kin
+from sync.decide import about, all_of, facts_of, past_of
 from sync.session import Session
 
 Row = dict[str, Any]
@@ -60,13 +60,13 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
 
         identity = session.config.identity
         near, accounts = _near(everything, record, at, identity)
-        leads = with_kin(identity, everything, near)
+        leads = all_of(identity, session.segments, everything, near, at)
         mine = shared(identity, about(everything, leads, accounts), at, keep)
         facts = _apart(mine, accounts, keep)
         past = past_of(session.ledger, None, at, session.segments, leads)
         judged = judge(session.segments, facts, at, past, keep)
         model = scoring_accounts(session.segments)
-        scored = propensity(model, judged, facts, at, past) if model else None
+        scored = propensity(model, judged, judged.facts, at, past) if model else None
         if scored:
             scored = replace(scored, scores=keep(scored.scores))
         people = tuple(belonging(facts, at).to_pyarrow().to_pylist())

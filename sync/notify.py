@@ -7,6 +7,7 @@ from datetime import datetime
 from email.message import EmailMessage
 from functools import partial
 
+from core.hygiene import Standing
 from sync.health import State
 from sync.senders import NotifyError, mail, post
 from sync.service_settings import Alerts, Email, Webhook
@@ -16,10 +17,11 @@ __all__ = ["Alert", "NotifyError", "ways"]
 
 @dataclass(frozen=True)
 class Alert:
-    """A job, or routing, that changed its state. `reason` names records by id, if any."""
+    """A job, routing, or the hygiene of a connection, that changed its state. `reason` names
+    records by id, if any."""
 
     job: str
-    state: State
+    state: State | Standing
     before: str
     reason: str
     run: str | None

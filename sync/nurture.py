@@ -17,6 +17,7 @@ from core.criteria import text
 from core.decision import UNIT
 from core.events import matches, present, settled
 from core.past import Answer
+from core.persons import shared
 from core.scoring import Facts, belonging, inherited, known_columns
 from core.stages import QUALIFIED, Stage
 from core.verdict import KEY
@@ -110,7 +111,7 @@ def _reason(track: Track, stage: str | None, answer: Answer | None) -> str:
 
 def members(session: Session, audience: Audience, at: datetime) -> list[Member]:
     """The leads of an audience. Who opted out, or is not known not to have, is in none."""
-    facts = facts_of(session.facts, at)
+    facts = shared(session.config.identity, facts_of(session.facts, at), at)
     wanted = audience.when.columns() if audience.when else frozenset[str]()
     wide = _wide(session, facts, wanted, at)
     holds = audience.when.holds(wide) if audience.when else ibis.literal(True)

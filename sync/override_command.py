@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.past import Kind, Override
 from core.points import Points
-from core.stages import Stage
+from core.stages import HELD_OUT, Stage
 from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, outside_of, settings
 from sync.terminal import say, show
 from sync.yaml_source import ConfigError
@@ -32,6 +32,9 @@ def override(
     points: Annotated[str | None, typer.Option(help="Points to add; negative: to take.")] = None,
     score: Annotated[str | None, typer.Option(help="The score it gets, in points.")] = None,
     stage: Annotated[Stage | None, typer.Option(help="The stage it gets.")] = None,
+    usable: Annotated[
+        bool, typer.Option("--usable", help="It is scored, whatever hygiene finds.")
+    ] = False,
     reason: Annotated[str, typer.Option(help="Why, in your own words; shown by explain.")] = "",
     until: Until = None,
     by: Annotated[str, typer.Option(help="Who decides it.")] = "",
@@ -45,13 +48,14 @@ def override(
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Decide about one lead by hand: points, score or stage, until a date. Works while a sync runs;
-    the next cycle writes it. A new one ends the one before."""
+    """Decide about one lead by hand: points, score, stage, or that it is usable, until a date.
+    Works while a sync runs; the next cycle writes it. A new one ends the one before."""
     from sync.ledger import Ledger
 
     outside = outside_of(ctx)
     now = outside.clock().replace(microsecond=0)
     given = {Kind.POINTS: points, Kind.SCORE: score, Kind.STAGE: stage}
+    given[Kind.USABLE] = "yes" if usable else None
     said = {kind: str(value) for kind, value in given.items() if value is not None}
     with Ledger(settings(ctx, config).ledger) as ledger:
         if listing:
@@ -83,12 +87,14 @@ def _problems(
     """What is missing, or makes no sense."""
     problems = []
     if len(said) != 1:
-        problems.append("say one of --points, --score and --stage")
+        problems.append("say one of --points, --score, --stage and --usable")
     for kind in {Kind.POINTS, Kind.SCORE} & said.keys():
         try:
             TypeAdapter(Points).validate_python(said[kind])
         except ValidationError as error:
             problems += [f"--{kind} {said[kind]}: {e['msg']}" for e in error.errors()]
+    if said.get(Kind.STAGE) in HELD_OUT:
+        problems.append(f"hygiene alone gives {said[Kind.STAGE]}: say --stage Disqualified")
     if not reason.strip():
         problems.append("say why: --reason TEXT")
     if not by.strip():

@@ -16,7 +16,7 @@ from core.past import Past
 from core.persons import shared
 from core.segments import Segments
 from core.verdict import KEY, judge
-from sync.decide import BATCH, about, facts_of, with_kin
+from sync.decide import BATCH, about, all_of, facts_of
 from sync.facts_store import FactsStore
 
 
@@ -37,7 +37,7 @@ def replay(
     at = at.replace(microsecond=0)
     facts = facts_of(store, at)
     if leads:
-        facts = about(facts, with_kin(identity, facts, leads))
+        facts = about(facts, all_of(identity, segments, facts, leads, at))
     facts = shared(identity, facts, at)
     verdicts = judge(segments, facts, at, past).verdicts.drop("behaviour")
     if leads:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.base import Price, Usage
+from core.hygiene import Standing
+from sync.hygiene import Cleanliness
 from sync.plan import ConnectionPlan
 
 
@@ -112,7 +114,8 @@ class ConnectionReport:
     `writing` (with the reading back of what was written) are what the two cost. `quota` is what
     the CRM last said of its day: the calls used, by whomever, and the limit. `unread` counts values
     that could not be read, by field and reason; `foreign` the fields that held what somebody else
-    put there. `comparisons` are there where the CRM was read whole and compared.
+    put there. `comparisons` are there where the CRM was read whole and compared. `hygiene` is None
+    where no model asks for it; where one does, its step counts all leads in every run.
     """
 
     connection: str
@@ -125,6 +128,7 @@ class ConnectionReport:
     unread: Counter[str] = field(default_factory=Counter)
     foreign: int = 0
     comparisons: list[Comparison] = field(default_factory=list)
+    hygiene: Cleanliness | None = None
 
     @property
     def shortages(self) -> list[str]:
@@ -143,10 +147,26 @@ class ConnectionReport:
         if usage.daily_used is not None and usage.daily_limit is not None:
             self.quota = usage.daily_used, usage.daily_limit
 
-    def compared(self, planned: ConnectionPlan) -> None:
-        """Take the balance of a plan."""
-        if planned.unaffected:
-            self.steps["score"].hold("not affected since the last run", planned.unaffected)
+    def cleaned(self, found: Cleanliness) -> None:
+        """Take what hygiene found: a step between pull and score."""
+        self.hygiene, step = found, Step("hygiene")
+        step.passed(found.usable)
+        for check, count in found.held.items():
+            step.hold(check, count)
+        self.steps = {"pull": self.steps["pull"], "hygiene": step, **self.steps}
+
+    @property
+    def unusual(self) -> list[str]:
+        """What to warn of: a share of unusable leads that is not the usual one."""
+        found = self.hygiene
+        if found is None or found.standing is Standing.USUAL:
+            return []
+        return [f"{self.connection}: {found}"]
+
+    def compared(self, planned: ConnectionPlan, resting: int) -> None:
+        """Take the balance of a plan; `resting` usable leads were not decided about."""
+        if resting:
+            self.steps["score"].hold("not affected since the last run", resting)
         step = self.steps["diff"]
         step.passed(len(planned.changes))
         step.hold("nothing to change", planned.equal)
@@ -167,6 +187,7 @@ class ConnectionReport:
             "unread": dict(self.unread),
             "foreign_values": self.foreign,
             "comparisons": [vars(comparison) for comparison in self.comparisons],
+            "hygiene": self.hygiene and self.hygiene.as_dict(),
         }
 
 

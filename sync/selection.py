@@ -29,7 +29,8 @@ from core.identity import Identity
 from core.past import Past
 from core.roster import Roster
 from core.scoring import Facts
-from sync.decide import facts_of, kin
+from core.segments import Segments
+from sync.decide import facts_of, together
 from sync.facts_store import FactsStore
 from sync.plan import ConnectionPlan
 from sync.session import Session
@@ -90,7 +91,8 @@ def select(
         ibis.memtable(pa.Table.from_pylist(open_, CHANGED.to_pyarrow())),
         distinct=True,
     )
-    return Selection(name, affected(changed, facts_of(session.facts, at), at), mark)
+    facts = facts_of(session.facts, at)
+    return Selection(name, affected(changed, facts, at), mark)
 
 
 @contextmanager
@@ -98,12 +100,14 @@ def chosen(
     store: FactsStore,
     selections: Iterable[Selection],
     at: datetime,
+    segments: Segments,
     identity: Identity | None = None,
 ) -> Iterator[Table | None]:
     """The leads of all selections, in a table of their own for so long; None: all there are.
 
-    With `identity` their kin are among them, and where all of one connection are to be decided
-    about, all of every connection are: whom its removed records were kin of, nobody noted.
+    Whoever is decided about `together` with them is among them. With `identity`, where all of one
+    connection are to be decided about, all of every connection are: whom its removed records were
+    kin of, nobody noted.
     """
     found = list(selections)
     whole = [selection.leads is None for selection in found]
@@ -119,7 +123,7 @@ def chosen(
         for selection in found
     ]
     mine = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    with kin(identity, facts_of(store, at), mine) as leads:
+    with together(identity, segments, facts_of(store, at), mine, at) as leads:
         yield leads
 
 

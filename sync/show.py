@@ -13,6 +13,7 @@ from core.explain import Explanation, Known
 from core.past import History
 from core.provenance import Said
 from sync.health import Health, health
+from sync.hygiene import Cleanliness, Rate, rates
 from sync.ledger import Ledger
 from sync.ledger_rows import Held
 from sync.plan import ConnectionPlan
@@ -52,9 +53,21 @@ def report(found: RunReport) -> Iterable[Table]:
             numbers = (step.taken, step.out, step.held, step.rejected)
             made.add_row(step.name, *map(str, numbers), why)
         yield made
+        if part.hygiene:
+            yield _hygiene(part.hygiene)
         if part.comparisons:
             yield _comparisons(part)
         yield _calls(part)
+
+
+def _hygiene(found: Cleanliness) -> Table:
+    """The share of leads that are held out, and what is noted of others."""
+    made = table("", "", "")
+    made.add_row("hygiene", str(found))
+    if found.noted:
+        listed = ", ".join(f"{check} {count}" for check, count in found.noted.most_common())
+        made.add_row("noted", listed)
+    return made
 
 
 def _comparisons(part: ConnectionReport) -> Table:
@@ -199,6 +212,10 @@ def _known(known: Known) -> Iterable[str]:
     if known.completeness:
         yield f"known of what fit asks: {known.completeness}"
     yield from (f"the same person: {other}" for other in known.person)
+    for found in known.findings:
+        yield f"hygiene: {found}"
+    if known.duplicates:
+        yield f"stands for its duplicates: {', '.join(known.duplicates)}"
     yield from map(str, known.sourced)
     for field, values in groupby(known.changed, lambda said: said.field):
         yield f"{field} over time: {'; '.join(map(_said, values))}"
@@ -223,6 +240,8 @@ def status(ledger: Ledger, schedule: Schedule, now: datetime) -> Iterable[Table]
         yield _jobs(health(ledger, schedule, now), beat)
     yield _usage(ledger, now)
     yield _ages(ledger, now)
+    if measured := rates(ledger):
+        yield _rates(measured)
     yield _handoffs(ledger)
     yield _waiting(ledger, now)
     yield _notices(ledger)
@@ -320,6 +339,14 @@ def _ages(ledger: Ledger, now: datetime) -> Table:
     made = table("\nscores in the CRMs", "connection", "as of", "age")
     for connection, at in ledger.past.scored().items():
         made.add_row(connection, f"{at:%Y-%m-%d %H:%M:%S}", age(now - at))
+    return made
+
+
+def _rates(measured: Iterable[Rate]) -> Table:
+    """How clean the leads of each connection were in its last run."""
+    made = table("\nhygiene", "connection", "duplicate or unusable")
+    for rate in measured:
+        made.add_row(rate.connection, rate.reason)
     return made
 
 

@@ -1,6 +1,7 @@
 """docs/model-summary.md: the grammar of the model file on one page, made from its types."""
 
 from collections.abc import Iterator
+from textwrap import wrap
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -48,7 +49,7 @@ class _Grammar:
         self.clauses = set(_clauses(Clause))
         self.written: set[str] = set()
         self.asked: list[str] = []
-        """Conditions and tests that were named, to be written at the end."""
+        """Conditions, tests and long choices that were named, to be written at the end."""
 
     def keys(self, node: Node, indent: str) -> Iterator[str]:
         """The keys of a type, each with what it holds."""
@@ -106,7 +107,8 @@ class _Grammar:
     def named(self, name: str) -> str:
         """A type: by its name if it is written elsewhere, else with its keys."""
         node = self.types[name]
-        if name in self.clauses:
+        choice = len(" | ".join(node.get("enum", ()))) > WIDTH - 20
+        if name in self.clauses or choice:
             if name not in self.asked:
                 self.asked.append(name)
             return _spaced(name)
@@ -122,7 +124,12 @@ class _Grammar:
         return "{" + ", ".join(items) + "}"
 
     def clause(self, name: str) -> Iterator[str]:
-        """A condition or a test: the keys that are asked alike stand together."""
+        """A condition or a test: the keys that are asked alike stand together; or a long choice."""
+        if words := self.types[name].get("enum"):
+            head = f"{_spaced(name)}: "
+            text = head + " | ".join(words)
+            yield from wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+            return
         alike: dict[str, list[str]] = {}
         for key, node in self.types[name]["properties"].items():
             alike.setdefault(self.words(node), []).append(key)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from connectors.base import Problem
 from connectors.history import Histories, Steps, earlier, traced
@@ -27,6 +28,9 @@ HISTORIES: Mapping[str, str] = {name: f"{name}History" for name in ("Account", "
 """The objects that have a history, and its name."""
 
 COLUMNS = ("Field", "DataType", "OldValue", "NewValue", "CreatedDate")
+AT_ONCE = 5_000
+"""Records whose histories are in hand together: a page of a bulk job has many times as many."""
+
 REFERENCE = "EntityId"
 """The data type of the one of two rows on a changed reference that holds ids."""
 
@@ -53,19 +57,26 @@ class FieldHistory:
 
     def earlier(self, item: ObjectMap, columns: Columns, rows: pa.Table) -> pa.Table:
         """The versions before the rows of a page; `columns` are what they were made of."""
-        wanted = self._schema.columns(item)
-        ids = listed(columns["Id"])
-        tracked = self._tracked(item.name)
-        said = self._changes(item.name, ids, tracked)
-        present = {path: listed(columns[path]) for path in tracked.fields.values()}
-        histories: Histories = {
+        parts = []
+        for start in range(0, len(columns["Id"]), AT_ONCE):
+            some = {path: listed(cells[start : start + AT_ONCE]) for path, cells in columns.items()}
+            own = rows.filter(pc.is_in(rows["id"], pa.array(some["Id"])))
+            histories = self._histories(item.name, some)
+            wanted = self._schema.columns(item)
+            parts.append(earlier(facts.BY_NAME[item.table].model, own, wanted, histories))
+        return pa.concat_tables(parts)
+
+    def _histories(self, name: str, columns: Mapping[str, Sequence[Any]]) -> Histories:
+        """What is known of the tracked fields of some records."""
+        tracked = self._tracked(name)
+        said = self._changes(name, columns["Id"], tracked)
+        return {
             key: {
-                path: steps(said[key, name], present[path][place], tracked.since)
-                for name, path in tracked.fields.items()
+                path: steps(said[key, field], columns[path][place], tracked.since)
+                for field, path in tracked.fields.items()
             }
-            for place, key in enumerate(ids)
+            for place, key in enumerate(columns["Id"])
         }
-        return earlier(facts.BY_NAME[item.table].model, rows, wanted, histories)
 
     def problems(self) -> list[Problem]:
         """The mapped fields without a history, for each object."""

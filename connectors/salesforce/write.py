@@ -154,10 +154,14 @@ class Writer:
             names = {o: item.name for o, item in self.schema.written(object_type).items()}
             for start in range(0, len(same), ingest.JOB_ROWS):
                 part = same[start : start + ingest.JOB_ROWS]
-                rows = [
-                    {"Id": c.id, **{names[o]: value for o, value in c.values.items()}} for c in part
-                ]
-                yield from _ran(ingest.prepare(self.client, self.sleep, object_type, rows), part)
+                # The rows are not kept by a name: they take as much memory as the changes.
+                job = ingest.prepare(
+                    self.client,
+                    self.sleep,
+                    object_type,
+                    [{"Id": c.id, **{names[o]: v for o, v in c.values.items()}} for c in part],
+                )
+                yield from _ran(job, part)
 
     def _held(self, object_type: str, ids: Sequence[str]) -> Held:
         """The written fields of the records that live under their own id."""

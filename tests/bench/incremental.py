@@ -59,7 +59,7 @@ def decide(store: FactsStore, ledger: Ledger, model: Model, changed: int | None)
             store.touched.advance(CRM, selection.mark, _ids(store, changed or 0))
             continue
         with (
-            chosen(store, [selection], at) as leads,
+            chosen(store, [selection], at, segments) as leads,
             Decider(segments, None, store, at, leads=leads) as decider,
         ):
             for batch in decider.decided(CRM, {}):

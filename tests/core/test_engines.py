@@ -15,6 +15,7 @@ import yaml
 from ibis.expr.types import Table
 
 from core import profile
+from core.cleaning import findings
 from core.explain import reasons
 from core.facts import as_of
 from core.identity import Identity, alike, persons
@@ -22,10 +23,12 @@ from core.model import Account, Activity, Lead
 from core.past import OVERRIDES, STAGES, Past
 from core.persons import shared
 from core.propensity import propensity
+from core.provenance import as_source
 from core.qualification import qualify
 from core.rules import Model, parse
 from core.scoring import Facts, Scored, checklists, icp_fit, score, unknown
-from core.verdict import Judged
+from core.segments import Segment
+from core.verdict import Judged, judge
 from tests.core.engines import Spark, missing_for_spark, spark_session
 from tests.core.golden import T0, World, account, activity, golden, lead, weighted
 
@@ -168,14 +171,45 @@ accounts:
   top: 60
 thresholds: {mql: 10, sql: 20}
 """
+CLEAN = """
+name: clean
+fit:
+  - {id: private, points: 3, when: {free_mail: true}}
+  - {id: known, points: 7, when: {employees: {known: true}}}
+behaviour: [{id: visit, points: 5, when: {type: page_view}, count: each, cap: 20}]
+hygiene:
+  hold: [junk-name, invalid-email, junk-email, disposable-email, internal, competitor, stale,
+         conflict, duplicate]
+  names: {junk: [Karl Käfer], real: [Donald Duck]}
+  emails: {trusted: [info@x.example], role: [presse]}
+  internal: [own.example]
+  competitors: [rival.example]
+  stale: {field: born, after: 1 day}
+  complete: {fields: [title, employees, custom.plan], at_least: "0.6"}
+thresholds: {mql: 10, sql: 20}
+"""
 
 
 def _own(text: str) -> Model:
     return parse(yaml.safe_load(text))
 
 
-OWN = (IDENTITY, CONDUCT, COURSE, MEASURED, WAY, QUIET, COME_AND_GO, BUYING, FIRMS)
+OWN = (IDENTITY, CONDUCT, COURSE, MEASURED, WAY, QUIET, COME_AND_GO, BUYING, FIRMS, CLEAN)
 MODELS: Mapping[str, Model] = {rules.name: rules for rules in map(_own, OWN)}
+
+NAMES = (None, None, "Mickey Mouse", "KÄFER, karl", "Donald Duck", "asdf", "Müller", "李 雷")
+BOXES = (
+    "x@y.example",
+    "A.b+1@gmail.com",
+    "ab@googlemail.com",
+    "info@x.example",
+    "eve@eu.rival.example",
+    "ana@a.mailinator.com",
+    "a b@c",
+    "a@a.com",
+    "o@own.example",
+)
+TORN = {"employees": as_source("A", "given", "50") + as_source("B", "appended", "5,000")}
 
 KINDS = ("page_view", "email_open", "email_click", "call", "download", "webinar_attended",
          "demo_requested", "trial_started", "video_watched", "comparison_tool")  # fmt: skip
@@ -187,7 +221,7 @@ def crowd(number: int, seed: int) -> dict[str, Any]:
     """So many random people, their accounts, ten activities for each on average, though most are
     recent and of a few, and merged records."""
     of = Random(seed)
-    here = of.choice
+    here, also = of.choice, Random(seed + 1).choice
     firms: list[Account] = [
         account(
             f"a{n}",
@@ -204,7 +238,10 @@ def crowd(number: int, seed: int) -> dict[str, Any]:
     people: list[Lead] = [
         lead(
             f"p{n}",
-            email=here((None, None, "x@y.example")),
+            email=here((None, None, "x@y.example")) and also(BOXES),
+            last_name=also(NAMES),
+            bounced_at=also((None, None, T0)),
+            sources=also((None, None, TORN)),
             account_id=here((None, f"a{of.randrange(number // 5)}", "gone")),
             title=here((None, "CTO", " Chief of staff", "Директор")),
             seniority=here((None, "executive", "manager", "staff")),
@@ -330,9 +367,17 @@ def said(model: Model, side: Side) -> dict[str, list[Any]]:
     if model.icp:
         tables["icp"] = icp_fit(model, facts, NOW)
     if model.accounts:
-        judged = Judged(scores, lines, rejected, outside=None)
+        judged = Judged(scores, lines, rejected, None, facts)
         accounts = propensity(model, judged, facts, NOW)
         tables |= {"accounts": accounts.scores, "account lines": accounts.contributions}
+    if model.hygiene:
+
+        def keep(table: Table) -> Table:
+            return side.keep(engine.to_pyarrow(table)).cast(table.schema())
+
+        judged = judge((Segment(model),), facts, NOW, past, keep)
+        tables |= {"verdicts": judged.verdicts, "held": judged.held}
+        tables["found"] = findings(model.hygiene, facts, NOW, past)
     found |= {name: engine.to_pyarrow(table) for name, table in tables.items()}
     return {name: sorted(map(_row, rows.to_pylist())) for name, rows in found.items()}
 
@@ -404,7 +449,7 @@ def test_persons_are_the_same(spark: Spark) -> None:
             facts.persons,
             persons(identity, leads).unclear,
             alike(leads, facts.persons),
-            facts.activities.drop("custom"),
+            facts.activities.select("connection", "lead_id", "object_type", "id", "subject"),
         )
         rows = (engine.to_pyarrow(table).to_pylist() for table in tables)
         found.append([sorted(map(_row, listed)) for listed in rows])

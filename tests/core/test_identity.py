@@ -141,8 +141,9 @@ RECORDS = st.lists(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("identity", [EMAIL, KEY, BOTH], ids=["email", "key", "both"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rows=RECORDS)
 def test_groups_are_those_of_a_search_by_hand(
     identity: Identity, rows: list[tuple[str, str | None, str | None]]

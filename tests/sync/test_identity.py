@@ -153,3 +153,30 @@ def test_without_a_section_there_is_nothing_to_show(tmp_path: Path) -> None:
         outcome = world.run("identity")
     assert outcome.code == Exit.USAGE
     assert "no `identity:` section" in outcome.err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_an_account_has_the_contacts_of_its_company_in_both(world: Live) -> None:
+    """One account across both: `accounts` counts the contacts of both CRMs at each, a person once,
+    and `explain ACCOUNT` names the connection of a contact from elsewhere, to its last point."""
+    world.configure(identity={"accounts": True})
+    world.model(**MODEL, accounts={"top": 100})
+    firms = {
+        name: seller.crm.add(
+            Kind.ACCOUNT, {"name": "Fern", "website": "https://www.fern.example", "owner": None}
+        )
+        for name, seller in world.sellers.items()
+    }
+    told(world, "sales", CALL, account=firms["sales"].number)
+    told(world, "marketing", CALL, account=firms["marketing"].number)
+    other = told(
+        world, "marketing", CALL, email="bo@fern.example", account=firms["marketing"].number
+    )
+    world.sync()
+    ranked = world.run("accounts", "--json").json
+    assert [(a["contacts"], a["raw"]) for a in ranked] == [(2, "10"), (2, "10")]
+    account = world.sales.id(firms["sales"])
+    shown = world.run("explain", account)
+    assert f"{world.marketing.id(other)} in marketing" in shown.out
+    assert f"contacts {world.marketing.id(other)} in marketing" in shown.out

@@ -79,6 +79,9 @@ thresholds: {mql: 8, sql: 12, keep: {mql: 6, sql: 10}}
 cool_down: 2 days
 accounts: {top: 100, targets: {domains: [x.example]}}
 sql: {mode: vetted}
+hygiene:
+  hold: [junk-name, stale, duplicate]
+  stale: {field: ends, after: 30 hours}
 stages: {iql: [open], pql: [trial, call], fast_lane: [demo]}
 tiers: {A: 12, B: 5, C: 0}
 """)
@@ -131,7 +134,7 @@ class Runs:
         planned = ConnectionPlan("crm", CAPABILITIES, {}, {})
         past = past_of(self.ledger, CONFIG.routing, self.now, self.segments)
         selection = select(session, planned, roster, self.now, past, run_id=run_id, full=False)
-        with chosen(self.store, [selection], self.now) as leads:
+        with chosen(self.store, [selection], self.now, self.segments) as leads:
             mine, given, made = self.decided(roster, leads, past)
         every, _given, _made = self.decided(roster, None, past)
         self.stands = {id_: mine.get(id_, self.stands.get(id_, ())) for id_ in every}
@@ -226,8 +229,10 @@ def happen(runs: Runs, step: Step, last: dict[str, datetime]) -> None:
     last[key] = stamp
     if step.kind == "lead":
         custom = {("born", "ends")[number % 2]: ago.isoformat()}
-        values = {"title": "CTO"} if step.text < "d" else {"accepted_at": ago}
+        values: dict[str, Any] = {"title": "CTO"} if step.text < "d" else {"accepted_at": ago}
         owner = {"owner_id": REPS[number % 2]} if number % 3 == 0 else {}
+        values |= {"last_name": "Test"} if step.days == 4 else {}
+        values |= {"email": f"{step.other}@x.example"} if number % 4 else {}
         at_firm = (*FIRMS, None)[number % 3]
         runs.put(page(LEADS, person(step.who, stamp, created_at=ago, custom=custom,
                                     account_id=at_firm, **values, **owner)))  # fmt: skip
@@ -270,8 +275,8 @@ def happen(runs: Runs, step: Step, last: dict[str, datetime]) -> None:
 )
 @given(st.lists(st.lists(STEPS, min_size=1, max_size=8), min_size=2, max_size=5))
 def test_incremental_is_full(history: list[list[Step]]) -> None:
-    """U12, D12: over random changes, late events, associations, merges, removals, other models,
-    and time that passes to the very boundaries, rescoring what can have changed gives what
+    """U12, D12: over random changes, late events, associations, merges, duplicates, removals, other
+    models, and time that passes to the very boundaries, rescoring what can have changed gives what
     rescoring all gives: score, tier, stage, reason, owner of every lead, after every run."""
     with running() as runs:
         last: dict[str, datetime] = {}

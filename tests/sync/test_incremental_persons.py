@@ -79,7 +79,7 @@ class Runs:
             )
             for name in names
         ]  # fmt: skip
-        with chosen(self.store, selections, self.now, CONFIG.identity) as leads:
+        with chosen(self.store, selections, self.now, segments, CONFIG.identity) as leads:
             mine = self.decided(leads)
         every = self.decided(None)
         for key in every:

@@ -151,9 +151,9 @@ def test_a_score_round_the_threshold_is_handed_off_once(kept: Any, cycles: int) 
             known = ledger.past.before(at)
             (row,) = world.rows(judge((Segment(model),), world.facts, at, known).verdicts)
             scores.add(row["score"] // 10_000)
-            ledger.decide("r1", [decided(row["stage"], day)], {"MQL": ()})
+            ledger.decide("r1", [decided(row["stage"], day)], {"MQL": ("webhook",)})
         assert scores == {45, 50}
-        assert len(ledger.past.handoffs()) == cycles
+        assert len(ledger.past.handoffs()) == len(ledger.notices.waiting()) == cycles
         assert past(ledger, 99)["L1"]["mqls"] == cycles
 
 

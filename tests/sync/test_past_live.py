@@ -192,8 +192,8 @@ def test_an_override_is_written_explained_and_expires(world: Live) -> None:
 
 
 REFUSED: list[tuple[tuple[str, ...], str]] = [
-    ((), "one of --points, --score and --stage"),
-    (("--points", "1", "--stage", "SQL"), "one of --points, --score and --stage"),
+    ((), "one of --points, --score, --stage and --usable"),
+    (("--points", "1", "--stage", "SQL"), "one of --points, --score, --stage and --usable"),
     (("--points", "many"), "--points many: Input should be a valid decimal"),
     (("--score", "nan"), "--score nan: Input should be a finite number"),
     (("--points", "0.00001"), "not a whole number of 1/10,000"),
@@ -202,6 +202,7 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     (("--points", "1", "--by", " "), "say who decides it"),
     (("--points", "1", "--reason", ""), "say why"),
     (("--stage", "SLQ"), "SLQ"),
+    (("--stage", "Unusable"), "hygiene alone gives Unusable: say --stage Disqualified"),
     (("--points", "1", "--connection", "other"), "no lead 00Q was ever scored in other"),
     (("--points", "1"), "no lead 00Q was ever scored: check the id"),
     (("--remove",), "no lead 00Q was ever scored"),

@@ -169,7 +169,7 @@ def test_explain_shows_what_a_score_is_not_made_of(world: Live) -> None:
     assert ("state", "Bayern", "MQL") in changed
     assert ("employees", "60", "MQL") in changed
     text = " ".join(world.run(*asked).out.split())
-    assert "known of what fit asks: 3 of 3" in text
+    assert "known of what fit asks: 3 of 3 (100 %)" in text
     assert "ideal customer: company unknown, person no match" in text
     assert "state: Bayern (given, State), not Hessen (appended, Phone)" in text
     assert "state over time: Hessen (from " in text
