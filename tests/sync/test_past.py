@@ -23,7 +23,7 @@ from tests.core.golden import T0, World, activity, lead
 DAY = timedelta(days=1)
 LATER_TABLES = (
     "stages", "handoffs", "overrides", "scored", "held", "audit", "audit_head", "states",
-    "notices", "answers", "surges",
+    "notices", "answers", "surges", "given", "turns", "rounds", "waiting", "timers",
 )  # fmt: skip
 LATER_COLUMNS = (("intents", "before"), ("quarantine", "next_try"), ("quarantine", "fields"))
 """What ledgers have got since the first that had sign-offs."""
