@@ -71,7 +71,7 @@ WRITTEN = pa.schema({"id": pa.string(), "present": _TEXTS, "modified_at": _STAMP
 class Stored:
     """How many rows of a page were new, changed, or left as they were, and how many ended.
 
-    `unstamped` of the changed ones differ under the stamp that they had. `withheld` were not let in.
+    `unstamped` of the changed ones differ under the stamp that they had. `withheld` were left out.
     """
 
     new: int = 0

@@ -186,6 +186,7 @@ hygiene:
   competitors: [rival.example]
   stale: {field: born, after: 1 day}
   complete: {fields: [title, employees, custom.plan], at_least: "0.6"}
+consent: {behaviour: {free_mail: false}, scoring: {not: {title: Student}}}
 thresholds: {mql: 10, sql: 20}
 """
 

@@ -1,0 +1,128 @@
+"""Consent: whose activities count, and who is scored at all."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from core.permitted import REASON
+from core.rules import Model, parse
+from core.segments import Segment
+from core.verdict import Judged, judge
+from tests.core.golden import T0, World, activity, lead
+
+BASE: dict[str, Any] = {
+    "name": "m",
+    "fit": [{"id": "cto", "points": 5, "when": {"title": "CTO"}}],
+    "behaviour": [{"id": "call", "points": 7, "count": "each", "when": {"type": "call"}}],
+    "thresholds": {"mql": 5, "sql": 12},
+}
+FOLLOWED = {"custom": {"tracking": "yes"}}
+BOUGHT = {
+    "any": [
+        {"not": {"source": "Purchased list"}},
+        {"not": {"region": "europe"}},
+        {"custom": {"basis": {"known": True}}},
+    ]
+}
+
+
+def model(**changes: Any) -> Model:
+    return parse({**BASE, **changes})
+
+
+def judged(world: World, *models: Model) -> dict[str, dict[str, Any]]:
+    """The verdict on every lead by some models, all but the last for leads of its own name."""
+    segments = [
+        Segment(one, parse_when(one.name) if one is not models[-1] else None) for one in models
+    ]
+    found: Judged = judge(tuple(segments), world.facts, T0)
+    return {row["lead_id"]: row for row in world.rows(found.verdicts)}
+
+
+def parse_when(company: str) -> Any:
+    """The condition that a lead is of a company."""
+    return model(fit=[{"id": "x", "points": 1, "when": {"company": company}}]).fit_rules[0].when
+
+
+def points(world: World, *models: Model) -> dict[str, int]:
+    return {id_: row["score"] // 10_000 for id_, row in judged(world, *models).items()}
+
+
+def called(*ids: str) -> Sequence[Any]:
+    return [activity(f"c-{id_}", id_, "call") for id_ in ids]
+
+
+def test_activities_count_where_consent_is_known() -> None:
+    """S081, S090: without consent to be followed only what a person is counts; unknown is none."""
+    people = [
+        lead("yes", title="CTO", custom={"tracking": "yes"}),
+        lead("no", title="CTO", custom={"tracking": "no"}),
+        lead("unknown", title="CTO"),
+    ]
+    world = World(people, called("yes", "no", "unknown"))
+    assert points(world, model(consent={"behaviour": FOLLOWED})) == {
+        "yes": 12,
+        "no": 5,
+        "unknown": 5,
+    }
+    assert set(points(world, model()).values()) == {12}
+
+
+def test_what_was_merged_into_a_record_goes_by_its_consent() -> None:
+    """S081: the survivor decides, also about what its former records did."""
+    for tracking, score in (("yes", 12), ("no", 5)):
+        people = [lead("L", title="CTO", custom={"tracking": tracking})]
+        world = World(people, called("old"), aliases=[("leads", "old", "L")])
+        assert points(world, model(consent={"behaviour": FOLLOWED})) == {"L": score}
+
+
+@pytest.mark.parametrize(
+    ("withdrawn", "stage"), [("clear", "No consent"), ("freeze", "No consent, frozen")]
+)
+def test_who_may_not_be_scored_is_not(withdrawn: str, stage: str) -> None:
+    """S081, S045: a European of a bought list without a legal basis has no score, and a reason; an
+    American, another source and a known basis have."""
+    bought = {"title": "CTO", "source": "Purchased list"}
+    people = [
+        lead("eu", region="europe", **bought),
+        lead("unknown", **bought),
+        lead("us", region="north_america", **bought),
+        lead("web", title="CTO", source="Web", region="europe"),
+        lead("basis", region="europe", custom={"basis": "contract"}, **bought),
+    ]
+    world = World(people, called("eu", "us"))
+    found = judged(world, model(consent={"scoring": BOUGHT, "withdrawn": withdrawn}))
+    out = {id_ for id_, row in found.items() if row["stage"] == stage}
+    assert out == {"eu", "unknown"}
+    assert all((found[id_]["score"], found[id_]["tier"]) == (0, None) for id_ in out)
+    assert all(found[id_]["reason"] == REASON for id_ in out)
+    assert {id_: row["score"] // 10_000 for id_, row in found.items() if id_ not in out} == {
+        "us": 12,
+        "web": 5,
+        "basis": 5,
+    }
+
+
+def test_each_model_asks_its_own_leads() -> None:
+    """D70: one model asks for consent to be followed, another for none."""
+    people = [lead("a", title="CTO", company="strict"), lead("b", title="CTO", company="other")]
+    world = World(people, called("a", "b"))
+    strict = model(name="strict", consent={"behaviour": FOLLOWED})
+    assert points(world, strict, model(name="rest")) == {"a": 5, "b": 12}
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({}, "say who may be followed"),
+        ({"withdrawn": "freeze"}, "say who may be followed"),
+        ({"scoring": FOLLOWED, "gate": "pull"}, "nothing to hold back"),
+        ({"scoring": {"past": {"stage": "MQL"}}}, "what was decided before"),
+        ({"scoring": FOLLOWED, "gate": "never"}, "'score' or 'pull'"),
+    ],
+)
+def test_a_section_that_cannot_mean_what_it_says_is_refused(said: Any, told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        model(consent=said)

@@ -1,0 +1,111 @@
+"""Consent through the command line, on both CRMs: withdrawn, given again, and asked at the pull."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.sandbox.crm import Kind, Record
+from sync.exits import Exit
+from tests.live import ANA, ROBOT, Live, balanced, live
+
+AGREED = {"any": [{"email_opt_out": False}, {"email_opt_out": {"known": False}}]}
+MODEL: dict[str, Any] = {
+    "fit": [{"id": "technology", "points": 100, "when": {"industry": "technology"}}],
+    "behaviour": [{"id": "call", "points": 7, "count": "each", "when": {"type": "call"}}],
+    "decays": {},
+    "thresholds": {"mql": 50, "sql": 100},
+}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Live]:
+    with live(tmp_path) as found:
+        found.configure(routing={"stages": ["SQL"], "pool": [ANA], "unassigned_owners": [ROBOT]})
+        found.set_up()
+        yield found
+
+
+def somebody(world: Live, **more: Any) -> dict[str, Record]:
+    """A lead with a call in both CRMs."""
+    found = {}
+    for name, seller in world.sellers.items():
+        values = {"last_name": "P", "company": "Firm", "email": "p@firm.example"}
+        values |= {"industry": "Technology", "owner": seller.users[ROBOT].number, **more}
+        found[name] = seller.crm.add(Kind.LEAD, values)
+        call = {"type": "call", "at": world.clock() - timedelta(days=1), "outcome": "Connected"}
+        seller.crm.add(Kind.ACTIVITY, {**call, "people": [found[name].number]})
+    return found
+
+
+def object_to(world: Live, records: dict[str, Record], *, opt_out: bool) -> None:
+    world.clock.tick(hours=1)
+    for name, seller in world.sellers.items():
+        seller.crm.update(records[name], {"opt_out": opt_out})
+    world.clock.tick(hours=1)
+
+
+def shown(world: Live, records: dict[str, Record], output: str) -> list[Any]:
+    return [seller.shown(records[name])[output] for name, seller in world.sellers.items()]
+
+
+def test_withdrawn_consent_clears_or_freezes_and_comes_back(world: Live) -> None:
+    """S081: the score fields are cleared, nobody is told, the chain says so; the owner stays; given
+    again, all is back. Frozen, nothing is touched."""
+    world.model(**MODEL, consent={"scoring": AGREED})
+    records = somebody(world)
+    world.sync()
+    assert shown(world, records, "score") == [107, 107]
+    assert shown(world, records, "owner") == [ANA, ANA]
+    handed = len(world.run("status", "--json").json["handoffs"])
+
+    object_to(world, records, opt_out=True)
+    report = world.sync("--max-change-share", "1")
+    assert balanced(report.json)
+    for output in ("score", "tier", "stage", "reason", "model", "scored_at"):
+        assert shown(world, records, output) == [None, None], output
+    assert shown(world, records, "owner") == [ANA, ANA]
+    assert len(world.run("status", "--json").json["handoffs"]) == handed
+    for name, seller in world.sellers.items():
+        lead = seller.id(records[name])
+        explained = world.run("explain", lead, "--json").json[0]
+        assert (explained["stage"], explained["score"]) == ("No consent", "0")
+        latest = world.run("audit", lead, "--json").json["entries"][-1]
+        assert latest["detail"]["changed"]["stage"] == ["SQL", "No consent"]
+    idle = world.sync()
+    assert [part["steps"][-1]["out"] for part in idle.json["connections"]] == [0, 0]
+
+    object_to(world, records, opt_out=False)
+    world.sync("--max-change-share", "1")
+    assert shown(world, records, "score") == [107, 107]
+
+    world.model(**MODEL, consent={"scoring": AGREED, "withdrawn": "freeze"})
+    object_to(world, records, opt_out=True)
+    world.sync("--max-change-share", "1")
+    assert shown(world, records, "score") == [107, 107]
+    assert shown(world, records, "stage") == ["SQL", "SQL"]
+
+
+@pytest.mark.parametrize(("gate", "stored"), [("pull", 0), ("score", 1)])
+def test_who_is_not_to_be_followed_is_not(world: Live, gate: str, stored: int) -> None:
+    """S090: behind the gate `pull` what such a person does is not even stored, and counted; behind
+    `score` it is, and earns nothing either. Given consent, a reconciliation brings what was left."""
+    world.model(**MODEL, consent={"behaviour": AGREED, "gate": gate})
+    silent, open_ = somebody(world, opt_out=True), somebody(world, email="q@firm.example")
+    report = world.sync()
+    assert balanced(report.json)
+    assert shown(world, silent, "score") == [100, 100]
+    assert shown(world, open_, "score") == [107, 107]
+    for name, seller in world.sellers.items():
+        held = report.step(name, "pull")["held"].get("no consent", 0)
+        assert held == 1 - stored
+        known = world.run("subject", seller.id(silent[name]), "--json").json["facts"]
+        assert len(known.get("activities", ())) == stored
+        assert world.run("explain", seller.id(open_[name])).code == Exit.DONE
+    object_to(world, silent, opt_out=False)
+    world.sync("--reconcile", "--max-change-share", "1")
+    assert shown(world, silent, "score") == [107, 107]
