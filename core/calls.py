@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from ibis import _
 from ibis.expr.types import Table
 
+from core.folding import folded
 from core.past import Answer
 from core.stages import RULED_OUT
 
@@ -49,7 +50,7 @@ def attempts(events: Table, answered: Collection[str]) -> Table:
     that a call was answered.
     """
     ours = (_.type == "call") & (_.direction != "inbound").fill_null(True)
-    spoke = _.outcome.strip().lower().isin(sorted(answered)).fill_null(False)
+    spoke = folded(_.outcome).isin(sorted(answered)).fill_null(False)
     reached = _.type.isin(ANSWERS) | ((_.type == "call") & (~ours | spoke))
     key = ["connection", "lead_id"]
     touches = events.select(*key, "occurred_at", ours=ours, reached=reached).filter(

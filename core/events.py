@@ -16,6 +16,7 @@ from ibis.expr.types import BooleanValue, Table, Value
 from core.conditions import ActivityCondition
 from core.contributions import matched
 from core.facts import TIME
+from core.folding import folded
 
 LEAD = ("connection", "lead_id")
 
@@ -74,7 +75,7 @@ def _again(mail: Table) -> Table:
     """The e-mails that are one more record of another: the columns of EVENT."""
     logged = [mail.occurred_at, mail.object_type, mail.id]
     person = ["connection", "whose"]
-    alike = [*person, mail.occurred_at.truncate("s"), mail.subject.strip().lower()]
+    alike = [*person, mail.occurred_at.truncate("s"), folded(mail.subject)]
     placed = mail.mutate(
         of_id=ibis.row_number().over(group_by=[*person, "message_id"], order_by=logged),
         of_subject=ibis.row_number().over(

@@ -18,6 +18,7 @@ from ibis import _
 from ibis.expr.types import StringValue, Table
 from pydantic import Field, StringConstraints, model_validator
 
+from core.folding import folded, trimmed
 from core.matching import FREE_MAIL, domain
 from core.points import Part
 
@@ -111,7 +112,7 @@ def companies(accounts: Table) -> Table:
         "object_type",
         "parent_id",
         lead_id="id",
-        name=accounts.name.strip().lower(),
+        name=folded(accounts.name),
         domain=accounts.domain.notin(FREE_MAIL).ifelse(accounts.domain, None),
     )
     domains = known.group_by("name").aggregate(domains=known.domain.nunique())
@@ -135,7 +136,7 @@ def companies(accounts: Table) -> Table:
 
 def address(email: StringValue) -> StringValue:
     """What tells a mailbox from others: case does not; at Gmail, neither do dots and +tags."""
-    plain = email.strip().lower()
+    plain = folded(email)
     local = plain.re_extract(r"^([^@]+)@[^@]+$", 1)
     host = domain(plain)
     box = local.re_replace(r"\+.*$", "").replace(".", "") + "@gmail.com"
@@ -156,10 +157,10 @@ def alike(leads: Table, members: Table) -> Table:
         "object_type",
         lead_id="id",
         email=address(leads.email),
-        name=(leads.first_name + " " + leads.last_name).strip().lower(),
-        company=leads.company.strip().lower(),
+        name=folded(leads.first_name + " " + leads.last_name),
+        company=folded(leads.company),
         host=domain(leads.email).notin(FREE_MAIL).ifelse(domain(leads.email), None),
-        untagged=leads.email.strip().lower().re_replace(r"\+[^@]*@", "@"),
+        untagged=folded(leads.email).re_replace(r"\+[^@]*@", "@"),
     )
     rows = named.left_join(known, RECORD).select(named, known.person)
     # A view of its own, because both sides of a join are the same rows.
@@ -212,7 +213,7 @@ def _ways(identity: Identity, leads: Table) -> Iterator[tuple[str, StringValue]]
 def _value(leads: Table, column: str) -> StringValue:
     if column == "id":
         return leads.id
-    return leads.custom.get(column.removeprefix("custom.")).strip()
+    return trimmed(leads.custom.get(column.removeprefix("custom.")))
 
 
 def _of(leads: Table, way: str, handle: StringValue) -> Table:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Discriminator, Field, PlainSerializer, Tag,
 from core.conditions import ActivityCondition, LeadCondition
 from core.decision import UNIT
 from core.facts import TIME
+from core.folding import folded
 from core.points import Duration, Part, RuleId, Share, units
 
 T = TypeVar("T")
@@ -168,7 +169,7 @@ def buying_roles(roles: Roles, wide: Table) -> Table:
     `wide` holds connection, lead_id, the columns that the roles read, and for every role with
     `did` a column `did.<role>`: whether the lead did that.
     """
-    explicit = wide[roles.named].strip().lower().nullif("") if roles.named else ibis.null("string")
+    explicit = folded(wide[roles.named]).nullif("") if roles.named else ibis.null("string")
     told = []
     for name, role in roles.infer.items():
         holds = role.when.holds(wide) if role.when else ibis.literal(True)

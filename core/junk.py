@@ -11,6 +11,8 @@ from string import ascii_lowercase
 from disposable_email_domains import blocklist
 from ibis.expr.types import BooleanValue, StringValue, Table
 
+from core.folding import trimmed
+
 DISPOSABLE = tuple(sorted(blocklist))
 """Domains of throw-away e-mail addresses."""
 
@@ -69,8 +71,7 @@ _MISPLACED_DOT = r"^\.|\.\.|\.@"
 
 def words(text: StringValue) -> StringValue:
     """Lower-case words parted by single blanks, as `plain` makes them of text."""
-    # Not strip(): what Ibis 12 makes of it for Spark takes off the letters f and v as well.
-    return text.lower().re_replace(r"[^\p{L}\p{N}]+", " ").re_replace("^ | $", "")
+    return trimmed(text.lower().re_replace(r"[^\p{L}\p{N}]+", " "))
 
 
 def plain(text: str) -> str:

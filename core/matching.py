@@ -11,6 +11,7 @@ import ibis
 from ibis.expr.types import BooleanValue, StringValue, Table
 
 from core.facts import ACCOUNTS
+from core.folding import folded
 
 _PROVIDERS: Mapping[str, str] = {
     "gmail": "com",
@@ -164,7 +165,7 @@ def matched(leads: Table, accounts: Table) -> Table:
 
 def domain(email: StringValue) -> StringValue:
     """The domain of an e-mail address, lower case."""
-    return email.strip().lower().re_extract(r"@([^@]+)$", 1)
+    return folded(email).re_extract(r"@([^@]+)$", 1)
 
 
 def free_mail(email: StringValue) -> BooleanValue:

@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from core.facts import TIME
+from core.folding import folded
 
 T = TypeVar("T")
 
@@ -115,10 +116,6 @@ class ValueTest(Test):
         return value if isinstance(value, Mapping) else {"equals": value}
 
 
-def _folded(text: Value) -> Value:
-    return text.strip().lower()
-
-
 class TextTest(ValueTest):
     """Text, trimmed and without regard to case."""
 
@@ -130,13 +127,13 @@ class TextTest(ValueTest):
     )
 
     def _parts(self, value: Value) -> Iterator[BooleanValue]:
-        text = _folded(value)
+        text = folded(value)
         if self.equals:
-            yield text.isin([_folded(ibis.literal(word)) for word in self.equals])
+            yield text.isin([folded(ibis.literal(word)) for word in self.equals])
         if self.contains:
-            yield reduce(or_, (text.contains(_folded(ibis.literal(w))) for w in self.contains))
+            yield reduce(or_, (text.contains(folded(ibis.literal(w))) for w in self.contains))
         if self.starts_with:
-            starts = (text.startswith(_folded(ibis.literal(w))) for w in self.starts_with)
+            starts = (text.startswith(folded(ibis.literal(w))) for w in self.starts_with)
             yield reduce(or_, starts)
         if self.in_network:
             address = _address(text)
@@ -261,7 +258,7 @@ class ListTest(Test):
 
     def _parts(self, value: Value) -> Iterator[BooleanValue]:
         if self.contains:
-            words = (_folded(ibis.literal(word)) for word in self.contains)
+            words = (folded(ibis.literal(word)) for word in self.contains)
             yield reduce(or_, (value.contains(word) for word in words))
 
 

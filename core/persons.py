@@ -16,6 +16,7 @@ from ibis.expr.types import StringValue, Table
 from core.affected import AFFECTED
 from core.events import EMAILS, EVENT, LEAD
 from core.facts import LEADS, as_of
+from core.folding import folded
 from core.identity import Identity, companies, handles, persons
 from core.scoring import Facts, Keep, unkept
 
@@ -88,7 +89,7 @@ def _again(activities: Table, records: Table) -> Table:
     """
     what = ibis.coalesce(activities.asset, activities.campaign, activities.subject, "")
     seen = activities.select(
-        *EVENT, "type", second=activities.occurred_at.truncate("s"), what=what.strip().lower()
+        *EVENT, "type", second=activities.occurred_at.truncate("s"), what=folded(what)
     ).join(records, LEAD)
     beside = records.group_by("person", "connection").aggregate(records=records.count())
     several = seen.semi_join(beside.filter(beside.records > 1), ["person", "connection"])

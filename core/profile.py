@@ -22,6 +22,7 @@ from core.contributions import matched
 from core.decision import UNIT
 from core.events import settled, wide
 from core.facts import as_of
+from core.folding import folded
 from core.interest import Areas, buyer_stages, buying_roles, depth_and_intensity
 from core.limits import Limits
 from core.rules import Model
@@ -136,7 +137,7 @@ def channels(model: Model, facts: Facts, at: datetime) -> Table:
     channel. The model must have a rule that is not `silent`.
     """
     events = _activities(model, facts, at)
-    channel = events.channel.strip().lower().nullif("").fill_null(NO_CHANNEL)
+    channel = folded(events.channel).nullif("").fill_null(NO_CHANNEL)
     lines = _apart(model, events.mutate(lead_id=events.lead_id + BETWEEN + channel), at)
     return _summed(lines.filter(lines.rule.isin([rule.id for rule in model.behaviour])), "channel")
 
@@ -199,7 +200,7 @@ def _activities(model: Model, facts: Facts, at: datetime) -> Table:
 
 def _by_area(areas: Areas, events: Table) -> Table:
     """The activities of each area, with the lead's id and the area together as lead_id."""
-    area = events.area.strip().lower().nullif("")
+    area = folded(events.area).nullif("")
     tagged = events.mutate(lead_id=events.lead_id + BETWEEN + area).filter(area.notnull())
     if areas is True:
         return tagged

@@ -18,6 +18,7 @@ from core import profile
 from core.cleaning import findings
 from core.explain import reasons
 from core.facts import as_of
+from core.folding import folded
 from core.identity import Identity, alike, persons
 from core.model import Account, Activity, Lead
 from core.past import OVERRIDES, STAGES, Past
@@ -435,6 +436,17 @@ def test_the_golden_leads_score_alike(example: Twins) -> None:
     """S155 S156 D48: the worked example, its contributions row for row."""
     on_duckdb, on_spark = (said(weighted(), side) for side in example)
     assert on_spark == on_duckdb
+
+
+@on_spark
+def test_no_letter_is_lost_as_text_is_folded(spark: Spark) -> None:
+    """Of a text only case and the white space around it go, on either engine."""
+    texts = {"text": ["vf@firm.tv", " FV\t", "v", "\n", None]}
+    found = []
+    for table in (ibis.memtable(texts), spark.table(pa.table(texts))):
+        rows = table.get_backend().to_pyarrow(folded(table.text)).to_pylist()
+        found.append(rows)
+    assert found == [["vf@firm.tv", "fv", "v", "", None]] * 2
 
 
 @on_spark

@@ -34,7 +34,7 @@ def somebody(world: Live, **more: Any) -> dict[str, Record]:
     """A lead with a call in both CRMs."""
     found = {}
     for name, seller in world.sellers.items():
-        values = {"last_name": "P", "company": "Firm", "email": "p@firm.example"}
+        values: dict[str, Any] = {"last_name": "P", "company": "Firm", "email": "p@firm.example"}
         values |= {"industry": "Technology", "owner": seller.users[ROBOT].number, **more}
         found[name] = seller.crm.add(Kind.LEAD, values)
         call = {"type": "call", "at": world.clock() - timedelta(days=1), "outcome": "Connected"}
@@ -93,7 +93,7 @@ def test_withdrawn_consent_clears_or_freezes_and_comes_back(world: Live) -> None
 @pytest.mark.parametrize(("gate", "stored"), [("pull", 0), ("score", 1)])
 def test_who_is_not_to_be_followed_is_not(world: Live, gate: str, stored: int) -> None:
     """S090: behind the gate `pull` what such a person does is not even stored, and counted; behind
-    `score` it is, and earns nothing either. Given consent, a reconciliation brings what was left."""
+    `score` it is, and earns nothing. Given consent, a reconciliation brings what was left out."""
     world.model(**MODEL, consent={"behaviour": AGREED, "gate": gate})
     silent, open_ = somebody(world, opt_out=True), somebody(world, email="q@firm.example")
     report = world.sync()
