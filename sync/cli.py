@@ -27,6 +27,7 @@ from sync import (
     override_command,
     privacy_commands,
     routing_command,
+    sources_command,
 )
 from sync.access import DeniedError
 from sync.command import (
@@ -329,6 +330,7 @@ app.command()(amend_commands.retry)
 app.command()(amend_commands.undo)
 app.command()(audit_command.audit)
 app.command()(routing_command.audit_routing)
+app.command()(sources_command.sources)
 app.command()(privacy_commands.subject)
 app.command()(privacy_commands.erase)
 app.command()(privacy_commands.export)

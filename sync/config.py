@@ -23,6 +23,7 @@ from core.identity import Identity
 from core.mistakes import Place
 from core.rules import Model
 from core.segments import Segment, Segments, with_model
+from core.sources import Sources
 from core.stages import Stage
 from sync.access import Access
 from sync.handoff_settings import Handoff
@@ -137,6 +138,9 @@ class Config(Settings):
     )
     nurture: Nurture | None = Field(
         None, description="What happens to leads that are not ready; left out: nothing."
+    )
+    sources: Sources | None = Field(
+        None, description="What further words for lead sources mean; left out: those known count."
     )
     guards: Guards = Field(Guards(), description="What stops a run before its first write.")
     schedule: Schedule = Field(Schedule(), description="When the daemon does what.")
