@@ -102,7 +102,7 @@ def parts(model: Model, facts: Facts, at: datetime) -> Mapping[str, Table]:
 
 def areas(model: Model, facts: Facts, at: datetime, contacts: Table | None = None) -> Table:
     """Points by area: connection, lead_id, area, points (units, weighted), rank (1 is the lead's
-    area; of equal ones the first by name).
+    area; of equal ones the one that was active last, then the first by name).
 
     They are what the model's behaviour rules, with their caps, counts and decays, give for the
     activities of that area alone; measures and silences are not taken of areas. An area without
@@ -119,9 +119,12 @@ def areas(model: Model, facts: Facts, at: datetime, contacts: Table | None = Non
     if contacts is not None:
         whose = "account_id"
         joined = points.join(contacts, KEY)
-        points = joined.group_by("connection", whose, "area").aggregate(points=joined.points.sum())
+        points = joined.group_by("connection", whose, "area").aggregate(
+            points=joined.points.sum(), latest=joined.latest.max()
+        )
     order = ibis.window(
-        group_by=["connection", whose], order_by=[points.points.desc(), points.area]
+        group_by=["connection", whose],
+        order_by=[points.points.desc(), points.latest.desc(), points.area],
     )
     return points.select(
         "connection", whose, "area", "points", rank=ibis.row_number().over(order) + 1
@@ -139,7 +142,8 @@ def channels(model: Model, facts: Facts, at: datetime) -> Table:
     events = _activities(model, facts, at)
     channel = folded(events.channel).nullif("").fill_null(NO_CHANNEL)
     lines = _apart(model, events.mutate(lead_id=events.lead_id + BETWEEN + channel), at)
-    return _summed(lines.filter(lines.rule.isin([rule.id for rule in model.behaviour])), "channel")
+    lines = lines.filter(lines.rule.isin([rule.id for rule in model.behaviour]))
+    return _summed(lines, "channel").drop("latest")
 
 
 def _apart(model: Model, events: Table, at: datetime) -> Table:
@@ -152,11 +156,14 @@ def _apart(model: Model, events: Table, at: datetime) -> Table:
 
 
 def _summed(lines: Table, name: str) -> Table:
-    """The points of each pair of `_apart`: connection, lead_id, what else by its name, points."""
-    sums = lines.group_by(KEY).aggregate(points=lines.points.sum().cast("int64"))
+    """The points of each pair of `_apart`: connection, lead_id, what else by its name, points, and
+    when it was latest active."""
+    sums = lines.group_by(KEY).aggregate(
+        points=lines.points.sum().cast("int64"), latest=lines["last"].max()
+    )
     cut = sums.lead_id.find(BETWEEN)
     pair = {"lead_id": sums.lead_id.left(cut), name: sums.lead_id.substr(cut + 1)}
-    return sums.select("connection", "points", **pair)
+    return sums.select("connection", "points", "latest", **pair)
 
 
 def engagement(model: Model, facts: Facts, at: datetime, contacts: Table | None = None) -> Table:

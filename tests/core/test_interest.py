@@ -79,6 +79,7 @@ def interests(found: Iterable[Mapping[str, Any]], whose: str = "lead_id") -> dic
         ({}, [*views("A", 4), *views("B", 1)], {"a": 40, "b": 10}),
         ({}, [*views("B", 2), *views("A", 2), *views(" a ", 1)], {"a": 30, "b": 20}),
         ({}, [*views("b", 2), *views("c", 2), *views("a", 2)], {"a": 20, "b": 20, "c": 20}),
+        ({}, [*reading(5, area="a"), *reading(1, area="b")], {"b": 10, "a": 10}),
         ({}, views(None, 3), {}),
         ({"behaviour": [{**VIEW, "count": "once"}]}, [*views("a", 4), *views("b", 4)],
          {"a": 10, "b": 10}),
@@ -103,8 +104,8 @@ def interests(found: Iterable[Mapping[str, Any]], whose: str = "lead_id") -> dic
     ],
 )  # fmt: skip
 def test_areas_of_a_lead(change: Any, events: list[Activity], found: Any) -> None:
-    """S192 S213 D46: an area has the points that the rules give for its activities alone; the one
-    with most comes first, of equal ones the first by name."""
+    """S070 S192 S213 D46: an area has the points that the rules give for its activities alone; the
+    one with most comes first, of equal ones the most recent, then the first by name."""
     world = World([lead("x")], events)
     told = interests(world.rows(world.asked(areas, model(**change))))
     assert told == ({"x": found} if found else {})

@@ -10,7 +10,7 @@ from tests.live import live
 
 @pytest.mark.slow
 def test_sources_are_counted_and_the_unmapped_listed(tmp_path: Path) -> None:
-    """S029: every lead is counted, by a kind or as unmapped; once it is said, a source has a kind."""
+    """S029: every lead is counted, by a kind or as unmapped; once said, a source has a kind."""
     with live(tmp_path) as world:
         for seller in world.sellers.values():
             for number, source in enumerate(("Web", "Web", "Broker 7", None)):
