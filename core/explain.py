@@ -1,11 +1,12 @@
 """Why a lead has its score: every point of one lead, and a line of text for every lead."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import reduce
 from operator import add
+from types import MappingProxyType
 from typing import Any
 
 import ibis
@@ -19,7 +20,7 @@ from core.hygiene import Found
 from core.icp import Match
 from core.past import History
 from core.profile import Profile
-from core.provenance import Said, Sourced
+from core.provenance import Origin, Said, Sourced
 from core.rules import Model
 from core.scoring import Scored
 from core.stages import Stage
@@ -96,7 +97,9 @@ class Line:
 
     `events` and `last` say how many events counted and when the latest was; `evidence` is its
     record id. All three are None for a fit rule. `shown_by` is the connection that shows it, where
-    it is another than the lead's.
+    it is another than the lead's. `data` says what it rests on: implicit (what the lead did),
+    explicit (what it is said to be) or appended (that, bought or added by others); None for what
+    is neither, such as a limit.
     """
 
     rule: str
@@ -110,6 +113,7 @@ class Line:
     last: datetime | None
     evidence: str | None
     shown_by: str | None = None
+    data: str | None = None
 
 
 @dataclass(frozen=True)
@@ -191,11 +195,13 @@ def explain(
     channels: Iterable[Mapping[str, Any]] = (),
     known: Known = Known(),
     shown_by: Mapping[str, str | None] | None = None,
+    origins: Mapping[str, str] = MappingProxyType({}),
 ) -> Explanation:
     """Explain one lead: its score in units, its rows of `Scored.contributions`, the ids of its
     rows in `core.scoring.unknown`, its rows of `core.scoring.checklists`, and what else is known
     of it; of `channels` its rows of `core.profile.channels`. `shown_by` says of activities that
-    another connection shows which one."""
+    another connection shows which one, `origins` of fields where their values come from."""
+    read = {rule.id: rule.when.columns() for rule in model.fit_rules}
     weights = {"fit": model.weights.fit, "behaviour": model.weights.behaviour}
     lines = [
         Line(
@@ -210,6 +216,7 @@ def explain(
             last=row["last"],
             evidence=row["evidence"],
             shown_by=(shown_by or {}).get(row["evidence"]),
+            data=_data(row, read, origins),
         )
         for row in contributions
     ]
@@ -232,6 +239,18 @@ def explain(
         },
         known=known,
     )
+
+
+def _data(
+    row: Mapping[str, Any], read: Mapping[str, Set[str]], origins: Mapping[str, str]
+) -> str | None:
+    """What a contribution rests on; of a fit rule, `read` says which fields it reads."""
+    if row["part"] == "behaviour" and row["events"]:
+        return "implicit"
+    if row["rule"] not in read:
+        return None
+    appended = any(origins.get(name) == Origin.APPENDED for name in read[row["rule"]])
+    return Origin.APPENDED.value if appended else "explicit"
 
 
 def _checked(row: Mapping[str, Any]) -> Checked:

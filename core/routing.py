@@ -26,8 +26,8 @@ class Candidate:
     `present_owner` is what the CRM holds, `written_owner` what we last wrote there,
     `assigned_owner` what we decided last; `unsent` where that is newer than what was written.
     `territory` is the name of the lead's territory, `domain` that of its account or address.
-    `active_at` is its latest activity. It `waits` where nobody could take it before, and `missed`
-    are those who had it and did not call in time.
+    `active_at` is its latest activity. A `champion` is kept apart; it `waits` where nobody
+    could take it before, and `missed` are those who had it and did not call in time.
     """
 
     lead_id: str
@@ -43,6 +43,7 @@ class Candidate:
     domain: str | None = None
     territory: str | None = None
     active_at: datetime | None = None
+    champion: bool = False
     waits: bool = False
     missed: frozenset[str] = frozenset()
 
@@ -88,6 +89,7 @@ class Routed:
 
 UNSCORED = "unscored"
 NOT_READY = "stage is not routed"
+CHAMPION = "champion: kept apart from new leads"
 HUMAN = "owner chosen by a human"
 KEPT = "already assigned"
 PENDING = "decided before, not yet written"
@@ -161,6 +163,8 @@ class _Run:
             return UNSCORED
         if lead.stage not in self._roster.stages:
             return NOT_READY
+        if lead.champion:
+            return CHAMPION
         return _reason_to_keep(lead, self._roster)
 
     def _able(self, lead: Candidate) -> Set[str]:

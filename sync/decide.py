@@ -227,18 +227,25 @@ class Decider:
         return companies(scoring_accounts(self.segments), self._facts, self.at)
 
     def _placed(self, table: Table) -> Table:
-        """`table` with the territory of each lead: the first that fits it; null where none does."""
+        """`table` with the territory of each lead, the first that fits it (null where none does),
+        and whether it is a champion."""
         territories = self.routing.territories if self.routing else ()
-        if not territories:
-            return table.mutate(territory=ibis.null("string"))
+        champions = self.routing.champions if self.routing else None
+        if not territories and not champions:
+            return table.mutate(territory=ibis.null("string"), champion=ibis.literal(False))
         conditions = {f"in_{n}": t.when for n, t in enumerate(territories) if t.when}
+        conditions |= {"apart": champions} if champions else {}
         wanted = frozenset[str]().union(*(when.columns() for when in conditions.values()))
         leads = belonging(self._facts, self.at)
         facts = lead_columns(wanted, leads, self._accounts(), self.at, self._past)
         holds = {name: when.holds(facts) for name, when in conditions.items()}
         wide = _joined(table, facts.select(*KEY, **holds))
-        fits = ((self._fits(wide, n, t), t.name) for n, t in enumerate(territories))
-        return wide.mutate(territory=ibis.cases(*fits)).drop(*conditions)
+        fits = [(self._fits(wide, n, t), t.name) for n, t in enumerate(territories)]
+        placed = wide.mutate(
+            territory=ibis.cases(*fits) if fits else ibis.null("string"),
+            champion=wide.apart.fill_null(False) if champions else ibis.literal(False),
+        )
+        return placed.drop(*conditions)
 
     def _fits(self, wide: Table, number: int, territory: Territory) -> BooleanValue:
         """Whether a lead is in a territory, of which `in_<number>` says if its condition holds."""
@@ -311,7 +318,7 @@ class Decider:
         rows = self.decisions.filter(_.connection == connection, _.stage.isin(sorted(stages)))
         leads = rows.select(
             "lead_id", "object_type", "score", "stage", "owner_id", "account_id", "account_owner",
-            "domain", "territory",
+            "domain", "territory", "champion",
         )  # fmt: skip
         did = self._of(connection).semi_join(leads, "lead_id")
         latest = did.group_by("lead_id").aggregate(active_at=_.occurred_at.max())

@@ -21,7 +21,7 @@ from core.prediction import probabilities
 from core.profile import channels, parts, profile
 from core.provenance import changed_answers, sourced
 from core.rules import Model
-from core.scoring import Facts, checklists, icp_fit, unknown
+from core.scoring import FROM_ACCOUNT, Facts, checklists, icp_fit, unknown
 from core.verdict import KEY
 from sync.decide import about
 from sync.identity import known
@@ -115,12 +115,24 @@ class _Told:
             known=self._known(key, earlier),
             channels=self._channels.get(key, ()),
             shown_by=self._shown_by.get(key),
+            origins=self._origins(key),
         )
+
+    def _origins(self, key: Key) -> dict[str, str]:
+        """Where the values of a lead's fields come from, and what it takes from its account."""
+        lead, firm = self._versions[key][-1], self._firm(key)
+        own = dict(lead["origins"] or ())
+        theirs = dict(firm["origins"] or ()) if firm else {}
+        taken = {n: o for n, o in theirs.items() if n in FROM_ACCOUNT and lead[n] is None}
+        return {**{f"account.{n}": o for n, o in theirs.items()}, **taken, **own}
+
+    def _firm(self, key: Key) -> Mapping[str, Any] | None:
+        return self._firms.get((key[0], self._accounts[key] or ""))
 
     def _known(self, key: Key, earlier: Sequence[Decision]) -> Known:
         versions = self._versions[key]
         seen = next((row["since"] for row in self._seen.get(key, ())), None)
-        firm = self._firms.get((key[0], self._accounts[key] or ""))
+        firm = self._firm(key)
         of_account = sourced(firm["sources"], "account.") if firm else ()
         complete, ideal = self._complete.get(key), self._ideal.get(key)
         doubles = (

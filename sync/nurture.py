@@ -19,14 +19,14 @@ from core.events import matches, present, settled
 from core.past import Answer
 from core.persons import shared
 from core.scoring import Facts, belonging, inherited, known_columns
-from core.stages import QUALIFIED, Stage
+from core.stages import HELD_OUT, QUALIFIED, WITHHELD, Stage
 from core.verdict import KEY
 from sync.decide import facts_of
 from sync.nurture_settings import Audience, Track
 from sync.session import Session
 
-OUT = (Stage.INELIGIBLE, Stage.DISQUALIFIED)
-OPTED_OUT = "email_opt_out"
+OUT = (Stage.INELIGIBLE, Stage.DISQUALIFIED, *HELD_OUT, *WITHHELD)
+OPTED_OUT, BOUNCED = "email_opt_out", "bounced_at"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def nurtured(session: Session, at: datetime) -> list[Nurtured]:
     cases = [(track.when.holds(wide), n) for n, track in enumerate(tracks) if track.when]
     last = ibis.literal(len(tracks) - 1)
     place = ibis.cases(*cases, else_=last) if cases else last
-    open_ = wide.filter(~wide[OPTED_OUT].fill_null(False)).select(*KEY, place=place)
+    reached = ~wide[OPTED_OUT].fill_null(False) & wide[BOUNCED].isnull()
+    open_ = wide.filter(reached).select(*KEY, place=place)
     places = {tuple(row.values())[:2]: row["place"] for row in open_.to_pyarrow().to_pylist()}
     return list(_placed(session, tracks, places, at))
 
@@ -136,7 +137,7 @@ def members(session: Session, audience: Audience, at: datetime) -> list[Member]:
 
 
 def _wide(session: Session, facts: Facts, wanted: frozenset[str], at: datetime) -> Table:
-    """The leads with the columns that conditions read, and whether they opted out."""
+    """The leads with the columns that conditions read, and whether e-mail may, and does, reach."""
     past = session.ledger.past.before(at)
-    wide = known_columns(wanted | {OPTED_OUT}, facts, at, past)
+    wide = known_columns(wanted | {OPTED_OUT, BOUNCED}, facts, at, past)
     return wide.filter(_.connection.isin(sorted(session.connectors)))

@@ -115,6 +115,7 @@ def _candidates(
             domain=row["domain"],
             territory=row["territory"],
             active_at=row["active_at"],
+            champion=row["champion"],
             waits=lead in waiting,
             missed=frozenset(missed.get(lead, ())),
         )

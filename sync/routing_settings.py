@@ -223,6 +223,11 @@ class Routing(Settings):
         "left out: all of them.",
     )
     sla: Sla | None = Field(None, description="How soon leads are to be called; none: not asked.")
+    champions: LeadCondition | None = Field(
+        None,
+        description="Customers who speak for us: they are kept apart, and no rep is given them; "
+        "left out: nobody is.",
+    )
 
     @model_validator(mode="after")
     def _names_once(self) -> Self:
@@ -235,8 +240,8 @@ class Routing(Settings):
 
     @property
     def conditions(self) -> list[LeadCondition]:
-        """The conditions by which leads come to territories."""
-        return [t.when for t in self.territories if t.when is not None]
+        """The conditions by which leads come to territories, or are kept apart."""
+        return [*(t.when for t in self.territories if t.when), *filter(None, (self.champions,))]
 
     def named(self) -> dict[tuple[str | int, ...], str]:
         """Every owner that is named as one who is given leads, by its place in this section."""

@@ -11,7 +11,7 @@ from rich.table import Table
 from core.decision import Decision
 from core.explain import Explanation, Known
 from core.past import History
-from core.provenance import Said
+from core.provenance import Origin, Said
 from sync.health import Health, health
 from sync.hygiene import Cleanliness, Rate, rates
 from sync.ledger import Ledger
@@ -150,7 +150,7 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
     for line in found.lines:
         made.add_row(
             line.rule,
-            line.part,
+            f"{line.part}, appended" if line.data == Origin.APPENDED else line.part,
             f"{line.points:+}",
             str(line.raw),
             str(-line.decay_loss) if line.decay_loss else "",

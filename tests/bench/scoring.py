@@ -61,7 +61,7 @@ CREATE TABLE activities AS SELECT {activities} FROM (
     SELECT 'crm' AS connection, printf('00T%015d', i) AS id, 'Task' AS object_type,
         printf('00Q%015d', (hash(i, 1) % {n_leads})::BIGINT) AS lead_id, kind AS type,
         to_timestamp(1780272000 - hash(i, 3) % 15552000) AS occurred_at,
-        occurred_at AS modified_at,
+        occurred_at AS modified_at, occurred_at AS valid_from,
         CASE kind WHEN 'page_view' THEN CASE hash(i, 4) % 20 WHEN 0 THEN '/pricing'
                 WHEN 1 THEN '/blog/' || hash(i, 5) % 50 ELSE '/page/' || hash(i, 5) % 200 END
             WHEN 'download' THEN CASE hash(i, 4) % 2 WHEN 0 THEN 'Product datasheet'
@@ -127,7 +127,8 @@ def build(path: Path, leads: int, activities: int) -> None:
                 leads=columns(LEADS, ids | firm | {"email", "seniority", "account_id"}),
                 accounts=columns(ACCOUNTS, ids | firm),
                 activities=columns(
-                    ACTIVITIES, ids | {"lead_id", "type", "occurred_at", "asset", "channel"}
+                    ACTIVITIES,
+                    ids | {"lead_id", "type", "occurred_at", "asset", "channel", "valid_from"},
                 ),
             )
         )

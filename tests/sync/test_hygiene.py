@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.http import Request, Response, Server
-from connectors.sandbox.scenario import GOLDEN_107, Story
+from connectors.sandbox.scenario import GOLDEN_107, Did, Story
 from core.hygiene import Hygiene
 from core.scoring import Facts
 from sync import daemon, talk
@@ -131,37 +132,45 @@ def test_junk_is_held_out_and_comes_back(world: Live) -> None:
 
 @pytest.mark.slow
 def test_sources_that_disagree_and_what_is_missing_are_shown(world: Live) -> None:
-    """S036 S059 S201: 4 of 5 key fields are 80 %, beside the score. An empty size is filled with
-    the appended 120, named as such; a size of 100 in the CRM stays, where the mapping does not put
-    the appended one first. 50 given beside 5,000 appended is flagged as a conflict, with the rule
-    that decides between them, and both are shown."""
+    """S036 S059 S198 S201: 4 of 5 key fields are 80 %, beside the score. Each line says what data
+    it rests on: implicit, explicit or appended. An empty size is filled with the appended 120, so
+    named; a size of 100 in the CRM stays, where the mapping does not put the appended one first.
+    50 given beside 5,000 appended is flagged as a conflict, with the rule that decides between
+    them, and both are shown."""
     given, appended = {"field": "NumberOfEmployees"}, {"field": "Phone", "origin": "appended"}
     first = {"employees": [{**given, "origin": "given"}, appended]}
     mapping = {"leads": {**first, "state": [appended, {"field": "State", "origin": "given"}]}}
     world.configure("sales", sales={"mapping": mapping})
+    called = {"id": "call", "points": 5, "count": "each", "when": {"type": "call"}}
     asked: tuple[dict[str, Any], ...] = (
         {"title": "CTO"}, {"industry": "technology"}, {"country": "US"},
         {"website": {"known": True}}, {"employees": {"at_least": 100}},
     )  # fmt: skip
     rules = [{"id": f"r{n}", "points": 10, "when": when} for n, when in enumerate(asked)]
-    world.model(fit=rules, hygiene={"ignore": ["duplicate"]})
+    world.model(fit=rules, behaviour=[called], decays={}, hygiene={"ignore": ["duplicate"]})
+    call = Did("call", timedelta(days=1))
     sizes = {"empty": (None, "120"), "kept": (100, "120"), "torn": (50, "5000")}
     values = {**GOLDEN_107.values, "state": "Bayern"}
     people = {
-        name: world.tell(Story({**values, "employees": size, "phone": found}))["sales"]
+        name: world.tell(Story({**values, "employees": size, "phone": found}, (call,)))["sales"]
         for name, (size, found) in sizes.items()
     }
     world.set_up()
     world.sync()
-    known = {name: explained(world, "sales", who)["known"] for name, who in people.items()}
+    said = {name: explained(world, "sales", who) for name, who in people.items()}
+    known = {name: told["known"] for name, told in said.items()}
+    data = {name: {n["rule"]: n["data"] for n in told["lines"]} for name, told in said.items()}
+    said_of = dict.fromkeys(("r0", "r1", "r2"), "explicit") | {"call": "implicit"}
+    assert data["empty"] == {**said_of, "r4": "appended"}
+    assert data["kept"] == {**said_of, "r4": "explicit"}
     assert {k["completeness"]["known"] for k in known.values()} == {4}
     counts = {name: k["sourced"][0]["counts"] for name, k in known.items()}
     assert counts["empty"] == {"field": "Phone", "origin": "appended", "value": "120"}
     assert counts["kept"]["value"] == "100"
     points = {name: world.sales.shown(who)["score"] for name, who in people.items()}
-    assert points == {"empty": 40, "kept": 40, "torn": 30}
+    assert points == {"empty": 45, "kept": 45, "torn": 35}
     text = " ".join(world.run("explain", world.sales.id(people["torn"])).out.split())
-    assert text.index("30 points") < text.index("known of what fit asks: 4 of 5 (80 %)")
+    assert text.index("35 points") < text.index("known of what fit asks: 4 of 5 (80 %)")
     assert "employees: 50 (given, NumberOfEmployees), not 5000 (appended, Phone)" in text
     flag = "hygiene: conflict (sources): its sources disagree; the first one mapped counts"
     assert flag in text

@@ -73,10 +73,10 @@ def exported(world: Live, name: str) -> list[str]:
 
 @pytest.mark.slow
 def test_who_is_not_ready(tmp_path: Path) -> None:
-    """S011 S068 S069 S071 D52: a lead below MQL is on exactly one track, with the reason, and gets
-    no owner; its next step is told, until it is qualified or opts out. Audiences hold those who did
-    not opt out of what they ask: who saw the page; who is at a tier A account and not qualified; or
-    who is of a tier, with score, tier and stage for any other tool."""
+    """S011 S060 S068 S069 S071 D52: a lead below MQL is on exactly one track, with the reason, and
+    gets no owner; its next step is told, until it is qualified, opts out or its e-mail bounces.
+    Audiences hold those who did not opt out of what they ask: who saw the page; who is at a tier A
+    account and not qualified; or who is of a tier, with score, tier and stage for other tools."""
     with live(tmp_path) as world:
         world.configure("sales", nurture=NURTURE, routing={"pool": [ANA]})
         world.configure_mapping("sales", accounts={"custom.tier": "Type"})
@@ -89,6 +89,7 @@ def test_who_is_not_ready(tmp_path: Path) -> None:
         ready = person(world, "Ready", "CTO", seen, opt_out=False)
         away = person(world, "Away", "Clerk", seen, opt_out=True)
         person(world, "Rival", "Clerk", company="Rival", opt_out=False)
+        person(world, "Bounced", "Clerk", opt_out=False, bounced_at=world.clock() - DAY)
         at_firm = {"account": firm.number, "opt_out": False}
         near, won = (
             build(world.sales.crm, Story({**at_firm, **who}, (), Kind.CONTACT), at=world.clock())

@@ -245,3 +245,49 @@ def test_leads_of_owners_who_are_gone(tmp_path: Path) -> None:
         shown = world.run("audit-routing")
         assert "L1" in shown.out
         assert "x.example" not in shown.out + shown.err
+
+
+def test_champions_are_kept_apart_from_new_leads(tmp_path: Path) -> None:
+    """S097: an active customer whose satisfaction is 9 or more gets no rep, and is in an audience
+    apart; one who is less satisfied, gone or no customer is routed as any other is."""
+    stamp = "2026-02-01T00:00:00Z"
+    people = (
+        ("L1", "9", "Customer"), ("L2", "8", "Customer"), ("L3", "10", "Churned"), ("L4", "9", ""),
+        ("L5", "10", "Customer"),
+    )  # fmt: skip
+    rows = {
+        "leads": ["id,email,industry,satisfaction,status,email_opt_out,modified_at", *(
+            f"{id_},{id_}@x.example,technology,{said},{status},false,{stamp}"
+            for id_, said, status in people
+        )],
+        "owners": ["id,kind,active,modified_at", f"rep,person,true,{stamp}"],
+    }  # fmt: skip
+    mapping = {"leads": {"custom.satisfaction": "satisfaction"}}
+    files: dict[str, Any] = {"kind": "files", "folder": str(tmp_path), "mapping": mapping}
+    for table, lines in rows.items():
+        (tmp_path / f"{table}.csv").write_text("\n".join(lines) + "\n")
+        files[table] = f"{table}.csv"
+    champion = {"status": "Customer", "custom": {"satisfaction": {"at_least": 9}}}
+    config = {
+        "connections": {"crm": files},
+        "routing": {"pool": ["rep"], "champions": champion},
+        "nurture": {
+            "tracks": [{"name": "all", "steps": ["1 day"]}],
+            "audiences": [{"name": "champions", "when": champion}],
+        },
+    }
+    with live(tmp_path) as world:
+        world.config.write_text(yaml.safe_dump(config))
+        fit = [{"id": "technology", "points": 100, "when": {"industry": "technology"}}]
+        world.model(fit=fit, behaviour=[], decays={})
+        report = world.sync()
+        assert report.step("crm", "route")["held"] == {"champion: kept apart from new leads": 2}
+        assert report.step("crm", "route")["out"] == 3
+        with world.ledger() as ledger:
+            decided = {id_: ledger.decisions("crm", id_)[-1].decision for id_, *_rest in people}
+        apart = {id_ for id_, made in decided.items() if "champion" in made.owner_reason}
+        assert apart == {"L1", "L5"}
+        assert all(made.owner_id == "rep" for id_, made in decided.items() if id_ not in apart)
+        audience = world.run("audience", "champions")
+        assert audience.code == Exit.DONE, audience.err
+        assert [id_ for id_, *_rest in people if f"{id_}" in audience.out] == ["L1", "L5"]
