@@ -13,6 +13,7 @@ from connectors.sandbox.scenario import ask, in_both
 from core.decision import Output
 from sync import show, templates
 from sync.cycle import Cycle, run_cycle
+from sync.dossier import dossiers
 from sync.explain import explain
 from sync.guards import Limits
 from sync.neighbours import neighbours
@@ -107,10 +108,11 @@ def _written(out: Console, cycle: Cycle) -> None:
 
 
 def _joined(out: Console, session: Session, cycle: Cycle) -> None:
-    """Whom the cycle gave an owner in the first CRM, to the last point and the other CRM's form."""
-    out.print("\nthe same person in both CRMs, explained in the first")
+    """The dossier of whom the cycle gave an owner in the first CRM: what the owner is to know."""
+    out.print("\nits dossier, with what the same person did in the other CRM\n")
     for change in islice(cycle.plans[0].changes, 1):
-        _explain(out, session, change.change.id)
+        for page in dossiers(session, change.change.id, session.clock()).values():
+            out.print(page, markup=False, highlight=False, soft_wrap=True)
 
 
 def _explained(out: Console, session: Session) -> None:
