@@ -174,7 +174,7 @@ def happen(runs: Runs, step: Step) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @settings(
-    max_examples=6,
+    max_examples=3,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],
