@@ -1,8 +1,10 @@
 """Consent: whose activities count, and who is scored at all."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import ibis
 import pytest
 from pydantic import ValidationError
 
@@ -76,6 +78,25 @@ def test_what_was_merged_into_a_record_goes_by_its_consent() -> None:
         people = [lead("L", title="CTO", custom={"tracking": tracking})]
         world = World(people, called("old"), aliases=[("leads", "old", "L")])
         assert points(world, model(consent={"behaviour": FOLLOWED})) == {"L": score}
+
+
+def test_a_person_who_objects_in_one_record_is_not_followed_in_another() -> None:
+    """S081: where records are one person, each must have agreed; others are not concerned."""
+    people = [
+        lead("no", custom={"tracking": "no"}),
+        *(lead(id_, custom={"tracking": "yes"}) for id_ in ("kin", "other")),
+    ]
+    world = World(people, called("no", "kin", "other"))
+    named = {
+        "connection": ["crm"] * 3,
+        "lead_id": ["no", "kin", "other"],
+        "person": ["p", "p", "q"],
+    }
+    facts = replace(world.facts, persons=ibis.memtable(named))
+    asking = (Segment(model(consent={"behaviour": FOLLOWED})),)
+    verdicts = world.rows(judge(asking, facts, T0).verdicts)
+    found = {row["lead_id"]: row["score"] // 10_000 for row in verdicts}
+    assert found == {"no": 0, "kin": 0, "other": 7}
 
 
 @pytest.mark.parametrize(
