@@ -14,7 +14,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from connectors.errors import QuotaExhausted
+from connectors.usage import Usage
 from core.decision import Output
 
 Progress = Callable[[str, int, int | None], None]
@@ -237,52 +237,6 @@ class Price:
 
     def __add__(self, other: "Price") -> "Price":
         return Price(Counter(self.calls) + Counter(other.calls), self.exact and other.exact)
-
-
-@dataclass
-class Usage:
-    """API calls made by a connector, by class (read, search, write, bulk, login, describe).
-
-    `daily_limit` and `daily_used` (by all programs) are what the CRM last said of its daily quota,
-    with the calls since, as not every answer says it; beyond `share` of it no call is made (None:
-    the CRM itself says when to stop). `waits` counts how often the CRM asked to slow down.
-    """
-
-    connection: str = ""
-    calls: dict[str, int] = field(default_factory=dict)
-    daily_limit: int | None = None
-    daily_used: int | None = None
-    share: float | None = None
-    waits: int = 0
-
-    def count(self, kind: str, calls: int = 1) -> None:
-        """Count calls of one class that are about to be made.
-
-        Raises QuotaExhausted where they would pass the share of the daily quota.
-        """
-        if self.share is not None and self.daily_limit is not None and self.daily_used is not None:
-            allowed = int(self.daily_limit * self.share)
-            if self.daily_used + calls > allowed:
-                raise QuotaExhausted(
-                    f"{self.daily_used:,} of today's {self.daily_limit:,} API calls are used, by "
-                    f"all programs together, and leadgauge leaves the rest beyond {allowed:,} "
-                    f"({self.share:.0%}) to others. Run again tomorrow, or raise the share under "
-                    "`guards` in the configuration",
-                    connection=self.connection,
-                )
-        self.calls[kind] = self.calls.get(kind, 0) + calls
-        if self.daily_used is not None:
-            self.daily_used += calls
-
-    def since(self, before: Mapping[str, int]) -> dict[str, int]:
-        """The calls made since `calls` was as `before`, by class."""
-        made = {kind: count - before.get(kind, 0) for kind, count in self.calls.items()}
-        return {kind: count for kind, count in made.items() if count}
-
-    @property
-    def total(self) -> int:
-        """All calls made."""
-        return sum(self.calls.values())
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from sync.ledger_audit import Act, AuditLedger, Entry
 from sync.ledger_engine import open_ledger, upsert
 from sync.ledger_held import HeldLedger
 from sync.ledger_notices import NoticesLedger
+from sync.ledger_pace import PaceLedger
 from sync.ledger_past import HANDED, Handed, PastLedger, forget_unsent, keep_stages
 from sync.ledger_people import PeopleLedger
 from sync.ledger_presence import Presence
@@ -63,8 +64,8 @@ class Ledger:
     `past` is the part of it that later decisions rest on, `routing` says who was given which lead,
     `timers` when calls are due, `notices` is the outbox of hand-offs, `answers` what sales said of
     these, `surges` the fast rises of scores, `held` are the fields that humans hold, `writes` is
-    for what is taken back or sent again, `usage` says how much the APIs were used, `audit` is the
-    part that nobody changes, `presence` says which instance runs, and `people` what is held about
+    for what is taken back or sent again, `usage` says how much the APIs were used, `pace` counts
+    their calls as they are made, `audit` is the part that nobody changes, `presence` says which instance runs, and `people` what is held about
     people.
     Raises StoreError where `sync.ledger_engine.open_ledger` does.
     """
@@ -81,6 +82,7 @@ class Ledger:
         self.held = HeldLedger(self._engine, self._readers)
         self.writes = WritesLedger(self._engine, self._readers)
         self.usage = UsageLedger(self._readers)
+        self.pace = PaceLedger(self._engine)
         self.audit = AuditLedger(self._readers)
         self.presence = Presence(self._engine, self._readers)
         self.people = PeopleLedger(self._engine, self._readers)
