@@ -249,7 +249,8 @@ class Capabilities:
     records of one object type one call reads back. `lookback` is how far before its cursor a
     stream is read again, against late commits and a lagging index.
     `objects` are the object types whose records can be written, `queue_objects` those among
-    them whose owner may be a queue. `takes_entries`: tasks and notes can be put on records.
+    them whose owner may be a queue. `takes_entries`: tasks and notes can be put on records,
+    each by one write call; to look for one takes `entry_reads` calls.
     `history`: the pages of leads and accounts carry their earlier versions.
     """
 
@@ -265,6 +266,7 @@ class Capabilities:
     queue_objects: tuple[str, ...] = ()
     reports_removals: bool = True
     takes_entries: bool = True
+    entry_reads: int = 1
     history: bool = False
 
 

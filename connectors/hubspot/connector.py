@@ -64,6 +64,7 @@ class HubSpotConnector:
             # Rows reach the search index late and out of order: users saw up to minutes.
             lookback=timedelta(minutes=10),
             queue_objects=(CONTACTS,),
+            entry_reads=2,
             history=settings.history,
         )
         self._gateway = Gateway(name, settings, self.usage, clock=clock, sleep=sleep)
