@@ -41,8 +41,8 @@ class Took:
 
 
 @contextmanager
-def serving(serve: Callable[..., None], *arguments: Any) -> Iterator[str]:
-    """Run `serve(*arguments, pipe)` in a process: it sends its address, and ends when told to."""
+def serving(serve: Callable[..., None], *arguments: Any) -> Iterator[Any]:
+    """Run `serve(*arguments, pipe)` in a process: it sends where it is, and ends when told to."""
     here, there = multiprocessing.Pipe()
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=serve, args=(*arguments, there), daemon=True)
