@@ -22,7 +22,7 @@ from connectors.sandbox.hubspot.face import HubSpotFace
 from connectors.sandbox.hubspot.limits import TOKEN
 from connectors.usage import Alone
 from core.decision import Output
-from tests.bench.measure import Line, serving, show
+from tests.bench.measure import Line, show, talking
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
 CONTACTS = 3_000
@@ -74,7 +74,8 @@ def seconds(url: str, concurrency: int, work: Callable[[HubSpotConnector], int])
 
 def lines(delay: float) -> list[Line]:
     """Writing and the events of visitors, one call after the other and several at once."""
-    with serving(serve, delay) as (url, numbers):
+    with talking(serve, delay) as pipe:
+        url, numbers = pipe.recv()
         changes = [Change("contacts", str(n), {Output.TIER: "A"}) for n in numbers]
         works: dict[str, Callable[[HubSpotConnector], int]] = {
             f"writing {CONTACTS:,} contacts": lambda c: len(list(c.write(changes))),
