@@ -5,16 +5,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from connectors.base import Change, Cursor, Status
+from connectors.base import Change, Cursor, Status, WriteResult
 from connectors.errors import RateLimited, TemporaryError
 from connectors.hubspot.connector import EVENTS, HubSpotConnector
 from connectors.lanes import NOTICED, SLOW, Lanes
 from connectors.sandbox.crm import Crm, Kind
 from connectors.sandbox.http import Fault, Request, Response, Server
 from connectors.sandbox.hubspot.face import HubSpotFace
+from connectors.sandbox.hubspot.limits import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 from core.decision import Output
 from tests.hubspot import Account, Timer
 from tests.world import Clock
@@ -116,7 +118,7 @@ def test_results_come_in_order_and_an_error_ends_it() -> None:
         ended.append(item)
         return item
 
-    results, got = lanes.each(act, range(100)), []
+    results, got = lanes.each(act, range(100)), list[int]()
     with pytest.raises(ValueError):
         got.extend(results)
     assert got == [0, 1, 2, 3]
@@ -139,9 +141,9 @@ class Desk:
         self.refused += response.status == 429
         return response
 
-    def prepared(self, concurrency: int) -> HubSpotConnector:
+    def prepared(self, concurrency: int, **more: Any) -> HubSpotConnector:
         """A connector, and the fields that it writes to."""
-        connector = self.own.connect(concurrency=concurrency)
+        connector = self.own.connect(concurrency=concurrency, **more)
         connector.create_fields(connector.missing_fields())
         self.crowd.most = 0
         return connector
@@ -207,7 +209,7 @@ def test_what_fails_in_the_middle_leaves_the_rest_unsent(desk: Desk) -> None:
     overload = Fault("/batch/update", body=f'"{changes[250].id}"', times=None)
     overload.response = Response(503, b"")
     desk.own.server.faults.append(overload)
-    results = []
+    results: list[WriteResult] = []
     with pytest.raises(TemporaryError):
         results.extend(connector.write(changes))
     assert {result.status for result in results} == {Status.WRITTEN}
@@ -217,3 +219,14 @@ def test_what_fails_in_the_middle_leaves_the_rest_unsent(desk: Desk) -> None:
     fresh = desk.own.connect()
     held = fresh.read_back("contacts", [change.id for change in changes])
     assert {id_ for id_, values in held.items() if values[Output.TIER]} == told
+
+
+def test_a_token_that_ended_is_renewed_once_for_all(desk: Desk) -> None:
+    """D16: several calls meet the refusal at once, and the first of them gets a new token."""
+    oauth = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "refresh_token": REFRESH_TOKEN}
+    connector, changes = desk.prepared(4, token=oauth), people(desk, 2_000)
+    list(connector.write(changes))  # finds the pace
+    desk.face._access._issued["oauth-1"] = desk.own.timer.now
+    results = list(connector.write(changes))
+    assert {result.status for result in results} == {Status.WRITTEN}
+    assert connector.usage.calls["login"] == 2
