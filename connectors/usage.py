@@ -97,6 +97,7 @@ class Usage:
     waits: int = 0
     shared: Shared = field(default_factory=Alone)
     _under_way: int = 0
+    _together: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def count(self, kind: str, calls: int = 1) -> None:
@@ -117,6 +118,7 @@ class Usage:
         """Count a call that is under way within the block. Raises what `count` does."""
         self.count(kind)
         with self._lock:
+            self._together = self._under_way > 0
             self._under_way += 1
         try:
             yield
@@ -125,9 +127,14 @@ class Usage:
                 self._under_way -= 1
 
     def said(self, quota: Quota) -> None:
-        """Take what an answer says of the daily quota; calls under way may not be in it yet."""
+        """Take what the answer to a call says of the daily quota, while that is under way.
+
+        Others under way with it may not be in it yet, and their answers come in any order.
+        """
         with self._lock:
-            self.daily_limit, self.daily_used = quota.limit, quota.used + self._under_way
+            used = quota.used + self._under_way - 1
+            known = self.daily_used if self._together else None
+            self.daily_limit, self.daily_used = quota.limit, max(used, known or 0)
 
     def waited(self) -> None:
         """Count that the CRM asked to slow down."""

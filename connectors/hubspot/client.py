@@ -294,7 +294,7 @@ class Gateway:
             (self._search_rate if kind == "search" else self._rate).take()
             with self._usage.call(kind), self.lanes.heeded(kind):
                 headers, reply = self._sent(what, method, *arguments, **options)
-        self._learn(headers)
+                self._learn(headers)
         return reply
 
     def _sent(

@@ -63,7 +63,7 @@ class Wire(requests.Session):
         options.setdefault("timeout", (CONNECT_SECONDS, read))
         with self._usage.call(kind):
             response = super().request(method, url, headers=headers, **options)
-        self._note(response.headers)
+            self._note(response.headers)
         return response
 
     def _note(self, headers: Mapping[str, str]) -> None:

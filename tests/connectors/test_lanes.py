@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from connectors.base import Change, Cursor, Status, WriteResult
-from connectors.errors import RateLimited, TemporaryError
+from connectors.errors import QuotaExhausted, RateLimited, TemporaryError
 from connectors.hubspot.connector import EVENTS, HubSpotConnector
 from connectors.lanes import NOTICED, SLOW, Lanes
 from connectors.sandbox.crm import Crm, Kind
@@ -230,3 +230,17 @@ def test_a_token_that_ended_is_renewed_once_for_all(desk: Desk) -> None:
     results = list(connector.write(changes))
     assert {result.status for result in results} == {Status.WRITTEN}
     assert connector.usage.calls["login"] == 2
+
+
+def test_a_share_of_the_day_is_not_passed_by_calls_at_once(desk: Desk) -> None:
+    """D24: what is under way counts before its answer comes; what was written is told."""
+    connector, changes = desk.prepared(8), people(desk, 6_000)
+    list(connector.write(changes[:3_000]))  # finds the pace
+    desk.face.limits.daily, desk.face.limits.used = 1_000, 470
+    connector.now()
+    connector.usage.share = 0.5
+    results: list[WriteResult] = []
+    with pytest.raises(QuotaExhausted):
+        results.extend(connector.write(changes[3_000:]))
+    assert 500 - 8 < desk.face.limits.used <= 500
+    assert len(results) == (desk.face.limits.used - 471) * 100

@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connectors.errors import QuotaExhausted
@@ -33,27 +34,33 @@ def processes(url: str, count: int, clock: Clock) -> Iterator[list[Pace]]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the ledgers of the histories lie."""
-    return tmp_path_factory.mktemp("pace")
+def ledgers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Ledger]]:
+    """One ledger, as three processes have opened it."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('pace') / 'ledger.db'}"
+    with ExitStack() as stack:
+        yield [stack.enter_context(Ledger(url)) for _ in range(3)]
 
 
+LATER = (0.0, 0.01, 0.1, 0.9, 1.9, 8.1, 9.1, 11.0)
 moves = st.lists(
-    st.tuples(st.integers(0, 2), st.sampled_from([0.0, 0.01, 0.1, 0.4, 2.0, 11.0])), max_size=60
+    st.tuples(st.integers(0, 2), st.sampled_from(LATER), st.integers(1, 12)), max_size=12
 )
+"""Which process calls, how long after the one before, and how often."""
 
 
-@settings(max_examples=25, deadline=None)
-@given(moves=moves, calls=st.sampled_from([1, 4, 30]), seconds=st.sampled_from([1.0, 10.0]))
+@settings(max_examples=15, deadline=None)
+@example(moves=[(0, 0.0, 12), (0, 0.9, 3), (1, 0.01, 25), (1, 9.15, 15)], calls=40, seconds=10.0)
+@given(moves=moves, calls=st.sampled_from([1, 4, 40]), seconds=st.sampled_from([1.0, 10.0]))
 def test_no_window_holds_more_calls_than_the_limit(
-    folder: Path, moves: list[tuple[int, float]], calls: int, seconds: float
+    ledgers: list[Ledger], moves: list[tuple[int, float, int]], calls: int, seconds: float
 ) -> None:
     """Whoever calls, and whenever: never more in any span of time, and nobody waits in vain."""
-    name = f"{len(list(folder.iterdir()))}.db"
-    with processes(f"sqlite:///{folder / name}", 3, Clock()) as paces:
-        now, made = 1_000.0, []
-        for process, later in moves:
-            now += later
+    connection = uuid4().hex
+    paces = [Pace(ledger.pace, connection, Clock()) for ledger in ledgers]
+    now, made = 1_000.0, []
+    for process, later, times in moves:
+        now += later
+        for _ in range(times):
             while pause := paces[process].take("calls", calls, seconds, now):
                 assert 0 < pause <= seconds * 1.1
                 now += pause
