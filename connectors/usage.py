@@ -106,18 +106,13 @@ class Usage:
         Raises QuotaExhausted where they would pass the share of the daily quota.
         """
         with self._lock:
-            self._hear()
-            if self.share is not None and self.daily_limit is not None:
-                self._refuse_beyond(int(self.daily_limit * self.share), calls)
-            self.calls[kind] = self.calls.get(kind, 0) + calls
-            if self.daily_used is not None:
-                self.daily_used += calls
+            self._count(kind, calls)
 
     @contextmanager
     def call(self, kind: str) -> Iterator[None]:
         """Count a call that is under way within the block. Raises what `count` does."""
-        self.count(kind)
         with self._lock:
+            self._count(kind, 1)
             self._together = self._under_way > 0
             self._under_way += 1
         try:
@@ -150,6 +145,14 @@ class Usage:
     def total(self) -> int:
         """All calls made."""
         return sum(self.calls.values())
+
+    def _count(self, kind: str, calls: int) -> None:
+        self._hear()
+        if self.share is not None and self.daily_limit is not None:
+            self._refuse_beyond(int(self.daily_limit * self.share), calls)
+        self.calls[kind] = self.calls.get(kind, 0) + calls
+        if self.daily_used is not None:
+            self.daily_used += calls
 
     def _hear(self) -> None:
         """Take what the CRM said to other processes, where that is more."""

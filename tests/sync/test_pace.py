@@ -113,8 +113,8 @@ def test_what_another_process_heard_of_the_quota_counts(url: str) -> None:
     clock = Clock()
     with processes(url, 2, clock) as paces:
         first, second = (Usage("crm", share=0.6, shared=pace) for pace in paces)
-        first.count("read")
-        first.said(Quota(600, 1_000))
+        with first.call("read"):
+            first.said(Quota(600, 1_000))
         clock.tick(seconds=HEARD.total_seconds())
         with pytest.raises(QuotaExhausted):
             first.count("read")
