@@ -21,7 +21,7 @@ from sync.ledger_audit import Act, AuditLedger, Entry
 from sync.ledger_engine import open_ledger, upsert
 from sync.ledger_held import HeldLedger
 from sync.ledger_notices import NoticesLedger
-from sync.ledger_past import HANDED, Handed, PastLedger, forget_unsent, keep_stages
+from sync.ledger_past import HANDED, Handed, Kin, PastLedger, forget_unsent, keep_stages
 from sync.ledger_people import PeopleLedger
 from sync.ledger_presence import Presence
 from sync.ledger_routing import RoutingLedger
@@ -187,12 +187,14 @@ class Ledger:
         handed: Handed = HANDED,
         owners: Mapping[str, str | None] = MappingProxyType({}),
         surging: Surging | None = None,
+        kin: Kin = MappingProxyType({}),
     ) -> int:
         """Append the decisions that differ from their lead's latest; how many did.
 
         With them, whose stage changed, and which leads are handed off in one of `handed`.
         `owners`: who has each lead in the CRM, for the audit chain to say who had it before.
-        `surging`: what is a fast rise of a score; None: nobody asks.
+        `surging`: what is a fast rise of a score; None: nobody asks. `kin`: the other records of
+        each lead's person of which sales may be told in its stead.
         """
         appended = 0
         with self._engine.begin() as db:
@@ -208,7 +210,7 @@ class Ledger:
                 if changed:
                     db.execute(insert(DECISIONS), [decision_row(run_id, d) for d in changed])
                 appended += len(changed)
-                keep_stages(db, run_id, chunk, handed)
+                keep_stages(db, run_id, chunk, handed, kin)
                 if surging:
                     keep_surges(db, run_id, changed, surging)
                 ledger_audit.append(db, ledger_audit.decided(run_id, changed, before, owners))

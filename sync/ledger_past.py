@@ -7,9 +7,10 @@ for the same instant decides, and records, the same again.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 import ibis
@@ -38,6 +39,12 @@ from sync.ledger_schema import (
     UtcTime,
 )
 
+Record = tuple[str, str]
+"""Connection and id of a lead."""
+
+Kin = Mapping[Record, Sequence[Record]]
+"""The other records of the person of each of some leads."""
+
 Handed = Mapping[str, Sequence[str]]
 """The stages in which a lead is handed to sales, and by which ways that is told."""
 
@@ -47,7 +54,8 @@ HANDED: Handed = {Stage.SQL.value: ()}
 
 @dataclass(frozen=True)
 class Handoff:
-    """A lead that was handed to sales, once in its `cycle` of qualification."""
+    """A lead that was handed to sales, once in its `cycle` of qualification; `follows`: the record
+    of the same person that is told of in its stead, as `<connection>:<id>`."""
 
     connection: str
     lead_id: str
@@ -55,15 +63,23 @@ class Handoff:
     stage: str
     at: datetime
     run_id: str
+    follows: str | None = None
 
 
-def keep_stages(db: Connection, run_id: str, decisions: Sequence[Decision], handed: Handed) -> None:
+def keep_stages(
+    db: Connection,
+    run_id: str,
+    decisions: Sequence[Decision],
+    handed: Handed,
+    kin: Kin = MappingProxyType({}),
+) -> None:
     """Record whose stage changed, who is handed off by it, and what is to be told of that.
 
-    What was recorded for the same instant before is replaced, but nobody is handed off twice.
+    What was recorded for the same instant before is replaced, but nobody is handed off twice. `kin`
+    are the other records of a lead's person of which sales may have been told already.
     """
     for at, group in groupby(decisions, key=lambda decision: decision.scored_at):
-        _keep_stages(db, run_id, {(d.connection, d.lead_id): d for d in group}, at, handed)
+        _keep_stages(db, run_id, {(d.connection, d.lead_id): d for d in group}, at, handed, kin)
 
 
 def _keep_stages(
@@ -72,6 +88,7 @@ def _keep_stages(
     decisions: Mapping[tuple[str, str], Decision],
     at: datetime,
     handed: Handed,
+    kin: Kin,
 ) -> None:
     ids = {lead_id for _connection, lead_id in decisions}
     mine = STAGES.c.connection.in_({connection for connection, _lead_id in decisions})
@@ -85,15 +102,53 @@ def _keep_stages(
     if rows:
         db.execute(insert(STAGES), rows)
     given = [
-        {column.name: row[column.name] for column in HANDOFFS.c}
+        {column.name: row.get(column.name) for column in HANDOFFS.c}
         for row in rows
         if row["stage"] in handed
     ]
-    new = _new(db, given)
+    new = _with_kin(db, _new(db, given), kin, at, handed)
     if new:
         db.execute(insert(HANDOFFS), new)
-        told = [{**row, "number": row["cycle"], "what": row["stage"]} for row in new]
-        put_out(db, About.HANDOFF, told, handed)
+        put_out(db, About.HANDOFF, [_told(row) for row in new if not row["follows"]], handed)
+
+
+def _told(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A hand-off as what is told of it."""
+    return {**row, "number": row["cycle"], "what": row["stage"]}
+
+
+def _with_kin(
+    db: Connection, new: Sequence[dict[str, Any]], kin: Kin, at: datetime, handed: Handed
+) -> list[dict[str, Any]]:
+    """New hand-offs, each with the record that is told of in its stead: one of the same person that
+    is at sales, and was told of, or is by now."""
+    asked = {record for row in new for record in kin.get((row["connection"], row["lead_id"]), ())}
+    told = _at_sales(db, asked, at, handed) if asked else {}
+    for row in new:
+        record = (row["connection"], row["lead_id"])
+        first = next((told[other] for other in kin.get(record, ()) if other in told), None)
+        row["follows"] = first
+        told[record] = first or ":".join(record)
+    return list(new)
+
+
+def _at_sales(
+    db: Connection, records: Collection[Record], at: datetime, handed: Handed
+) -> dict[Record, str]:
+    """Those of some records that are handed off by `at` and still there, each with the record that
+    was told of."""
+    c = HANDOFFS.c
+    ids = {lead_id for _connection, lead_id in records}
+    query = select(c.connection, c.lead_id, c.cycle, c.follows).where(
+        c.lead_id.in_(listed(db, ids))
+    )
+    given = {(row[0], row[1], row[2]): row[3] or f"{row[0]}:{row[1]}" for row in db.execute(query)}
+    found = {}
+    for row in db.execute(_last(db, at + timedelta(microseconds=1), ids)).mappings():
+        record, cycle = (row["connection"], row["lead_id"]), row["cycle"]
+        if record in records and row["stage"] in handed and (*record, cycle) in given:
+            found[record] = given[*record, cycle]
+    return found
 
 
 def _new(db: Connection, given: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -209,6 +264,38 @@ class PastLedger:
             query = query.where(c.connection == lead[0], c.lead_id == lead[1])
         with self._readers.begin() as db:
             return [Handoff(**row) for row in db.execute(query).mappings()]
+
+    def followers(self, connection: str, stages: Collection[str]) -> list[tuple[Record, Record]]:
+        """The leads of a connection in some stages of which another record was told in their
+        stead, each with that record."""
+        c, d, newer = HANDOFFS.c, DECISIONS.c, HANDOFFS.alias().c
+        later = (newer.connection == c.connection) & (newer.lead_id == c.lead_id)
+        later &= newer.cycle > c.cycle
+        query = (
+            select(c.lead_id, c.follows)
+            .join(DECISIONS, (d.connection == c.connection) & (d.lead_id == c.lead_id))
+            .where(c.connection == connection, c.follows.is_not(None), d.latest)
+            .where(d.stage.in_(stages), ~select(newer.cycle).where(later).exists())
+            .order_by(c.lead_id)
+        )
+        with self._readers.begin() as db:
+            rows = [(row[0], row[1].split(":", 1)) for row in db.execute(query)]
+        return [((connection, lead), (told[0], told[1])) for lead, told in rows]
+
+    def tell_instead(self, leads: Collection[Record], handed: Handed, *, at: datetime) -> None:
+        """Of leads that are still at sales, tell after all: another record was in their stead."""
+        c = HANDOFFS.c
+        with self._engine.begin() as db:
+            for connection, lead_id in leads:
+                key = (c.connection == connection) & (c.lead_id == lead_id)
+                row = db.execute(select(HANDOFFS).where(key).order_by(c.cycle.desc())).mappings()
+                last = row.first()
+                gone = not _at_sales(db, [(connection, lead_id)], at, handed)
+                if last is None or last["follows"] is None or gone:
+                    continue
+                mine = update(HANDOFFS).where(key, c.cycle == last["cycle"])
+                db.execute(mine.values(follows=None))
+                put_out(db, About.HANDOFF, [{**_told(last), "at": at}], handed)
 
     # Overrides
 

@@ -159,7 +159,7 @@ class Runs:
         with Decider(
             self.segments, CONFIG.routing, self.store, self.now, past, leads=leads
         ) as decider:
-            given = assign(decider, "crm", roster, self.ledger)
+            given = assign(decider, {"crm": roster}, self.ledger)["crm"]
             batches = decider.decided("crm", given.assignments)
             made = [decided.decision for batch in batches for decided in batch]
         found = {d.lead_id: (d.score, d.tier, d.stage, d.reason, d.model, d.owner_id) for d in made}
