@@ -38,6 +38,7 @@ from sync.routing_settings import Routing, Territory
 BATCH = 10_000
 """Leads that are in memory at a time."""
 
+_DID = {"lead_id": "string", "occurred_at": TIME}
 _BEGAN = pa.schema([("lead_id", pa.string()), ("since", TIME.to_pyarrow())])
 
 
@@ -329,16 +330,18 @@ class Decider:
     def first_calls(
         self, connection: str, since: Mapping[str, datetime], types: Collection[str]
     ) -> list[tuple[str, datetime]]:
-        """The activities of some types that leads had since an instant of each, by whatever record
+        """The activities of some types that leads had since an instant of each, at whatever record
         of the person: lead and when."""
         began = pa.table({"lead_id": list(since), "since": list(since.values())}, _BEGAN)
-        events = self._of(connection, self._known)
-        if self.facts.persons is not None:
-            events = events.union(self._of(connection, self.facts))
-        named = events.filter(_.type.isin(sorted(types)))
-        did = named.join(ibis.memtable(began), "lead_id").filter(_.occurred_at >= _.since)
-        rows = did.select("lead_id", "occurred_at").order_by("occurred_at").to_pyarrow()
-        return [(row["lead_id"], row["occurred_at"]) for row in rows.to_pylist()]
+        named = [
+            self._of(connection, facts).filter(_.type.isin(sorted(types))).select(*_DID).cast(_DID)
+            for facts in (
+                (self._known, self.facts) if self.facts.persons is not None else (self._known,)
+            )
+        ]
+        did = ibis.union(*named).join(ibis.memtable(began), "lead_id")
+        rows = did.filter(_.occurred_at >= _.since).select(*_DID).order_by("occurred_at")
+        return [(row["lead_id"], row["occurred_at"]) for row in rows.to_pyarrow().to_pylist()]
 
     def open_leads(self, connection: str, stages: Collection[str]) -> dict[str, int]:
         """How many open leads each owner has, of those that the CRM shows in some stages."""

@@ -76,7 +76,7 @@ class People:
         by now."""
         if self._config.identity is None:
             return set()
-        pairs = ledger.past.followers(connection, self._config.handed)
+        pairs = ledger.handoffs.followers(connection, self._config.handed)
         return _parted(self._decider, pairs) if pairs else set()
 
 

@@ -7,7 +7,7 @@ for the same instant decides, and records, the same again.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
 from types import MappingProxyType
@@ -15,16 +15,16 @@ from typing import Any
 
 import ibis
 import pyarrow as pa
-from sqlalchemy import Connection, Engine, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from core import past
 from core.decision import Decision
 from core.past import Kind, Override
 from core.points import units
-from core.stages import QUALIFIED, Stage
+from core.stages import QUALIFIED
 from sync.ledger_audit import Act, Entry, append
 from sync.ledger_engine import listed, upsert
-from sync.ledger_notices import About, put_out
+from sync.ledger_handoffs import Handed, Kin, hand_off, last_stages
 from sync.ledger_rows import CHUNK
 from sync.ledger_schema import (
     DECISIONS,
@@ -38,18 +38,6 @@ from sync.ledger_schema import (
     TIMERS,
     UtcTime,
 )
-
-Record = tuple[str, str]
-"""Connection and id of a lead."""
-
-Kin = Mapping[Record, Sequence[Record]]
-"""The other records of the person of each of some leads."""
-
-Handed = Mapping[str, Sequence[str]]
-"""The stages in which a lead is handed to sales, and by which ways that is told."""
-
-HANDED: Handed = {Stage.SQL.value: ()}
-"""What the configuration says where it says nothing."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +81,9 @@ def _keep_stages(
     ids = {lead_id for _connection, lead_id in decisions}
     mine = STAGES.c.connection.in_({connection for connection, _lead_id in decisions})
     db.execute(delete(STAGES).where(mine, STAGES.c.lead_id.in_(listed(db, ids)), STAGES.c.at == at))
-    last = {(r["connection"], r["lead_id"]): r for r in db.execute(_last(db, at, ids)).mappings()}
+    last = {
+        (r["connection"], r["lead_id"]): r for r in db.execute(last_stages(db, at, ids)).mappings()
+    }
     rows = []
     for key, decision in decisions.items():
         before = last.get(key)
@@ -101,63 +91,7 @@ def _keep_stages(
             rows.append(_row(run_id, decision, before))
     if rows:
         db.execute(insert(STAGES), rows)
-    given = [
-        {column.name: row.get(column.name) for column in HANDOFFS.c}
-        for row in rows
-        if row["stage"] in handed
-    ]
-    new = _with_kin(db, _new(db, given), kin, at, handed)
-    if new:
-        db.execute(insert(HANDOFFS), new)
-        put_out(db, About.HANDOFF, [_told(row) for row in new if not row["follows"]], handed)
-
-
-def _told(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A hand-off as what is told of it."""
-    return {**row, "number": row["cycle"], "what": row["stage"]}
-
-
-def _with_kin(
-    db: Connection, new: Sequence[dict[str, Any]], kin: Kin, at: datetime, handed: Handed
-) -> list[dict[str, Any]]:
-    """New hand-offs, each with the record that is told of in its stead: one of the same person that
-    is at sales, and was told of, or is by now."""
-    asked = {record for row in new for record in kin.get((row["connection"], row["lead_id"]), ())}
-    told = _at_sales(db, asked, at, handed) if asked else {}
-    for row in new:
-        record = (row["connection"], row["lead_id"])
-        first = next((told[other] for other in kin.get(record, ()) if other in told), None)
-        row["follows"] = first
-        told[record] = first or ":".join(record)
-    return list(new)
-
-
-def _at_sales(
-    db: Connection, records: Collection[Record], at: datetime, handed: Handed
-) -> dict[Record, str]:
-    """Those of some records that are handed off by `at` and still there, each with the record that
-    was told of."""
-    c = HANDOFFS.c
-    ids = {lead_id for _connection, lead_id in records}
-    query = select(c.connection, c.lead_id, c.cycle, c.follows).where(
-        c.lead_id.in_(listed(db, ids))
-    )
-    given = {(row[0], row[1], row[2]): row[3] or f"{row[0]}:{row[1]}" for row in db.execute(query)}
-    found = {}
-    for row in db.execute(_last(db, at + timedelta(microseconds=1), ids)).mappings():
-        record, cycle = (row["connection"], row["lead_id"]), row["cycle"]
-        if record in records and row["stage"] in handed and (*record, cycle) in given:
-            found[record] = given[*record, cycle]
-    return found
-
-
-def _new(db: Connection, given: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those hand-offs that are not recorded yet."""
-    c = HANDOFFS.c
-    query = select(c.connection, c.lead_id, c.cycle)
-    leads = listed(db, {row["lead_id"] for row in given})
-    known = {tuple(row) for row in db.execute(query.where(c.lead_id.in_(leads)))}
-    return [r for r in given if (r["connection"], r["lead_id"], r["cycle"]) not in known]
+    hand_off(db, [row for row in rows if row["stage"] in handed], at, handed, kin)
 
 
 def _row(run_id: str, decision: Decision, before: Mapping[Any, Any] | None) -> dict[str, Any]:
@@ -174,25 +108,6 @@ def _row(run_id: str, decision: Decision, before: Mapping[Any, Any] | None) -> d
         "left_at": at if was and not now else before and before["left_at"],
         "run_id": run_id,
     }
-
-
-def _last(db: Connection, at: datetime, leads: Collection[str] = ()) -> Select[Any]:
-    """The last change of each lead's stage before `at`; of `leads` alone if any are given."""
-    c = STAGES.c
-    newest = select(c.lead_id, c.connection, func.max(c.at).label("at")).where(c.at < at)
-    if leads:
-        newest = newest.where(c.lead_id.in_(listed(db, leads)))
-    found = newest.group_by(c.lead_id, c.connection).subquery()
-    same = [c[name] == found.c[name] for name in ("lead_id", "connection", "at")]
-    return select(
-        c.connection,
-        c.lead_id,
-        c.stage,
-        c.at.label("since"),
-        c.cycle,
-        c.qualified_at,
-        c.left_at,
-    ).join(found, same[0] & same[1] & same[2])
 
 
 def forget_unsent(db: Connection, runs: Sequence[str]) -> None:
@@ -229,7 +144,7 @@ class PastLedger:
         batches: list[pa.RecordBatch] = []
         if stages:
             with self._readers.begin() as db:
-                rows = db.execute(_last(db, at, leads).execution_options(yield_per=CHUNK))
+                rows = db.execute(last_stages(db, at, leads).execution_options(yield_per=CHUNK))
                 for chunk in rows.partitions():
                     columns = zip(*chunk, strict=True)
                     batches.append(pa.record_batch(list(map(list, columns)), schema=schema))
@@ -245,7 +160,7 @@ class PastLedger:
         lead = (connection, lead_id)
         with self._readers.begin() as db:
             row = db.execute(
-                _last(db, at, [lead_id]).where(STAGES.c.connection == connection)
+                last_stages(db, at, [lead_id]).where(STAGES.c.connection == connection)
             ).first()
         said = [o for o in self.overrides(at) if (o.connection, o.lead_id) == lead]
         given = sorted(h.at for h in self.handoffs(lead=lead) if h.at < at)
@@ -264,38 +179,6 @@ class PastLedger:
             query = query.where(c.connection == lead[0], c.lead_id == lead[1])
         with self._readers.begin() as db:
             return [Handoff(**row) for row in db.execute(query).mappings()]
-
-    def followers(self, connection: str, stages: Collection[str]) -> list[tuple[Record, Record]]:
-        """The leads of a connection in some stages of which another record was told in their
-        stead, each with that record."""
-        c, d, newer = HANDOFFS.c, DECISIONS.c, HANDOFFS.alias().c
-        later = (newer.connection == c.connection) & (newer.lead_id == c.lead_id)
-        later &= newer.cycle > c.cycle
-        query = (
-            select(c.lead_id, c.follows)
-            .join(DECISIONS, (d.connection == c.connection) & (d.lead_id == c.lead_id))
-            .where(c.connection == connection, c.follows.is_not(None), d.latest)
-            .where(d.stage.in_(stages), ~select(newer.cycle).where(later).exists())
-            .order_by(c.lead_id)
-        )
-        with self._readers.begin() as db:
-            rows = [(row[0], row[1].split(":", 1)) for row in db.execute(query)]
-        return [((connection, lead), (told[0], told[1])) for lead, told in rows]
-
-    def tell_instead(self, leads: Collection[Record], handed: Handed, *, at: datetime) -> None:
-        """Of leads that are still at sales, tell after all: another record was in their stead."""
-        c = HANDOFFS.c
-        with self._engine.begin() as db:
-            for connection, lead_id in leads:
-                key = (c.connection == connection) & (c.lead_id == lead_id)
-                row = db.execute(select(HANDOFFS).where(key).order_by(c.cycle.desc())).mappings()
-                last = row.first()
-                gone = not _at_sales(db, [(connection, lead_id)], at, handed)
-                if last is None or last["follows"] is None or gone:
-                    continue
-                mine = update(HANDOFFS).where(key, c.cycle == last["cycle"])
-                db.execute(mine.values(follows=None))
-                put_out(db, About.HANDOFF, [{**_told(last), "at": at}], handed)
 
     # Overrides
 
