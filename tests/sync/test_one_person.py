@@ -55,7 +55,8 @@ class Team:
     def add(self, crm: str, name: str, title: str, owner: str | None = None) -> Record:
         """A person in one CRM."""
         seller = self.world.sellers[crm]
-        values = {"last_name": name, "company": name, "email": f"{name}@{name}.example".lower()}
+        email = f"{name}@{name}.example".lower()
+        values: dict[str, Any] = {"last_name": name, "company": name, "email": email}
         values |= {"owner": seller.users[owner].number} if owner else {}
         return build(seller.crm, Story({**values, "title": title}), at=self.world.clock())
 
