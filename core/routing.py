@@ -98,6 +98,8 @@ CHAMPION = "champion: kept apart from new leads"
 HUMAN = "owner chosen by a human"
 KEPT = "already assigned"
 PENDING = "decided before, not yet written"
+FOLLOWING = "owner of the same person's record "
+"""The name of the record comes after it."""
 
 
 def route(candidates: Iterable[Candidate], roster: Roster, had: Had, at: datetime) -> Routed:
@@ -185,7 +187,7 @@ class _Run:
             if owner == lead.present_owner:
                 return Assignment(lead.lead_id, None, KEPT)
             self._count_again(owner)
-            why = f"owner of the same person's record {held.record}"
+            why = FOLLOWING + held.record
             fresh = lead.assigned_owner != owner
             return Assignment(lead.lead_id, owner, why, fresh, follows=held.record)
         if kept or held.waits in (None, NOBODY):
