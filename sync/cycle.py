@@ -314,7 +314,7 @@ class _Steps:
                 _count(report, item.decision, given_to, routed=bool(part.roster))
             self._progress(f"{name}: decide", planned.records, None)
         if self._run_id is not None:
-            for lead in people.parted(ledger, name):
+            for lead in people.untold(ledger, name):
                 ledger.handoffs.tell_instead(lead, handed, at=decider.at)
             start_timers(made, self._run_id, name, ledger, decider.at)
             ledger.writes.forget_refused(name, comparer.settled(planned))

@@ -71,13 +71,16 @@ class People:
             if record[0] == connection
         }
 
-    def parted(self, ledger: Ledger, connection: str) -> set[Record]:
-        """The leads of a connection for which another record was told of, which is another person
-        by now."""
+    def untold(self, ledger: Ledger, connection: str) -> set[Record]:
+        """The leads of a connection of which is to be told after all: another record was in their
+        stead, and is another person by now, or was not handed off in the end."""
         if self._config.identity is None:
             return set()
-        pairs = ledger.handoffs.followers(connection, self._config.handed)
-        return _parted(self._decider, pairs) if pairs else set()
+        stages = self._config.handed
+        pairs = ledger.handoffs.followers(connection, stages)
+        return ledger.handoffs.forsaken(connection, stages) | (
+            _parted(self._decider, pairs) if pairs else set()
+        )
 
 
 def _kinsmen(decider: Decider, stages: Collection[str]) -> list[Kinsman]:

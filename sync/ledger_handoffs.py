@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, func, insert, select, update
 
 from core.stages import Stage
 from sync.ledger_engine import listed
@@ -64,29 +64,42 @@ def _with_kin(
     told = _at_sales(db, asked, at, handed) if asked else {}
     for row in new:
         record = (row["connection"], row["lead_id"])
-        first = next((told[other] for other in kin.get(record, ()) if other in told), None)
-        row["follows"] = first
-        told[record] = first or ":".join(record)
+        name = ":".join(record)
+        other = next((one for one in kin.get(record, ()) if told.get(one)), None)
+        if other is not None:
+            # The other may follow this very record, by a cycle of before.
+            row["follows"] = told[other] if told[other] != name else ":".join(other)
+        told[record] = row["follows"] or name
     return list(new)
 
 
 def _at_sales(
     db: Connection, records: Collection[Record], at: datetime, handed: Handed
-) -> dict[Record, str]:
+) -> dict[Record, str | None]:
     """Those of some records that are handed off by `at` and still there, each with the record that
-    was told of."""
+    was told of; None: none was, in the end."""
     c = HANDOFFS.c
     ids = {lead_id for _connection, lead_id in records}
-    query = select(c.connection, c.lead_id, c.cycle, c.follows).where(
-        c.lead_id.in_(listed(db, ids))
-    )
-    given = {(row[0], row[1], row[2]): row[3] or f"{row[0]}:{row[1]}" for row in db.execute(query)}
+    query = select(c.connection, c.lead_id, c.cycle, c.follows, _forsaken())
+    query = query.where(c.lead_id.in_(listed(db, ids)))
+    given = {
+        (row[0], row[1], row[2]): None if row[4] else row[3] or f"{row[0]}:{row[1]}"
+        for row in db.execute(query)
+    }
     found = {}
     for row in db.execute(last_stages(db, at + timedelta(microseconds=1), ids)).mappings():
         record, cycle = (row["connection"], row["lead_id"]), row["cycle"]
         if record in records and row["stage"] in handed and (*record, cycle) in given:
             found[record] = given[*record, cycle]
     return found
+
+
+def _forsaken() -> ColumnElement[bool]:
+    """Whether a hand-off follows a record that is not handed off: the run that did so ended before
+    anybody saw it. Not where that record is erased."""
+    t = HANDOFFS.alias().c
+    told = select(t.cycle).where(t.connection + ":" + t.lead_id == HANDOFFS.c.follows)
+    return HANDOFFS.c.follows.contains(":") & ~told.correlate(HANDOFFS).exists()
 
 
 def last_stages(db: Connection, at: datetime, leads: Collection[str] = ()) -> Select[Any]:
@@ -108,6 +121,21 @@ def last_stages(db: Connection, at: datetime, leads: Collection[str] = ()) -> Se
     ).join(found, same[0] & same[1] & same[2])
 
 
+def _of(connection: str, stages: Collection[str]) -> Select[Any]:
+    """The leads of a connection, now in some stages, whose last hand-off follows another record;
+    not one that is erased."""
+    c, d, newer = HANDOFFS.c, DECISIONS.c, HANDOFFS.alias().c
+    later = (newer.connection == c.connection) & (newer.lead_id == c.lead_id)
+    later &= newer.cycle > c.cycle
+    return (
+        select(c.lead_id, c.follows)
+        .join(DECISIONS, (d.connection == c.connection) & (d.lead_id == c.lead_id))
+        .where(c.connection == connection, c.follows.contains(":"), d.latest)
+        .where(d.stage.in_(stages), ~select(newer.cycle).where(later).exists())
+        .order_by(c.lead_id)
+    )
+
+
 class HandoffsLedger:
     """The part of a ledger that says of which of a person's records sales was told. Every method is
     one transaction."""
@@ -119,19 +147,15 @@ class HandoffsLedger:
     def followers(self, connection: str, stages: Collection[str]) -> list[tuple[Record, Record]]:
         """The leads of a connection in some stages of which another record was told in their
         stead, each with that record."""
-        c, d, newer = HANDOFFS.c, DECISIONS.c, HANDOFFS.alias().c
-        later = (newer.connection == c.connection) & (newer.lead_id == c.lead_id)
-        later &= newer.cycle > c.cycle
-        query = (
-            select(c.lead_id, c.follows)
-            .join(DECISIONS, (d.connection == c.connection) & (d.lead_id == c.lead_id))
-            .where(c.connection == connection, c.follows.is_not(None), d.latest)
-            .where(d.stage.in_(stages), ~select(newer.cycle).where(later).exists())
-            .order_by(c.lead_id)
-        )
         with self._readers.begin() as db:
-            rows = [(row[0], row[1].split(":", 1)) for row in db.execute(query)]
+            rows = [(row[0], row[1].split(":", 1)) for row in db.execute(_of(connection, stages))]
         return [((connection, lead), (told[0], told[1])) for lead, told in rows]
+
+    def forsaken(self, connection: str, stages: Collection[str]) -> set[Record]:
+        """Those of them whose other record is not handed off any more: its run ended early."""
+        with self._readers.begin() as db:
+            rows = db.execute(_of(connection, stages).where(_forsaken()))
+            return {(connection, row[0]) for row in rows}
 
     def following(self, connection: str, lead_id: str, cycle: int) -> list[Record]:
         """The records that follow a hand-off of which nobody was told."""
@@ -150,7 +174,9 @@ class HandoffsLedger:
         with self._engine.begin() as db:
             rows = db.execute(select(HANDOFFS).where(key).order_by(c.cycle.desc())).mappings()
             last = rows.first()
-            if last is None or not (last["follows"] and _at_sales(db, [record], at, handed)):
+            if last is None or not last["follows"]:
+                return False
+            if not _at_sales(db, [record], at, handed):
                 return False
             db.execute(update(HANDOFFS).where(key, c.cycle == last["cycle"]).values(follows=None))
             put_out(db, About.HANDOFF, [{**_told(last), "at": at}], handed)
