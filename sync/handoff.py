@@ -7,7 +7,7 @@ Idempotency-Key, is that of the first.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from email.message import EmailMessage
@@ -44,7 +44,8 @@ def price(
 ) -> Price:
     """What `tell` will cost in calls to the CRM, at the end of a run that has decided.
 
-    `rehearsed` is how many notices the run would add, by their way, where it records nothing.
+    `rehearsed` is how many notices the run would add, by their way, where it records nothing: of a
+    person's several records each, as which one is told of shows when it is recorded.
     """
     handoff, capabilities, found = session.config.handoff, connector.capabilities, Price()
     if handoff is None or not capabilities.takes_entries:
@@ -58,7 +59,7 @@ def price(
         new = min(added + rehearsed.get(way, 0), handoff.most - waiting)
         again = min(tried, handoff.most - waiting - new)
         found += telling(new, waiting, again, capabilities)
-    return found
+    return replace(found, exact=False) if rehearsed and session.config.identity else found
 
 
 def tell(
@@ -123,6 +124,8 @@ class _Teller:
             handed = self._handed(notice)
             if handed is None or not self._possible(way):
                 self._notices.settle(notice, Sending.DROPPED, at=clock())
+                if handed is None and notice.kind is About.HANDOFF:
+                    self._tell_instead(notice)
                 continue
             self._notices.sending(notice)
             try:
@@ -134,6 +137,14 @@ class _Teller:
                     return
             else:
                 self._notices.settle(notice, Sending.TOLD, at=clock())
+
+    def _tell_instead(self, notice: Notice) -> None:
+        """Tell of another record of the same person that is at sales, where this one is not."""
+        handoffs, config = self._session.ledger.handoffs, self._session.config
+        following = handoffs.following(notice.connection, notice.lead_id, notice.number)
+        for record in (r for name in config.precedence for r in following if r[0] == name):
+            if handoffs.tell_instead(record, config.told(record[0]), at=self._at):
+                return
 
     def _possible(self, way: Way) -> bool:
         return way not in ENTRIES or self._connector.capabilities.takes_entries
