@@ -161,14 +161,16 @@ def plan(
             full=full,
         )
     if as_json:
-        costs = {part.connection: part.reading.as_dict() for part in cycle.report.connections}
-        plans = [{**p.as_dict(), "reading": costs[p.connection]} for p in cycle.plans]
+        more = {part.connection: part.beside_plan() for part in cycle.report.connections}
+        plans = [{**p.as_dict(), **more[p.connection]} for p in cycle.plans]
         show({"run": cycle.report.run_id, "plans": plans})
         return
     for planned, part in zip(cycle.plans, cycle.report.connections, strict=True):
         for table in text.plan(planned, limit):
             text.out().print(table)
         say(f"{part.connection}: reading took {text.cost(part.reading)}")
+        if part.retention:
+            say(f"{part.connection}: retention would erase {part.retention.out} records of people")
 
 
 @app.command()

@@ -27,7 +27,7 @@ from sync.cursors import CURSORS, Cursors
 from sync.facts_file import MEMORY, FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
 from sync.history import SEEN, History
-from sync.people import People
+from sync.people import ERASURES, NOTED, People
 from sync.touched import SCHEMAS, Touched
 
 _STAMP = pa.timestamp("us", "UTC")
@@ -58,6 +58,7 @@ _SCHEMAS = {
     **COUNTS,
     **BACKLOG,
     **SEEN,
+    **NOTED,
 }
 
 _CLOSED = "(FROM held WHERE held_row IN (SELECT held_row FROM closing))"
@@ -89,8 +90,9 @@ Gate = Callable[["FactsStore", str, Page, datetime], tuple[Page, int]]
 class FactsStore:
     """One facts file, opened by one process; `:memory:` keeps nothing after closing.
 
-    `memory`: in MB, see `FactsFile`. Raises StoreBusy when another process has the file open,
-    StoreError when it is no facts file, and as a context where memory was too little.
+    As a context, it is rewritten in the end where somebody was erased. `memory`: in MB, see
+    `FactsFile`. Raises StoreBusy when another process has the file open, StoreError when it is no
+    facts file, and as a context where memory or disk space was too little.
     """
 
     def __init__(self, path: Path | str, memory: int = MEMORY) -> None:
@@ -119,8 +121,11 @@ class FactsStore:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        traces = error is None and self.folder is not None and self.people.traces
         self.close()
         self._file.explain(error)
+        if traces:
+            self._file.rewrite(done=ERASURES)
 
     def close(self) -> None:
         """Close the file, so that another process may open it."""

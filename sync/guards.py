@@ -86,6 +86,17 @@ def emptied(connection: str, live: int, held: int, limits: Limits) -> list[str]:
     ]
 
 
+def forgotten(connection: str, due: int, held: int, limits: Limits) -> list[str]:
+    """Whether retention would erase more of the leads that were ever held than is plausible."""
+    if due < FLOOR or due <= held * limits.change_share:
+        return []
+    return [
+        f"{connection}: retention would erase {due} of the {held} leads that are held, more than "
+        f"{limits.change_share:.0%}; none was erased. Check whether the CRM lost them by mistake; "
+        "if that is right, run again with --max-change-share 1"
+    ]
+
+
 def changes(plan: ConnectionPlan, known: bool, limits: Limits) -> list[str]:
     """Whether a plan changes too many records or costs too many calls.
 

@@ -88,7 +88,7 @@ class PeopleLedger:
         """Erase some records in one transaction; how many rows of each table were changed or went.
 
         What was decided about them goes; what owners and stages were given in all stays counted.
-        The audit chain stays whole: see `sync.ledger_audit`.
+        The audit chain stays whole: see `sync.ledger_audit`. Once all are erased: `scrub`.
         """
         counts = {}
         nobody = {record: f"{ERASED}{secrets.token_hex(8)}" for record in records}
@@ -112,10 +112,9 @@ class PeopleLedger:
             for _connection, record in records:
                 named = RUNS.c.error.contains(record, autoescape=True)
                 db.execute(update(RUNS).where(named).values(error="erased: it named a person"))
-        self._scrub()
         return {name: count for name, count in counts.items() if count}
 
-    def _scrub(self) -> None:
+    def scrub(self) -> None:
         """Leave nothing of deleted rows in the file; a server does so by itself, in time."""
         if self._engine.dialect.name == "sqlite":
             # The driver's own connection: SQLite does this outside of transactions only.
@@ -135,4 +134,7 @@ def _tables() -> list[tuple[Table, Column[Any]]]:
 
 
 def _about(table: Table, id_: Column[Any], records: Collection[Record]) -> Any:
-    return or_(*(and_(table.c.connection == c, id_ == record) for c, record in records))
+    ids: dict[str, list[str]] = {}
+    for connection, record in records:
+        ids.setdefault(connection, []).append(record)
+    return or_(*(and_(table.c.connection == c, id_.in_(some)) for c, some in ids.items()))

@@ -69,8 +69,8 @@ class Comparison:
     `counted` is how many records the CRM says it has (None: it does not say), `shown` how many
     came by; `held` how many the facts held before. What was `missing` there was added, what had
     `changed` was taken over, `unstamped` of it though its modified stamp had not moved (a
-    formula field, an association), and what was `gone` from the CRM was marked removed. Where
-    less was shown than is counted, nothing was taken for gone.
+    formula field, an association), and what was `gone` from the CRM was marked removed, `purged` of
+    it erased there for good. Where less was shown than is counted, nothing was taken for gone.
     """
 
     stream: str
@@ -81,6 +81,7 @@ class Comparison:
     changed: int
     unstamped: int
     gone: int = 0
+    purged: int = 0
 
     @property
     def short(self) -> int:
@@ -154,6 +155,23 @@ class ConnectionReport:
         for check, count in found.held.items():
             step.hold(check, count)
         self.steps = {"pull": self.steps["pull"], "hygiene": step, **self.steps}
+
+    def forgotten(self, due: int, kept: int) -> None:
+        """Take whom retention erases, at the end of the run: the last step."""
+        step = Step("retention")
+        step.passed(due)
+        step.hold("another record of the person is kept", kept)
+        self.steps["retention"] = step
+
+    @property
+    def retention(self) -> Step | None:
+        """Whom retention erases; None where it is not configured."""
+        return self.steps.get("retention")
+
+    def beside_plan(self) -> dict[str, Any]:
+        """What a plan tells of beside its writes, as plain data."""
+        erased = self.retention
+        return {"reading": self.reading.as_dict(), "retention": erased and erased.as_dict()}
 
     @property
     def unusual(self) -> list[str]:
