@@ -161,16 +161,18 @@ def plan(
             full=full,
         )
     if as_json:
-        more = {part.connection: part.beside_plan() for part in cycle.report.connections}
-        plans = [{**p.as_dict(), **more[p.connection]} for p in cycle.plans]
+        plans = [
+            {**p.as_dict(), "reading": part.reading.as_dict(), "erases": part.erasures}
+            for p, part in zip(cycle.plans, cycle.report.connections, strict=True)
+        ]
         show({"run": cycle.report.run_id, "plans": plans})
         return
     for planned, part in zip(cycle.plans, cycle.report.connections, strict=True):
         for table in text.plan(planned, limit):
             text.out().print(table)
         say(f"{part.connection}: reading took {text.cost(part.reading)}")
-        if part.retention:
-            say(f"{part.connection}: retention would erase {part.retention.out} records of people")
+        for what, count in part.erasures.items():
+            say(f"{part.connection}: of {what}, a sync would erase {count}")
 
 
 @app.command()

@@ -154,8 +154,8 @@ class Config(Settings):
     )
     retention: Retention | None = Field(
         None,
-        description="How long what is held of people outlives the CRM's records; left out: until "
-        "it is erased by hand.",
+        description="How long what is held of people is kept before it is erased by itself; left "
+        "out: until somebody erases it.",
     )
     export_salt: SecretStr | None = Field(
         None, min_length=16, description="What hashes the ids of anonymous exports."

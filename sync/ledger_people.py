@@ -84,6 +84,24 @@ class PeopleLedger:
         with self._engine.begin() as db:
             append(db, [Entry(Act.DENIED, at, {"by": account, "command": command})])
 
+    def forgotten(
+        self, connection: str, activities: int, *, before: datetime, by: str, at: datetime
+    ) -> None:
+        """Record in the audit chain how many activities the facts forget, those before when: the
+        scores that this moves are then accounted for."""
+        detail = {"by": by, "activities": activities, "before": before.isoformat()}
+        with self._engine.begin() as db:
+            append(db, [Entry(Act.FORGOTTEN, at, detail, connection=connection)])
+
+    def records(self, named: str) -> list[Record]:
+        """The records with an id of which anything is said, in every connection."""
+        found = set[Record]()
+        with self._readers.begin() as db:
+            for table, id_ in _tables():
+                rows = select(table.c.connection, id_).where(id_ == named).distinct()
+                found.update((row.connection, named) for row in db.execute(rows))
+        return sorted(found)
+
     def erase(self, records: Collection[Record], *, by: str, at: datetime) -> dict[str, int]:
         """Erase some records in one transaction; how many rows of each table were changed or went.
 

@@ -175,6 +175,8 @@ class People:
             c=connection,
             before=before,
         )
+        for table in ("known", "ties"):
+            self._file.run(f"DROP TABLE {table}")
         records = [(connection, row["id"]) for row in rows if not row["stays"]]
         return Expired(records, len(rows) - len(records))
 

@@ -106,8 +106,11 @@ def export(
 
 
 def _records(session: "Session", person: str) -> "list[Record]":
-    """The records of a person. Raises ConfigError where there are none."""
-    records = session.facts.people.records(person)
+    """The records of a person. Raises ConfigError where there are none.
+
+    Facts that were pulled again do not know who was removed before; the ledger knows their ids.
+    """
+    records = session.facts.people.records(person) or session.ledger.people.records(person)
     if not records:
         raise ConfigError([f"nothing is held of {_kind(person)}: check it, in every CRM"])
     return records

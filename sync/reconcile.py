@@ -176,7 +176,8 @@ class _Comparing:
         )
         self._step.passed(stored.new + stored.changed)
         self._step.hold("unchanged", stored.unchanged)
-        self._step.hold("no consent", stored.withheld)
+        for reason, count in stored.withheld.items():
+            self._step.hold(reason, count)
         self._first.unread += page.rejected
         reading = replace(
             reading,

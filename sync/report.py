@@ -91,6 +91,9 @@ class Comparison:
 
 STEPS = ("pull", "score", "qualify", "route", "diff", "write")
 
+ERASE = "erase "
+"""How the steps of retention begin, where it is configured."""
+
 
 @dataclass
 class Cost:
@@ -156,22 +159,18 @@ class ConnectionReport:
             step.hold(check, count)
         self.steps = {"pull": self.steps["pull"], "hygiene": step, **self.steps}
 
-    def forgotten(self, due: int, kept: int) -> None:
-        """Take whom retention erases, at the end of the run: the last step."""
-        step = Step("retention")
+    def erased(self, what: str, due: int, kept: int = 0) -> None:
+        """Take what retention erases at the end of the run, as a last step."""
+        step = Step(f"{ERASE}{what}")
         step.passed(due)
         step.hold("another record of the person is kept", kept)
-        self.steps["retention"] = step
+        self.steps[step.name] = step
 
     @property
-    def retention(self) -> Step | None:
-        """Whom retention erases; None where it is not configured."""
-        return self.steps.get("retention")
-
-    def beside_plan(self) -> dict[str, Any]:
-        """What a plan tells of beside its writes, as plain data."""
-        erased = self.retention
-        return {"reading": self.reading.as_dict(), "retention": erased and erased.as_dict()}
+    def erasures(self) -> dict[str, int]:
+        """How much retention erases of what; nothing where it is not configured."""
+        erasing = (step for name, step in self.steps.items() if name.startswith(ERASE))
+        return {step.name.removeprefix(ERASE): step.out for step in erasing}
 
     @property
     def unusual(self) -> list[str]:

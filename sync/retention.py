@@ -1,14 +1,16 @@
-"""Retention: people whom the CRMs no longer have are erased by themselves, after a while.
+"""Retention: people whom the CRMs no longer have are erased by themselves, and old activities.
 
-The last step of a cycle, so that what it takes away moves scores with the next one, for which it
-is a reason of its own. Who was removed is looked for once a day, as an erasure rewrites the stores;
-who was purged in every cycle. Killed on the way, the facts still know whom to erase.
+The last step of a cycle, so that its plan is about what was known to it; what is taken away moves
+scores with the next one. Who was removed, and what is old, is looked for once a day, as an erasure
+rewrites the stores; who was purged in every cycle. Killed on the way, the facts still know whom to
+erase.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connectors.base import Progress
+from core.facts import ACTIVITIES
 from sync import guards
 from sync.guards import Limits
 from sync.ledger_people import Record
@@ -25,48 +27,64 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Due:
-    """Whom a run erases at one connection; `looked`: those removed were looked for as well."""
+    """What a run erases at one connection: the records of persons, and how many activities, those
+    before `horizon`. `looked`: it looked for what is old, and not for what was purged alone."""
 
     connection: str
     at: datetime
     records: tuple[Record, ...] = ()
     looked: bool = False
+    horizon: datetime | None = None
+    activities: int = 0
 
 
 def due(session: Session, report: ConnectionReport, at: datetime) -> Due:
-    """Whose time is over as of `at` at the connection of a report, which then tells of them."""
-    name, kept = report.connection, session.config.retention
+    """Whose time is over as of `at` at the connection of a report, which then tells of it."""
+    name, kept, people = report.connection, session.config.retention, session.facts.people
     if kept is None:
         return Due(name, at)
-    people, records, held = session.facts.people, dict[Record, None](), 0
+    records, held, horizon, old = dict[Record, None](), 0, None, 0
     if kept.purged is not None:
         records.update(dict.fromkeys(people.purged(name, at - kept.purged).records))
     last = session.ledger.presence.heartbeat(f"{BY} {name}")
-    looked = kept.removed is not None and (last is None or at - last >= DAY)
+    looked = last is None or at - last >= DAY
     if kept.removed is not None and looked:
         found = people.removed(name, at - kept.removed, session.config.identity)
         records.update(dict.fromkeys(found.records))
         held = found.kept
-    report.forgotten(len(records), held)
-    return Due(name, at, tuple(records), looked)
+    if kept.removed is not None or kept.purged is not None:
+        report.erased("people", len(records), held)
+    if kept.activities is not None and looked:
+        horizon = at - kept.activities
+        old = session.facts.horizon.beyond(name, horizon)
+        report.erased("activities", old)
+    return Due(name, at, tuple(records), looked, horizon, old)
 
 
 def implausible(session: Session, found: Due, limits: Limits) -> list[str]:
-    """What stops the run before it writes: too many are due."""
-    held = session.facts.people.count(found.connection)
-    return guards.forgotten(found.connection, len(found.records), held, limits)
+    """What stops the run before it writes: too much is due."""
+    name, facts = found.connection, session.facts
+    count = facts.counts(name)[ACTIVITIES.name] if found.activities else 0
+    return [
+        *guards.forgotten(name, "leads", len(found.records), facts.people.count(name), limits),
+        *guards.forgotten(name, ACTIVITIES.name, found.activities, count, limits),
+    ]
 
 
 def forget(session: Session, found: Due, stop: Stop, progress: Progress) -> None:
-    """Erase whose time is over, from the ledger first: the facts know whom to erase again."""
-    ledger, erased = session.ledger, 0
+    """Erase what is due, people from the ledger first: the facts know whom to erase again."""
+    name, ledger, erased = found.connection, session.ledger, 0
     for some in chunks(found.records):
         stop.check()
         ledger.people.erase(some, by=BY, at=session.clock())
         erased += len(some)
-        progress(f"{found.connection}: erase", erased, len(found.records))
+        progress(f"{name}: erase", erased, len(found.records))
     if found.records:
         ledger.people.scrub()
         session.facts.people.erase(found.records, found.at)
+    if found.horizon and found.activities:
+        count, before = found.activities, found.horizon
+        ledger.people.forgotten(name, count, before=before, by=BY, at=session.clock())
+        session.facts.horizon.forget(name, before, found.at)
     if found.looked:
-        ledger.presence.beat(f"{BY} {found.connection}", at=found.at)
+        ledger.presence.beat(f"{BY} {name}", at=found.at)

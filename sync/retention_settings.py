@@ -20,9 +20,10 @@ Span = Annotated[Interval, BeforeValidator(_at_once)]
 
 
 class Retention(Settings):
-    """How long what is held of a person outlives the CRM's record, before it is erased by itself.
+    """How long what is held of people is kept, before it is erased by itself.
 
-    The facts go, and what the ledger says of the person, as by `leadgauge erase`.
+    Of a person who is removed or purged the facts go, and what the ledger says, as by `leadgauge
+    erase`.
     """
 
     removed: Span | None = Field(
@@ -32,12 +33,18 @@ class Retention(Settings):
     )
     purged: Span | None = Field(
         None,
-        description="After the CRM erased a record for good (a GDPR delete in HubSpot, which a "
+        description="After the CRM erased a record for good (a GDPR delete, which a "
         "reconciliation finds out): `at once`, or 30 days; left out: as if it was removed.",
+    )
+
+    activities: Interval | None = Field(
+        None,
+        description="How old activities get before the facts forget them: 1095 days; what they "
+        "earned goes with them; left out: they are kept.",
     )
 
     @model_validator(mode="after")
     def _forgets_something(self) -> Self:
-        if self.removed is None and self.purged is None:
-            raise ValueError("say how long what was removed, or purged, is kept")
+        if self.removed is None and self.purged is None and self.activities is None:
+            raise ValueError("say how long to keep what is removed, or purged, or activities")
         return self

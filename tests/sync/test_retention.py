@@ -16,6 +16,7 @@ from sync.exits import Exit
 from sync.facts_store import FactsStore
 from sync.guards import FLOOR
 from sync.lease import LASTS
+from sync.ledger_audit import Entry
 from tests.killed import KILLED, Child, Ended
 from tests.live import ANA, ROBOT, Live, live
 from tests.sync.test_facts_store import T0, lead, page
@@ -130,8 +131,15 @@ def person(world: Live, name: str, *connections: str) -> dict[str, Record]:
 def erased(world: Live, *arguments: str) -> dict[str, tuple[int, int]]:
     """A sync: how many it erased, and how many it kept for another record, by connection."""
     report = world.sync("--max-change-share", "1", *arguments)
-    steps = {name: report.step(name, "retention") for name in world.sellers}
+    steps = {name: report.step(name, "erase people") for name in world.sellers}
     return {name: (step["out"], sum(step["held"].values())) for name, step in steps.items()}
+
+
+def entries(world: Live) -> list[Entry]:
+    """What the audit chain tells, which is whole."""
+    with world.ledger() as ledger:
+        assert ledger.audit.fault() is None
+        return [chained.entry for chained in ledger.audit.entries()]
 
 
 @pytest.mark.slow
@@ -157,8 +165,8 @@ def test_whom_the_crm_removed_is_erased_in_time(world: Live) -> None:
 
     world.clock.tick(hours=25)
     planned = world.run("plan", "--json").json["plans"]
-    assert [plan["retention"]["out"] for plan in planned] == [1, 1]
-    assert "retention would erase 1 records" in world.run("plan").err
+    assert [plan["erases"] for plan in planned] == [{"people": 1}] * 2
+    assert "of people, a sync would erase 1" in world.run("plan").err
     assert traces(told(world).encode(), *ids.values())
     assert erased(world) == {"sales": (1, 1), "marketing": (1, 1)}
 
@@ -166,9 +174,8 @@ def test_whom_the_crm_removed_is_erased_in_time(world: Live) -> None:
     assert traces(stores(world) + told(world).encode(), *named) == []
     with world.ledger() as ledger:
         assert {name: ledger.routing.assigned_counts(name) for name in ids} == counted
-        assert ledger.audit.fault() is None
-        by = [c.entry.detail["by"] for c in ledger.audit.entries() if c.entry.act == "erased"]
-        assert by == ["retention"] * 2
+    by = [entry.detail["by"] for entry in entries(world) if entry.act == "erased"]
+    assert by == ["retention"] * 2
     assert "halfway@firm.example" in told(world)
     stayed = world.run("subject", "loser@firm.example", "--json").json["records"]
     sales = world.sellers["sales"]
@@ -201,7 +208,7 @@ def test_a_gdpr_delete_is_told_apart_and_erased_at_once(world: Live) -> None:
     (part,) = (p for p in report.json["connections"] if p["connection"] == "marketing")
     (leads,) = (c for c in part["comparisons"] if c["stream"] == "contacts")
     assert (leads["gone"], leads["purged"]) == (1, 1)
-    assert report.step("marketing", "retention")["out"] == 1
+    assert report.step("marketing", "erase people")["out"] == 1
     held = world.run("subject", "zeldaquux@firm.example", "--json").json
     assert [tuple(record) for record in held["records"]] == [
         ("sales", world.sellers["sales"].id(forgotten["sales"]))
@@ -263,5 +270,53 @@ def test_killed_at_any_effect_it_is_finished_by_the_next_run(world: Live) -> Non
         world.sync("--max-change-share", "1")
         found = stores(world) + told(world).encode()
         assert traces(found, sales.id(gone), "Zeldaquux") == [], effects[die]
-        with world.ledger() as ledger:
-            assert ledger.audit.fault() is None
+        entries(world)
+
+
+@pytest.mark.slow
+def test_old_activities_are_forgotten_and_stay_so(world: Live) -> None:
+    """U01: what was done before the horizon earns no more, also where a reconciliation shows it
+    again; younger deeds go on to. A replay of a day before says what it lacks, and of now is what
+    the CRM holds."""
+    world.configure("sales", retention={"activities": "400 days"})
+    calls = [{"id": "call", "points": 7, "count": "each", "when": {"type": "call"}}]
+    world.model(**{**TECHNOLOGY, "behaviour": calls})
+    lead, sales = person(world, "Caller", "sales")["sales"], world.sellers["sales"]
+    for days in (1, 200, 399, 500):
+        call = {"type": "call", "at": world.clock() - timedelta(days=days), "people": [lead.number]}
+        sales.crm.add(Kind.ACTIVITY, {**call, "outcome": "Connected"})
+    first = world.sync()
+    assert first.step("sales", "pull")["held"]["too old"] == 1
+    assert sales.shown(lead)["score"] == 121
+    before = world.clock()
+
+    world.clock.tick(hours=26)
+    assert world.run("plan", "--json").json["plans"][0]["erases"] == {"activities": 1}
+    assert world.sync().step("sales", "erase activities")["out"] == 1
+    assert world.sync().step("sales", "write")["out"] == 1
+    assert sales.shown(lead)["score"] == 114
+    assert world.sync("--reconcile").step("sales", "write")["out"] == 0
+    assert world.sync("--full").step("sales", "write")["out"] == 0
+    now = world.run("replay", sales.id(lead))
+    assert ",114," in now.out
+    assert "forgotten" not in now.err
+    then = world.run("replay", sales.id(lead), "--as-of", f"{before:%Y-%m-%dT%H:%M:%S}")
+    assert "is forgotten" in then.err
+    (told_of,) = [e for e in entries(world) if e.act == "forgotten"]
+    assert (told_of.connection, told_of.detail["activities"]) == ("sales", 1)
+
+
+@pytest.mark.slow
+def test_who_is_in_the_ledger_alone_is_erased_by_id(world: Live) -> None:
+    """U16: facts that were thrown away and pulled again do not know who was removed before."""
+    gone, sales = person(world, "Zeldaquux", "sales")["sales"], world.sellers["sales"]
+    world.configure("sales")
+    world.sync()
+    (world.folder / "facts.duckdb").unlink()
+    sales.crm.delete(gone)
+    world.clock.tick(hours=24 * 20)
+    person(world, "New", "sales")
+    world.sync()
+    assert traces(stores(world), sales.id(gone))
+    assert world.run("erase", sales.id(gone), "--yes").code == Exit.DONE
+    assert traces(stores(world) + told(world).encode(), sales.id(gone)) == []
