@@ -30,12 +30,15 @@ class Horizon:
         self._file = file
         self._touched = touched
 
-    def beyond(self, connection: str, before: datetime) -> int:
-        """How many activities of a connection are older."""
+    def beyond(self, connection: str, before: datetime) -> tuple[int, int]:
+        """How many activities of a connection are older, and how many there are in all."""
         (row,) = self._file.rows(
-            f"SELECT count(*) AS n FROM activities WHERE {_OLD}", c=connection, before=before
+            "SELECT count(DISTINCT (object_type, id)) FILTER (occurred_at < $before) AS old, "
+            "count(DISTINCT (object_type, id)) AS every FROM activities WHERE connection = $c",
+            c=connection,
+            before=before,
         )
-        return int(row["n"])
+        return int(row["old"]), int(row["every"])
 
     def forget(self, connection: str, before: datetime, at: datetime) -> None:
         """Forget them, as of `at`, in one transaction; when the store is closed, the file is

@@ -152,7 +152,7 @@ class People:
             "bool_or(valid_to IS NULL) AS lives, max(valid_to) AS gone_at FROM leads GROUP BY ALL"
         )
         self._file.run(
-            f"CREATE OR REPLACE TEMP TABLE ties AS WITH t AS ({ties}) FROM t UNION "
+            f"CREATE OR REPLACE TEMP TABLE ties AS WITH t AS ({ties}) FROM t UNION ALL "
             "SELECT to_connection, to_id, connection, id FROM t"
         )
         on = "JOIN ties t ON t.connection = n.connection AND t.id = n.id"

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connectors.base import Progress
-from core.facts import ACTIVITIES
 from sync import guards
 from sync.guards import Limits
 from sync.ledger_people import Record
@@ -27,8 +26,8 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Due:
-    """What a run erases at one connection: the records of persons, and how many activities, those
-    before `horizon`. `looked`: it looked for what is old, and not for what was purged alone."""
+    """What a run erases at one connection: the records of persons, and how many activities of how
+    many, those before `horizon`. `looked`: for what is old, and not for what was purged alone."""
 
     connection: str
     at: datetime
@@ -36,6 +35,7 @@ class Due:
     looked: bool = False
     horizon: datetime | None = None
     activities: int = 0
+    of_activities: int = 0
 
 
 def due(session: Session, report: ConnectionReport, at: datetime) -> Due:
@@ -43,7 +43,7 @@ def due(session: Session, report: ConnectionReport, at: datetime) -> Due:
     name, kept, people = report.connection, session.config.retention, session.facts.people
     if kept is None:
         return Due(name, at)
-    records, held, horizon, old = dict[Record, None](), 0, None, 0
+    records, held, horizon, old, every = dict[Record, None](), 0, None, 0, 0
     if kept.purged is not None:
         records.update(dict.fromkeys(people.purged(name, at - kept.purged).records))
     last = session.ledger.presence.heartbeat(f"{BY} {name}")
@@ -56,18 +56,17 @@ def due(session: Session, report: ConnectionReport, at: datetime) -> Due:
         report.erased("people", len(records), held)
     if kept.activities is not None and looked:
         horizon = at - kept.activities
-        old = session.facts.horizon.beyond(name, horizon)
+        old, every = session.facts.horizon.beyond(name, horizon)
         report.erased("activities", old)
-    return Due(name, at, tuple(records), looked, horizon, old)
+    return Due(name, at, tuple(records), looked, horizon, old, every)
 
 
 def implausible(session: Session, found: Due, limits: Limits) -> list[str]:
     """What stops the run before it writes: too much is due."""
-    name, facts = found.connection, session.facts
-    count = facts.counts(name)[ACTIVITIES.name] if found.activities else 0
+    name, leads = found.connection, session.facts.people.count(found.connection)
     return [
-        *guards.forgotten(name, "leads", len(found.records), facts.people.count(name), limits),
-        *guards.forgotten(name, ACTIVITIES.name, found.activities, count, limits),
+        *guards.forgotten(name, "leads", len(found.records), leads, limits),
+        *guards.forgotten(name, "activities", found.activities, found.of_activities, limits),
     ]
 
 
