@@ -5,7 +5,7 @@ Writes are kept so that nothing is lost and nothing is sent twice: `intend` befo
 is one transaction. All times are aware UTC, and are given: the ledger reads no clock.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Self
@@ -230,23 +230,21 @@ class Ledger:
         self,
         run_id: str,
         connection: str,
-        changes: Sequence[Change],
-        before: Mapping[str, Mapping[Output, str | None]] | None = None,
+        changes: Iterable[tuple[Change, Mapping[Output, str | None] | None]],
         *,
         at: datetime,
     ) -> None:
-        """Record changes that are about to be sent; `before`: what they replace, by record id."""
-        replaced = before or {}
+        """Record changes that are about to be sent, each with what it replaces where known."""
         rows = (
             {
                 **change_key(connection, change),
                 "run_id": run_id,
                 "values": plain(change.values),
-                "before": plain(replaced[change.id]) if change.id in replaced else None,
+                "before": None if replaced is None else plain(replaced),
                 "at": at,
                 "state": OPEN,
             }
-            for change in changes
+            for change, replaced in changes
         )
         with self._engine.begin() as db:
             for chunk in chunks(rows):
