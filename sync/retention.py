@@ -63,7 +63,8 @@ def due(session: Session, report: ConnectionReport, at: datetime) -> Due:
 
 def implausible(session: Session, found: Due, limits: Limits) -> list[str]:
     """What stops the run before it writes: too much is due."""
-    name, leads = found.connection, session.facts.people.count(found.connection)
+    name = found.connection
+    leads = session.facts.people.count(name) if found.records else 0
     return [
         *guards.forgotten(name, "leads", len(found.records), leads, limits),
         *guards.forgotten(name, "activities", found.activities, found.of_activities, limits),

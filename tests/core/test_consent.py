@@ -127,7 +127,7 @@ def test_who_may_not_be_scored_is_not(withdrawn: str, stage: str) -> None:
 
 
 def test_who_is_a_lead_by_withheld_activities_alone_has_no_score() -> None:
-    """S081: what was written of such a record is cleared as configured, because without what it did
+    """What was written of such a record is cleared as configured, because without what it did
     it is no lead; an empty record is none, consent or not."""
     nobody = {"email": None, "phone": None}
     people = [

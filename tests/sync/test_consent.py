@@ -113,7 +113,7 @@ def test_who_is_not_to_be_followed_is_not(world: Live, gate: str, stored: int) -
 
 
 def test_consent_follows_the_individual(world: Live) -> None:
-    """S081: who opts out of tracking in the Individual of a Salesforce lead is not followed from
+    """Who opts out of tracking in the Individual of a Salesforce lead is not followed from
     the next cycle on, though the lead itself did not change; given again, the points are back.
     Who is a lead by that alone has no score meanwhile."""
     sales = world.sellers["sales"]

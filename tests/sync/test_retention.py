@@ -9,6 +9,7 @@ import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from connectors.base import Removed, Stream
 from connectors.sandbox.crm import Kind, Record
@@ -17,6 +18,7 @@ from sync.facts_store import FactsStore
 from sync.guards import FLOOR
 from sync.lease import LASTS
 from sync.ledger_audit import Entry
+from sync.retention_settings import Retention
 from tests.killed import KILLED, Child, Ended
 from tests.live import ANA, ROBOT, Live, live
 from tests.sync.test_facts_store import T0, lead, page
@@ -106,6 +108,15 @@ def test_nobody_is_due_who_is_tied_to_somebody_that_is_kept(
     assert store.people.count("a") == store.people.count("b") == 0
 
 
+def test_how_long_is_said_in_days_or_at_once() -> None:
+    """At once is no time at all; what keeps everything for ever is no retention."""
+    said = Retention.model_validate({"removed": "90 days", "purged": "at once"})
+    assert (said.removed, said.purged) == (timedelta(days=90), timedelta(0))
+    for wrong in ({"removed": "soon"}, {"activities": "at once"}, {}):
+        with pytest.raises(ValidationError, match=r"number of|say how long"):
+            Retention.model_validate(wrong)
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Live]:
     with live(tmp_path) as found:
@@ -187,7 +198,7 @@ def test_whom_the_crm_removed_is_erased_in_time(world: Live) -> None:
 
 @pytest.mark.slow
 def test_a_gdpr_delete_is_told_apart_and_erased_at_once(world: Live) -> None:
-    """U16: a contact erased in HubSpot leaves nothing there, which a reconciliation finds out and
+    """A contact erased in HubSpot leaves nothing there, which a reconciliation finds out and
     counts: it is erased here at once, an archived one in time. What the other CRM has stays."""
     forgotten, archived = person(world, "Zeldaquux"), person(world, "Archived", "marketing")
     world.sync()
@@ -275,7 +286,7 @@ def test_killed_at_any_effect_it_is_finished_by_the_next_run(world: Live) -> Non
 
 @pytest.mark.slow
 def test_old_activities_are_forgotten_and_stay_so(world: Live) -> None:
-    """U01: what was done before the horizon earns no more, also where a reconciliation shows it
+    """What was done before the horizon earns no more, also where a reconciliation shows it
     again; younger deeds go on to. A replay of a day before says what it lacks, and of now is what
     the CRM holds."""
     world.configure("sales", retention={"activities": "400 days"})
@@ -308,7 +319,7 @@ def test_old_activities_are_forgotten_and_stay_so(world: Live) -> None:
 
 @pytest.mark.slow
 def test_who_is_in_the_ledger_alone_is_erased_by_id(world: Live) -> None:
-    """U16: facts that were thrown away and pulled again do not know who was removed before."""
+    """Facts that were thrown away and pulled again do not know who was removed before."""
     gone, sales = person(world, "Zeldaquux", "sales")["sales"], world.sellers["sales"]
     world.configure("sales")
     world.sync()

@@ -51,7 +51,7 @@ LEAD_STATUSES = (
 
 
 def standard_objects(
-    org: Org, custom: Callable[[Kind], list[Field]], *, privacy: bool
+    org: Org, custom: Callable[[Kind], list[Field]], *, privacy: bool = False
 ) -> list[SObject]:
     """The objects, with the custom fields that can be seen; with `privacy` also individuals."""
     individual = [_individual_of(org)] if privacy else []
