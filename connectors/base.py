@@ -347,7 +347,7 @@ class Connector(Protocol):
         """Create fields and make them readable and writable; one that exists is left alone."""
 
     def streams(self) -> tuple[Stream, ...]:
-        """What can be pulled, in the order in which it should be."""
+        """What can be pulled, in the order in which it should be; for at most one call."""
 
     def count(self, stream: Stream, cursor: Cursor | None) -> int | None:
         """About how many records `pull` would read, for at most one call; None: not known."""
