@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Column, Engine, Table, and_, delete, or_, select, update
+from sqlalchemy import Column, Connection, Engine, Table, and_, delete, or_, select, update
 
 from core.decision import UNIT
 from core.routing import FOLLOWING
@@ -137,13 +137,10 @@ class PeopleLedger:
                 else:
                     gone = delete(table).where(_about(table, id_, records))
                     counts[table.name] = db.execute(gone).rowcount
-            for connection, record in records:
-                named = RUNS.c.error.contains(record, autoescape=True)
-                db.execute(update(RUNS).where(named).values(error="erased: it named a person"))
-                for column, words in _NAMING.items():
-                    here = (column == words + record) & (column.table.c.connection == connection)
-                    named = here | (column == f"{words}{connection}:{record}")
-                    db.execute(update(column.table).where(named).values({column: words + ERASED}))
+            for column, words in _NAMING.items():
+                named = _named(column, words, records)
+                db.execute(update(column.table).where(named).values({column: words + ERASED}))
+            _forget_errors(db, records)
         return {name: count for name, count in counts.items() if count}
 
     def scrub(self) -> None:
@@ -165,8 +162,31 @@ def _tables() -> list[tuple[Table, Column[Any]]]:
     ]
 
 
+def _forget_errors(db: Connection, records: Collection[Record]) -> None:
+    """Erase the words of runs that failed with a record's id in them."""
+    said = db.execute(select(RUNS.c.id, RUNS.c.error).where(RUNS.c.error.is_not(None)))
+    naming = [run.id for run in said if any(id_ in run.error for _connection, id_ in records)]
+    forgotten = update(RUNS).where(RUNS.c.id.in_(naming))
+    db.execute(forgotten.values(error="erased: it named a person"))
+
+
+def _named(column: Column[Any], words: str, records: Collection[Record]) -> Any:
+    """Whether a column names one of some records after `words`; from elsewhere, by connection."""
+    own = [
+        and_(column.table.c.connection == c, column.in_([words + id_ for id_ in ids]))
+        for c, ids in _ids(records).items()
+    ]
+    return or_(*own, column.in_([f"{words}{c}:{id_}" for c, id_ in records]))
+
+
 def _about(table: Table, id_: Column[Any], records: Collection[Record]) -> Any:
+    own = (and_(table.c.connection == c, id_.in_(ids)) for c, ids in _ids(records).items())
+    return or_(*own)
+
+
+def _ids(records: Collection[Record]) -> dict[str, list[str]]:
+    """The ids of some records by connection."""
     ids: dict[str, list[str]] = {}
     for connection, record in records:
         ids.setdefault(connection, []).append(record)
-    return or_(*(and_(table.c.connection == c, id_.in_(some)) for c, some in ids.items()))
+    return ids
