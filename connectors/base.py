@@ -251,7 +251,9 @@ class Capabilities:
     `objects` are the object types whose records can be written, `queue_objects` those among
     them whose owner may be a queue. `takes_entries`: tasks and notes can be put on records,
     each by one write call; to look for one takes `entry_reads` calls.
-    `history`: the pages of leads and accounts carry their earlier versions.
+    `history`: the pages of leads and accounts carry their earlier versions. `tells_removed` is for
+    how long a CRM that was read whole still tells of leads that were deleted: what is gone sooner
+    without a word was erased there for good (None: that may have other causes).
     """
 
     objects: tuple[str, ...]
@@ -268,6 +270,7 @@ class Capabilities:
     takes_entries: bool = True
     entry_reads: int = 1
     history: bool = False
+    tells_removed: timedelta | None = None
 
 
 class Connector(Protocol):
@@ -300,7 +303,7 @@ class Connector(Protocol):
         """Create fields and make them readable and writable; one that exists is left alone."""
 
     def streams(self) -> tuple[Stream, ...]:
-        """What can be pulled, in the order in which it should be."""
+        """What can be pulled, in the order in which it should be; for at most one call."""
 
     def count(self, stream: Stream, cursor: Cursor | None) -> int | None:
         """About how many records `pull` would read, for at most one call; None: not known."""
