@@ -14,7 +14,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from connectors.errors import QuotaExhausted
+from connectors.usage import Usage
 from core.decision import Output
 
 Progress = Callable[[str, int, int | None], None]
@@ -239,52 +239,6 @@ class Price:
         return Price(Counter(self.calls) + Counter(other.calls), self.exact and other.exact)
 
 
-@dataclass
-class Usage:
-    """API calls made by a connector, by class (read, search, write, bulk, login, describe).
-
-    `daily_limit` and `daily_used` (by all programs) are what the CRM last said of its daily quota,
-    with the calls since, as not every answer says it; beyond `share` of it no call is made (None:
-    the CRM itself says when to stop). `waits` counts how often the CRM asked to slow down.
-    """
-
-    connection: str = ""
-    calls: dict[str, int] = field(default_factory=dict)
-    daily_limit: int | None = None
-    daily_used: int | None = None
-    share: float | None = None
-    waits: int = 0
-
-    def count(self, kind: str, calls: int = 1) -> None:
-        """Count calls of one class that are about to be made.
-
-        Raises QuotaExhausted where they would pass the share of the daily quota.
-        """
-        if self.share is not None and self.daily_limit is not None and self.daily_used is not None:
-            allowed = int(self.daily_limit * self.share)
-            if self.daily_used + calls > allowed:
-                raise QuotaExhausted(
-                    f"{self.daily_used:,} of today's {self.daily_limit:,} API calls are used, by "
-                    f"all programs together, and leadgauge leaves the rest beyond {allowed:,} "
-                    f"({self.share:.0%}) to others. Run again tomorrow, or raise the share under "
-                    "`guards` in the configuration",
-                    connection=self.connection,
-                )
-        self.calls[kind] = self.calls.get(kind, 0) + calls
-        if self.daily_used is not None:
-            self.daily_used += calls
-
-    def since(self, before: Mapping[str, int]) -> dict[str, int]:
-        """The calls made since `calls` was as `before`, by class."""
-        made = {kind: count - before.get(kind, 0) for kind, count in self.calls.items()}
-        return {kind: count for kind, count in made.items() if count}
-
-    @property
-    def total(self) -> int:
-        """All calls made."""
-        return sum(self.calls.values())
-
-
 @dataclass(frozen=True)
 class Capabilities:
     """What a CRM can do, declared; callers read this and never a vendor's name.
@@ -295,7 +249,8 @@ class Capabilities:
     records of one object type one call reads back. `lookback` is how far before its cursor a
     stream is read again, against late commits and a lagging index.
     `objects` are the object types whose records can be written, `queue_objects` those among
-    them whose owner may be a queue. `takes_entries`: tasks and notes can be put on records.
+    them whose owner may be a queue. `takes_entries`: tasks and notes can be put on records,
+    each by one write call; to look for one takes `entry_reads` calls.
     `history`: the pages of leads and accounts carry their earlier versions. `tells_removed` is for
     how long a CRM that was read whole still tells of leads that were deleted: what is gone sooner
     without a word was erased there for good (None: that may have other causes).
@@ -313,6 +268,7 @@ class Capabilities:
     queue_objects: tuple[str, ...] = ()
     reports_removals: bool = True
     takes_entries: bool = True
+    entry_reads: int = 1
     history: bool = False
     tells_removed: timedelta | None = None
 

@@ -1,6 +1,5 @@
 """The one retry and rate policy: how often a call is repeated, and how fast calls go out."""
 
-import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,8 +15,8 @@ from tenacity import (
 )
 from tenacity.stop import stop_base
 
-from connectors.base import Usage
 from connectors.errors import OutcomeUnknown, RateLimited, TemporaryError
+from connectors.usage import Usage
 
 T = TypeVar("T")
 Sleep = Callable[[float], None]
@@ -44,7 +43,7 @@ class _Failures(stop_base):
 
     def __call__(self, state: RetryCallState) -> bool:
         if state.outcome and isinstance(state.outcome.exception(), RateLimited):
-            self._usage.waits += 1
+            self._usage.waited()
         else:
             self._failed += 1
         return self._failed >= ATTEMPTS or state.idle_for + state.upcoming_sleep >= PATIENCE
@@ -76,32 +75,28 @@ def retried(
 class Bucket:
     """A rate limit: at most `calls` in any `seconds`, held by waiting before a call.
 
-    Thread-safe. `limit` may be changed when the CRM states another one.
+    Calls are counted in `usage.shared`, with those of others there. Thread-safe. `calls` and
+    `seconds` may be changed when the CRM states others; `clock` is the same for all who share.
     """
 
     def __init__(
         self,
+        usage: Usage,
+        rate: str,
         calls: int,
         seconds: float,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
         sleep: Sleep = time.sleep,
     ) -> None:
         self.calls = calls
         self.seconds = seconds
+        self._usage = usage
+        self._rate = rate
         self._clock = clock
         self._sleep = sleep
-        self._lock = threading.Lock()
-        self._sent: list[float] = []
 
     def take(self) -> None:
         """Wait until one more call is within the limit, and count it."""
-        while True:
-            with self._lock:
-                now = self._clock()
-                self._sent = [t for t in self._sent if t > now - self.seconds]
-                if len(self._sent) < self.calls:
-                    self._sent.append(now)
-                    return
-                pause = self._sent[-self.calls] + self.seconds - now
-            self._sleep(max(pause, 0.001))
+        while pause := self._usage.shared.take(self._rate, self.calls, self.seconds, self._clock()):
+            self._sleep(pause)

@@ -49,7 +49,8 @@ class Guards(Settings):
     max_calls: int | None = Field(
         None,
         ge=0,
-        description="Most API calls that reading everything, or writing, may cost in one run.",
+        description="Most API calls that reading everything, or writing and telling of it, may "
+        "cost in one run.",
     )
     daily_quota_share: float = Field(
         0.8, gt=0, le=1, description="Share of a CRM's daily API calls after which runs stop."

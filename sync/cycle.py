@@ -5,6 +5,7 @@ A plan is the same cycle that stops before writing.
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,14 +19,13 @@ from core.past import Past
 from core.roster import Roster
 from core.routing import NOT_READY, Assignment
 from core.stages import HELD_OUT, RULED_OUT
-from sync import guards, price, retention
+from sync import guards, handoff, price, retention
 from sync.compare import Comparer
 from sync.config import SignOff
 from sync.decide import Decider, past_of
 from sync.errors import StoreError
 from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
-from sync.handoff import tell
 from sync.kin import People
 from sync.lease import Lease
 from sync.ledger_rows import RunStatus
@@ -82,9 +82,7 @@ def run_cycle(
     ):
         if write:
             cycle.report.warnings += _signed_off(session)
-        steps = _Steps(
-            session, run_id if write else None, lease, stop, progress, limits, verify, read
-        )
+        steps = _Steps(session, run_id, write, lease, stop, progress, limits, verify, read)
         pulled = []
         known = priced or {}
         for connector in session.connectors.values():
@@ -207,12 +205,13 @@ def _whole_second(moment: datetime) -> datetime:
 
 
 class _Steps:
-    """The steps of one run, a connection at a time. Without a run id nothing is recorded."""
+    """The steps of one run, a connection at a time. If it `keeps` nothing, nothing is recorded."""
 
     def __init__(
         self,
         session: Session,
-        run_id: str | None,
+        run_id: str,
+        keeps: bool,
         lease: Lease,
         stop: Stop,
         progress: Progress,
@@ -222,6 +221,7 @@ class _Steps:
     ) -> None:
         self._session = session
         self._run_id = run_id
+        self._keeps = keeps
         self._lease = lease
         self._stop = stop
         self._shown = progress
@@ -287,30 +287,33 @@ class _Steps:
         )
         routing = session.config.routing
         roster = find(routing, session.facts, name, capabilities).roster if routing else None
-        run_id = self._run_id or ""
-        selection = select(session, planned, roster, at, past, run_id=run_id, full=full)
+        selection = select(session, planned, roster, at, past, run_id=self._run_id, full=full)
         return _Part(connector, report, planned, roster, selection)
 
     def plan(self, part: _Part, decider: Decider, made: Round, people: People) -> None:
         """Compare and plan; what was decided is recorded in the ledger."""
         session, ledger = self._session, self._session.ledger
         name, report, planned = part.planned.connection, part.report, part.planned
-        handed, handoff = session.config.told(name), session.config.handoff
-        surging = handoff.surging(name) if handoff else None
+        handed, told = session.config.told(name), session.config.handoff
+        surging = told.surging(name) if told else None
+        rehearsed = Counter[str]()
         assignments = made.assignments
         planned.queued.extend(made.waiting)
-        if self._run_id is not None:
+        if self._keeps:
             record(made, self._run_id, name, ledger, at=decider.at, now=session.clock())
         kin = people.beside(name)
         spans = session.config.connections[name].holds()
         comparer = Comparer(ledger, planned, spans, at=decider.at, now=session.clock())
         for batch in decider.decided(name, assignments):
-            if self._run_id is not None:
+            if self._keeps:
                 owners = {i.decision.lead_id: i.present.get(Output.OWNER) for i in batch}
                 decisions = (item.decision for item in batch)
                 ledger.decide(self._run_id, decisions, handed, owners, surging, kin)
+            elif told and (told.task or told.note):
+                decisions = (item.decision for item in batch)
+                rehearsed += ledger.rehearse(self._run_id, decisions, handed, surging, kin)
             compared = comparer.compare(batch)
-            if self._run_id is not None:
+            if self._keeps:
                 held = (entry for item in compared for entry in item.held)
                 ledger.held.keep(name, [item.decision.lead_id for item in batch], held)
             for item in compared:
@@ -318,7 +321,7 @@ class _Steps:
                 given_to = assignments.get(item.decision.lead_id)
                 _count(report, item.decision, given_to, routed=bool(part.roster))
             self._progress(f"{name}: decide", planned.records, None)
-        if self._run_id is not None:
+        if self._keeps:
             for lead in people.untold(ledger, name):
                 ledger.handoffs.tell_instead(lead, handed, at=decider.at)
             start_timers(made, self._run_id, name, ledger, decider.at)
@@ -327,6 +330,7 @@ class _Steps:
         if outside := decider.outside(name):
             report.steps["score"].hold("no model is for it", outside)
         planned.unaffected = decider.passed_over(name)
+        planned.telling = handoff.price(session, part.connector, self._run_id, rehearsed)
         report.compared(planned, decider.resting(name))
         if clean := decider.cleanliness(name):
             report.cleaned(clean)
@@ -334,11 +338,11 @@ class _Steps:
     def guard(self, plans: list[ConnectionPlan], over: list[Due]) -> None:
         """Stop before the first write where a plan is not plausible, or whom retention erases; all
         reasons at once."""
-        known = self._session.ledger.has_written
+        scored = self._session.ledger.past.scored()
         findings = [
             finding
             for planned in plans
-            for finding in guards.changes(planned, known(planned.connection), self._limits)
+            for finding in guards.changes(planned, planned.connection in scored, self._limits)
         ]
         for due in over:
             findings += retention.implausible(self._session, due, self._limits)
@@ -353,9 +357,10 @@ class _Steps:
         """Carry a plan out, count what it cost, tell of hand-offs, and leave the mark of a complete
         run. Returns what could not be told."""
         session, connector, report = self._session, part.connector, part.report
-        writer = Writer(self._run_id or "", connector, session)
+        writer, before = Writer(self._run_id, connector, session), {**connector.usage.calls}
         waiting = writer.carry_out(part.planned, report, self._stop, self._progress)
-        untold = tell(session, connector, at, self._stop, self._progress)
+        untold = handoff.tell(session, connector, at, self._stop, self._progress)
+        report.writing.made = connector.usage.since(before)
         session.facts.touched.advance(connector.name, part.selection.mark, waiting)
         return untold
 

@@ -101,8 +101,8 @@ def forgotten(connection: str, what: str, due: int, held: int, limits: Limits) -
 def changes(plan: ConnectionPlan, known: bool, limits: Limits) -> list[str]:
     """Whether a plan changes too many records or costs too many calls.
 
-    The share is not asked of a connection that was never written before (`known` False): its
-    first run changes everything by nature.
+    The share is not asked of a connection that no run has written to its end (`known` False): the
+    first changes everything by nature, and what goes on where it broke off changes the rest.
     """
     found = []
     count = len(plan.changes)

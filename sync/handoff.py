@@ -7,7 +7,7 @@ Idempotency-Key, is that of the first.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from email.message import EmailMessage
@@ -15,7 +15,7 @@ from typing import Any
 
 from ibis import _
 
-from connectors.base import Connector, Entry, EntryKind, Progress
+from connectors.base import Connector, Entry, EntryKind, Price, Progress
 from connectors.errors import ConnectorError, CredentialsError, QuotaExhausted, TemporaryError
 from core.decision import UNIT, Decision, Output
 from core.facts import as_of
@@ -23,6 +23,7 @@ from core.stages import QUALIFIED
 from sync.dossier import dossiers, plain
 from sync.handoff_settings import Handoff, Way
 from sync.ledger_notices import About, Notice, Sending
+from sync.price import telling
 from sync.senders import NotifyError, Unacceptable, mail, post
 from sync.session import Session
 from sync.stop import Stop
@@ -32,6 +33,33 @@ Row = Mapping[str, Any]
 
 HALTING = (NotifyError, CredentialsError, QuotaExhausted, TemporaryError)
 """What is wrong with a way as such: what else goes this way waits for the next run."""
+
+
+ENTRIES = (Way.TASK, Way.NOTE)
+"""The ways that are calls to the CRM."""
+
+
+def price(
+    session: Session, connector: Connector, run_id: str, rehearsed: Mapping[str, int]
+) -> Price:
+    """What `tell` will cost in calls to the CRM, at the end of a run that has decided.
+
+    `rehearsed` is how many notices the run would add, by their way, where it records nothing: of a
+    person's several records each, as which one is told of shows when it is recorded.
+    """
+    handoff, capabilities, found = session.config.handoff, connector.capabilities, Price()
+    if handoff is None or not capabilities.takes_entries:
+        return found
+    for way in {*ENTRIES} & {*dict(handoff.ways())}:
+        due = session.ledger.notices.due(connector.name, way, handoff.most, session.clock())
+        added = sum(notice.run_id == run_id for notice in due)
+        tried = sum(notice.tries > 0 for notice in due)
+        waiting = len(due) - added - tried
+        # As many as are told in one run: those that were never tried come first.
+        new = min(added + rehearsed.get(way, 0), handoff.most - waiting)
+        again = min(tried, handoff.most - waiting - new)
+        found += telling(new, waiting, again, capabilities)
+    return replace(found, exact=False) if rehearsed and session.config.identity else found
 
 
 def tell(
@@ -119,7 +147,7 @@ class _Teller:
                 return
 
     def _possible(self, way: Way) -> bool:
-        return way not in (Way.TASK, Way.NOTE) or self._connector.capabilities.takes_entries
+        return way not in ENTRIES or self._connector.capabilities.takes_entries
 
     def _handed(self, notice: Notice) -> Handed | None:
         """What there is to say of a lead; None where it is gone, or sales is not to have it now."""

@@ -5,7 +5,8 @@ Writes are kept so that nothing is lost and nothing is sent twice: `intend` befo
 is one transaction. All times are aware UTC, and are given: the ledger reads no clock.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Self
@@ -22,6 +23,7 @@ from sync.ledger_engine import open_ledger, upsert
 from sync.ledger_handoffs import HANDED, Handed, HandoffsLedger, Kin
 from sync.ledger_held import HeldLedger
 from sync.ledger_notices import NoticesLedger
+from sync.ledger_pace import PaceLedger
 from sync.ledger_past import PastLedger, forget_unsent, keep_stages
 from sync.ledger_people import PeopleLedger
 from sync.ledger_presence import Presence
@@ -44,6 +46,7 @@ from sync.ledger_rows import (
 from sync.ledger_schema import (
     DECISIONS,
     INTENTS,
+    NOTICES,
     QUARANTINE,
     RUNS,
     SIGN_OFFS,
@@ -65,8 +68,9 @@ class Ledger:
     `timers` when calls are due, `notices` is the outbox of hand-offs, `handoffs` says of which of a
     person's records sales was told, `answers` what sales said of these, `surges` the fast rises of
     scores, `held` are the fields that humans hold, `writes` is for what is taken back or sent
-    again, `usage` says how much the APIs were used, `audit` is the part that nobody changes,
-    `presence` says which instance runs, and `people` what is held about people.
+    again, `usage` says how much the APIs were used, `pace` counts their calls as they are made,
+    `audit` is the part that nobody changes, `presence` says which instance runs, and `people` what
+    is held about people.
     Raises StoreError where `sync.ledger_engine.open_ledger` does.
     """
 
@@ -83,6 +87,7 @@ class Ledger:
         self.held = HeldLedger(self._engine, self._readers)
         self.writes = WritesLedger(self._engine, self._readers)
         self.usage = UsageLedger(self._readers)
+        self.pace = PaceLedger(self._engine)
         self.audit = AuditLedger(self._readers)
         self.presence = Presence(self._engine, self._readers)
         self.people = PeopleLedger(self._engine, self._readers)
@@ -198,25 +203,28 @@ class Ledger:
         `surging`: what is a fast rise of a score; None: nobody asks. `kin`: the other records of
         each lead's person of which sales may be told in its stead.
         """
-        appended = 0
         with self._engine.begin() as db:
+            return sum(
+                _decide(db, run_id, chunk, handed, owners, surging, kin)
+                for chunk in chunks(decisions)
+            )
+
+    def rehearse(
+        self,
+        run_id: str,
+        decisions: Iterable[Decision],
+        handed: Handed,
+        surging: Surging | None = None,
+        kin: Kin = MappingProxyType({}),
+    ) -> Counter[str]:
+        """How many notices `decide` would put out, by their way; it is undone, and nothing kept."""
+        with self._engine.connect() as db:
             for chunk in chunks(decisions):
-                latest = _latest(db, chunk)
-                before = {lead: row[1:] for lead, row in latest.items()}
-                changed = [d for d in chunk if before.get(_lead(d)) != substance(d)]
-                outdated = [latest[_lead(d)][0] for d in changed if _lead(d) in latest]
-                if outdated:
-                    db.execute(
-                        update(DECISIONS).where(DECISIONS.c.id.in_(outdated)).values(latest=False)
-                    )
-                if changed:
-                    db.execute(insert(DECISIONS), [decision_row(run_id, d) for d in changed])
-                appended += len(changed)
-                keep_stages(db, run_id, chunk, handed, kin)
-                if surging:
-                    keep_surges(db, run_id, changed, surging)
-                ledger_audit.append(db, ledger_audit.decided(run_id, changed, before, owners))
-        return appended
+                _decide(db, run_id, chunk, handed, {}, surging, kin)
+            ways = db.scalars(select(NOTICES.c.way).where(NOTICES.c.run_id == run_id))
+            found = Counter(ways)
+            db.rollback()
+        return found
 
     def decisions(self, connection: str, lead_id: str) -> list[Decided]:
         """Everything ever decided about one lead, oldest first."""
@@ -323,12 +331,6 @@ class Ledger:
                 for row in db.execute(query.where(WRITTEN.c.record_id.in_(chunk)))
             }
 
-    def has_written(self, connection: str) -> bool:
-        """Whether the CRM ever acknowledged a write of ours."""
-        query = select(WRITTEN.c.record_id).where(WRITTEN.c.connection == connection).limit(1)
-        with self._readers.begin() as db:
-            return db.scalar(query) is not None
-
     def quarantine(self, connection: str | None = None) -> list[Quarantined]:
         """The records that the CRM refuses, longest first; of one connection if given."""
         query = select(QUARANTINE).order_by(QUARANTINE.c.first_seen, QUARANTINE.c.record_id)
@@ -355,6 +357,31 @@ class Ledger:
         query = select(SIGN_OFFS.c.team, SIGN_OFFS.c.at).where(SIGN_OFFS.c.version == model.version)
         with self._readers.begin() as db:
             return {row[0]: row[1] for row in db.execute(query.order_by(SIGN_OFFS.c.team))}
+
+
+def _decide(
+    db: Connection,
+    run_id: str,
+    decisions: Sequence[Decision],
+    handed: Handed,
+    owners: Mapping[str, str | None],
+    surging: Surging | None,
+    kin: Kin,
+) -> int:
+    """Record some decisions and what follows from them; how many differ from the lead's latest."""
+    latest = _latest(db, decisions)
+    before = {lead: row[1:] for lead, row in latest.items()}
+    changed = [d for d in decisions if before.get(_lead(d)) != substance(d)]
+    outdated = [latest[_lead(d)][0] for d in changed if _lead(d) in latest]
+    if outdated:
+        db.execute(update(DECISIONS).where(DECISIONS.c.id.in_(outdated)).values(latest=False))
+    if changed:
+        db.execute(insert(DECISIONS), [decision_row(run_id, d) for d in changed])
+    keep_stages(db, run_id, decisions, handed, kin)
+    if surging:
+        keep_surges(db, run_id, changed, surging)
+    ledger_audit.append(db, ledger_audit.decided(run_id, changed, before, owners))
+    return len(changed)
 
 
 def _lead(decision: Decision) -> tuple[str, str]:

@@ -84,6 +84,11 @@ def open_ledger(url: str) -> Engine:
     return engine
 
 
+def in_memory(engine: Engine) -> bool:
+    """Whether a database is this process's alone, and of each of its threads another one."""
+    return engine.dialect.name == "sqlite" and engine.url.database in (None, "", ":memory:")
+
+
 def upsert(
     connection: Connection, table: Table, rows: Sequence[dict[str, Any]], keep: Sequence[str] = ()
 ) -> None:

@@ -232,6 +232,23 @@ TIMERS = Table(
     _run(),
 )
 
+RATES = Table(
+    "rates",
+    METADATA,
+    Column("connection", String, primary_key=True),
+    Column("rate", String, primary_key=True),
+    Column("lots", JSON, nullable=False),
+)
+
+QUOTAS = Table(
+    "quotas",
+    METADATA,
+    Column("connection", String, primary_key=True),
+    Column("used", BigInteger, nullable=False),
+    Column("limit", BigInteger, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
 LEASES = Table(
     "leases",
     METADATA,

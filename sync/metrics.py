@@ -57,6 +57,11 @@ class LedgerCollector(Collector):
         waits = {(name,): float(queued[name]) for name in {*scored, *queued}}
         yield _gauge("waiting_leads", "Leads that wait for an owner.", ("connection",), waits)
 
+        untold = Counter(notice.connection for notice in ledger.notices.waiting())
+        due = {(name,): float(untold[name]) for name in {*scored, *untold}}
+        meaning = "Notices of hand-offs and surges that are still to be sent."
+        yield _gauge("waiting_notices", meaning, ("connection",), due)
+
         measured = {(rate.connection,): rate.unusable / rate.leads for rate in rates(ledger)}
         meaning = "Share of a connection's leads that are duplicate or unusable, in its last run."
         yield _gauge("unusable_share", meaning, ("connection",), measured)

@@ -117,7 +117,7 @@ class ConnectionPlan:
     hold what somebody else put there, `held` those of them that are left to a human, and until
     when; with `changes` they lie in `folder`. `queued` are the leads that wait for an owner, in the
     order in which they are to be given. `verify`: every write is read back before it counts, and
-    not the owners alone.
+    not the owners alone. `telling` is the price of the tasks and notes of hand-offs.
     """
 
     connection: str
@@ -130,6 +130,7 @@ class ConnectionPlan:
     queued: list[Assignment] = field(default_factory=list)
     unaffected: int = 0
     verify: bool = False
+    telling: Price = field(default_factory=Price)
 
     def __post_init__(self) -> None:
         self.changes = Spool[PlannedChange](self.folder)
@@ -157,10 +158,10 @@ class ConnectionPlan:
 
     @property
     def price(self) -> Price:
-        """The fewest API calls that carry this plan out, and read back what is to be."""
+        """The fewest API calls that carry this plan out, read back what is to be, and tell."""
         sent = ([planned.change for planned in portion] for portion in self.portions())
         prices = (writing(changes, self.capabilities, verify=self.verify) for changes in sent)
-        return sum(prices, Price())
+        return sum(prices, self.telling)
 
     def portions(self) -> Iterator[Iterator[PlannedChange]]:
         """The changes in the portions in which they are sent: what a bulk job or ten calls take.

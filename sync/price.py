@@ -1,4 +1,4 @@
-"""Prices in API calls: of reading everything, and of carrying a plan out.
+"""Prices in API calls: of reading everything, of carrying a plan out, and of telling of it.
 
 The connector prices a reading; a writing follows from what it declares.
 """
@@ -59,6 +59,14 @@ def writing(changes: Sequence[Change], capabilities: Capabilities, *, verify: bo
     asked = (c.object_type for c in changes if read_back(c, verify=verify))
     calls["read"] += _calls(asked, capabilities.read_back_batch)
     return Price(+calls, exact=not bulk)
+
+
+def telling(new: int, waiting: int, again: int, capabilities: Capabilities) -> Price:
+    """The price of tasks and notes: of new ones, of those that waited, and of those tried before,
+    which are looked for first. Of the latter two some may not be needed any more."""
+    sent = new + waiting + again
+    calls = {"write": sent, "read": again * capabilities.entry_reads}
+    return Price({kind: count for kind, count in calls.items() if count}, exact=sent == new)
 
 
 def in_words(price: Price) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.base import Price, Usage
+from connectors.base import Price
+from connectors.usage import Usage
 from core.hygiene import Standing
 from sync.hygiene import Cleanliness
 from sync.plan import ConnectionPlan

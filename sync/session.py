@@ -16,6 +16,7 @@ from sync.config import Config, load, read_models
 from sync.facts_store import FactsStore
 from sync.gate import gate
 from sync.ledger import Ledger
+from sync.pace import Pace
 from sync.yaml_source import ConfigError
 
 Clock = Callable[[], datetime]
@@ -133,6 +134,16 @@ def open_setup(
         facts.gate = gate(setup.segments, config.retention)
         settings = config.connections
         connectors = stack.enter_context(
-            closing(_OnUse({n: partial(outside.connect, n, settings[n]) for n in names}))
+            closing(_OnUse({n: partial(_connect, outside, ledger, n, settings[n]) for n in names}))
         )
         yield Session(config, setup.segments, facts, ledger, connectors, outside.clock)
+
+
+def _connect(
+    outside: Outside, ledger: Ledger, name: str, settings: ConnectionSettings
+) -> Connector:
+    """The way to a CRM, at the pace of all who share the ledger."""
+    connector = outside.connect(name, settings)
+    if ledger.pace.common:
+        connector.usage.shared = Pace(ledger.pace, name, outside.clock)
+    return connector

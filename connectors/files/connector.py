@@ -27,7 +27,6 @@ from connectors.base import (
     RowProblem,
     Status,
     Stream,
-    Usage,
     WriteResult,
 )
 from connectors.columns import by_distinct, text
@@ -35,6 +34,7 @@ from connectors.errors import MappingError, TemporaryError
 from connectors.files import exports, imports
 from connectors.files.settings import FilesSettings
 from connectors.mapping import MAPS, Mapped, field_map, table
+from connectors.usage import Usage
 from core import normalise
 from core.decision import Output
 from core.facts import BY_NAME

@@ -163,11 +163,11 @@ class Activities:
             gather=SEARCH_PAGE,
         ):
             try:
-                rows = [
-                    row
-                    for contact in chunk.records
-                    for row in self._events_of(contact["id"], since, until)
-                ]
+                asked = [contact["id"] for contact in chunk.records]
+                found = self._gateway.lanes.each(
+                    lambda contact: list(self._events_of(contact, since, until)), asked
+                )
+                rows = [row for of_contact in found for row in of_contact]
             except MissingScope:
                 yield from self._last(stream, LAST_VISIT, cursor, until)
                 return

@@ -7,6 +7,7 @@ and hide what they do: rate, retry and renewal of the token follow one policy he
 """
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,11 +24,12 @@ from hubspot.marketing.forms import FormsApi
 from hubspot.oauth import TokensApi
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from connectors.base import Usage
 from connectors.errors import CredentialsError, OutcomeUnknown, TemporaryError
 from connectors.hubspot.failures import MissingScope, Refused, translated
 from connectors.hubspot.settings import HubSpotSettings, OAuth
+from connectors.lanes import Lanes
 from connectors.throttle import Bucket, Sleep, retried
+from connectors.usage import Quota, Usage
 
 Json = dict[str, Any]
 
@@ -53,6 +55,7 @@ SHARE = 0.8
 class Gateway:
     """All calls to one HubSpot account, counted by class in `usage`.
 
+    Thread-safe, as the library's client is: `lanes` has several calls under way at once.
     Every method raises CredentialsError (MissingScope for a 403), QuotaExhausted,
     TemporaryError after the retries of `connectors.throttle`, or Refused.
     """
@@ -63,7 +66,7 @@ class Gateway:
         settings: HubSpotSettings,
         usage: Usage,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
         sleep: Sleep = time.sleep,
     ) -> None:
         self.name = name
@@ -72,13 +75,15 @@ class Gateway:
         self._sleep = sleep
         self._date = ""
         # 4 of 5 searches a second; Free accounts may make 100 other calls in 10 s.
-        self._search_rate = Bucket(4, 1.0, clock=clock, sleep=sleep)
-        self._rate = Bucket(int(100 * SHARE), 10.0, clock=clock, sleep=sleep)
+        self._search_rate = Bucket(usage, "search", 4, 1.0, clock=clock, sleep=sleep)
+        self._rate = Bucket(usage, "calls", int(100 * SHARE), 10.0, clock=clock, sleep=sleep)
+        self.lanes = Lanes(settings.concurrency)
         self._configuration = Configuration()
         self._configuration.host = settings.url
         self._configuration.retries = False
         self._oauth = settings.token if isinstance(settings.token, OAuth) else None
         self._expires = 0.0
+        self._renewing = threading.Lock()
         if not isinstance(settings.token, OAuth):
             self._configuration.access_token = settings.token.get_secret_value()
         wire = self._wire = ApiClient(self._configuration)
@@ -121,8 +126,8 @@ class Gateway:
 
         With the `history` of some properties, in calls of 50.
         """
-        records: list[Json] = []
-        for some in chunked(list(dict.fromkeys(ids)), HISTORY_BATCH if history else BATCH):
+
+        def batch(some: Sequence[str]) -> list[Json]:
             query: Json = {
                 "inputs": [{"id": i} for i in some],
                 "properties": list(properties),
@@ -133,8 +138,10 @@ class Gateway:
             reply = self._call(
                 "read", f"batch read of {object_type}", self._batch.read, object_type, query
             )
-            records += reply["results"]
-        return records
+            return list(reply["results"])
+
+        batches = chunked(list(dict.fromkeys(ids)), HISTORY_BATCH if history else BATCH)
+        return [record for some in self.lanes.each(batch, batches) for record in some]
 
     def update(self, object_type: str, inputs: Sequence[Json]) -> Json:
         """Update up to 100 records. Raises OutcomeUnknown where no answer came; not repeated."""
@@ -266,6 +273,7 @@ class Gateway:
     ) -> Json:
         def attempt() -> Json:
             self._authorise()
+            token = self._configuration.access_token
             try:
                 return self._once(kind, what, method, *arguments, **options)
             except MissingScope:
@@ -273,8 +281,7 @@ class Gateway:
             except CredentialsError:
                 # A valid token is sometimes refused (airbyte PR#60937); an OAuth token may
                 # have been revoked early. Once more, with a new token where there is one.
-                self._expires = 0.0
-                self._authorise()
+                self._authorise(instead_of=token)
                 return self._once(kind, what, method, *arguments, **options)
 
         return retried(attempt, self._usage, idempotent=idempotent, sleep=self._sleep)
@@ -282,8 +289,18 @@ class Gateway:
     def _once(
         self, kind: str, what: str, method: Callable[..., Any], *arguments: Any, **options: Any
     ) -> Json:
-        (self._search_rate if kind == "search" else self._rate).take()
-        self._usage.count(kind)
+        with self.lanes.lane():
+            # Within the lane: a call that is counted goes out at once.
+            (self._search_rate if kind == "search" else self._rate).take()
+            with self._usage.call(kind), self.lanes.heeded(kind):
+                headers, reply = self._sent(what, method, *arguments, **options)
+                self._learn(headers)
+        return reply
+
+    def _sent(
+        self, what: str, method: Callable[..., Any], *arguments: Any, **options: Any
+    ) -> tuple[Mapping[str, str], Json]:
+        """What the library answers, or the error that its error means."""
         try:
             response = method(
                 *arguments, _preload_content=False, _request_timeout=TIMEOUT, **options
@@ -309,8 +326,7 @@ class Gateway:
                 f"{what}: no TLS connection to {self._configuration.host}",
                 connection=self.name,
             ) from None
-        self._learn(response.headers)
-        return self._parsed(what, body)
+        return response.headers, self._parsed(what, body)
 
     def _parsed(self, what: str, body: bytes) -> Json:
         try:
@@ -332,22 +348,27 @@ class Gateway:
         daily = headers.get("X-HubSpot-RateLimit-Daily")
         remaining = headers.get("X-HubSpot-RateLimit-Daily-Remaining")
         if daily and remaining:
-            self._usage.daily_limit = int(daily)
-            self._usage.daily_used = int(daily) - int(remaining)
+            self._usage.said(Quota(int(daily) - int(remaining), int(daily)))
 
-    def _authorise(self) -> None:
-        """Get a token by OAuth when there is none or it is about to expire."""
-        if self._oauth is None or self._clock() < self._expires:
+    def _authorise(self, *, instead_of: str | None = None) -> None:
+        """Get a token by OAuth when there is none, or it is about to expire or was refused."""
+        if self._oauth is None:
             return
+        with self._renewing:
+            good = self._configuration.access_token != instead_of
+            if not good or self._clock() >= self._expires:
+                self._renew(self._oauth)
+
+    def _renew(self, oauth: OAuth) -> None:
         try:
             reply = self._once(
                 "login",
                 "login (/oauth/v1/token)",
                 self._tokens.create,
                 grant_type="refresh_token",
-                client_id=self._oauth.client_id,
-                client_secret=self._oauth.client_secret.get_secret_value(),
-                refresh_token=self._oauth.refresh_token.get_secret_value(),
+                client_id=oauth.client_id,
+                client_secret=oauth.client_secret.get_secret_value(),
+                refresh_token=oauth.refresh_token.get_secret_value(),
             )
         except Refused as error:
             advice = "correct the client id and secret, or authorise the app again"

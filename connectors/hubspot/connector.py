@@ -15,7 +15,6 @@ from connectors.base import (
     Price,
     Problem,
     Stream,
-    Usage,
     WriteResult,
 )
 from connectors.errors import CredentialsError
@@ -30,6 +29,7 @@ from connectors.hubspot.settings import HubSpotSettings
 from connectors.hubspot.walk import EPOCH, counted, milliseconds
 from connectors.hubspot.write import Writer
 from connectors.throttle import Sleep
+from connectors.usage import Usage
 from core.decision import Output
 
 OWNERS = Stream("owners", "owners", incremental=False)
@@ -52,7 +52,7 @@ class HubSpotConnector:
         name: str,
         settings: HubSpotSettings,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
         sleep: Sleep = time.sleep,
     ) -> None:
         self.name = name
@@ -64,6 +64,7 @@ class HubSpotConnector:
             # Rows reach the search index late and out of order: users saw up to minutes.
             lookback=timedelta(minutes=10),
             queue_objects=(CONTACTS,),
+            entry_reads=2,
             history=settings.history,
             # The recycle bin has no record of a GDPR delete.
             tells_removed=timedelta(days=90),

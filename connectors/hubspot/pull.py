@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
 from connectors.base import Cursor, Page, Removed, Stream
 from connectors.history import earlier, traced
-from connectors.hubspot.client import ASSOCIATIONS, Gateway, Json
+from connectors.hubspot.client import ASSOCIATIONS, Gateway, Json, chunked
 from connectors.hubspot.fields import COMPANIES, CONTACTS, DEALS, MERGED, OUTCOME, Fields
 from connectors.hubspot.history import histories
 from connectors.hubspot.walk import listed, next_page, walk
@@ -41,9 +42,13 @@ def associated(
     first: dict[str, list[str]] = {}
     others: dict[str, list[str]] = {}
     pending: list[Json] = [{"id": i} for i in ids]
+
+    def batch(some: Sequence[Json]) -> list[Json]:
+        return list(gateway.associations(from_type, to_type, some)["results"])
+
     while pending:
-        some, pending = pending[:ASSOCIATIONS], pending[ASSOCIATIONS:]
-        for result in gateway.associations(from_type, to_type, some)["results"]:
+        asked, pending = chunked(pending, ASSOCIATIONS), []
+        for result in chain.from_iterable(gateway.lanes.each(batch, asked)):
             source = str(result["from"]["id"])
             for target in result["to"]:
                 types = {t["typeId"] for t in target["associationTypes"]}

@@ -26,6 +26,13 @@ class HubSpotSettings(ConnectionSettings):
         description="Token of a private app, or {client_id, client_secret, refresh_token}."
     )
     url: str = Field("https://api.hubapi.com", description="Where the API is.")
+    concurrency: int = Field(
+        4,
+        ge=1,
+        le=16,
+        description="Most calls that are under way at once; fewer while HubSpot is slow, or says "
+        "that it is too much.",
+    )
     history: bool = Field(
         False,
         description="Read the history of properties, so that scores as of a date before the first "

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from connectors.base import Change, Status, WriteResult
-from connectors.errors import OutcomeUnknown, QuotaExhausted, TemporaryError
+from connectors.errors import ConnectorError, OutcomeUnknown, QuotaExhausted, TemporaryError
 from connectors.hubspot.client import BATCH, Gateway, Json, chunked
 from connectors.hubspot.failures import Locked, Refusal, Refused, refusal
 from connectors.hubspot.fields import MERGED
@@ -38,9 +38,25 @@ class Writer:
         by_type: dict[str, list[Change]] = {}
         for change in changes:
             by_type.setdefault(change.object_type, []).append(change)
-        for of_type in by_type.values():
-            for some in chunked(of_type, BATCH):
-                yield from self._send(some)
+        batches = [some for of_type in by_type.values() for some in chunked(of_type, BATCH)]
+        failures: list[ConnectorError] = []
+
+        def carried_out(batch: Sequence[Change]) -> list[WriteResult]:
+            results: list[WriteResult] = []
+            if failures:
+                return results
+            try:
+                for result in self._send(batch):
+                    results.append(result)
+            except ConnectorError as error:
+                failures.append(error)
+            return results
+
+        # After a failure no further batch is begun; what the others came to is told before it.
+        for results in self._gateway.lanes.each(carried_out, batches):
+            yield from results
+        if failures:
+            raise failures[0]
 
     def read_back(self, object_type: str, ids: Collection[str]) -> dict[str, Present]:
         """What the CRM holds in the written fields, by the id that was asked for."""

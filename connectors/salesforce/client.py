@@ -27,7 +27,6 @@ from simple_salesforce.login import SalesforceLogin
 from simple_salesforce.util import call_salesforce
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
-from connectors.base import Usage
 from connectors.errors import ConnectorError, CredentialsError, OutcomeUnknown, TemporaryError
 from connectors.salesforce import failures
 from connectors.salesforce.failures import LocatorLost
@@ -40,6 +39,7 @@ from connectors.salesforce.settings import (
 )
 from connectors.salesforce.wire import Wire
 from connectors.throttle import Sleep, retried
+from connectors.usage import Usage
 
 T = TypeVar("T")
 

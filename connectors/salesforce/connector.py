@@ -15,7 +15,6 @@ from connectors.base import (
     Price,
     Problem,
     Stream,
-    Usage,
     WriteResult,
 )
 from connectors.errors import CredentialsError
@@ -31,6 +30,7 @@ from connectors.salesforce.settings import SalesforceSettings
 from connectors.salesforce.shape import Shaper
 from connectors.salesforce.write import BULK_CALLS, BULK_FROM, COLLECTION, READ_COLLECTION, Writer
 from connectors.throttle import Sleep
+from connectors.usage import Usage
 from core.decision import Output
 
 LOOKBACK = timedelta(minutes=10)

@@ -1,7 +1,6 @@
 """The HTTP session under every call to Salesforce: log-ins, REST and Bulk alike."""
 
 import re
-import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -11,9 +10,9 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
-from connectors.base import Usage
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.settings import is_loopback
+from connectors.usage import Quota, Usage
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 120
@@ -38,7 +37,6 @@ class Wire(requests.Session):
     def __init__(self, settings: SalesforceSettings, usage: Usage) -> None:
         super().__init__()
         self._usage = usage
-        self._counting = threading.Lock()
         self._loopback = settings.url if is_loopback(settings.url) else None
         self.server_time: datetime | None = None
         # REQUESTS_CA_BUNDLE would silently override `verify`; and a proxy has no place on loopback.
@@ -57,21 +55,20 @@ class Wire(requests.Session):
         """Send one request as `requests` does."""
         parts = urlsplit(url)
         kind = _call_class(method, parts.path)
-        with self._counting:
-            self._usage.count(kind)
         if self._loopback:
             url = self._loopback + parts._replace(scheme="", netloc="").geturl()
         headers = dict(options.pop("headers", None) or {})
         headers.pop("X-PrettyPrint", None)
         read = WRITE_SECONDS if kind == "write" else READ_SECONDS
         options.setdefault("timeout", (CONNECT_SECONDS, read))
-        response = super().request(method, url, headers=headers, **options)
-        self._note(response.headers)
+        with self._usage.call(kind):
+            response = super().request(method, url, headers=headers, **options)
+            self._note(response.headers)
         return response
 
     def _note(self, headers: Mapping[str, str]) -> None:
         if quota := re.search(r"api-usage=(\d+)/(\d+)", headers.get("Sforce-Limit-Info", "")):
-            self._usage.daily_used, self._usage.daily_limit = map(int, quota.groups())
+            self._usage.said(Quota(int(quota[1]), int(quota[2])))
         if date := headers.get("Date"):
             self.server_time = parsedate_to_datetime(date).astimezone(UTC)
 

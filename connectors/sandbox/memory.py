@@ -27,7 +27,6 @@ from connectors.base import (
     Problem,
     Status,
     Stream,
-    Usage,
     WriteResult,
 )
 from connectors.errors import CredentialsError, MappingError, OutcomeUnknown
@@ -37,6 +36,7 @@ from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.neutral import FIELDS
 from connectors.settings import ConnectionSettings, WrittenField
 from connectors.throttle import Sleep, retried
+from connectors.usage import Usage
 from connectors.values import WRITTEN_KINDS, canonical
 from core.decision import Output
 from core.facts import BY_NAME

@@ -20,7 +20,7 @@ from typing import Any
 
 from simple_salesforce.api import Salesforce
 
-from connectors.base import Stream, Usage
+from connectors.base import Stream
 from connectors.salesforce import pull, soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.connector import SalesforceConnector
@@ -30,6 +30,7 @@ from connectors.salesforce.wire import Wire
 from connectors.sandbox.crm import Crm, Kind
 from connectors.sandbox.http import Server
 from connectors.sandbox.salesforce.face import SalesforceFace
+from connectors.usage import Usage
 from sync.facts_store import FactsStore
 from sync.pages import joined, read_ahead
 from tests.bench.measure import Line, best_of, serving, show

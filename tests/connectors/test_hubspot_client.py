@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
-from connectors.base import Cursor, Usage
+from connectors.base import Cursor
 from connectors.errors import (
     ConnectorError,
     CredentialsError,
@@ -25,6 +25,7 @@ from connectors.sandbox.crm import Kind
 from connectors.sandbox.http import Fault, Request, Response, Server
 from connectors.sandbox.hubspot.limits import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, SCOPES
 from connectors.sandbox.hubspot.replies import ApiError
+from connectors.usage import Usage
 from tests.hubspot import Account, account
 
 OAUTH = {

@@ -1,5 +1,6 @@
 """The outbox of hand-offs in the ledger."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,6 +14,8 @@ from sync.ledger import Ledger
 from sync.ledger_notices import Notice, Sending
 from sync.ledger_rows import RunStatus
 from sync.ledger_surges import Surging
+from sync.metrics import LedgerCollector
+from sync.service_settings import Schedule
 from tests.core.golden import T0
 
 MINUTE = timedelta(minutes=1)
@@ -158,3 +161,27 @@ def test_a_rise_is_above_the_lowest_score_of_the_window(
     ]
     known = [value for found in in_force for value in found]
     assert surge(scores, score, at, 24 * HOUR) == score - min(known, default=score)
+
+
+def test_a_rehearsal_counts_and_leaves_nothing(url: str) -> None:
+    """U06: how many notices decisions would put out, by way: as many as they then do; in between
+    there is no trace of it, nor in the audit chain."""
+    with opened(url) as ledger:
+        ledger.decide("r1", [decided("L1")], TOLD)
+        before, head = ledger.notices.waiting(), ledger.audit.head()
+        new = [decided("L1", minutes=1), decided("L2", minutes=1), decided("L3", "MQL", 1)]
+        found = ledger.rehearse("r1", new, TOLD)
+        assert found - Counter(n.way for n in before) == {"task": 1, "webhook": 1}
+        assert (ledger.notices.waiting(), ledger.audit.head()) == (before, head)
+        assert ledger.decisions("crm", "L2") == []
+        ledger.decide("r1", new, TOLD)
+        assert Counter(n.way for n in ledger.notices.waiting()) == found
+
+
+def test_what_waits_is_a_metric(url: str) -> None:
+    """By connection; none where nothing waits."""
+    with opened(url) as ledger:
+        ledger.decide("r1", [decided("L1"), decided("L2")], TOLD)
+        collected = {m.name: m for m in LedgerCollector(ledger, Schedule(), lambda: T0).collect()}
+        (sample,) = collected["leadgauge_waiting_notices"].samples
+        assert (sample.labels, sample.value) == ({"connection": "crm"}, 4)

@@ -1,12 +1,15 @@
 """What a run costs in API calls is known before it, compared after it, and bounded."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connectors.sandbox.crm import Kind
+from connectors.sandbox.http import Fault
 from sync.exits import Exit
 from tests.live import ANA, ROBOT, Live, Outcome, live
 
@@ -136,3 +139,42 @@ def test_usage_of_the_day(world: Live) -> None:
     assert f"{found['marketing']['quota']['limit']:,} used by all programs at" in said
     world.clock.tick(days=1)
     assert world.run("status", "--json").json["usage"] == []
+
+
+@pytest.mark.slow
+def test_what_telling_costs(tmp_path: Path) -> None:
+    """U06: the tasks and notes of hand-offs are priced with the writing, by a plan that records
+    nothing and by the run itself alike; bounded, and as predicted when made. What does not fit into
+    one run is priced in the next, and what may be there already is looked for."""
+    with live(tmp_path) as world:
+        handoff = {"task": {}, "note": {"stages": ["SQL"]}, "most": 2}
+        world.configure(handoff=handoff, routing=ROUTING)
+        world.model(**{**MODEL, "thresholds": {"mql": 50, "sql": 100}})
+        world.set_up()
+        for seller in world.sellers.values():
+            for n in range(3):
+                person = {"last_name": f"P{n}", "company": "F", "email": f"p{n}@firm.example"}
+                seller.crm.add(Kind.LEAD, {**person, "industry": "Technology"})
+        told = {"write": 1 + 2 + 2, "read": 1}
+        plans = world.run("plan", "--json").json["plans"]
+        assert [p["price"] for p in plans] == [{"calls": told, "exact": True}] * 2
+        asked = {name: seller.writes() for name, seller in world.sellers.items()}
+        refused = world.run("sync", "--max-calls", "5")
+        assert refused.code == Exit.GUARD
+        assert "sales: writing costs 6 calls (read 1, write 5), more than" in refused.err
+        assert {name: seller.writes() for name, seller in world.sellers.items()} == asked
+        for part in parts(world.sync("--max-calls", "6")).values():
+            assert part["writing"]["predicted"] == {"calls": told, "exact": True}
+            assert part["writing"]["made"] == told
+        lost = Fault("/sobjects/Task/?$|/objects/tasks/?$", "POST", drop="after")
+        for seller in world.sellers.values():
+            seller.server.faults.append(replace(lost))
+        for part in parts(world.sync()).values():
+            assert part["writing"]["predicted"] == {"calls": {"write": 2}, "exact": False}
+            assert part["writing"]["made"] == {"write": 2}
+        world.clock.tick(minutes=5)
+        looked = parts(world.sync())
+        for name, reads in (("sales", 1), ("marketing", 2)):
+            writing = looked[name]["writing"]
+            assert writing["predicted"]["calls"] == {"write": 1, "read": reads}
+            assert writing["made"] == {"read": reads}

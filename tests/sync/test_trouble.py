@@ -178,6 +178,24 @@ def test_the_rest_of_the_day_is_left_to_others(world: Live, name: str) -> None:
     world.sync()
 
 
+def test_a_first_run_that_broke_off_goes_on(world: Live) -> None:
+    """U05: what is left of it is most of the records, and no implausible change."""
+    prepare(world, "marketing")
+    seller = world.marketing
+    first = next(seller.crm.records(Kind.LEAD))
+    for n in range(LEADS, 130):
+        person = {"last_name": f"P{n}", "email": f"p{n}@firm.example", "industry": "Technology"}
+        seller.crm.add(Kind.LEAD, person)
+    overload = Fault("/batch/update", body=f'"{first.number}"', times=None)
+    overload.response = Response(503, b"")
+    seller.server.faults.append(overload)
+    assert world.run("sync").code == Exit.TEMPORARY
+    assert scores(world, "marketing").count(100) <= 30
+    seller.server.faults.clear()
+    world.sync()
+    assert scores(world, "marketing") == [100] * 130
+
+
 @pytest.mark.parametrize("name", ["sales", "marketing"])
 def test_an_unreachable_host(world: Live, name: str) -> None:
     """The error says which connection and where, and that it may be tried again."""
