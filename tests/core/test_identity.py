@@ -128,7 +128,8 @@ def test_what_is_alike_is_proposed_and_joins_nobody() -> None:
         lead("l5", email="di@fern.example", phone_number="+4930123456"),
         contact("h5", email="di@mail.example", phone_number="+4930123456"),
         lead("l6", email="ed@fern.example", phone_number="+4930999999"),
-        *(contact(f"h{n}", email=f"{n}@f.example", phone_number="+4930999999") for n in (6, 7)),
+        contact("h6", email="fe@mail.example", phone_number="+4930999999"),
+        contact("h7", email="gi@mail.example", phone_number="+4930999999"),
     )
     world = World(records)
     assert grouped(world, EMAIL) == {frozenset({"l3", "h3"})}
