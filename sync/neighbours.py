@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from ibis import _
-from ibis.expr.types import Table
+from ibis.expr.types import StringValue, Table
 
-from core.facts import as_of
+from core.facts import ACCOUNTS, as_of
 from core.identity import Identity, companies
-from core.matching import domain
+from core.matching import domain, sure
 from core.past import Past
 from core.persons import shared
 from core.propensity import Accounts, propensity
@@ -33,7 +33,8 @@ class Neighbours:
     """What is known, and what the models say, of one record's neighbourhood as of `at`.
 
     `people` are the leads as of then, with the account of each (`core.scoring.belonging`), `firms`
-    the accounts; `accounts` is None where no model scores accounts.
+    the accounts; `accounts` is None where no model scores accounts. `keep` copies what is read more
+    than once into a table that lives as long.
     """
 
     session: Session
@@ -45,6 +46,7 @@ class Neighbours:
     firms: tuple[Row, ...]
     judged: Judged
     accounts: Accounts | None
+    keep: Keep
 
 
 @contextmanager
@@ -61,7 +63,9 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         identity = session.config.identity
         near, accounts = _near(everything, record, at, identity)
         leads = all_of(identity, session.segments, everything, near, at)
-        mine = shared(identity, about(everything, leads, accounts), at, keep)
+        mine = shared(identity, _copied(about(everything, leads, accounts), keep), at, keep)
+        if identity:
+            mine = replace(mine, activities=keep(mine.activities))
         facts = _apart(mine, accounts, keep)
         past = past_of(session.ledger, None, at, session.segments, leads)
         judged = judge(session.segments, facts, at, past, keep)
@@ -71,45 +75,57 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
             scored = replace(scored, scores=keep(scored.scores))
         people = tuple(belonging(facts, at).to_pyarrow().to_pylist())
         firms = tuple(as_of(facts.accounts, at).to_pyarrow().to_pylist())
-        yield Neighbours(session, record, at, past, facts, people, firms, judged, scored)
+        yield Neighbours(session, record, at, past, facts, people, firms, judged, scored, keep)
 
 
 def _near(
     facts: Facts, record: str, at: datetime, identity: Identity | None
 ) -> tuple[set[str], set[str]]:
-    """The ids of the leads around a record, and of their accounts."""
-    alone = replace(facts, leads=facts.leads.filter(_.id == record))
-    named = belonging(alone, at).account_id.to_pyarrow().to_pylist()
+    """The ids of the leads around a record, and of their accounts, or a few more: which of them
+    belong together, matching says.
+
+    It is asked of few rows each time: everything at once would be one long look at all leads.
+    """
+    alive, firms = as_of(facts.leads, at), as_of(facts.accounts, at)
+    mine = alive.filter(_.id == record).select("account_id", host=domain(_.email)).to_pyarrow()
+    named = {row["account_id"] for row in mine.to_pylist()}
     accounts = {record, *filter(None, named)}
+    merged = facts.aliases.filter(_.table_name == ACCOUNTS.name)
+    accounts |= _column(merged.filter(_.id.isin(sorted(accounts))).survivor)
+    hosts = {row["host"] for row in mine.to_pylist() if row["account_id"] is None}
+    if hosts := set(filter(None, hosts)):
+        accounts |= _column(sure(firms.filter(_.domain.isin(sorted(hosts)))).found)
     if identity and identity.accounts:
-        one = companies(as_of(facts.accounts, at))
-        mine = one.filter(_.account_id.isin(sorted(accounts)))
-        accounts |= set(one.semi_join(mine, "company").account_id.to_pyarrow().to_pylist())
-    merged = facts.aliases.filter(_.survivor.isin(sorted(accounts))).id.to_pyarrow().to_pylist()
-    firms = as_of(facts.accounts, at).filter(_.id.isin(sorted(accounts)), _.domain.notnull())
-    domains = set(firms.domain.to_pyarrow().to_pylist())
-    known = as_of(facts.leads, at)
-    # More than those of the account: whether a domain is that of one account alone, matching says.
-    perhaps = known.account_id.isin(sorted({*accounts, *merged}))
+        one = companies(firms)
+        together = one.filter(_.account_id.isin(sorted(accounts)))
+        accounts |= _column(one.semi_join(together, "company").account_id)
+    former = _column(merged.filter(_.survivor.isin(sorted(accounts))).id)
+    theirs = firms.filter(_.id.isin(sorted(accounts)), _.domain.notnull())
+    domains = _column(sure(firms.semi_join(theirs, "domain")).domain)
+    near = alive.account_id.isin(sorted(accounts | former)) | (alive.id == record)
     if domains:
-        perhaps |= known.account_id.isnull() & domain(known.email).isin(sorted(domains))
-    ids = known.filter(perhaps | (known.id == record)).id.to_pyarrow().to_pylist()
-    near = replace(facts, leads=facts.leads.filter(_.id.isin(sorted(ids))))
-    people = belonging(near, at).select("id", "account_id").to_pyarrow().to_pylist()
-    return {p["id"] for p in people if p["id"] == record or p["account_id"] in accounts}, accounts
+        near |= alive.account_id.isnull() & domain(alive.email).isin(sorted(domains))
+    return _column(alive.filter(near).id), accounts
+
+
+def _column(values: StringValue) -> set[str]:
+    """The values of a column but null, each once."""
+    return {value for value in values.to_pyarrow().to_pylist() if value is not None}
+
+
+def _copied(facts: Facts, keep: Keep) -> Facts:
+    """Copies of the facts, but for accounts: whose a domain is hangs on all of them."""
+    leads, activities, aliases = map(keep, (facts.leads, facts.activities, facts.aliases))
+    return replace(facts, leads=leads, activities=activities, aliases=aliases)
 
 
 def _apart(facts: Facts, named: Collection[str], keep: Keep) -> Facts:
-    """Copies of the facts, and of the accounts those that these leads may belong to."""
-    leads, activities, aliases = map(keep, (facts.leads, facts.activities, facts.aliases))
-    domains = leads.select(domain=domain(leads.email)).distinct().domain.to_pyarrow().to_pylist()
-    ids = {*named, *leads.account_id.to_pyarrow().to_pylist()}
-    survivors = aliases.filter(_.id.isin(sorted(filter(None, ids)))).survivor
-    ids |= set(survivors.to_pyarrow().to_pylist())
-    accounts = facts.accounts
-    perhaps = accounts.id.isin(sorted(filter(None, ids))) | accounts.domain.isin(
-        sorted(filter(None, domains))
-    )
-    alike = accounts.filter(perhaps).select("connection", "id").distinct()
-    accounts = keep(accounts.semi_join(alike, ["connection", "id"]))
-    return replace(facts, leads=leads, accounts=accounts, activities=activities, aliases=aliases)
+    """The same facts, and of the accounts a copy of those that these leads may belong to."""
+    leads = facts.leads.select("account_id", host=domain(_.email)).distinct().to_pyarrow()
+    ids = {*named, *filter(None, leads["account_id"].to_pylist())}
+    ids |= _column(facts.aliases.filter(_.id.isin(sorted(ids))).survivor)
+    hosts = sorted(filter(None, leads["host"].to_pylist()))
+    perhaps = _.id.isin(sorted(ids)) | _.domain.isin(hosts)
+    alike = facts.accounts.filter(perhaps).select("connection", "id").distinct()
+    accounts = keep(facts.accounts.semi_join(alike, ["connection", "id"]))
+    return replace(facts, accounts=accounts)
