@@ -1,6 +1,6 @@
 """Decide: score, qualify and route everything the facts hold, as of one instant."""
 
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -71,22 +71,32 @@ def past_of(
     return past if asks or past.overrides is not None else None
 
 
-def about(facts: Facts, leads: Collection[str], accounts: Collection[str] = ()) -> Facts:
+def done_by(activities: Table, leads: Collection[str], accounts: Collection[str]) -> Table:
+    """What some leads did, and some accounts without a person."""
+    # By lead alone first, nobody among them: that is quick, and leaves few to be looked at.
+    mine = activities.filter(_.lead_id.isin(["", *sorted(leads)]))
+    return mine.filter((_.lead_id != "") | _.account_id.isin(sorted(accounts)))
+
+
+def about(
+    facts: Facts,
+    leads: Collection[str],
+    accounts: Collection[str] = (),
+    find: Callable[[Table, Collection[str], Collection[str]], Table] = done_by,
+) -> Facts:
     """The facts that the scores of some leads and accounts rest on, merged records included.
 
-    All accounts are among them: whether a domain is that of one alone hangs on every other.
+    All accounts are among them: whether a domain is that of one alone hangs on every other. `find`
+    is how the activities are found.
     """
     named = {LEADS.name: set(leads), ACCOUNTS.name: set(accounts)}
     for table, ids in named.items():
         merged = facts.aliases.filter(_.table_name == table, _.survivor.isin(sorted(ids)))
         ids.update(merged.id.to_pyarrow().to_pylist())
-    people, firms = (sorted(ids) for ids in named.values())
     return replace(
         facts,
         leads=facts.leads.filter(_.id.isin(sorted(leads))),
-        activities=facts.activities.filter(
-            _.lead_id.isin(people) | ((_.lead_id == "") & _.account_id.isin(firms))
-        ),
+        activities=find(facts.activities, *named.values()),
         aliases=facts.aliases.filter(
             (_.table_name == ACCOUNTS.name) | _.survivor.isin(sorted(leads))
         ),

@@ -4,16 +4,19 @@ The few facts that matter to them are copied out of the store once, and scored o
 then said of a lead, its colleagues and its account reads these small tables.
 """
 
+import gc
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+import ibis
 from ibis import _
 from ibis.expr.types import StringValue, Table
 
-from core.facts import ACCOUNTS, as_of
+from core.facts import ACCOUNTS, ACTIVITIES, as_of
 from core.identity import Identity, companies
 from core.matching import domain, sure
 from core.past import Past
@@ -22,7 +25,7 @@ from core.propensity import Accounts, propensity
 from core.scoring import Facts, Keep, belonging
 from core.segments import scoring_accounts
 from core.verdict import Judged, judge
-from sync.decide import about, all_of, facts_of, past_of
+from sync.decide import about, all_of, done_by, facts_of, past_of
 from sync.session import Session
 
 Row = dict[str, Any]
@@ -63,10 +66,13 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         identity = session.config.identity
         near, accounts = _near(everything, record, at, identity)
         leads = all_of(identity, session.segments, everything, near, at)
-        mine = shared(identity, _copied(about(everything, leads, accounts), keep), at, keep)
+        stored = session.facts.table(ACTIVITIES.name)
+        mine = _copied(about(everything, leads, accounts, partial(_found, stored, at)), keep)
+        mine = shared(identity, mine, at, keep)
         if identity:
             mine = replace(mine, activities=keep(mine.activities))
         facts = _apart(mine, accounts, keep)
+        stack.enter_context(_in_a_hurry())
         past = past_of(session.ledger, None, at, session.segments, leads)
         judged = judge(session.segments, facts, at, past, keep)
         model = scoring_accounts(session.segments)
@@ -78,6 +84,24 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         yield Neighbours(session, record, at, past, facts, people, firms, judged, scored, keep)
 
 
+@contextmanager
+def _in_a_hurry() -> Iterator[None]:
+    """Spare what only pays off for large tables and long runs.
+
+    With these few rows most of the time is Ibis's own. DuckDB takes nested selects apart as well;
+    and of the many small objects nearly all live, so that little garbage would be found.
+    """
+    fusing, collecting = ibis.options.sql.fuse_selects, gc.isenabled()
+    ibis.options.sql.fuse_selects = False
+    gc.disable()
+    try:
+        yield
+    finally:
+        ibis.options.sql.fuse_selects = fusing
+        if collecting:
+            gc.enable()
+
+
 def _near(
     facts: Facts, record: str, at: datetime, identity: Identity | None
 ) -> tuple[set[str], set[str]]:
@@ -87,13 +111,12 @@ def _near(
     It is asked of few rows each time: everything at once would be one long look at all leads.
     """
     alive, firms = as_of(facts.leads, at), as_of(facts.accounts, at)
-    mine = alive.filter(_.id == record).select("account_id", host=domain(_.email)).to_pyarrow()
-    named = {row["account_id"] for row in mine.to_pylist()}
-    accounts = {record, *filter(None, named)}
+    mine = _belongings(alive.filter(_.id == record))
+    accounts = {record, *(row["account_id"] for row in mine if row["account_id"])}
     merged = facts.aliases.filter(_.table_name == ACCOUNTS.name)
     accounts |= _column(merged.filter(_.id.isin(sorted(accounts))).survivor)
-    hosts = {row["host"] for row in mine.to_pylist() if row["account_id"] is None}
-    if hosts := set(filter(None, hosts)):
+    hosts = {row["host"] for row in mine if row["host"] and not row["account_id"]}
+    if hosts:
         accounts |= _column(sure(firms.filter(_.domain.isin(sorted(hosts)))).found)
     if identity and identity.accounts:
         one = companies(firms)
@@ -113,6 +136,22 @@ def _column(values: StringValue) -> set[str]:
     return {value for value in values.to_pyarrow().to_pylist() if value is not None}
 
 
+def _belongings(leads: Table) -> list[Row]:
+    """Of some leads, the account that each names and the host of its address, each pair once."""
+    named = leads.select("account_id", host=domain(leads.email)).distinct()
+    return [dict(row) for row in named.to_pyarrow().to_pylist()]
+
+
+def _found(
+    stored: Table, at: datetime, _known: Table, leads: Collection[str], accounts: Collection[str]
+) -> Table:
+    """`done_by`, found among all that is `stored` by the columns that tell, and only then read:
+    of the rest no other column is looked at."""
+    placed = stored.mutate(place=stored.rowid())
+    mine = done_by(placed, leads, accounts).select("place").to_pyarrow()
+    return as_of(placed.semi_join(ibis.memtable(mine), "place").drop("place"), at)
+
+
 def _copied(facts: Facts, keep: Keep) -> Facts:
     """Copies of the facts, but for accounts: whose a domain is hangs on all of them."""
     leads, activities, aliases = map(keep, (facts.leads, facts.activities, facts.aliases))
@@ -121,11 +160,11 @@ def _copied(facts: Facts, keep: Keep) -> Facts:
 
 def _apart(facts: Facts, named: Collection[str], keep: Keep) -> Facts:
     """The same facts, and of the accounts a copy of those that these leads may belong to."""
-    leads = facts.leads.select("account_id", host=domain(_.email)).distinct().to_pyarrow()
-    ids = {*named, *filter(None, leads["account_id"].to_pylist())}
+    leads = _belongings(facts.leads)
+    ids = {*named, *(row["account_id"] for row in leads if row["account_id"])}
     ids |= _column(facts.aliases.filter(_.id.isin(sorted(ids))).survivor)
-    hosts = sorted(filter(None, leads["host"].to_pylist()))
-    perhaps = _.id.isin(sorted(ids)) | _.domain.isin(hosts)
+    hosts = {row["host"] for row in leads if row["host"]}
+    perhaps = _.id.isin(sorted(ids)) | _.domain.isin(sorted(hosts))
     alike = facts.accounts.filter(perhaps).select("connection", "id").distinct()
     accounts = keep(facts.accounts.semi_join(alike, ["connection", "id"]))
     return replace(facts, accounts=accounts)
