@@ -39,6 +39,9 @@ _RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "state": ("country",),
     "region": ("country",),
     "us_region": ("country", "state"),
+    "email_valid": ("email",),
+    "phone_number": ("phone",),
+    "phone_valid": ("phone",),
 }
 """From what else the mapping reads a column."""
 

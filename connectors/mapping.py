@@ -19,6 +19,7 @@ from connectors import values
 from connectors.base import RowProblem
 from connectors.columns import TEXT, Column, by_distinct, convert, raw_array, text
 from connectors.countries import country_code
+from connectors.reachable import email_valid, phone_number, phone_valid
 from connectors.settings import MappedTo
 from connectors.sources import Raw, common_field, merged, resolve
 from core import normalise
@@ -175,10 +176,35 @@ def _derive(schema: pa.Schema, found: dict[str, pa.Array]) -> None:
         ("type", "channel", CHANNELS.get),
     ):
         if source in found and name in schema.names:
-            derived = by_distinct(found[source], follows).values
-            found[name] = pc.coalesce(found[name], derived) if name in found else derived
+            _fill(found, name, by_distinct(found[source], follows).values)
     if "country" in found and "us_region" in schema.names:
         _within_the_us(found)
+    if "email" in found and "email_valid" in schema.names:
+        _fill(found, "email_valid", by_distinct(found["email"], email_valid, pa.bool_()).values)
+    if "phone" in found and "phone_number" in schema.names:
+        _dialled(found)
+
+
+def _fill(found: dict[str, pa.Array], name: str, derived: pa.Array) -> None:
+    """Derive a column where it is not mapped itself."""
+    found[name] = pc.coalesce(found[name], derived) if name in found else derived
+
+
+def _dialled(found: dict[str, pa.Array]) -> None:
+    """Read telephone numbers, each with its country once."""
+    nowhere = pa.nulls(len(found["phone"]), TEXT)
+    country = found.get("country", nowhere).fill_null("")
+    both = pc.binary_join_element_wise(found["phone"], country, "\n")
+
+    def of(read: Callable[[str, str | None], object]) -> Callable[[str], object]:
+        def each(pair: str) -> object:
+            phone, _, code = pair.rpartition("\n")
+            return read(phone, code or None)
+
+        return each
+
+    _fill(found, "phone_number", by_distinct(both, of(phone_number)).values)
+    _fill(found, "phone_valid", by_distinct(both, of(phone_valid), pa.bool_()).values)
 
 
 def _within_the_us(found: dict[str, pa.Array]) -> None:
@@ -188,9 +214,7 @@ def _within_the_us(found: dict[str, pa.Array]) -> None:
     states = by_distinct(given, normalise.us_state).values
     found["state"] = pc.if_else(american.fill_null(False), states, given)
     regions = by_distinct(states, normalise.us_region).values
-    derived = pc.if_else(american, regions, "abroad")
-    named = found.get("us_region")
-    found["us_region"] = derived if named is None else pc.coalesce(named, derived)
+    _fill(found, "us_region", pc.if_else(american, regions, "abroad"))
 
 
 def _text_map(prefix: str, parts: Raw, count: int) -> pa.Array:

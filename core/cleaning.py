@@ -131,10 +131,11 @@ def _own(hygiene: Hygiene, people: Table, at: datetime) -> Iterator[tuple[Check,
     trusted = email.isin(lists.trusted) | domain(email).isin(lists.trusted)
     name = junk.full_name(people)
     yield Check.JUNK_NAME, junk.junk_name(name, hygiene.names.junk, hygiene.names.real)
-    yield Check.INVALID_EMAIL, junk.invalid_email(email) & ~trusted
+    yield Check.INVALID_EMAIL, ~people.email_valid & ~trusted
     yield Check.JUNK_EMAIL, junk.junk_email(email) & ~trusted
     yield Check.ROLE_EMAIL, junk.role_email(email, lists.role) & ~trusted
     yield Check.BOUNCED, people.bounced_at.notnull()
+    yield Check.INVALID_PHONE, ~people.phone_valid
     if hygiene.stale:
         yield Check.STALE, _stale(hygiene.stale, people, at)
 

@@ -28,6 +28,7 @@ class Check(StrEnum):
     DISPOSABLE_EMAIL = "disposable-email"
     ROLE_EMAIL = "role-email"
     BOUNCED = "bounced"
+    INVALID_PHONE = "invalid-phone"
     STALE = "stale"
     INCOMPLETE = "incomplete"
     CONFLICT = "conflict"
@@ -53,6 +54,7 @@ _SAID = {
     Check.DISPOSABLE_EMAIL: ("email", "a throw-away e-mail address"),
     Check.ROLE_EMAIL: ("email", "the e-mail address of a role, not of a person"),
     Check.BOUNCED: ("email", "e-mail status invalid: a message bounced hard"),
+    Check.INVALID_PHONE: ("phone", "not a telephone number"),
     Check.STALE: ("verified", "not verified for too long"),
     Check.INCOMPLETE: ("completeness", "too few of its key fields are known"),
     Check.CONFLICT: ("sources", "its sources disagree; the first one mapped counts"),

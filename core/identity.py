@@ -149,7 +149,8 @@ def alike(leads: Table, members: Table) -> Table:
     connection, other_id, because.
 
     Of different connections or object types, and with another address: the same name at the same
-    company or the same employer's domain, or the same address but for a +tag.
+    company or the same employer's domain, the same address but for a +tag, or a telephone number
+    that nobody else of their kind has.
     """
     known = members.select(*RECORD, "person")
     named = leads.select(
@@ -161,7 +162,12 @@ def alike(leads: Table, members: Table) -> Table:
         company=folded(leads.company),
         host=domain(leads.email).notin(FREE_MAIL).ifelse(domain(leads.email), None),
         untagged=folded(leads.email).re_replace(r"\+[^@]*@", "@"),
+        phone="phone_number",
     )
+    # A number that two of one kind have is a switchboard's.
+    sharing = _.count().over(group_by=("connection", "object_type", "phone"))
+    named = named.mutate(sharing=sharing)
+    named = named.mutate(phone=(named.sharing == 1).ifelse(named.phone, None))
     rows = named.left_join(known, RECORD).select(named, known.person)
     # A view of its own, because both sides of a join are the same rows.
     others = rows.view()
@@ -171,6 +177,7 @@ def alike(leads: Table, members: Table) -> Table:
             (["name", "company"], "name and company"),
             (["name", "host"], "name and e-mail domain"),
             (["untagged"], "address but for a tag"),
+            (["phone"], "telephone number"),
         )
     ]
     pairs = ibis.union(*found)

@@ -65,8 +65,6 @@ _KEYBOARD_NAME = f"(^| ){_KEYBOARD}( |$)"
 _WEB_ADDRESS = r"https?://|www\."
 _JUNK_LOCAL = f"({'|'.join(_JUNK_LOCALS.split())}|{_KEYBOARD}[0-9]*)"
 _JUNK_EMAIL = rf"^({_JUNK_LOCAL}(\+[^@]*)?@|{_ALONE})|@({_RESERVED})$"
-_ADDRESS = r'^[^\s@,;:<>()"]+@[^\s@.,;:<>()"]+(\.[^\s@.,;:<>()"]+)+$'
-_MISPLACED_DOT = r"^\.|\.\.|\.@"
 
 
 def words(text: StringValue) -> StringValue:
@@ -97,11 +95,6 @@ def junk_name(name: StringValue, junk: Collection[str], real: Collection[str]) -
         | name.lower().re_search(_WEB_ADDRESS)
     )
     return found & said.notin([*map(plain, real), ""])
-
-
-def invalid_email(email: StringValue) -> BooleanValue:
-    """Whether a text cannot be an e-mail address."""
-    return ~email.re_search(_ADDRESS) | email.re_search(_MISPLACED_DOT)
 
 
 def junk_email(email: StringValue) -> BooleanValue:

@@ -28,7 +28,18 @@ class Lead(Row):
     first_name: str | None = Field(None, description="Given name.")
     last_name: str | None = Field(None, description="Family name.")
     email: str | None = Field(None, description="E-mail address, lower case.")
+    email_valid: bool | None = Field(
+        None, description="Read from the e-mail address: whether it can be one."
+    )
     phone: str | None = Field(None, description="Telephone number as given.")
+    phone_number: str | None = Field(
+        None, description="Read from phone and country: the number as E.164 has it."
+    )
+    phone_valid: bool | None = Field(
+        None,
+        description="Read from phone and country: whether it can be a telephone number; None where "
+        "that hangs on a country that is not known.",
+    )
     title: str | None = Field(None, description="Job title as given.")
     seniority: str | None = Field(
         None, description="Read from the title: executive, director, manager, staff."

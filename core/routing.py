@@ -1,9 +1,10 @@
 """Who should own a lead, and why: repeatable, never an inactive owner, never over a human.
 
-First come the reasons to leave the owner alone, then whoever has a claim (the owner of a named
-account, the account's owner, who has its other leads), then the territory, then the general pool,
-then its fallback. Leads that waited come first, then the best: by score, then by the latest
-activity, then by id. What nobody can take now waits, in that order.
+First come the reasons to leave the owner alone, then whoever has the same person by another record,
+then whoever has a claim (the owner of a named account, the account's owner, who has its other
+leads), then the territory, then the general pool, then its fallback. Leads that waited come first,
+then the best: by score, then by the latest activity, then by id. What nobody can take now waits, in
+that order.
 
 The outcome is a function of its arguments: what was assigned before is one of them, so a run that
 is repeated after a crash gives every lead to the same owner again.
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from core.roster import Roster
-from core.turns import NOBODY, REASONS, Had, Line, Standing, Tally
+from core.turns import NOBODY, REASONS, Had, Held, Line, Standing, Tally
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Candidate:
     `assigned_owner` what we decided last; `unsent` where that is newer than what was written.
     `territory` is the name of the lead's territory, `domain` that of its account or address.
     `active_at` is its latest activity. A `champion` is kept apart; it `waits` where nobody
-    could take it before, and `missed` are those who had it and did not call in time.
+    could take it before, and `missed` are those who had it and did not call in time. `person` is
+    whose record it is, where there are several.
     """
 
     lead_id: str
@@ -46,6 +48,7 @@ class Candidate:
     champion: bool = False
     waits: bool = False
     missed: frozenset[str] = frozenset()
+    person: str | None = None
 
     @property
     def rank(self) -> tuple[bool, int, datetime, str]:
@@ -62,7 +65,8 @@ class Assignment:
 
     `fresh`: it is given to this owner now, and was not before. `pool` is the pool whose turn it
     was, None where it was nobody's. `waits` is why it waits: it is to be routed again as soon as
-    somebody can take it; the fallback queue may have it until then.
+    somebody can take it; the fallback queue may have it until then. `follows` is the record of the
+    same person whose owner it is given: it adds nothing to turns and to what was given in a day.
     """
 
     lead_id: str
@@ -72,6 +76,7 @@ class Assignment:
     pool: str | None = None
     account_id: str | None = None
     waits: str | None = None
+    follows: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,8 @@ CHAMPION = "champion: kept apart from new leads"
 HUMAN = "owner chosen by a human"
 KEPT = "already assigned"
 PENDING = "decided before, not yet written"
+FOLLOWING = "owner of the same person's record "
+"""The name of the record comes after it."""
 
 
 def route(candidates: Iterable[Candidate], roster: Roster, had: Had, at: datetime) -> Routed:
@@ -122,6 +129,7 @@ class _Run:
         self._at = at
         self._tally = Tally(roster, had)
         self._accounts = dict(had.accounts)
+        self._held = dict(had.people)
         self._people = roster.active - roster.queues
         self.lines = {
             pool.name: Line(
@@ -140,22 +148,69 @@ class _Run:
 
     def assign(self, lead: Candidate) -> Assignment:
         """Decide about one lead, and count what it adds to its owner."""
+        made = self._assigned(lead)
+        if lead.person is not None:
+            self._hold(lead.person, lead, made)
+        return made
+
+    def _assigned(self, lead: Candidate) -> Assignment:
         left = self._left_alone(lead)
-        if left is not None and not (left == KEPT and lead.missed):
+        if left not in (None, KEPT):
             return Assignment(lead.lead_id, None, left)
         able = self._able(lead)
+        followed = self._follow(lead, able, kept=left is not None)
+        if followed is not None:
+            return followed
+        late = left is not None and lead.present_owner in lead.missed
+        if left is not None and not late:
+            return Assignment(lead.lead_id, None, left)
         before = lead.assigned_owner if lead.written_owner is None or lead.unsent else None
         if before is not None and before in able and not lead.waits:
-            self._tally.hold(before)
-            for line in self._lines_of.get(before, ()):
-                line.count(before, given=False)
+            self._count_again(before)
             return Assignment(lead.lead_id, before, PENDING)
         found = self._by_claim(lead, able) or self._by_turn(lead, able)
-        if lead.missed and found.waits:
+        if late and found.waits:
             # Better the one who is late than nobody.
             return Assignment(lead.lead_id, None, KEPT)
-        late = f", as {', '.join(sorted(lead.missed))} did not call in time"
-        return replace(found, reason=found.reason + late) if lead.missed else found
+        because = f", as {', '.join(sorted(lead.missed))} did not call in time"
+        return replace(found, reason=found.reason + because) if lead.missed else found
+
+    def _follow(self, lead: Candidate, able: Set[str], *, kept: bool) -> Assignment | None:
+        """Leave a person to whoever has it by another record: neither a turn nor a cap counts, as
+        nobody is given a person more. While that record waits, this one does."""
+        held = self._held.get(lead.person) if lead.person is not None else None
+        if held is None or held.record == lead.lead_id:
+            return None
+        if held.owner_id in able:
+            owner = held.owner_id
+            assert owner is not None
+            if owner == lead.present_owner:
+                return Assignment(lead.lead_id, None, KEPT)
+            self._count_again(owner)
+            why = FOLLOWING + held.record
+            fresh = lead.assigned_owner != owner
+            return Assignment(lead.lead_id, owner, why, fresh, follows=held.record)
+        if kept or held.waits in (None, NOBODY):
+            return None
+        return Assignment(
+            lead.lead_id, None, held.waits or "", waits=held.waits, follows=held.record
+        )
+
+    def _hold(self, person: str, lead: Candidate, made: Assignment) -> None:
+        """Note who has a person now, or that it waits, for the records that come after."""
+        held = self._held.get(person)
+        if held is not None and held.owner_id in self._able(lead):
+            return
+        if made.waits:
+            self._held.setdefault(person, Held(lead.lead_id, waits=made.waits))
+        elif made.owner_id or made.reason == KEPT:
+            self._held[person] = Held(lead.lead_id, made.owner_id or lead.present_owner)
+
+    def _count_again(self, owner: str) -> None:
+        """Count an open lead of an owner who had it, or its person, before."""
+        self._tally.hold(owner)
+        for line in self._lines_of.get(owner, ()):
+            line.count(owner, given=False)
 
     def _left_alone(self, lead: Candidate) -> str | None:
         """Why the owner stays as it is, if it does."""

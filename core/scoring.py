@@ -32,7 +32,7 @@ from core.decision import UNIT
 from core.earning import BestOf, FitRule
 from core.events import EVENT, settled, until
 from core.facts import LEADS, TIME, as_of
-from core.gates import Criterion, Standing, standing
+from core.gates import Criterion, standing
 from core.icp import fit as icp_match
 from core.operators import NOW
 from core.past import PREFIX, Past, overridden
@@ -134,7 +134,7 @@ def score(
     lines = keep(union(parts))
     return Scored(
         contributions=lines.semi_join(leads, ["connection", ("lead_id", "id")]),
-        scores=_standing(model, _scores(model, leads, lines), wide),
+        scores=standing(model.gates, model.disqualify, _scores(model, leads, lines), wide),
         rejected=rejected,
     )
 
@@ -275,15 +275,6 @@ def _scores(model: Model, leads: Table, lines: Table) -> Table:
         "lead_id",
         **{c: sums[c].coalesce(0).cast("int64") for c in numbers},
     )
-
-
-def _standing(model: Model, scores: Table, wide: Table) -> Table:
-    """`scores` with the standing of each lead, and because of which criteria; `wide` holds what
-    they read."""
-    if model.gates or model.disqualify:
-        standings = standing(model.gates, model.disqualify, wide)
-        return scores.join(standings, ["connection", "lead_id"])
-    return scores.mutate(standing=ibis.literal(Standing.OPEN.value), because=ibis.literal(""))
 
 
 def inherited(facts: Facts, people: Table) -> Table:

@@ -28,12 +28,25 @@ UNIT = 720_720 * 10**6
 
 
 @dataclass(frozen=True)
+class Held:
+    """Who has a person by another record than the one that is routed: `record` names it.
+
+    `owner_id` is the owner in this CRM; None: it has none here, or waits for one, `waits` says why.
+    """
+
+    record: str
+    owner_id: str | None = None
+    waits: str | None = None
+
+
+@dataclass(frozen=True)
 class Had:
     """What was given before a run.
 
     `levels` are by pool and owner, in UNIT. `in_day` counts the leads given to each owner on the
     owner's present day, `pool_in_day` those given by turn in each pool, `open` the open leads of
-    each owner. `accounts`: to whom the last lead of an account was given.
+    each owner. `accounts`: to whom the last lead of an account was given; `people`: who has a
+    person of several records.
     """
 
     levels: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -41,6 +54,7 @@ class Had:
     pool_in_day: Mapping[str, int] = field(default_factory=dict)
     open: Mapping[str, int] = field(default_factory=dict)
     accounts: Mapping[str, str] = field(default_factory=dict)
+    people: Mapping[str, Held] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 It rests on what the last cycle decided, and on the calls that the CRM has logged.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from ibis import _
+from ibis.expr.types import Table
 
 from core.calls import Call, Tried, attempts, call
 from core.decision import UNIT, Output
@@ -38,11 +39,12 @@ class Listed:
     stage: str | None
     tried: Tried
     call: Call
+    rejected: bool
 
 
 def listed(session: Session, at: datetime) -> list[Listed]:
-    """All leads of all connections: those to call first, by owner and then in the order of who is
-    due, best score first; those not to call last."""
+    """All leads of all connections, a person of several records once: those to call first, by owner
+    and then in the order of who is due, best score first; those not to call last."""
     handoff = session.config.handoff or Handoff()
     known = shared(session.config.identity, facts_of(session.facts, at), at)
     heirs = inherited(known, belonging(known, at))
@@ -59,25 +61,54 @@ def listed(session: Session, at: datetime) -> list[Listed]:
         for row in session.ledger.past.standing(connection):
             if person := people.get(row["lead_id"]):
                 touched = tried.get((connection, row["lead_id"]), Tried())
-                due = call(
-                    row["stage"],
-                    row["tier"],
-                    row["since"],
-                    touched,
-                    handoff.cadences,
-                    rejected.get(row["lead_id"]),
-                )
-                found.append(_listed(connection, row, person, touched, due))
-    return sorted(found, key=lambda lead: _place(lead, at))
+                answer = rejected.get(row["lead_id"])
+                state = row["stage"], row["tier"], row["since"]
+                due = call(*state, touched, handoff.cadences, answer)
+                found.append(_listed(connection, row, person, touched, due, answer is not None))
+    once = _each_once(found, known.persons, session.config.precedence)
+    return sorted(once, key=lambda lead: _place(lead, at))
+
+
+def _each_once(
+    leads: Iterable[Listed], persons: Table | None, order: Sequence[str]
+) -> Iterator[Listed]:
+    """Of several records of a person one: that which sales rejected, as none is called then; else
+    one to call, the first by the order in which connections speak for a person."""
+    rows = [] if persons is None else persons.to_pyarrow().to_pylist()
+    whose = {(row["connection"], row["lead_id"]): row["person"] for row in rows}
+    found: dict[str | tuple[str, str], Listed] = {}
+
+    def rank(lead: Listed) -> tuple[bool, bool, int, str]:
+        return not lead.rejected, not lead.call.due, order.index(lead.connection), lead.lead_id
+
+    for lead in leads:
+        key = (lead.connection, lead.lead_id)
+        person = whose.get(key, key)
+        found[person] = min(lead, found.get(person, lead), key=rank)
+    yield from found.values()
 
 
 def _listed(
-    connection: str, row: Mapping[str, Any], person: tuple[str, str], tried: Tried, due: Call
+    connection: str,
+    row: Mapping[str, Any],
+    person: tuple[str, str],
+    tried: Tried,
+    due: Call,
+    rejected: bool,
 ) -> Listed:
     name, owner = person
     score = Decimal(row["score"]) / UNIT
     return Listed(
-        connection, row["lead_id"], name, owner, score, row["tier"], row["stage"], tried, due
+        connection,
+        row["lead_id"],
+        name,
+        owner,
+        score,
+        row["tier"],
+        row["stage"],
+        tried,
+        due,
+        rejected,
     )
 
 

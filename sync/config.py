@@ -160,6 +160,17 @@ class Config(Settings):
         """The stages in which a lead is handed to sales."""
         return self.routing.stages if self.routing else (Stage.SQL.value,)
 
+    @property
+    def precedence(self) -> tuple[str, ...]:
+        """The connections in the order in which their records speak for a person: first those of
+        whose leads is told."""
+        first = (self.handoff.connections or ()) if self.handoff else ()
+        return (*first, *(name for name in self.connections if name not in first))
+
+    def speaks(self, connection: str) -> bool:
+        """Whether sales is told of a connection's leads."""
+        return self.handoff is None or self.handoff.concerns(connection)
+
     def told(self, connection: str) -> Mapping[str, Sequence[str]]:
         """By which ways is told that a lead of a connection was handed off, by its stage."""
         if self.handoff is None:

@@ -25,13 +25,14 @@ from sync.errors import StoreError
 from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
 from sync.handoff import tell
+from sync.kin import People
 from sync.lease import Lease
 from sync.ledger_rows import RunStatus
 from sync.plan import ConnectionPlan
 from sync.pull import Pulled, pull
 from sync.report import ConnectionReport, RunReport, Step
-from sync.roster import find
-from sync.route import assign, record, start_timers
+from sync.roster import colleagues, find
+from sync.route import Round, assign, record, start_timers
 from sync.selection import Selection, chosen, select
 from sync.session import Session
 from sync.stop import Stop, StoppedError
@@ -125,8 +126,12 @@ def _planned(
             identity=identity,
         ) as decider,
     ):
-        for part in parts:
-            steps.plan(part, decider)
+        people = People(decider, session.config)
+        rosters = {part.planned.connection: part.roster for part in parts}
+        known = colleagues(routing, session.facts) if routing else {}
+        rounds = assign(decider, rosters, session.ledger, people, known)
+        for part in sorted(parts, key=lambda part: people.order.index(part.planned.connection)):
+            steps.plan(part, decider, rounds[part.planned.connection], people)
     return parts
 
 
@@ -281,24 +286,24 @@ class _Steps:
         selection = select(session, planned, roster, at, past, run_id=run_id, full=full)
         return _Part(connector, report, planned, roster, selection)
 
-    def plan(self, part: _Part, decider: Decider) -> None:
-        """Route, compare and plan; what was decided is recorded in the ledger."""
+    def plan(self, part: _Part, decider: Decider, made: Round, people: People) -> None:
+        """Compare and plan; what was decided is recorded in the ledger."""
         session, ledger = self._session, self._session.ledger
         name, report, planned = part.planned.connection, part.report, part.planned
         handed, handoff = session.config.told(name), session.config.handoff
         surging = handoff.surging(name) if handoff else None
-        made = assign(decider, name, part.roster, ledger)
         assignments = made.assignments
         planned.queued.extend(made.waiting)
         if self._run_id is not None:
             record(made, self._run_id, name, ledger, at=decider.at, now=session.clock())
+        kin = people.beside(name)
         spans = session.config.connections[name].holds()
         comparer = Comparer(ledger, planned, spans, at=decider.at, now=session.clock())
         for batch in decider.decided(name, assignments):
             if self._run_id is not None:
                 owners = {i.decision.lead_id: i.present.get(Output.OWNER) for i in batch}
                 decisions = (item.decision for item in batch)
-                ledger.decide(self._run_id, decisions, handed, owners, surging)
+                ledger.decide(self._run_id, decisions, handed, owners, surging, kin)
             compared = comparer.compare(batch)
             if self._run_id is not None:
                 held = (entry for item in compared for entry in item.held)
@@ -309,6 +314,8 @@ class _Steps:
                 _count(report, item.decision, given_to, routed=bool(part.roster))
             self._progress(f"{name}: decide", planned.records, None)
         if self._run_id is not None:
+            for lead in people.untold(ledger, name):
+                ledger.handoffs.tell_instead(lead, handed, at=decider.at)
             start_timers(made, self._run_id, name, ledger, decider.at)
             ledger.writes.forget_refused(name, comparer.settled(planned))
         report.steps["score"].reject("not a lead", decider.rejected(name))

@@ -18,7 +18,7 @@ from core.cleaning import hygiene_of
 from core.decision import OPTIONAL, Decision, Output
 from core.diff import Values
 from core.duplicates import with_duplicates
-from core.events import until
+from core.events import done_by, until
 from core.facts import ACCOUNTS, LEADS, TIME, as_of
 from core.identity import Identity
 from core.matching import domain
@@ -38,6 +38,7 @@ from sync.routing_settings import Routing, Territory
 BATCH = 10_000
 """Leads that are in memory at a time."""
 
+_DID = {"lead_id": "string", "occurred_at": TIME}
 _BEGAN = pa.schema([("lead_id", pa.string()), ("since", TIME.to_pyarrow())])
 
 
@@ -69,13 +70,6 @@ def past_of(
     asks = asks or any(segment.model.recalls for segment in segments)
     past = ledger.past.before(at, leads, stages=asks)
     return past if asks or past.overrides is not None else None
-
-
-def done_by(activities: Table, leads: Collection[str], accounts: Collection[str]) -> Table:
-    """What some leads did, and some accounts without a person."""
-    # By lead alone first, nobody among them: that is quick, and leaves few to be looked at.
-    mine = activities.filter(_.lead_id.isin(["", *sorted(leads)]))
-    return mine.filter((_.lead_id != "") | _.account_id.isin(sorted(accounts)))
 
 
 def about(
@@ -160,7 +154,8 @@ class Decider:
     """Everything decided as of `at`, for all connections at once; read it by connection.
 
     Given some `leads` (as `core.affected` names them), it decides about no others; with `identity`,
-    whoever is near them (`kin`) is among them.
+    whoever is near them is among them. `facts` are those of these leads, with what a person did at
+    each of its records.
     """
 
     def __init__(
@@ -181,8 +176,8 @@ class Decider:
         self._known = facts_of(store, at)
         self._kept = ExitStack()
         mine = self._known if leads is None else self._apart(only(self._known, leads))
-        self._facts = shared(identity, mine, at, self._keep)
-        self._judged = judge(segments, self._facts, at, past)
+        self.facts = shared(identity, mine, at, self._keep)
+        self._judged = judge(segments, self.facts, at, past)
         self._clean = self._measured()
         self.contributions = self._judged.contributions
         self.routing = routing
@@ -211,7 +206,7 @@ class Decider:
 
     def _decisions(self) -> Table:
         """One row for each lead: what was decided, and what routing and the diff ask for."""
-        leads = belonging(self._facts, self.at)
+        leads = belonging(self.facts, self.at)
         owners = self._accounts().select(
             "connection", account_id="id", account_owner="owner_id", account_domain="domain"
         )
@@ -234,7 +229,7 @@ class Decider:
         return self.routing is not None and bool(self.routing.named_accounts)
 
     def _accounts(self) -> Table:
-        return companies(scoring_accounts(self.segments), self._facts, self.at)
+        return companies(scoring_accounts(self.segments), self.facts, self.at)
 
     def _placed(self, table: Table) -> Table:
         """`table` with the territory of each lead, the first that fits it (null where none does),
@@ -246,7 +241,7 @@ class Decider:
         conditions = {f"in_{n}": t.when for n, t in enumerate(territories) if t.when}
         conditions |= {"apart": champions} if champions else {}
         wanted = frozenset[str]().union(*(when.columns() for when in conditions.values()))
-        leads = belonging(self._facts, self.at)
+        leads = belonging(self.facts, self.at)
         facts = lead_columns(wanted, leads, self._accounts(), self.at, self._past)
         holds = {name: when.holds(facts) for name, when in conditions.items()}
         wide = _joined(table, facts.select(*KEY, **holds))
@@ -319,7 +314,7 @@ class Decider:
         """How many records it was not to decide about."""
         every, mine = (
             as_of(facts.leads, self.at).filter(_.connection == connection).count()
-            for facts in (self._known, self._facts)
+            for facts in (self._known, self.facts)
         )
         return int(every.to_pyarrow().as_py()) - int(mine.to_pyarrow().as_py())
 
@@ -330,7 +325,7 @@ class Decider:
             "lead_id", "object_type", "score", "stage", "owner_id", "account_id", "account_owner",
             "domain", "territory", "champion",
         )  # fmt: skip
-        did = self._of(connection).semi_join(leads, "lead_id")
+        did = self._of(connection, self.facts).semi_join(leads, "lead_id")
         latest = did.group_by("lead_id").aggregate(active_at=_.occurred_at.max())
         found = leads.left_join(latest, "lead_id").drop("lead_id_right").to_pyarrow()
         return [dict(row) for row in found.to_pylist()]
@@ -338,12 +333,18 @@ class Decider:
     def first_calls(
         self, connection: str, since: Mapping[str, datetime], types: Collection[str]
     ) -> list[tuple[str, datetime]]:
-        """The activities of some types that leads had since an instant of each: lead and when."""
+        """The activities of some types that leads had since an instant of each, at whatever record
+        of the person: lead and when."""
         began = pa.table({"lead_id": list(since), "since": list(since.values())}, _BEGAN)
-        named = self._of(connection, self._known).filter(_.type.isin(sorted(types)))
-        did = named.join(ibis.memtable(began), "lead_id").filter(_.occurred_at >= _.since)
-        rows = did.select("lead_id", "occurred_at").order_by("occurred_at").to_pyarrow()
-        return [(row["lead_id"], row["occurred_at"]) for row in rows.to_pylist()]
+        named = [
+            self._of(connection, facts).filter(_.type.isin(sorted(types))).select(*_DID).cast(_DID)
+            for facts in (
+                (self._known, self.facts) if self.facts.persons is not None else (self._known,)
+            )
+        ]
+        did = ibis.union(*named).join(ibis.memtable(began), "lead_id")
+        rows = did.filter(_.occurred_at >= _.since).select(*_DID).order_by("occurred_at")
+        return [(row["lead_id"], row["occurred_at"]) for row in rows.to_pyarrow().to_pylist()]
 
     def open_leads(self, connection: str, stages: Collection[str]) -> dict[str, int]:
         """How many open leads each owner has, of those that the CRM shows in some stages."""
@@ -361,9 +362,9 @@ class Decider:
         rows = owners.group_by("owner").aggregate(count=_.count()).to_pyarrow().to_pylist()
         return {row["owner"]: row["count"] for row in rows if row["owner"] is not None}
 
-    def _of(self, connection: str, facts: Facts | None = None) -> Table:
+    def _of(self, connection: str, facts: Facts) -> Table:
         """The activities of a connection up to now."""
-        known = until((facts or self._facts).activities, self.at)
+        known = until(facts.activities, self.at)
         return known.filter(known.connection == connection)
 
     def decided(

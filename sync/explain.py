@@ -21,6 +21,7 @@ from core.prediction import probabilities
 from core.profile import channels, parts, profile
 from core.provenance import changed_answers, sourced
 from core.ready import ready
+from core.routing import KEPT
 from core.rules import Model
 from core.scoring import FROM_ACCOUNT, Facts, checklists, icp_fit, unknown
 from core.verdict import KEY
@@ -56,7 +57,7 @@ def explain(around: Neighbours, leads: Collection[str]) -> list[tuple[Decision, 
         key = (row["connection"], row["lead_id"])
         decided = [d.decision for d in session.ledger.decisions(*key)]
         earlier = [decision for decision in decided if decision.scored_at <= at]
-        reason = earlier[-1].owner_reason if earlier else ""
+        reason = _owned(around, key, earlier[-1].owner_reason if earlier else "")
         decision = Decision(**row, object_type=kinds[key], scored_at=at, owner_reason=reason)
         model, history = models[decision.model], session.ledger.past.history(*key, at)
         history = replace(
@@ -72,6 +73,15 @@ def explain(around: Neighbours, leads: Collection[str]) -> list[tuple[Decision, 
             named = ", ".join(sorted(leads))
             raise ConfigError([f"lead {named}: no model is for it (`model` in the configuration)"])
     return found
+
+
+def _owned(around: Neighbours, key: Key, reason: str) -> str:
+    """Why a lead has its owner; of one that was given it before, also why that was."""
+    if reason != KEPT:
+        return reason
+    given = [g for g in around.session.ledger.routing.given(key[1]) if g.connection == key[0]]
+    before = [g.reason for g in given if g.at <= around.at]
+    return f"{KEPT}: {before[-1]}" if before else KEPT
 
 
 class _Told:

@@ -96,6 +96,8 @@ class _Teller:
             handed = self._handed(notice)
             if handed is None or not self._possible(way):
                 self._notices.settle(notice, Sending.DROPPED, at=clock())
+                if handed is None and notice.kind is About.HANDOFF:
+                    self._tell_instead(notice)
                 continue
             self._notices.sending(notice)
             try:
@@ -107,6 +109,14 @@ class _Teller:
                     return
             else:
                 self._notices.settle(notice, Sending.TOLD, at=clock())
+
+    def _tell_instead(self, notice: Notice) -> None:
+        """Tell of another record of the same person that is at sales, where this one is not."""
+        handoffs, config = self._session.ledger.handoffs, self._session.config
+        following = handoffs.following(notice.connection, notice.lead_id, notice.number)
+        for record in (r for name in config.precedence for r in following if r[0] == name):
+            if handoffs.tell_instead(record, config.told(record[0]), at=self._at):
+                return
 
     def _possible(self, way: Way) -> bool:
         return way not in (Way.TASK, Way.NOTE) or self._connector.capabilities.takes_entries

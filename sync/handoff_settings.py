@@ -141,15 +141,16 @@ class Handoff(Settings):
         """What a surge is of a connection's leads, and by which ways it is told."""
         if self.surge is None:
             return None
-        told = self.surge.by if self._concerns(connection) else ()
+        told = self.surge.by if self.concerns(connection) else ()
         return Surging(units(self.surge.points), self.surge.within, told)
 
-    def _concerns(self, connection: str) -> bool:
+    def concerns(self, connection: str) -> bool:
+        """Whether is told of a connection's leads."""
         return self.connections is None or connection in self.connections
 
     def told(self, connection: str, stages: tuple[str, ...]) -> dict[str, tuple[Way, ...]]:
         """By which ways is told of a connection's hand-offs, by the stage of the lead."""
-        ways = list(self.ways()) if self._concerns(connection) else []
+        ways = list(self.ways()) if self.concerns(connection) else []
         return {
             stage: tuple(way for way, told in ways if told.stages is None or stage in told.stages)
             for stage in stages

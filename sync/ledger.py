@@ -5,7 +5,7 @@ Writes are kept so that nothing is lost and nothing is sent twice: `intend` befo
 is one transaction. All times are aware UTC, and are given: the ledger reads no clock.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Self
@@ -19,9 +19,10 @@ from sync import ledger_audit
 from sync.ledger_answers import AnswersLedger
 from sync.ledger_audit import Act, AuditLedger, Entry
 from sync.ledger_engine import open_ledger, upsert
+from sync.ledger_handoffs import HANDED, Handed, HandoffsLedger, Kin
 from sync.ledger_held import HeldLedger
 from sync.ledger_notices import NoticesLedger
-from sync.ledger_past import HANDED, Handed, PastLedger, forget_unsent, keep_stages
+from sync.ledger_past import PastLedger, forget_unsent, keep_stages
 from sync.ledger_people import PeopleLedger
 from sync.ledger_presence import Presence
 from sync.ledger_routing import RoutingLedger
@@ -61,11 +62,11 @@ class Ledger:
     """The ledger at a database address; its schema is brought up to date on opening.
 
     `past` is the part of it that later decisions rest on, `routing` says who was given which lead,
-    `timers` when calls are due, `notices` is the outbox of hand-offs, `answers` what sales said of
-    these, `surges` the fast rises of scores, `held` are the fields that humans hold, `writes` is
-    for what is taken back or sent again, `usage` says how much the APIs were used, `audit` is the
-    part that nobody changes, `presence` says which instance runs, and `people` what is held about
-    people.
+    `timers` when calls are due, `notices` is the outbox of hand-offs, `handoffs` says of which of a
+    person's records sales was told, `answers` what sales said of these, `surges` the fast rises of
+    scores, `held` are the fields that humans hold, `writes` is for what is taken back or sent
+    again, `usage` says how much the APIs were used, `audit` is the part that nobody changes,
+    `presence` says which instance runs, and `people` what is held about people.
     Raises StoreError where `sync.ledger_engine.open_ledger` does.
     """
 
@@ -78,6 +79,7 @@ class Ledger:
         self.answers = AnswersLedger(self._engine, self._readers)
         self.surges = SurgesLedger(self._readers)
         self.notices = NoticesLedger(self._engine, self._readers)
+        self.handoffs = HandoffsLedger(self._engine, self._readers)
         self.held = HeldLedger(self._engine, self._readers)
         self.writes = WritesLedger(self._engine, self._readers)
         self.usage = UsageLedger(self._readers)
@@ -187,12 +189,14 @@ class Ledger:
         handed: Handed = HANDED,
         owners: Mapping[str, str | None] = MappingProxyType({}),
         surging: Surging | None = None,
+        kin: Kin = MappingProxyType({}),
     ) -> int:
         """Append the decisions that differ from their lead's latest; how many did.
 
         With them, whose stage changed, and which leads are handed off in one of `handed`.
         `owners`: who has each lead in the CRM, for the audit chain to say who had it before.
-        `surging`: what is a fast rise of a score; None: nobody asks.
+        `surging`: what is a fast rise of a score; None: nobody asks. `kin`: the other records of
+        each lead's person of which sales may be told in its stead.
         """
         appended = 0
         with self._engine.begin() as db:
@@ -208,7 +212,7 @@ class Ledger:
                 if changed:
                     db.execute(insert(DECISIONS), [decision_row(run_id, d) for d in changed])
                 appended += len(changed)
-                keep_stages(db, run_id, chunk, handed)
+                keep_stages(db, run_id, chunk, handed, kin)
                 if surging:
                     keep_surges(db, run_id, changed, surging)
                 ledger_audit.append(db, ledger_audit.decided(run_id, changed, before, owners))
@@ -230,23 +234,21 @@ class Ledger:
         self,
         run_id: str,
         connection: str,
-        changes: Sequence[Change],
-        before: Mapping[str, Mapping[Output, str | None]] | None = None,
+        changes: Iterable[tuple[Change, Mapping[Output, str | None] | None]],
         *,
         at: datetime,
     ) -> None:
-        """Record changes that are about to be sent; `before`: what they replace, by record id."""
-        replaced = before or {}
+        """Record changes that are about to be sent, each with what it replaces where known."""
         rows = (
             {
                 **change_key(connection, change),
                 "run_id": run_id,
                 "values": plain(change.values),
-                "before": plain(replaced[change.id]) if change.id in replaced else None,
+                "before": None if replaced is None else plain(replaced),
                 "at": at,
                 "state": OPEN,
             }
-            for change in changes
+            for change, replaced in changes
         )
         with self._engine.begin() as db:
             for chunk in chunks(rows):

@@ -10,20 +10,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 import ibis
 import pyarrow as pa
-from sqlalchemy import Connection, Engine, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from core import past
 from core.decision import Decision
 from core.past import Kind, Override
 from core.points import units
-from core.stages import QUALIFIED, Stage
+from core.stages import QUALIFIED
 from sync.ledger_audit import Act, Entry, append
 from sync.ledger_engine import listed, upsert
-from sync.ledger_notices import About, put_out
+from sync.ledger_handoffs import Handed, Kin, hand_off, last_stages
 from sync.ledger_rows import CHUNK
 from sync.ledger_schema import (
     DECISIONS,
@@ -38,16 +39,11 @@ from sync.ledger_schema import (
     UtcTime,
 )
 
-Handed = Mapping[str, Sequence[str]]
-"""The stages in which a lead is handed to sales, and by which ways that is told."""
-
-HANDED: Handed = {Stage.SQL.value: ()}
-"""What the configuration says where it says nothing."""
-
 
 @dataclass(frozen=True)
 class Handoff:
-    """A lead that was handed to sales, once in its `cycle` of qualification."""
+    """A lead that was handed to sales, once in its `cycle` of qualification; `follows`: the record
+    of the same person that is told of in its stead, as `<connection>:<id>`."""
 
     connection: str
     lead_id: str
@@ -55,15 +51,23 @@ class Handoff:
     stage: str
     at: datetime
     run_id: str
+    follows: str | None = None
 
 
-def keep_stages(db: Connection, run_id: str, decisions: Sequence[Decision], handed: Handed) -> None:
+def keep_stages(
+    db: Connection,
+    run_id: str,
+    decisions: Sequence[Decision],
+    handed: Handed,
+    kin: Kin = MappingProxyType({}),
+) -> None:
     """Record whose stage changed, who is handed off by it, and what is to be told of that.
 
-    What was recorded for the same instant before is replaced, but nobody is handed off twice.
+    What was recorded for the same instant before is replaced, but nobody is handed off twice. `kin`
+    are the other records of a lead's person of which sales may have been told already.
     """
     for at, group in groupby(decisions, key=lambda decision: decision.scored_at):
-        _keep_stages(db, run_id, {(d.connection, d.lead_id): d for d in group}, at, handed)
+        _keep_stages(db, run_id, {(d.connection, d.lead_id): d for d in group}, at, handed, kin)
 
 
 def _keep_stages(
@@ -72,11 +76,14 @@ def _keep_stages(
     decisions: Mapping[tuple[str, str], Decision],
     at: datetime,
     handed: Handed,
+    kin: Kin,
 ) -> None:
     ids = {lead_id for _connection, lead_id in decisions}
     mine = STAGES.c.connection.in_({connection for connection, _lead_id in decisions})
     db.execute(delete(STAGES).where(mine, STAGES.c.lead_id.in_(listed(db, ids)), STAGES.c.at == at))
-    last = {(r["connection"], r["lead_id"]): r for r in db.execute(_last(db, at, ids)).mappings()}
+    last = {
+        (r["connection"], r["lead_id"]): r for r in db.execute(last_stages(db, at, ids)).mappings()
+    }
     rows = []
     for key, decision in decisions.items():
         before = last.get(key)
@@ -84,25 +91,7 @@ def _keep_stages(
             rows.append(_row(run_id, decision, before))
     if rows:
         db.execute(insert(STAGES), rows)
-    given = [
-        {column.name: row[column.name] for column in HANDOFFS.c}
-        for row in rows
-        if row["stage"] in handed
-    ]
-    new = _new(db, given)
-    if new:
-        db.execute(insert(HANDOFFS), new)
-        told = [{**row, "number": row["cycle"], "what": row["stage"]} for row in new]
-        put_out(db, About.HANDOFF, told, handed)
-
-
-def _new(db: Connection, given: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those hand-offs that are not recorded yet."""
-    c = HANDOFFS.c
-    query = select(c.connection, c.lead_id, c.cycle)
-    leads = listed(db, {row["lead_id"] for row in given})
-    known = {tuple(row) for row in db.execute(query.where(c.lead_id.in_(leads)))}
-    return [r for r in given if (r["connection"], r["lead_id"], r["cycle"]) not in known]
+    hand_off(db, [row for row in rows if row["stage"] in handed], at, handed, kin)
 
 
 def _row(run_id: str, decision: Decision, before: Mapping[Any, Any] | None) -> dict[str, Any]:
@@ -119,25 +108,6 @@ def _row(run_id: str, decision: Decision, before: Mapping[Any, Any] | None) -> d
         "left_at": at if was and not now else before and before["left_at"],
         "run_id": run_id,
     }
-
-
-def _last(db: Connection, at: datetime, leads: Collection[str] = ()) -> Select[Any]:
-    """The last change of each lead's stage before `at`; of `leads` alone if any are given."""
-    c = STAGES.c
-    newest = select(c.lead_id, c.connection, func.max(c.at).label("at")).where(c.at < at)
-    if leads:
-        newest = newest.where(c.lead_id.in_(listed(db, leads)))
-    found = newest.group_by(c.lead_id, c.connection).subquery()
-    same = [c[name] == found.c[name] for name in ("lead_id", "connection", "at")]
-    return select(
-        c.connection,
-        c.lead_id,
-        c.stage,
-        c.at.label("since"),
-        c.cycle,
-        c.qualified_at,
-        c.left_at,
-    ).join(found, same[0] & same[1] & same[2])
 
 
 def forget_unsent(db: Connection, runs: Sequence[str]) -> None:
@@ -174,7 +144,7 @@ class PastLedger:
         batches: list[pa.RecordBatch] = []
         if stages:
             with self._readers.begin() as db:
-                rows = db.execute(_last(db, at, leads).execution_options(yield_per=CHUNK))
+                rows = db.execute(last_stages(db, at, leads).execution_options(yield_per=CHUNK))
                 for chunk in rows.partitions():
                     columns = zip(*chunk, strict=True)
                     batches.append(pa.record_batch(list(map(list, columns)), schema=schema))
@@ -190,7 +160,7 @@ class PastLedger:
         lead = (connection, lead_id)
         with self._readers.begin() as db:
             row = db.execute(
-                _last(db, at, [lead_id]).where(STAGES.c.connection == connection)
+                last_stages(db, at, [lead_id]).where(STAGES.c.connection == connection)
             ).first()
         said = [o for o in self.overrides(at) if (o.connection, o.lead_id) == lead]
         given = sorted(h.at for h in self.handoffs(lead=lead) if h.at < at)

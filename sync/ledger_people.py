@@ -16,6 +16,7 @@ import pyarrow as pa
 from sqlalchemy import Column, Engine, Table, and_, delete, or_, select, update
 
 from core.decision import UNIT
+from core.routing import FOLLOWING
 from sync.ledger_audit import Act, Entry, append, forget
 from sync.ledger_rows import CHUNK
 from sync.ledger_schema import (
@@ -51,6 +52,15 @@ DECIDED = pa.schema(
     }
 )
 """A decision as it is exported: `score` in points."""
+
+_NAMING = {
+    GIVEN.c.follows: "",
+    HANDOFFS.c.follows: "",
+    GIVEN.c.reason: FOLLOWING,
+    ASSIGNMENTS.c.reason: FOLLOWING,
+    DECISIONS.c.owner_reason: FOLLOWING,
+}
+"""What may name another record of the same person, after these words."""
 
 _COUNTED = (ASSIGNMENTS, GIVEN, HANDOFFS, TIMERS)
 
@@ -109,9 +119,13 @@ class PeopleLedger:
                 else:
                     gone = delete(table).where(_about(table, id_, records))
                     counts[table.name] = db.execute(gone).rowcount
-            for _connection, record in records:
+            for connection, record in records:
                 named = RUNS.c.error.contains(record, autoescape=True)
                 db.execute(update(RUNS).where(named).values(error="erased: it named a person"))
+                for column, words in _NAMING.items():
+                    here = (column == words + record) & (column.table.c.connection == connection)
+                    named = here | (column == f"{words}{connection}:{record}")
+                    db.execute(update(column.table).where(named).values({column: words + ERASED}))
         self._scrub()
         return {name: count for name, count in counts.items() if count}
 

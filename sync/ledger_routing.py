@@ -22,7 +22,8 @@ from sync.ledger_schema import ASSIGNMENTS, GIVEN, ROUNDS, TURNS, WAITING, WRITT
 
 @dataclass(frozen=True)
 class Given:
-    """A lead that was given to an owner. `pool`: in whose turn, None where it was nobody's."""
+    """A lead that was given to an owner. `pool`: in whose turn, None where it was nobody's;
+    `follows`: the record of the same person whose owner it is, which counts for both."""
 
     connection: str
     lead_id: str
@@ -32,6 +33,7 @@ class Given:
     account_id: str | None
     at: datetime
     run_id: str
+    follows: str | None = None
 
 
 @dataclass(frozen=True)
@@ -152,10 +154,11 @@ class RoutingLedger:
             return {row[0]: row[1] for row in db.execute(query.group_by(c.owner_id))}
 
     def given_since(self, connection: str, since: datetime) -> Counter[tuple[str, str | None]]:
-        """How many leads each owner was given in the turn of each pool (None: of none)."""
+        """How many leads each owner was given in the turn of each pool (None: of none), a person
+        of several records once."""
         c = GIVEN.c
         query = select(c.owner_id, c.pool, func.count(distinct(c.lead_id)))
-        query = query.where(c.connection == connection, c.at >= since)
+        query = query.where(c.connection == connection, c.at >= since, c.follows.is_(None))
         with self._readers.begin() as db:
             rows = db.execute(query.group_by(c.owner_id, c.pool))
             return Counter({(row[0], row[1]): row[2] for row in rows})
@@ -191,7 +194,7 @@ class RoutingLedger:
         c = GIVEN.c
         run = (c.connection == given.connection) & (c.run_id == given.run_id)
         this = select(func.min(c.id)).where(run, c.lead_id == given.lead_id).scalar_subquery()
-        before = select(c.owner_id).where(run, c.id < this).order_by(c.id)
+        before = select(c.owner_id).where(run, c.id < this, c.follows.is_(None)).order_by(c.id)
         kept = select(ROUNDS.c.standings).where(
             ROUNDS.c.connection == given.connection,
             ROUNDS.c.run_id == given.run_id,
@@ -212,4 +215,5 @@ def _given(run_id: str, connection: str, made: Assignment, at: datetime) -> dict
         "account_id": made.account_id,
         "at": at,
         "run_id": run_id,
+        "follows": made.follows,
     }

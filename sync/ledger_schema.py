@@ -192,6 +192,8 @@ GIVEN = Table(
     Column("account_id", String),
     Column("at", UtcTime, nullable=False),
     _run(),
+    # The record of the same person whose owner it was given: it is not counted again.
+    Column("follows", String),
 )
 Index("ix_given_lead", GIVEN.c.connection, GIVEN.c.lead_id)
 Index("ix_given_at", GIVEN.c.connection, GIVEN.c.at)
@@ -285,6 +287,8 @@ HANDOFFS = Table(
     Column("stage", String, nullable=False),
     Column("at", UtcTime, nullable=False, index=True),
     _run(),
+    # The record of the same person that is told of in its stead.
+    Column("follows", String),
 )
 
 NOTICES = Table(

@@ -33,13 +33,18 @@ class TimersLedger:
     ) -> None:
         """Start the timers of the leads that were `given` to somebody, or handed off, as of `at`.
 
-        `holders` are the owners of leads. One that nobody holds starts when it is given.
+        `holders` are the owners of leads. One that nobody holds starts when it is given. Of several
+        records of a person the one that sales is told of has the timer.
         """
-        c = HANDOFFS.c
+        c, later = HANDOFFS.c, HANDOFFS.alias().c
+        same = (later.connection == c.connection) & (later.lead_id == c.lead_id)
+        newer = select(later.cycle).where(same, later.cycle > c.cycle).exists()
         newest = select(c.lead_id, func.max(c.at)).where(c.connection == connection)
         with self._engine.begin() as db:
-            now = db.scalars(select(c.lead_id).where(c.connection == connection, c.at == at))
-            leads = sorted({*given, *now} & holders.keys())
+            mine = select(c.lead_id).where(c.connection == connection)
+            now = db.scalars(mine.where(c.at == at))
+            others = set(db.scalars(mine.where(c.follows.is_not(None), ~newer)))
+            leads = sorted({*given, *now} & holders.keys() - others)
             for chunk in chunks(leads):
                 asked = newest.where(c.lead_id.in_(listed(db, chunk))).group_by(c.lead_id)
                 qualified = {row[0]: row[1] for row in db.execute(asked)}

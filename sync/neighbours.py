@@ -16,6 +16,7 @@ import ibis
 from ibis import _
 from ibis.expr.types import StringValue, Table
 
+from core.events import done_by
 from core.facts import ACCOUNTS, ACTIVITIES, as_of
 from core.identity import Identity, companies
 from core.matching import domain, sure
@@ -25,7 +26,7 @@ from core.propensity import Accounts, propensity
 from core.scoring import Facts, Keep, belonging
 from core.segments import scoring_accounts
 from core.verdict import Judged, judge
-from sync.decide import about, all_of, done_by, facts_of, past_of
+from sync.decide import about, all_of, facts_of, past_of
 from sync.session import Session
 
 Row = dict[str, Any]

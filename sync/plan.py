@@ -6,11 +6,12 @@ the records lives on disk (`sync.spool`), so that a plan for every record of a C
 
 import hashlib
 import json
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC
 from decimal import ROUND_HALF_UP, Decimal
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ def canonical(output: Output, decision: Decision, target: Field) -> str | None:
         Output.AREA: decision.area,
         Output.BUYER_STAGE: decision.buyer_stage,
     }[output]
-    return text[: target.length] if text and target.length else text or None
+    # Of a base that is written whole, most values are alike: each takes memory once.
+    return sys.intern(text[: target.length or None]) if text else None
 
 
 def _plain(number: Decimal) -> str:
@@ -160,15 +162,18 @@ class ConnectionPlan:
         prices = (writing(changes, self.capabilities, verify=self.verify) for changes in sent)
         return sum(prices, Price())
 
-    def portions(self) -> Iterator[list[PlannedChange]]:
-        """The changes in the portions in which they are sent: what a bulk job or ten calls take."""
+    def portions(self) -> Iterator[Iterator[PlannedChange]]:
+        """The changes in the portions in which they are sent: what a bulk job or ten calls take.
+
+        Each is to be read before the next one: nothing of a portion is kept here.
+        """
         found = self.capabilities
         bulk = by_bulk(len(self.changes), found)
         size = found.bulk_write_batch if bulk else found.write_batch * PORTION_CALLS
         # A bulk job is for records of one object type.
         for _type, changes in groupby(self.changes, lambda p: bulk and p.change.object_type):
-            while portion := list(islice(changes, size)):
-                yield portion
+            for _number, part in groupby(enumerate(changes), lambda counted: counted[0] // size):
+                yield (planned for _, planned in part)
 
     def add(self, item: Compared) -> None:
         """Compare a decision with its record, and plan what differs."""

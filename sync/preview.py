@@ -4,7 +4,7 @@ Two models over the same facts at the same instant, compared in whole sets. Noth
 to a CRM or recorded in the ledger.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,13 +18,12 @@ from ibis.expr.types import Table
 
 from core.changes import changes
 from core.decision import UNIT
-from core.roster import Roster
 from core.segments import Segments
 from core.verdict import KEY
 from sync.decide import BATCH, Decider, past_of
-from sync.ledger import Ledger
-from sync.roster import find
-from sync.route import assign
+from sync.kin import People
+from sync.roster import colleagues, find
+from sync.route import Round, assign
 from sync.session import Session
 
 _GIVEN = pa.schema([(name, pa.string()) for name in (*KEY, "given", "new_given")])
@@ -76,11 +75,10 @@ class StageMove:
 
 class Preview:
     """Two sets of models compared. `changes` says how they differ, `old` and `new` name those
-    that do, or all of them where none does."""
+    that do, or all of them where none does. `rounds` are what routing decides by each of the two,
+    by connection."""
 
-    def __init__(
-        self, old: Decider, new: Decider, rosters: Mapping[str, Roster | None], ledger: Ledger
-    ) -> None:
+    def __init__(self, old: Decider, new: Decider, rounds: Sequence[Mapping[str, Round]]) -> None:
         both = zip(old.segments, new.segments, strict=True)
         pairs = [(before.model, after.model) for before, after in both]
         differing = [pair for pair in pairs if pair[0].version != pair[1].version] or pairs
@@ -88,9 +86,9 @@ class Preview:
             ", ".join(model.label for model in side) for side in zip(*differing, strict=True)
         )
         self.changes = [line for pair in differing for line in changes(*pair)]
-        self._both = _beside(old, new, _given(old, new, rosters, ledger))
+        self._both = _beside(old, new, _given(*rounds))
         self._rules = _rule_moves(old, new)
-        self._connections = sorted(rosters)
+        self._connections = sorted(rounds[0])
 
     def stages(self) -> list[StageMove]:
         """How many leads keep or change their stage: where two definitions agree and differ."""
@@ -129,22 +127,19 @@ def opened(session: Session, changed: Segments, at: datetime) -> Iterator[Previe
             name: find(routing, facts, name, connector.capabilities).roster if routing else None
             for name, connector in session.connectors.items()
         }
-        yield Preview(old, new, rosters, session.ledger)
-
-
-def _given(
-    old: Decider, new: Decider, rosters: Mapping[str, Roster | None], ledger: Ledger
-) -> Table:
-    """The owners that either model would give: connection, lead_id, given, new_given."""
-    rows = []
-    for name, roster in rosters.items():
-        owners = [
-            {
-                id_: a.owner_id
-                for id_, a in assign(decider, name, roster, ledger).assignments.items()
-            }
+        known = colleagues(routing, facts) if routing else {}
+        rounds = [
+            assign(decider, rosters, session.ledger, People(decider, session.config), known)
             for decider in (old, new)
         ]
+        yield Preview(old, new, rounds)
+
+
+def _given(old: Mapping[str, Round], new: Mapping[str, Round]) -> Table:
+    """The owners that either model would give: connection, lead_id, given, new_given."""
+    rows = []
+    for name in old:
+        owners = [{id_: a.owner_id for id_, a in r[name].assignments.items()} for r in (old, new)]
         for id_ in sorted(owners[0].keys() | owners[1].keys()):
             given, new_given = (found.get(id_) for found in owners)
             rows.append(dict(zip(_GIVEN.names, (name, id_, given, new_given), strict=True)))

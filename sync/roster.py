@@ -58,6 +58,19 @@ def find(routing: Routing, store: FactsStore, connection: str, capabilities: Cap
     return Found(roster, tuple(owners.unknown), tuple(owners.inactive))
 
 
+def colleagues(routing: Routing, store: FactsStore) -> dict[tuple[str, str], str]:
+    """The active people who count as owners, by connection and id: their e-mail addresses in lower
+    case, by which they are told in another CRM; who has none is a stranger there."""
+    known = store.table("owners").filter(_.kind == "person", _.active)
+    free = {name.strip().casefold() for name in routing.unassigned_owners}
+    return {
+        (row["connection"], row["id"]): (row["email"] or "").strip().casefold()
+        or f"{row['id']} in {row['connection']}"
+        for row in known.to_pyarrow().to_pylist()
+        if not free & {str(row[name]).casefold() for name in ("id", "email", "name")}
+    }
+
+
 class _Owners:
     """The owners of one CRM by whatever they are called; who was asked for in vain is noted."""
 

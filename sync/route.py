@@ -2,8 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from core.availability import day_start
 from core.decision import Output
@@ -11,7 +12,11 @@ from core.roster import Roster
 from core.routing import Assignment, Candidate, Routed, route
 from core.turns import UNIT, Had
 from sync.decide import Decider
+from sync.kin import Holders, People, Record
 from sync.ledger import Ledger
+
+_Called = dict[tuple[str, datetime], datetime]
+_Missed = dict[str, set[str]]
 
 
 @dataclass(frozen=True)
@@ -38,17 +43,61 @@ class Round:
         return [made for made in self.routed.assignments if made.waits]
 
 
-def assign(decider: Decider, connection: str, roster: Roster | None, ledger: Ledger) -> Round:
-    """Who gets the hot leads of a connection. Nothing is recorded."""
+def assign(
+    decider: Decider,
+    rosters: Mapping[str, Roster | None],
+    ledger: Ledger,
+    people: People | None = None,
+    colleagues: Mapping[Record, str] = MappingProxyType({}),
+) -> dict[str, Round]:
+    """Who gets the hot leads of each connection that has a roster. Nothing is recorded.
+
+    All records of a person get one owner: `people` are the persons of several records, `colleagues`
+    the owners by whom they are told (`sync.roster.colleagues`).
+    """
+    calls = {
+        name: _calls(decider, name, roster, ledger) for name, roster in rosters.items() if roster
+    }
+    late = {
+        (name, lead): owners
+        for name, (_called, missed) in calls.items()
+        for lead, owners in missed.items()
+    }
+    holders = Holders(people, ledger, colleagues, late)
+    order = sorted(rosters, key=people.order.index) if people else rosters
+    return {name: _round(decider, name, rosters[name], ledger, calls, holders) for name in order}
+
+
+def _round(
+    decider: Decider,
+    connection: str,
+    roster: Roster | None,
+    ledger: Ledger,
+    calls: Mapping[str, tuple[_Called, _Missed]],
+    holders: Holders,
+) -> Round:
     if roster is None:
         return Round()
-    calls, missed = _calls(decider, connection, roster, ledger)
-    candidates = _candidates(decider, connection, roster, ledger, missed)
-    routed = route(candidates, roster, _had(decider, connection, roster, ledger), decider.at)
+    called, missed = calls[connection]
+    candidates = [
+        _with_person(holders, connection, lead)
+        for lead in _candidates(decider, connection, roster, ledger, missed)
+    ]
+    had = _had(decider, connection, roster, ledger)
+    had = replace(had, people=holders.of(connection))
+    routed = route(candidates, roster, had, decider.at)
     given = {made.lead_id: made.owner_id for made in routed.assignments}
     owners = {lead.lead_id: given[lead.lead_id] or lead.present_owner for lead in candidates}
-    holders = {lead: id_ for lead, id_ in owners.items() if id_ and id_ not in roster.unassigned}
-    return Round(roster, routed, holders, calls)
+    held = {lead: id_ for lead, id_ in owners.items() if id_ and id_ not in roster.unassigned}
+    holders.note(connection, routed.assignments, held)
+    return Round(roster, routed, held, called)
+
+
+def _with_person(holders: Holders, connection: str, lead: Candidate) -> Candidate:
+    person = holders.persons.get((connection, lead.lead_id))
+    if person is None:
+        return lead
+    return replace(lead, person=person, missed=holders.late(connection, person))
 
 
 def record(made: Round, run_id: str, connection: str, ledger: Ledger, *, at: datetime,
@@ -68,7 +117,7 @@ def start_timers(made: Round, run_id: str, connection: str, ledger: Ledger, at: 
 
 def _calls(
     decider: Decider, connection: str, roster: Roster, ledger: Ledger
-) -> tuple[dict[tuple[str, datetime], datetime], dict[str, set[str]]]:
+) -> tuple[_Called, _Missed]:
     """The first calls on leads whose timers are open; and who did not call in time, by lead."""
     if roster.sla is None:
         return {}, {}
@@ -77,7 +126,7 @@ def _calls(
     came: defaultdict[str, list[datetime]] = defaultdict(list)
     for lead, at in decider.first_calls(connection, since, roster.sla.by):
         came[lead].append(at)
-    calls: dict[tuple[str, datetime], datetime] = {}
+    calls: _Called = {}
     missed: defaultdict[str, set[str]] = defaultdict(set)
     for timer in timers:
         first = next((at for at in came[timer.lead_id] if at >= timer.started_at), None)

@@ -37,7 +37,8 @@ connections:
       accounts: {{technologies: tech_stack}}
       # The forms give papers away.
       activity_types: {{form_submission: download}}
-# By key alone: both CRMs hold the same sample, so that addresses would join everybody.
+# By key alone: both CRMs hold the same sample, so that addresses would join everybody, and what
+# one CRM keeps by the day and the other by the second would count twice.
 identity:
   email: false
   keys: [{{marketing: custom.salesforce_id, sales: id}}]

@@ -33,6 +33,7 @@ from core.segments import Segments
 from sync.decide import facts_of, together
 from sync.facts_store import FactsStore
 from sync.plan import ConnectionPlan
+from sync.roster import colleagues
 from sync.session import Session
 from sync.touched import Mark
 
@@ -148,6 +149,7 @@ def _signature(session: Session, planned: ConnectionPlan, roster: Roster | None)
             for s in session.segments
         ],
         "identity": identity.model_dump(mode="json") if identity else None,
+        "owners": _owners(session),
         "routing": routing.model_dump(mode="json", by_alias=True) if routing else None,
         "roster": asdict(roster) if roster else None,
         "fields": planned.fields,
@@ -156,6 +158,14 @@ def _signature(session: Session, planned: ConnectionPlan, roster: Roster | None)
     }
     text = json.dumps(said, sort_keys=True, default=_as_text)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _owners(session: Session) -> Any:
+    """What owners of a person's other records are told by, and which record counts first."""
+    config = session.config
+    if not (config.identity and config.routing):
+        return None
+    return config.precedence, sorted(colleagues(config.routing, session.facts).items())
 
 
 def _as_text(value: Any) -> Any:

@@ -362,5 +362,6 @@ def _handoffs(ledger: Ledger) -> Table:
     made = table("\nhand-offs to sales, newest first", "lead", "stage", "cycle>", "at")
     for given in ledger.past.handoffs(SHOWN):
         lead = f"{given.connection}: {given.lead_id}"
-        made.add_row(lead, given.stage, str(given.cycle), f"{given.at:%Y-%m-%d %H:%M:%S}")
+        stage = f"{given.stage}, told of {given.follows}" if given.follows else given.stage
+        made.add_row(lead, stage, str(given.cycle), f"{given.at:%Y-%m-%d %H:%M:%S}")
     return made

@@ -4,16 +4,17 @@ A change is recorded before it is sent, and settled when the CRM answers. What w
 never answered is read back before anything is sent again, in this run or the next.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
 
 from connectors.base import Change, Connector, Progress, Status, WriteResult
 from connectors.errors import ConnectorError
+from core.diff import Values
 from sync.facts_store import WRITTEN, FactsStore
 from sync.ledger import Ledger
-from sync.plan import ConnectionPlan
+from sync.plan import ConnectionPlan, PlannedChange
 from sync.price import read_back
 from sync.report import ConnectionReport, Step
 from sync.session import Clock, Session
@@ -54,11 +55,8 @@ class Writer:
         start = 0
         for portion in plan.portions():
             stop.check()
-            name, now = self._connector.name, self._clock()
-            changes = [planned.change for planned in portion]
-            held = {planned.change.id: planned.replaced for planned in portion}
-            self._ledger.intend(self._run_id, name, changes, held, at=now)
-            done = 0
+            name, done = self._connector.name, 0
+            changes = self._intended(portion)
             try:
                 for results in self._results(changes, verify=plan.verify):
                     self._settle(results, step, fields)
@@ -69,8 +67,20 @@ class Writer:
                 # A change without a result was not sent: the next run decides about it anew.
                 self._ledger.withdraw(self._run_id, name)
                 raise
-            start += len(portion)
+            start += len(changes)
         return waiting
+
+    def _intended(self, portion: Iterable[PlannedChange]) -> list[Change]:
+        """Record what is about to be sent; what it replaces is not kept in memory any longer."""
+        changes: list[Change] = []
+
+        def each() -> Iterator[tuple[Change, Values]]:
+            for planned in portion:
+                changes.append(planned.change)
+                yield planned.change, planned.replaced
+
+        self._ledger.intend(self._run_id, self._connector.name, each(), at=self._clock())
+        return changes
 
     def _results(self, chunk: Sequence[Change], *, verify: bool) -> Iterator[list[WriteResult]]:
         """The connector's results in groups of a call, those before an error too.

@@ -66,13 +66,18 @@ class SalesforceClient:
         self._wire = Wire(settings, usage)
         self._session: Salesforce | None = None
         self._login_lock = threading.Lock()
+        self._asked_time = False
 
     def now(self) -> datetime:
-        """The org's clock, from the Date header of one small call, or of the log-in."""
-        logged_in = self._session is not None
+        """The org's clock, from the Date header of one small call.
+
+        The first time, that of the last answer will do: a run asks as it begins, and to be some
+        seconds behind only leaves them to the next pull.
+        """
         self._call(lambda _: None)
-        if logged_in or self._wire.server_time is None:
+        if self._asked_time or self._wire.server_time is None:
             self.get("")
+        self._asked_time = True
         if self._wire.server_time is None:
             raise TemporaryError("an answer without a Date", connection=self.name)
         return self._wire.server_time

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.errors import OutcomeUnknown
@@ -62,14 +62,22 @@ class IngestJob:
 
     def _results(self, kind: str) -> Iterator[dict[str, str]]:
         # A cell may hold a line break, so the text is parsed as a whole, not by lines.
-        text = self.client.download(f"{self.path}/{kind}/").content.decode("utf-8")
-        return csv.DictReader(io.StringIO(text.replace("\0", ""), newline=""))
+        content = self.client.download(f"{self.path}/{kind}/").content.replace(b"\0", b"")
+        return csv.DictReader(io.TextIOWrapper(io.BytesIO(content), "utf-8", newline=""))
 
 
 def prepare(
-    client: SalesforceClient, sleep: Sleep, object_type: str, rows: Sequence[Row]
+    client: SalesforceClient,
+    sleep: Sleep,
+    object_type: str,
+    names: Sequence[str],
+    rows: Iterable[Row],
 ) -> IngestJob:
-    """Create a job and upload its rows, each with an `Id`; a value of None clears the field."""
+    """Create a job and upload its rows of the columns `names`, of which one is `Id`.
+
+    A value of None clears the field, one that a row lacks leaves it. The rows are read once: as
+    dicts they would take as much memory again as the changes that they come from.
+    """
     body = {
         "object": object_type,
         "operation": "update",
@@ -77,7 +85,7 @@ def prepare(
         "lineEnding": "LF",
         "columnDelimiter": "COMMA",
     }
-    content = _csv(rows)
+    content = _csv(names, rows)
     try:
         return _uploaded(client, sleep, body, content)
     except OutcomeUnknown:
@@ -93,14 +101,15 @@ def _uploaded(
     return IngestJob(client, sleep, path)
 
 
-def _csv(rows: Sequence[Row]) -> bytes:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO(newline="")
+def _csv(names: Sequence[str], rows: Iterable[Row]) -> bytes:
+    content = io.BytesIO()
+    text = io.TextIOWrapper(content, "utf-8", newline="")
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
     writer.writeheader()
     for row in rows:
         writer.writerow({name: CLEAR if v is None else v for name, v in row.items()})
-    return text.getvalue().encode("utf-8")
+    text.flush()
+    return content.getvalue()
 
 
 def _refusal(error: str) -> Refusal:

@@ -71,9 +71,13 @@ class Pull:
         job, slash, locator = cursor.id.partition("/")
         if slash:
             cursor = Cursor(cursor.stamp, until=cursor.until)
-            if self._complete(job):
-                yield from self._of_job(job, locator, cursor)
-                return
+            try:
+                # Of a job that gave a locator it is known that it is complete.
+                if locator or self._complete(job):
+                    yield from self._of_job(job, locator, cursor)
+                    return
+            except CallRefused:
+                pass  # Results are kept for a week: the window is read anew.
         try:
             try:
                 if soql.fits_uri(self._query(cursor)):
@@ -146,11 +150,8 @@ class Pull:
         yield from self._of_job(job, "", cursor)
 
     def _complete(self, job: str) -> bool:
-        """Whether a job of an earlier run has its results, or will have; they are kept a week."""
-        try:
-            state = wait_for_job(self.client, f"jobs/query/{job}", self.sleep)
-        except CallRefused:
-            return False
+        """Whether a job of an earlier run has its results, or will have."""
+        state = wait_for_job(self.client, f"jobs/query/{job}", self.sleep)
         return bool(state["state"] == "JobComplete")
 
     def _of_job(self, job: str, locator: str, cursor: Cursor) -> Iterator[Page]:

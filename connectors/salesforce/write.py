@@ -154,13 +154,10 @@ class Writer:
             names = {o: item.name for o, item in self.schema.written(object_type).items()}
             for start in range(0, len(same), ingest.JOB_ROWS):
                 part = same[start : start + ingest.JOB_ROWS]
-                # The rows are not kept by a name: they take as much memory as the changes.
-                job = ingest.prepare(
-                    self.client,
-                    self.sleep,
-                    object_type,
-                    [{"Id": c.id, **{names[o]: v for o, v in c.values.items()}} for c in part],
-                )
+                sent = {output for change in part for output in change.values}
+                columns = ["Id", *(name for output, name in names.items() if output in sent)]
+                rows = ({"Id": c.id, **{names[o]: v for o, v in c.values.items()}} for c in part)
+                job = ingest.prepare(self.client, self.sleep, object_type, columns, rows)
                 yield from _ran(job, part)
 
     def _held(self, object_type: str, ids: Sequence[str]) -> Held:

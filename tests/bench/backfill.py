@@ -6,7 +6,10 @@
 Both read everything that a CRM of that size has, score it, and write to every lead. The first is
 killed before its n-th effect (a request, or a commit to a store) and run again. What counts are
 the API calls of all its processes together, those of which the two made different numbers one by
-one, and the most memory that one of them took.
+one, and the most memory that one of them took. The floor is the fewest calls that a killed one can
+do with: those of the other, a log-in where there are sessions, and the answers that it had in hand,
+of which two may be (the page being stored and the one read ahead). What else was asked twice counts
+against it.
 """
 
 import argparse
@@ -36,6 +39,8 @@ from tests.bench.pull_salesforce import AT, AUTH, salesforce_lead
 from tests.killed import KILLED, Child
 
 MOST_CALLS = 1.02
+LOGIN = "POST /services/oauth2/token"
+PAGES, IN_HAND = "jobs/query/.../results", 2
 MOST_MEMORY = 1_000
 """MB."""
 
@@ -63,8 +68,8 @@ def serve(crm_kind: str, leads: int, activities: int, pipe: Connection) -> None:
         pipe.recv()
 
 
-def backfilled(folder: Path, crm_kind: str, url: str, die: int | None) -> Counter[str]:
-    """Backfill into fresh stores, dying once before an effect; the requests that it took."""
+def prepared(folder: Path, crm_kind: str, url: str) -> Path:
+    """The configuration of a CRM that has its score fields."""
     templates.write(folder, "weighted")
     connection = {"kind": crm_kind, "url": url, **CONNECTIONS[crm_kind]}
     path = folder / "config.yaml"
@@ -72,6 +77,12 @@ def backfilled(folder: Path, crm_kind: str, url: str, die: int | None) -> Counte
     now = datetime.now(UTC)
     if run(["setup", "--yes", "--config", str(path)], Outside(ENVIRONMENT, lambda: now)):
         raise SystemExit("setup failed")
+    return path
+
+
+def backfilled(folder: Path, crm_kind: str, url: str, die: int | None) -> Counter[str]:
+    """Backfill into fresh stores, dying once before an effect; the requests that it took."""
+    path, now = prepared(folder, crm_kind, url), datetime.now(UTC)
     command = ["backfill", "--yes", "--max-change-share", "1", "--config", str(path)]
     requests = Counter[str]()
     for at, dying in ((now, die), (now + 2 * LASTS, None)):
@@ -97,13 +108,15 @@ def lines(crm_kind: str, leads: int, activities: int, die: int) -> list[Line]:
             # After this server has ended it would count as a child, too.
             memory = memory or resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     killed, whole = sides
+    again = sum(max(n - whole[request], 0) for request, n in killed.items() if PAGES in request)
+    fewest = whole.total() + killed[LOGIN] - whole[LOGIN] + min(again, IN_HAND)
     what = f"{crm_kind} backfill of {leads:,} leads, {activities:,} activities"
-    ratio = killed.total() / whole.total()
+    ratio = killed.total() / fewest
     return [
         Line(
             f"{what}, killed before effect {die}: calls",
             f"{killed.total():,}",
-            f"{whole.total():,} not killed",
+            f"{fewest:,} at least",
             ratio,
             f"<= {MOST_CALLS}",
             ratio <= MOST_CALLS,

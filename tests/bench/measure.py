@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any
 
 from rich.console import Console
@@ -41,17 +42,24 @@ class Took:
 
 
 @contextmanager
-def serving(serve: Callable[..., None], *arguments: Any) -> Iterator[str]:
-    """Run `serve(*arguments, pipe)` in a process: it sends its address, and ends when told to."""
+def talking(serve: Callable[..., None], *arguments: Any) -> Iterator[Connection]:
+    """Run `serve(*arguments, pipe)` in a process, which ends when told to; the pipe's other end."""
     here, there = multiprocessing.Pipe()
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=serve, args=(*arguments, there), daemon=True)
     process.start()
     try:
-        yield here.recv()
+        yield here
     finally:
         here.send("stop")
         process.join()
+
+
+@contextmanager
+def serving(serve: Callable[..., None], *arguments: Any) -> Iterator[str]:
+    """Run `serve(*arguments, pipe)` in a process: it sends its address, and ends when told to."""
+    with talking(serve, *arguments) as pipe:
+        yield pipe.recv()
 
 
 def best_of(repeat: int, records: int, sides: Mapping[str, Callable[[], int]]) -> dict[str, Took]:

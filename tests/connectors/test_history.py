@@ -92,7 +92,8 @@ def test_a_history_that_ends_elsewhere_is_not_believed() -> None:
     (found,) = told(
         columns, now, Title=[(BORN, "Clerk")], Phase__c=[(BORN, "one")], Phone=[(BORN, "1")]
     )
-    assert found[KNOWN] == ["id", "object_type", "created_at", "phone"]
+    numbers = ["phone", "phone_number", "phone_valid"]
+    assert found[KNOWN] == ["id", "object_type", "created_at", *numbers]
 
 
 Open = Callable[[], tuple[Connector, Crm, Clock]]

@@ -32,6 +32,8 @@ from core.segments import Segment
 from core.verdict import Judged, judge
 from tests.core.engines import Spark, missing_for_spark, spark_session
 from tests.core.golden import T0, World, account, activity, golden, lead, weighted
+from tests.core.test_presets import NAMES as PRESETS
+from tests.core.test_presets import preset
 
 PAGE = Path(__file__).parents[2] / "docs" / "engines.md"
 NOW = T0 + timedelta(days=45)
@@ -428,6 +430,15 @@ def test_a_random_base_scores_alike(crowds: Twins, name: str) -> None:
     on_duckdb, on_spark = (said(MODELS[name], side) for side in crowds)
     assert len(on_duckdb["scores"]) > 80
     assert all(on_duckdb[table] for table in on_duckdb if table != "unknown")
+    assert on_spark == on_duckdb
+
+
+@on_spark
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_scores_a_random_base_alike(crowds: Twins, name: str) -> None:
+    """Each model that comes with leadgauge, as it is."""
+    on_duckdb, on_spark = (said(preset(name), side) for side in crowds)
+    assert len(on_duckdb["scores"]) > 80
     assert on_spark == on_duckdb
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from connectors.reachable import email_valid
 from core.cleaning import findings
 from core.duplicates import duplicates
 from core.facts import as_of
@@ -123,10 +124,13 @@ LISTS = {
 def test_addresses_by_kind() -> None:
     """U15 D68: what is no address, made up, throw-away, of a role, of ourselves or of a competitor
     is told apart, sub-domains included; what the model trusts is not looked at."""
-    world = World(lead(address, email=address) for address in ADDRESSES)
+    people = ({"id": a, "email": a, "email_valid": email_valid(a)} for a in ADDRESSES)
+    world = World(lead(**person) for person in people)
     checks = found(world, LISTS)
     assert {address: checks.get(address, set()) for address in ADDRESSES} == ADDRESSES
     assert found(World([lead("none", email=None, phone="1")]), LISTS) == {}
+    wrong = World([lead("one", phone="1", phone_valid=False)])
+    assert found(wrong, {}) == {"one": {"invalid-phone"}}
 
 
 def test_free_mail_is_a_fact_and_no_defect() -> None:

@@ -115,7 +115,7 @@ def test_keys_join_where_addresses_differ_and_go_before_them() -> None:
 
 
 def test_what_is_alike_is_proposed_and_joins_nobody() -> None:
-    """Fuzzy matches are proposed, never merged by themselves."""
+    """Fuzzy matches are proposed, never merged by themselves; a switchboard's number is none."""
     bo = {"first_name": "Bo", "last_name": "Ek", "company": "Fern"}
     records = (
         lead("l1", email="bo@fern.example", **bo),
@@ -125,12 +125,17 @@ def test_what_is_alike_is_proposed_and_joins_nobody() -> None:
         lead("l3", email="same@fern.example", **{**bo, "last_name": "Ny"}),
         contact("h3", email="same@fern.example", **{**bo, "last_name": "Ny"}),
         lead("l4", email="bo2@fern.example", **{**bo, "company": "Oak"}),
+        lead("l5", email="di@fern.example", phone_number="+4930123456"),
+        contact("h5", email="di@mail.example", phone_number="+4930123456"),
+        lead("l6", email="ed@fern.example", phone_number="+4930999999"),
+        *(contact(f"h{n}", email=f"{n}@f.example", phone_number="+4930999999") for n in (6, 7)),
     )
     world = World(records)
     assert grouped(world, EMAIL) == {frozenset({"l3", "h3"})}
     rows = world.rows(world.asked(_alike, EMAIL))
     assert {(r["lead_id"], r["other_id"], r["because"]) for r in rows} == {
         ("l1", "h1", "name and company"), ("l2", "h2", "address but for a tag"),
+        ("l5", "h5", "telephone number"),
     }  # fmt: skip
 
 

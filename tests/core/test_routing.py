@@ -1,15 +1,17 @@
 """Owner assignment: the order of the rules, and its laws."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.availability import Leave, Terms
 from core.roster import Pool, Roster, Share
-from core.routing import HUMAN, KEPT, NOT_READY, UNSCORED, Candidate, route
-from core.turns import NOBODY, UNIT, Had
+from core.routing import HUMAN, KEPT, NOT_READY, PENDING, UNSCORED, Candidate, ranked, route
+from core.turns import BELOW_CUT, NOBODY, UNIT, Had, Held
 
 ROSTER = Roster(
     active=frozenset({"ann", "bob", "cyd", "acct", "desk"}),
@@ -28,6 +30,8 @@ ROSTER = Roster(
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 """A Monday."""
 NOTHING = Had()
+FOLLOWED = "owner of the same person's record crm:9"
+LATE = "round robin, as ann did not call in time"
 
 
 def routed(leads, roster=ROSTER, had=NOTHING, at=NOON):
@@ -152,3 +156,84 @@ def test_a_repeated_run_decides_the_same(candidates):
     ]
     for assignment in routed(again):
         assert assignment.owner_id == first[assignment.lead_id]
+
+
+FULL = Roster(
+    active=frozenset({"ann", "bob"}),
+    pool=Pool((Share("ann"), Share("bob"))),
+    terms={name: Terms(daily=1, leave=(Leave(NOON.date(), NOON.date()),)) for name in ("ann",)},
+)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "held", "owner", "reason"),
+    [
+        # Who has the person has all of it: before claims and turns, away or not.
+        (lead(account_owner="bob"), Held("crm:9", "ann"), "ann", FOLLOWED),
+        (lead(present_owner="bob", written_owner="bob"), Held("crm:9", "ann"), "ann", FOLLOWED),
+        (lead(assigned_owner="bob"), Held("crm:9", "ann"), "ann", FOLLOWED),
+        (lead(present_owner="ann", written_owner="ann"), Held("crm:9", "ann"), None, KEPT),
+        # A human's choice stays; so does the owner of one who is nobody here.
+        (lead(present_owner="bob"), Held("crm:9", "ann"), None, HUMAN),
+        (lead(stage="MQL"), Held("crm:9", "ann"), None, NOT_READY),
+        (lead(), Held("crm:9"), "bob", "round robin"),
+        (lead(), Held("crm:9", "gone"), "bob", "round robin"),
+        (lead(present_owner="bob", written_owner="bob"), Held("crm:9"), None, KEPT),
+        # By itself it follows nobody.
+        (lead(assigned_owner="bob"), Held("L1", "bob"), "bob", PENDING),
+        # It waits with the other record, but not for want of anybody there.
+        (lead(), Held("crm:9", waits=BELOW_CUT), None, BELOW_CUT),
+        (lead(), Held("crm:9", waits=NOBODY), "bob", "round robin"),
+        (
+            lead(present_owner="bob", written_owner="bob"),
+            Held("crm:9", waits=BELOW_CUT),
+            None,
+            KEPT,
+        ),
+        # Who did not call in time loses the person.
+        (lead(missed=frozenset({"ann"})), Held("crm:9", "ann"), "bob", LATE),
+    ],
+)
+def test_who_has_the_person(candidate, held, owner, reason):
+    """U13: a record gets the owner of the same person's other record, and that says why."""
+    (made,) = routed([replace(candidate, person="p")], FULL, Had(people={"p": held}))
+    assert (made.owner_id, made.reason) == (owner, reason)
+    assert (made.follows is not None) == (reason in (FOLLOWED, BELOW_CUT))
+
+
+def test_a_call_that_one_owner_missed_is_not_held_against_the_next():
+    """A lead that was given to another for a missed call stays there while that one has time."""
+    given = lead(present_owner="bob", written_owner="bob", missed=frozenset({"ann"}))
+    (made,) = routed([given])
+    assert (made.owner_id, made.reason) == (None, KEPT)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(1, 9)), max_size=20),
+    st.lists(st.integers(1, 3), min_size=1, max_size=3),
+    st.integers(1, 4),
+)
+def test_a_person_is_one_turn(records, weights, cap):
+    """U13: over random persons of one record or several, in any order: all records of a person get
+    one owner, or wait, and turns, caps and who is given what are as if each had its best record
+    alone."""
+    names = ("ann", "bob", "cyd")[: len(weights)]
+    roster = Roster(
+        frozenset(names),
+        Pool(tuple(map(Share, names, weights))),
+        terms=dict.fromkeys(names, Terms(daily=cap)),
+    )
+    leads = [
+        lead(lead_id=f"L{n}", score=score, person=f"p{person}")
+        for n, (person, score) in enumerate(records)
+    ]
+    whose = {one.lead_id: one.person for one in leads}
+    best: dict[str | None, Candidate] = {}
+    for one in ranked(leads):
+        best.setdefault(one.person, one)
+    whole, alone = (route(each, roster, NOTHING, NOON) for each in (leads, best.values()))
+    given = {made.lead_id: (made.owner_id, made.waits) for made in whole.assignments}
+    assert len({(whose[id_], *got) for id_, got in given.items()}) == len(best)
+    assert [m for m in whole.assignments if not m.follows] == list(alone.assignments)
+    assert whole.levels == alone.levels
+    assert route(leads[::-1], roster, NOTHING, NOON) == whole

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,23 +12,15 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from connectors.base import Capabilities, Page, Removed, Stream
+from connectors.base import Removed, Stream
 from connectors.sandbox.scenario import Did, Story
 from connectors.sandbox.scenario import page as page_view
-from core.decision import Decision
-from core.past import Past
-from core.rules import Model, parse
-from core.segments import Segment, Segments
+from core.rules import parse
 from sync.config import Config
-from sync.decide import Decider, past_of
 from sync.facts_store import FactsStore
 from sync.ledger import Ledger
-from sync.plan import ConnectionPlan
-from sync.roster import find
-from sync.route import Round, assign, record, start_timers
-from sync.selection import chosen, select
-from sync.session import Session
 from tests.live import Live, Outcome, balanced, live
+from tests.sync.runs import FILES, Runs
 from tests.sync.test_facts_store import LEADS, T0, TASKS, USERS, lead, page, task
 
 DAY = timedelta(days=1)
@@ -99,78 +91,14 @@ ROUTING = {
 }
 """Every way by which what was given before, or the time of day, comes into an owner."""
 
-CONFIG = Config.model_validate(
-    {
-        "connections": {"crm": {"kind": "files", "folder": ".", "leads": "leads.csv"}},
-        "routing": ROUTING,
-    }
-)
-CAPABILITIES = Capabilities(objects=("Lead",), write_batch=200, read_back_batch=200, lookback=DAY)
-
-Standing = tuple[Any, ...]
-
-
-@dataclass
-class Runs:
-    """Runs over a facts store, one after the other; `stands` is what they came to so far."""
-
-    store: FactsStore
-    ledger: Ledger
-    model: Model = field(default_factory=lambda: parse(MODEL))
-    now: datetime = T0
-    count: int = 0
-    stands: dict[str, Standing] = field(default_factory=dict)
-
-    def put(self, page: Page) -> None:
-        """Store a page as of now."""
-        self.store.store("crm", page, at=self.now)
-
-    def run(self, *, complete: bool = True) -> int | None:
-        """Decide about what can have changed; how many leads were asked for. None: all."""
-        self.count += 1
-        run_id = f"run-{self.count}"
-        session = Session(CONFIG, self.segments, self.store, self.ledger, {}, lambda: self.now)
-        roster = find(session.config.routing, self.store, "crm", CAPABILITIES).roster  # type: ignore[arg-type]
-        planned = ConnectionPlan("crm", CAPABILITIES, {}, {})
-        past = past_of(self.ledger, CONFIG.routing, self.now, self.segments)
-        selection = select(session, planned, roster, self.now, past, run_id=run_id, full=False)
-        with chosen(self.store, [selection], self.now, self.segments) as leads:
-            mine, given, made = self.decided(roster, leads, past)
-        every, _given, _made = self.decided(roster, None, past)
-        self.stands = {id_: mine.get(id_, self.stands.get(id_, ())) for id_ in every}
-        assert self.stands == every
-        self.ledger.start(run_id, "test", model=self.model.label, at=self.now)
-        self.ledger.decide(run_id, made)
-        if complete:
-            record(given, run_id, "crm", self.ledger, at=self.now, now=self.now)
-            start_timers(given, run_id, "crm", self.ledger, self.now)
-            self.store.touched.advance("crm", selection.mark, ())
-        return None if leads is None else len(mine)
-
-    @property
-    def segments(self) -> Segments:
-        """The model alone."""
-        return (Segment(self.model),)
-
-    def decided(
-        self, roster: Any, leads: Any, past: Past | None
-    ) -> tuple[dict[str, Standing], Round, list[Decision]]:
-        """What was decided about each lead, the owners that are to be given, and all of it."""
-        with Decider(
-            self.segments, CONFIG.routing, self.store, self.now, past, leads=leads
-        ) as decider:
-            given = assign(decider, "crm", roster, self.ledger)
-            batches = decider.decided("crm", given.assignments)
-            made = [decided.decision for batch in batches for decided in batch]
-        found = {d.lead_id: (d.score, d.tier, d.stage, d.reason, d.model, d.owner_id) for d in made}
-        return found, given, made
+CONFIG = Config.model_validate({"connections": {"crm": FILES}, "routing": ROUTING})
 
 
 @contextmanager
 def running() -> Iterator[Runs]:
     """Runs over a base with one of everything, decided about once."""
     with FactsStore(":memory:") as store, Ledger("sqlite://") as ledger:
-        runs = Runs(store, ledger)
+        runs = Runs(CONFIG, parse(MODEL), store, ledger)
         runs.put(page(USERS, *(rep(name) for name in REPS)))
         runs.put(page(ACCOUNTS, *(firm(id_) for id_ in FIRMS)))
         runs.put(page(LEADS, *(person(id_, runs.now) for id_ in PEOPLE)))
@@ -181,7 +109,7 @@ def running() -> Iterator[Runs]:
 def rep(name: str, *, active: bool = True) -> dict[str, Any]:
     """A rep."""
     return {"id": name, "object_type": "User", "kind": "person", "active": active,
-            "modified_at": T0}  # fmt: skip
+            "email": f"{name}@us.example", "modified_at": T0}  # fmt: skip
 
 
 def firm(id_: str, at: datetime = T0, **values: Any) -> dict[str, Any]:

@@ -2,34 +2,29 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from connectors.base import Capabilities, Connector, Page, Removed, Stream
+from connectors.base import Removed, Stream
 from core.rules import parse
-from core.segments import Segment
 from sync.config import Config
-from sync.decide import Decider
 from sync.facts_store import FactsStore
 from sync.ledger import Ledger
-from sync.plan import ConnectionPlan
-from sync.selection import chosen, select
-from sync.session import Session
-from tests.sync.test_facts_store import LEADS, T0, TASKS, lead, page, task
+from tests.sync import test_incremental as incremental
+from tests.sync.runs import FILES, Runs
+from tests.sync.test_facts_store import LEADS, T0, TASKS, USERS, lead, page, task
 
 DAY = timedelta(days=1)
-NAMES = ("marketing", "sales")
-FILES = {"kind": "files", "folder": ".", "leads": "leads.csv"}
-KEY = {"marketing": "custom.sales_id", "sales": "id"}
+NAMES = ("marketing", "crm")
+KEY = {"marketing": "custom.sales_id", "crm": "id"}
 CONFIG = Config.model_validate(
     {"connections": dict.fromkeys(NAMES, FILES), "identity": {"keys": [KEY]}}
 )
-CAPABILITIES = Capabilities(objects=("Lead",), write_batch=200, read_back_batch=200, lookback=DAY)
 MODEL = parse(
     {
         "name": "m",
@@ -45,69 +40,13 @@ MODEL = parse(
 PEOPLE = "ABCD"
 
 
-@dataclass
-class Runs:
-    """Cycles over two connections; `stands` is what they came to so far."""
-
-    store: FactsStore
-    ledger: Ledger
-    now: datetime = T0
-    count: int = 0
-    stands: dict[tuple[str, str], tuple[Any, ...]] = field(default_factory=dict)
-
-    def put(self, name: str, page: Page) -> None:
-        """Store a page as of now."""
-        self.store.store(name, page, at=self.now)
-
-    def run(self, *, only: str | None = None, complete: bool = True) -> int | None:
-        """A cycle over both connections, or one; how many leads it decided about. None: all.
-
-        It is held to what deciding about everybody gives; not complete: it is killed between the
-        writing of the one and of the other.
-        """
-        self.count += 1
-        names = [only] if only else list(NAMES)
-        connectors = cast("dict[str, Connector]", dict.fromkeys(names))
-        segments = (Segment(MODEL),)
-        session = Session(CONFIG, segments, self.store, self.ledger, connectors, lambda: self.now)
-        run_id = f"run-{self.count}"
-        self.ledger.start(run_id, "test", model="m", at=self.now)
-        selections = [
-            select(
-                session, ConnectionPlan(name, CAPABILITIES, {}, {}), None, self.now, None,
-                run_id=run_id, full=False,
-            )
-            for name in names
-        ]  # fmt: skip
-        with chosen(self.store, selections, self.now, segments, CONFIG.identity) as leads:
-            mine = self.decided(leads)
-        every = self.decided(None)
-        for key in every:
-            if key[0] in names:
-                self.stands[key] = mine.get(key, self.stands.get(key, ()))
-        assert {k: v for k, v in self.stands.items() if k[0] in names and k in every} == {
-            k: v for k, v in every.items() if k[0] in names
-        }
-        for selection in selections if complete else selections[:1]:
-            self.store.touched.advance(selection.connection, selection.mark, ())
-        return None if leads is None else len(mine)
-
-    def decided(self, leads: Any) -> dict[tuple[str, str], tuple[Any, ...]]:
-        """Score and reason of every lead that is decided about."""
-        with Decider(
-            (Segment(MODEL),), None, self.store, self.now, leads=leads, identity=CONFIG.identity
-        ) as decider:
-            decided = [d.decision for n in NAMES for b in decider.decided(n, {}) for d in b]
-        return {(d.connection, d.lead_id): (d.score, d.reason) for d in decided}
-
-
 @contextmanager
 def running() -> Iterator[Runs]:
     """Runs over a few people of each connection, decided about once."""
     with FactsStore(":memory:") as store, Ledger("sqlite://") as ledger:
-        runs = Runs(store, ledger)
+        runs = Runs(CONFIG, MODEL, store, ledger)
         for name in NAMES:
-            runs.put(name, page(LEADS, *(person(id_, T0) for id_ in PEOPLE)))
+            runs.put(page(LEADS, *(person(id_, T0) for id_ in PEOPLE)), name)
         assert runs.run() is None
         yield runs
 
@@ -151,22 +90,22 @@ def happen(runs: Runs, step: Step) -> None:
     then, number = runs.now - step.days * DAY, ord(step.who) + ord(step.other) * 7 + step.days
     if step.kind == "email":
         email = f"{step.other}@x.example" if step.days else None
-        runs.put(step.name, page(LEADS, person(step.who, runs.now, email=email)))
+        runs.put(page(LEADS, person(step.who, runs.now, email=email)), step.name)
     elif step.kind == "key":
         custom = {"sales_id": step.other} if step.days else None
-        runs.put("marketing", page(LEADS, person(step.who, runs.now, custom=custom)))
+        runs.put(page(LEADS, person(step.who, runs.now, custom=custom)), "marketing")
     elif step.kind == "kind":
         beside = person(
             f"{step.who}2", runs.now, object_type="Contact", email=f"{step.other}@x.example"
         )
-        runs.put("sales", page(Stream("Contact", "leads"), beside))
+        runs.put(page(Stream("Contact", "leads"), beside), "crm")
     elif step.kind in ("task", "open"):
         kind = "call" if step.kind == "task" else "open"
         row = call(number, step.who, then, type=kind, modified_at=runs.now)
-        runs.put(step.name, page(TASKS, row))
+        runs.put(page(TASKS, row), step.name)
     elif step.kind in ("merge", "delete"):
         survivor = step.other if step.kind == "merge" and step.other != step.who else None
-        runs.put(step.name, page(LEADS, removed=(Removed(step.who, runs.now, survivor),)))
+        runs.put(page(LEADS, removed=(Removed(step.who, runs.now, survivor),)), step.name)
     elif step.kind == "pass":
         runs.now += max(step.days, 1) * DAY
 
@@ -201,21 +140,62 @@ def test_what_changes_in_one_connection_rescores_the_person_alone() -> None:
     one connection alone, and the one after it, rescore all."""
     with running() as runs:
         assert runs.run() == 0
-        runs.put("marketing", page(TASKS, call(1, "A", T0)))
+        runs.put(page(TASKS, call(1, "A", T0)), "marketing")
         assert runs.run() == 2
-        assert runs.stands["sales", "A"][0] == runs.stands["marketing", "A"][0] == 30_000
+        assert runs.stands["crm", "A"][0] == runs.stands["marketing", "A"][0] == 30_000
         runs.now += DAY
-        runs.put("sales", page(LEADS, person("A", runs.now, email="new@x.example")))
+        runs.put(page(LEADS, person("A", runs.now, email="new@x.example")), "crm")
         assert runs.run() == 2
-        assert runs.stands["sales", "A"][0] == 0
+        assert runs.stands["crm", "A"][0] == 0
         runs.now += DAY
-        runs.put("sales", page(LEADS, person("B", runs.now, email="a@x.example")))
+        runs.put(page(LEADS, person("B", runs.now, email="a@x.example")), "crm")
         assert runs.run() == 4
-        assert runs.stands["sales", "B"][0] == 30_000
+        assert runs.stands["crm", "B"][0] == 30_000
         runs.now += DAY
-        runs.put("marketing", page(LEADS, removed=(Removed("A", runs.now, None),)))
+        runs.put(page(LEADS, removed=(Removed("A", runs.now, None),)), "marketing")
         runs.run()
-        assert runs.stands["sales", "B"][0] == 0
-        assert runs.run(only="sales") is None
+        assert runs.stands["crm", "B"][0] == 0
+        assert runs.run(only="crm") is None
         assert runs.run() is None
         assert runs.run() == 0
+
+
+EVERYTHING = Config.model_validate(
+    {
+        "connections": dict.fromkeys(NAMES, FILES),
+        "identity": {"keys": [KEY]},
+        "routing": incremental.ROUTING,
+    }
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@settings(
+    max_examples=2,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+)
+@given(
+    st.lists(st.lists(STEPS | incremental.STEPS, min_size=1, max_size=8), min_size=2, max_size=4)
+)
+def test_incremental_is_full_with_everything(history: list[list[Step | incremental.Step]]) -> None:
+    """U12: the same with hygiene, routing and a past: score, stage and owner of every record, where
+    records are held out, duplicates in one connection and persons in both, owners leave, humans
+    choose others, calls are missed, and what is given is written."""
+    last: dict[str, datetime] = {}
+    with FactsStore(":memory:") as store, Ledger("sqlite://") as ledger:
+        model = parse(incremental.MODEL)
+        runs = Runs(EVERYTHING, model, store, ledger, writes=True)
+        for name in NAMES:
+            runs.put(page(USERS, *(incremental.rep(rep) for rep in incremental.REPS)), name)
+            runs.put(page(LEADS, *(person(id_, T0) for id_ in PEOPLE)), name)
+        runs.run()
+        for steps in history:
+            for step in steps:
+                if isinstance(step, Step):
+                    happen(runs, step)
+                else:
+                    incremental.happen(runs, step, last)
+            runs.run(complete=not any(step.kind == "crash" for step in steps))

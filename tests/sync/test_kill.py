@@ -25,6 +25,7 @@ from sync.exits import Exit
 from sync.facts_store import FactsStore
 from sync.lease import LASTS
 from sync.spool import BLOCK
+from tests.conftest import Prove
 from tests.hubspot import RunningTimer
 from tests.killed import KILLED, Child, Ended
 from tests.live import ANA, BEN, Live, Outcome, Seller, live
@@ -255,16 +256,20 @@ def test_killed_before_an_answer(tmp_path: Path) -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_killed_before_every_effect(
-    tmp_path: Path, unbroken: Unbroken, cycle: int, share: int
+    tmp_path: Path, unbroken: Unbroken, cycle: int, share: int, prove: Prove
 ) -> None:
     """D01, U05: whatever was done by then; each record and field is written once all the same."""
     failures = {}
-    for n in points(unbroken.effects)[share::SHARES]:
+    killed = points(unbroken.effects)[share::SHARES]
+    doubled = 0
+    for n in killed:
         with world(tmp_path / str(n), cycle=cycle) as found:
             ended = found.sync(die=n)
             assert ended.code == KILLED, ended.said
             if difference := lost(found, unbroken):
                 failures[f"{n}: before {unbroken.effects[n - 1]}"] = difference
+            doubled += sum(found.written.idle.values())
+    prove(0, len(killed), len(failures), doubled)
     assert not failures
 
 
@@ -288,15 +293,19 @@ def test_killed_before_search_shows_what_was_written(
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_at_random_instants(
-    tmp_path: Path, unbroken: Unbroken, cycle: int, seed: int
+    tmp_path: Path, unbroken: Unbroken, cycle: int, seed: int, prove: Prove
 ) -> None:
     """D01, U05: several times in a row, wherever it happens to be."""
     chance = random.Random(seed)
+    kills = 0
     with world(tmp_path / "w", cycle=cycle) as found:
         for _ in range(3):
             with found.child() as child:
-                child.end(kill_after=chance.uniform(0, unbroken.seconds))
-        assert not lost(found, unbroken)
+                ended = child.end(kill_after=chance.uniform(0, unbroken.seconds))
+            kills += ended.code == KILLED
+        difference = lost(found, unbroken)
+        prove(0, kills, len(difference), sum(found.written.idle.values()))
+        assert not difference
 
 
 @pytest.mark.slow

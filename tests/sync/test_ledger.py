@@ -169,7 +169,7 @@ def test_more_decisions_than_one_statement_takes(ledger):
 def test_only_an_acknowledged_value_counts_as_written(ledger, status, written, left_open):
     """D01, D79: last written is what the CRM acknowledged; no answer leaves the intent open."""
     sent = change()
-    ledger.intend("r1", "crm", [sent], at=T0)
+    ledger.intend("r1", "crm", [(sent, None)], at=T0)
     if status:
         ledger.settle("r1", "crm", [answer(sent, status)], at=T0)
     assert ledger.last_written("crm") == ({"L1": {Output.SCORE: "98.5"}} if written else {})
@@ -181,7 +181,7 @@ def test_a_killed_run_leaves_its_intents_to_be_read_back(url):
     """What was recorded before sending is there after the process is gone."""
     with Ledger(url) as killed:
         killed.start("r1", "sync", model="m", at=T0)
-        killed.intend("r1", "crm", [change("L1"), change("L2")], at=T0)
+        killed.intend("r1", "crm", [(change("L1"), None), (change("L2"), None)], at=T0)
         killed.settle("r1", "crm", [answer(change("L1"), Status.WRITTEN)], at=T0)
     with Ledger(url) as next_one:
         assert next_one.open_intents("crm") == [change("L2")]
@@ -193,8 +193,8 @@ def test_a_killed_run_leaves_its_intents_to_be_read_back(url):
 def test_withdrawing_forgets_what_was_not_sent_and_keeps_what_is_unknown(ledger):
     """A run's unsent changes go; an unknown outcome waits for the read-back."""
     ledger.start("r2", "sync", model="m", at=T0)
-    ledger.intend("r1", "crm", [change("L1"), change("L2")], at=T0)
-    ledger.intend("r2", "crm", [change("L3")], at=T0)
+    ledger.intend("r1", "crm", [(change("L1"), None), (change("L2"), None)], at=T0)
+    ledger.intend("r2", "crm", [(change("L3"), None)], at=T0)
     ledger.settle("r1", "crm", [answer(change("L1"), Status.UNKNOWN)], at=T0)
     ledger.withdraw("r1", "crm")
     assert [c.id for c in ledger.open_intents("crm")] == ["L1", "L3"]
@@ -215,7 +215,7 @@ def test_last_written_grows_by_the_fields_that_were_sent(ledger):
 
 def test_a_merged_record_s_values_count_for_its_survivor(ledger):
     """The CRM wrote to the record that now stands for the one asked."""
-    ledger.intend("r1", "crm", [change("L1")], at=T0)
+    ledger.intend("r1", "crm", [(change("L1"), None)], at=T0)
     ledger.settle("r1", "crm", [answer(change("L1"), Status.WRITTEN, survivor="L7")], at=T0)
     assert ledger.last_written("crm") == {"L7": {Output.SCORE: "98.5"}}
     assert ledger.open_intents("crm") == []
@@ -239,7 +239,7 @@ def test_a_refused_record_is_kept_with_the_crm_s_reason_until_it_is_written(ledg
 
 def test_settling_is_all_or_nothing(ledger):
     """A result that cannot be recorded leaves the others' intents open, to be read back."""
-    ledger.intend("r1", "crm", [change("L1"), change("L2")], at=T0)
+    ledger.intend("r1", "crm", [(change("L1"), None), (change("L2"), None)], at=T0)
     results = [answer(change(r), Status.WRITTEN) for r in ("L1", "L2")]
     with pytest.raises(Exception, match=r"(?i)foreign key"):
         ledger.settle("no such run", "crm", results, at=T0)

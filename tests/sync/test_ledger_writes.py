@@ -68,9 +68,9 @@ def test_a_record_kept_in_part_stays_in_quarantine_and_counts_its_tries(ledger):
 def test_what_a_run_wrote_and_what_it_replaced(ledger):
     """Acknowledged writes alone, with what the fields held; None where that was not recorded."""
     first, second = change("L1", score="9", tier="A"), change("L2", score="8")
-    ledger.intend("r1", "crm", [first, second], {"L1": {SCORE: None, TIER: "B"}}, at=T0)
+    ledger.intend("r1", "crm", [(first, {SCORE: None, TIER: "B"}), (second, None)], at=T0)
     refused = change("L3", score="7")
-    ledger.intend("r1", "crm", [refused], {"L3": {SCORE: "1"}}, at=T0)
+    ledger.intend("r1", "crm", [(refused, {SCORE: "1"})], at=T0)
     settle(ledger, (first, Status.WRITTEN), (second, Status.WRITTEN), (refused, Status.REFUSED))
     assert ledger.writes.of_run("r1") == [
         Sent("crm", "Lead", "L1", first.values, {SCORE: None, TIER: "B"}),
@@ -79,7 +79,7 @@ def test_what_a_run_wrote_and_what_it_replaced(ledger):
     ids = ["L1", "L2", "L3"]
     assert ledger.writes.later("r1", "crm", ids) == {}
     again, failed = change("L1", tier="C"), change("L2", score="1")
-    ledger.intend("r2", "crm", [again, failed], at=T0)
+    ledger.intend("r2", "crm", [(again, None), (failed, None)], at=T0)
     settle(ledger, (again, Status.WRITTEN), (failed, Status.REFUSED), run="r2")
     assert ledger.writes.later("r1", "crm", ids) == {"L1": {TIER}}
     assert ledger.writes.later("r2", "crm", ids) == {}

@@ -89,7 +89,7 @@ def test_nobody_is_told_of_what_the_crm_has_not_taken(url: str) -> None:
     with opened(url) as ledger:
         ledger.decide("r1", [decided("L1"), decided("L2")], TOLD)
         changes = [Change("Lead", who, {Output.TIER: "A"}) for who in ("L1", "L2")]
-        ledger.intend("r1", "crm", changes, at=T0)
+        ledger.intend("r1", "crm", [(c, None) for c in changes], at=T0)
         assert due(ledger) == []
         results = [
             WriteResult(change, status, "LOCKED", "why")

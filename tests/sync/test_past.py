@@ -94,7 +94,7 @@ def test_a_repeated_run_records_the_same_and_hands_nobody_off_twice(url: str) ->
         assert past(ledger, 9) == before
         ledger.start("r4", "sync", model="m", at=T0)
         ledger.decide("r4", [decided("SQL", 4, "L2"), decided("SQL", 4, "L3", "other")])
-        ledger.intend("r4", "other", [Change("Lead", "L3", {Output.SCORE: "1"})], at=T0)
+        ledger.intend("r4", "other", [(Change("Lead", "L3", {Output.SCORE: "1"}), None)], at=T0)
         assert ledger.close_dead_runs(at=T0) == ["r4"]
         assert past(ledger, 9).keys() == {"L1", "L3"}
         assert {h.lead_id for h in ledger.past.handoffs()} == {"L1", "L3"}

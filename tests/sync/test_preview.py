@@ -89,7 +89,7 @@ def fill(store: FactsStore, people: list[Any]) -> None:
 
 def decided(decider: Decider, ledger: Ledger) -> dict[str, tuple[Standing, dict[str, int]]]:
     """Every lead as one model decides it, and what each rule gives it."""
-    assignments = assign(decider, "crm", ROSTER, ledger).assignments
+    assignments = assign(decider, {"crm": ROSTER}, ledger)["crm"].assignments
     owners = {r["lead_id"]: r["owner_id"] for r in decider.decisions.to_pyarrow().to_pylist()}
     points: dict[str, dict[str, int]] = {}
     for row in decider.contributions.to_pyarrow().to_pylist():
@@ -124,7 +124,9 @@ def test_movers_equal_two_full_decisions_compared(
             Decider((Segment(new_model),), None, store, hour(1)) as new,
         ):
             before, after = decided(old, ledger), decided(new, ledger)
-            preview = Preview(old, new, {"crm": ROSTER}, ledger)
+            preview = Preview(
+                old, new, [assign(one, {"crm": ROSTER}, ledger) for one in (old, new)]
+            )
             movers, stages = list(preview.movers()), preview.stages()
     expected = {id_ for id_ in before if before[id_][0] != after[id_][0]}
     assert [m.lead_id for m in movers] == sorted(expected)
@@ -236,7 +238,7 @@ def test_one_weight_over_a_large_base() -> None:
             Decider((Segment(paying(5)),), None, store, hour(1)) as old,
             Decider((Segment(paying(12)),), None, store, hour(1)) as new,
         ):
-            preview = Preview(old, new, {"crm": None}, ledger)
+            preview = Preview(old, new, [assign(one, {"crm": None}, ledger) for one in (old, new)])
             movers, stages = list(preview.movers()), preview.stages()
     expected = [id_ for id_, title in zip(columns["id"], titles, strict=True) if title == "CTO"]
     assert [m.lead_id for m in movers] == expected

@@ -13,11 +13,14 @@ import yaml
 
 from connectors.sandbox.crm import Kind, Record
 from core.facts import TABLES
+from core.routing import FOLLOWING, Assignment, Routed
 from sync.access import Access, Role
 from sync.exits import Exit
+from sync.ledger import Ledger
 from sync.ledger_people import ERASED
 from sync.session import Outside
 from tests.live import ANA, BEN, ROBOT, Live, live
+from tests.sync.test_facts_store import T0
 
 MAIL, NAME = "zelda.quux@firm.example", "Zeldaquux"
 TECHNOLOGY = {
@@ -117,6 +120,27 @@ def test_erased_is_everything_but_what_is_counted(world: Live) -> None:
     assert [part["steps"][-1]["out"] for part in again.json["connections"]] == [0, 0]
     kept = world.sellers["sales"].id(stays["sales"])
     assert world.run("explain", kept).code == Exit.DONE
+
+
+def test_nobody_follows_who_is_erased() -> None:
+    """U16: what was given because of another record of the person names that one no more."""
+    rows = [("7", "sales:L1"), ("8", "sales:L12"), ("9", "L1")]
+    made = tuple(
+        Assignment(lead, "ana", FOLLOWING + other, fresh=True, follows=other)
+        for lead, other in rows
+    )
+    with Ledger("sqlite://") as ledger:
+        ledger.start("r1", "test", model="m", at=T0)
+        ledger.routing.record("r1", "marketing", Routed(made), at=T0, now=T0)
+        ledger.people.erase([("sales", "L1")], by="ana", at=T0)
+        left = {
+            lead: [(g.reason, g.follows) for g in ledger.routing.given(lead)] for lead, _ in rows
+        }
+    assert left == {
+        "7": [(FOLLOWING + ERASED, ERASED)],
+        "8": [(FOLLOWING + "sales:L12", "sales:L12")],
+        "9": [(FOLLOWING + "L1", "L1")],
+    }
 
 
 def test_an_entry_emptied_without_an_erasure_is_found(world: Live) -> None:

@@ -73,7 +73,7 @@ def routed(facts: FactsStore, ledger: Ledger, **routing: Any) -> Round:
     assert config.routing is not None
     roster = find(config.routing, facts, "crm", CAPABILITIES).roster
     with Decider(SEGMENTS, config.routing, facts, T0) as decider:
-        return assign(decider, "crm", roster, ledger)
+        return assign(decider, {"crm": roster}, ledger)["crm"]
 
 
 def test_what_places_a_lead() -> None:

@@ -171,7 +171,7 @@ def test_an_id_is_a_value_in_every_statement(tmp_path: Path, text: str) -> None:
         ledger.decide("r1", made)
         assert [d.decision.lead_id for d in ledger.decisions("crm", text)] == [text]
         sent = [Change("Lead", n, {Output.SCORE: text}) for n in (text, "other")]
-        ledger.intend("r1", "crm", sent, at=T0)
+        ledger.intend("r1", "crm", [(c, None) for c in sent], at=T0)
         ledger.settle("r1", "crm", [WriteResult(sent[0], Status.WRITTEN)], at=T0)
         assert ledger.last_written("crm") == {text: {Output.SCORE: text}}
         assert [change.id for change in ledger.open_intents("crm")] == ["other"]

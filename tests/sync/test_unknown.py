@@ -13,6 +13,7 @@ import pytest
 from connectors.sandbox.crm import Kind
 from connectors.sandbox.http import Face, Fault, Request, Response
 from sync.exits import Exit
+from tests.conftest import Prove
 from tests.live import Live, Seller, live
 from tests.written import Written
 
@@ -128,12 +129,13 @@ TROUBLES: dict[str, tuple[Trouble, bool]] = {
 
 
 @pytest.mark.parametrize("name", TROUBLES)
-def test_each_record_is_written_once(world: Live, seller: Seller, name: str) -> None:
+def test_each_record_is_written_once(world: Live, seller: Seller, name: str, prove: Prove) -> None:
     """U05: whatever becomes of a write call, one effective write a field, and none in vain."""
     stage, at_once = TROUBLES[name]
     written = Written()
     written.watch(seller.name, seller.crm)
-    seller.server.faults += stage(seller)
+    staged = stage(seller)
+    seller.server.faults += staged
     code = world.run("sync").code
     assert code == (Exit.DONE if at_once else Exit.TEMPORARY)
     if not at_once:
@@ -142,8 +144,10 @@ def test_each_record_is_written_once(world: Live, seller: Seller, name: str) -> 
             assert ledger.last_written(seller.name) == {}
     seller.server.faults.clear()
     world.sync()
+    lost = LEADS - len({number for _, number, _ in written.effective})
+    prove(len(staged), 0, lost, sum(written.idle.values()))
     assert set(written.effective.values()) == {1}
-    assert len({number for _, number, _ in written.effective}) == LEADS
+    assert not lost
     assert not written.idle
     assert [seller.shown(lead)["score"] for lead in seller.crm.records(Kind.LEAD)] == [100] * LEADS
     assert_read_before_sent_again(seller)
