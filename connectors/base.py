@@ -296,7 +296,9 @@ class Capabilities:
     stream is read again, against late commits and a lagging index.
     `objects` are the object types whose records can be written, `queue_objects` those among
     them whose owner may be a queue. `takes_entries`: tasks and notes can be put on records.
-    `history`: the pages of leads and accounts carry their earlier versions.
+    `history`: the pages of leads and accounts carry their earlier versions. `tells_removed` is for
+    how long a CRM that was read whole still tells of leads that were deleted: what is gone sooner
+    without a word was erased there for good (None: that may have other causes).
     """
 
     objects: tuple[str, ...]
@@ -312,6 +314,7 @@ class Capabilities:
     reports_removals: bool = True
     takes_entries: bool = True
     history: bool = False
+    tells_removed: timedelta | None = None
 
 
 class Connector(Protocol):
@@ -344,7 +347,7 @@ class Connector(Protocol):
         """Create fields and make them readable and writable; one that exists is left alone."""
 
     def streams(self) -> tuple[Stream, ...]:
-        """What can be pulled, in the order in which it should be."""
+        """What can be pulled, in the order in which it should be; for at most one call."""
 
     def count(self, stream: Stream, cursor: Cursor | None) -> int | None:
         """About how many records `pull` would read, for at most one call; None: not known."""

@@ -16,17 +16,19 @@ from core.consent import GATES
 from core.events import LEAD
 from core.facts import LEADS
 from core.past import Past
-from core.scoring import Facts, known_columns, union
+from core.scoring import Facts, known_columns, not_leads, union
 from core.segments import Segments, shares
 from core.stages import Stage
 
 REASON = "no consent to be scored"
 
+NOTHING_LEFT = "no consent to be followed, and nothing else makes a lead of it"
+
 
 @dataclass(frozen=True)
 class Permitted:
-    """What is left to be scored, and the leads that are not: connection, lead_id, stage, model (the
-    label of the one that asks for their consent); None where no model asks."""
+    """What is left to be scored, and the leads that are not: connection, lead_id, stage, reason,
+    model (the label of the one that asks for their consent); None where no model asks."""
 
     facts: Facts
     refused: Table | None = None
@@ -39,24 +41,28 @@ def permitted(
     if all(segment.model.consent is None for segment in segments):
         return Permitted(facts)
     parts, _rest = shares(segments, facts, at, past)
+    silent, activities = unfollowed(segments, facts, at, past), facts.activities
+    if silent is not None:
+        activities = activities.anti_join(silent, LEAD)
     refused = []
     for segment, own in zip(segments, parts, strict=True):
-        consent = segment.model.consent
-        if consent is None or consent.scoring is None:
+        if (consent := segment.model.consent) is None:
             continue
+        out = []
+        if consent.scoring is not None:
+            out.append(_lacking(consent.scoring, own, at).mutate(reason=ibis.literal(REASON)))
+        if silent is not None:
+            # What is a lead by its activities alone is none without them: it was one, though.
+            left = not_leads(replace(own, activities=activities), at)
+            lost = left.anti_join(not_leads(own, at), LEAD).semi_join(silent, LEAD)
+            lost = lost.anti_join(out[0], LEAD) if out else lost
+            out.append(lost.mutate(reason=ibis.literal(NOTHING_LEFT)))
         stage = Stage.FROZEN if consent.withdrawn == "freeze" else Stage.NO_CONSENT
-        mine = _lacking(consent.scoring, own, at)
         label = ibis.literal(segment.model.label)
-        refused.append(mine.mutate(stage=ibis.literal(stage.value), model=label))
-    activities = facts.activities
-    if (silent := unfollowed(segments, facts, at, past)) is not None:
-        activities = activities.anti_join(silent, LEAD)
-    facts = replace(facts, activities=activities)
-    if not refused:
-        return Permitted(facts)
+        refused += [one.mutate(stage=ibis.literal(stage.value), model=label) for one in out]
     out = union(refused).view()
     leads = facts.leads.anti_join(out, ["connection", ("id", "lead_id")])
-    return Permitted(replace(facts, leads=leads), out)
+    return Permitted(replace(facts, leads=leads, activities=activities), out)
 
 
 def unfollowed(

@@ -14,7 +14,7 @@ from core.cleaning import clean, hygiene_of
 from core.explain import reasons
 from core.facts import as_of
 from core.past import Past
-from core.permitted import REASON, permitted
+from core.permitted import permitted
 from core.qualification import qualify
 from core.rules import Model
 from core.scoring import Facts, Keep, Scored, not_leads, score, union, unkept
@@ -73,7 +73,7 @@ def judge(
     if cleaning and held is not None:
         verdicts.append(_unscored(held.mutate(model=ibis.literal(cleaning.label))))
     if allowed.refused is not None:
-        verdicts.append(_unscored(allowed.refused.mutate(reason=ibis.literal(REASON))))
+        verdicts.append(_unscored(allowed.refused))
     rejected = [one.rejected for one in scored]
     outside = None
     if rest is not None:

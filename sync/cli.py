@@ -161,14 +161,18 @@ def plan(
             full=full,
         )
     if as_json:
-        costs = {part.connection: part.reading.as_dict() for part in cycle.report.connections}
-        plans = [{**p.as_dict(), "reading": costs[p.connection]} for p in cycle.plans]
+        plans = [
+            {**p.as_dict(), "reading": part.reading.as_dict(), "erases": part.erasures}
+            for p, part in zip(cycle.plans, cycle.report.connections, strict=True)
+        ]
         show({"run": cycle.report.run_id, "plans": plans})
         return
     for planned, part in zip(cycle.plans, cycle.report.connections, strict=True):
         for table in text.plan(planned, limit):
             text.out().print(table)
         say(f"{part.connection}: reading took {text.cost(part.reading)}")
+        for what, count in part.erasures.items():
+            say(f"{part.connection}: of {what}, a sync would erase {count}")
 
 
 @app.command()

@@ -28,6 +28,7 @@ from core.stages import Stage
 from sync.access import Access
 from sync.handoff_settings import Handoff
 from sync.nurture_settings import Nurture
+from sync.retention_settings import Retention
 from sync.routing_settings import Routing
 from sync.service_settings import Alerts, Metrics, Schedule
 from sync.yaml_source import ConfigError, load_yaml, placed_yaml
@@ -150,6 +151,11 @@ class Config(Settings):
     alerts: Alerts | None = Field(None, description="Who is told of trouble; left out: nobody.")
     access: Access | None = Field(
         None, description="Which accounts of the machine may run what; left out: all, everything."
+    )
+    retention: Retention | None = Field(
+        None,
+        description="How long what is held of people is kept before it is erased by itself; left "
+        "out: until somebody erases it.",
     )
     export_salt: SecretStr | None = Field(
         None, min_length=16, description="What hashes the ids of anonymous exports."

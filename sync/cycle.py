@@ -1,4 +1,5 @@
-"""One cycle: pull -> score -> qualify -> route -> decide -> diff -> plan -> write -> settle.
+"""One cycle: pull -> score -> qualify -> route -> decide -> diff -> plan -> write -> settle, and
+retention in the end.
 
 A plan is the same cycle that stops before writing.
 """
@@ -17,7 +18,7 @@ from core.past import Past
 from core.roster import Roster
 from core.routing import NOT_READY, Assignment
 from core.stages import HELD_OUT, RULED_OUT
-from sync import guards, price
+from sync import guards, price, retention
 from sync.compare import Comparer
 from sync.config import SignOff
 from sync.decide import Decider, past_of
@@ -31,6 +32,7 @@ from sync.ledger_rows import RunStatus
 from sync.plan import ConnectionPlan
 from sync.pull import Pulled, pull
 from sync.report import ConnectionReport, RunReport, Step
+from sync.retention import Due
 from sync.roster import colleagues, find
 from sync.route import Round, assign, record, start_timers
 from sync.selection import Selection, chosen, select
@@ -91,15 +93,18 @@ def run_cycle(
             pulled.append(steps.pull(connector, report, known.get(connector.name)))
             cycle.report.warnings += report.shortages
         at = _whole_second(max(pulled))
+        over = [retention.due(session, report, at) for report in cycle.report.connections]
         parts = _planned(session, steps, cycle.report, at, full=full)
         cycle.plans += [part.planned for part in parts]
         for part in parts:
             cycle.report.warnings += part.report.unusual
-        steps.guard(cycle.plans)
+        steps.guard(cycle.plans, over)
         if write:
             for part in parts:
                 cycle.report.warnings += steps.write(part, at)
                 session.ledger.past.keep_scored(run_id, part.planned.connection, at=at)
+            for found in over:
+                steps.forget(found)
     return cycle
 
 
@@ -326,16 +331,23 @@ class _Steps:
         if clean := decider.cleanliness(name):
             report.cleaned(clean)
 
-    def guard(self, plans: list[ConnectionPlan]) -> None:
-        """Stop before the first write where a plan is not plausible; all reasons at once."""
+    def guard(self, plans: list[ConnectionPlan], over: list[Due]) -> None:
+        """Stop before the first write where a plan is not plausible, or whom retention erases; all
+        reasons at once."""
         known = self._session.ledger.has_written
         findings = [
             finding
             for planned in plans
             for finding in guards.changes(planned, known(planned.connection), self._limits)
         ]
+        for due in over:
+            findings += retention.implausible(self._session, due, self._limits)
         if findings:
             raise GuardStopError(findings)
+
+    def forget(self, over: Due) -> None:
+        """Erase those whose time is over."""
+        retention.forget(self._session, over, self._stop, self._progress)
 
     def write(self, part: _Part, at: datetime) -> list[str]:
         """Carry a plan out, count what it cost, tell of hand-offs, and leave the mark of a complete

@@ -47,6 +47,7 @@ class FactsFile:
         self, path: Path | str, schemas: Mapping[str, ibis.Schema], memory: int = MEMORY
     ) -> None:
         self._memory = memory
+        self._path = Path(path)
         self.folder = None if str(path) == ":memory:" else Path(f"{path}.tmp")
         before = os.umask(0o077)
         try:
@@ -107,6 +108,31 @@ class FactsFile:
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
+    def rewrite(self, done: str) -> None:
+        """Once closed, copy the file to a new one in its place: deleted rows leave no trace in it,
+        and the table `done` is empty.
+
+        Killed in between, the file is as it was. Raises StoreError where there is no room.
+        """
+        copy = self._path.with_name(f"{self._path.name}.new")
+        copy.unlink(missing_ok=True)
+        before = os.umask(0o077)
+        try:
+            with duckdb.connect(config={"memory_limit": f"{self._memory}MB"}) as con:
+                for name, file in (("old", self._path), ("fresh", copy)):
+                    quoted = str(file).replace("'", "''")
+                    con.execute(f"ATTACH '{quoted}' AS {name}")
+                con.execute("COPY FROM DATABASE old TO fresh")
+                con.execute(f"DELETE FROM fresh.{done}")
+        except duckdb.IOException as error:
+            raise StoreError(
+                f"{self._path}: something was erased, and the file cannot be rewritten without it. "
+                "See to room for a copy beside it; the next command does it then"
+            ) from error
+        finally:
+            os.umask(before)
+        copy.replace(self._path)
+
     def table(self, name: str) -> Table:
         """A table as an Ibis expression."""
         return self._ibis.table(name)
@@ -139,22 +165,3 @@ class FactsFile:
             with suppress(duckdb.TransactionException):
                 self.run("ROLLBACK")
             raise
-
-
-def rewrite(path: Path) -> None:
-    """Copy a closed facts file to a new one in its place: deleted rows leave no trace in it.
-
-    Killed in between, the file is as it was.
-    """
-    copy = path.with_name(f"{path.name}.new")
-    copy.unlink(missing_ok=True)
-    before = os.umask(0o077)
-    try:
-        with duckdb.connect() as con:
-            for name, file in (("old", path), ("fresh", copy)):
-                quoted = str(file).replace("'", "''")
-                con.execute(f"ATTACH '{quoted}' AS {name}")
-            con.execute("COPY FROM DATABASE old TO fresh")
-    finally:
-        os.umask(before)
-    copy.replace(path)

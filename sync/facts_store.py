@@ -7,8 +7,8 @@ of a look-back window come late). Everything is set-based: a page is copied into
 table `arrived`, what is stored of its records into `held`, and each row gets a verdict.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,8 @@ from sync.cursors import CURSORS, Cursors
 from sync.facts_file import MEMORY, FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
 from sync.history import SEEN, History
-from sync.people import People
+from sync.horizon import HORIZONS, Horizon
+from sync.people import ERASURES, NOTED, People
 from sync.touched import SCHEMAS, Touched
 
 _STAMP = pa.timestamp("us", "UTC")
@@ -58,6 +59,8 @@ _SCHEMAS = {
     **COUNTS,
     **BACKLOG,
     **SEEN,
+    **NOTED,
+    **HORIZONS,
 }
 
 _CLOSED = "(FROM held WHERE held_row IN (SELECT held_row FROM closing))"
@@ -71,7 +74,8 @@ WRITTEN = pa.schema({"id": pa.string(), "present": _TEXTS, "modified_at": _STAMP
 class Stored:
     """How many rows of a page were new, changed, or left as they were, and how many ended.
 
-    `unstamped` of the changed ones differ under the stamp that they had. `withheld` were left out.
+    `unstamped` of the changed ones differ under the stamp that they had. `withheld` counts, by
+    reason, those left out.
     """
 
     new: int = 0
@@ -79,18 +83,19 @@ class Stored:
     unchanged: int = 0
     removed: int = 0
     unstamped: int = 0
-    withheld: int = 0
+    withheld: Mapping[str, int] = field(default_factory=dict)
 
 
-Gate = Callable[["FactsStore", str, Page, datetime], tuple[Page, int]]
-"""What lets a page of a connection in, or a part of it, and says how many rows it left out."""
+Gate = Callable[["FactsStore", str, Page, datetime], tuple[Page, Mapping[str, int]]]
+"""What lets a page of a connection in, or a part of it, and counts what it left out, by reason."""
 
 
 class FactsStore:
     """One facts file, opened by one process; `:memory:` keeps nothing after closing.
 
-    `memory`: in MB, see `FactsFile`. Raises StoreBusy when another process has the file open,
-    StoreError when it is no facts file, and as a context where memory was too little.
+    As a context, it is rewritten in the end where somebody was erased. `memory`: in MB, see
+    `FactsFile`. Raises StoreBusy when another process has the file open, StoreError when it is no
+    facts file, and as a context where memory or disk space was too little.
     """
 
     def __init__(self, path: Path | str, memory: int = MEMORY) -> None:
@@ -107,6 +112,8 @@ class FactsStore:
         """Where there is room for what does not fit into memory; it is removed on closing."""
         self.people = People(self._file)
         """Which records are one person, for reports and erasure."""
+        self.horizon = Horizon(self._file, self.touched)
+        """Before when what was done is forgotten."""
         self.gate: Gate | None = None
         """What pages must pass to be stored; None: everything is."""
 
@@ -119,8 +126,11 @@ class FactsStore:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        traces = error is None and self.folder is not None and self.people.traces
         self.close()
         self._file.explain(error)
+        if traces:
+            self._file.rewrite(done=ERASURES)
 
     def close(self) -> None:
         """Close the file, so that another process may open it."""
@@ -155,7 +165,7 @@ class FactsStore:
         what the page shows lives `at`, so that a record taken for removed is back. What the page
         tells of earlier versions is laid over those that are there (`sync.history`).
         """
-        page, withheld = self.gate(self, connection, page, at) if self.gate else (page, 0)
+        page, withheld = self.gate(self, connection, page, at) if self.gate else (page, {})
         table = BY_NAME[page.stream.table]
         leaving = pa.table({"id": pa.array((r.id for r in page.removed), pa.string())})
         with (

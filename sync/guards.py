@@ -86,6 +86,18 @@ def emptied(connection: str, live: int, held: int, limits: Limits) -> list[str]:
     ]
 
 
+def forgotten(connection: str, what: str, due: int, held: int, limits: Limits) -> list[str]:
+    """Whether retention would erase more of what is held (leads, activities) than is plausible."""
+    if due < FLOOR or due <= held * limits.change_share:
+        return []
+    return [
+        f"{connection}: retention would erase {due} of the {held} {what} that are held, more "
+        f"than {limits.change_share:.0%}; none was erased. Look whether the CRM lost them by "
+        "mistake, and at `retention` in the configuration; if that is right, run again with "
+        "--max-change-share 1"
+    ]
+
+
 def changes(plan: ConnectionPlan, known: bool, limits: Limits) -> list[str]:
     """Whether a plan changes too many records or costs too many calls.
 

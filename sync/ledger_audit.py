@@ -43,6 +43,7 @@ class Act(StrEnum):
     ANSWERED = "answered"
     DENIED = "denied"
     ERASED = "erased"
+    FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Column, Engine, Table, and_, delete, or_, select, update
+from sqlalchemy import Column, Connection, Engine, Table, and_, delete, or_, select, update
 
 from core.decision import UNIT
 from core.routing import FOLLOWING
@@ -94,11 +94,29 @@ class PeopleLedger:
         with self._engine.begin() as db:
             append(db, [Entry(Act.DENIED, at, {"by": account, "command": command})])
 
+    def forgotten(
+        self, connection: str, activities: int, *, before: datetime, by: str, at: datetime
+    ) -> None:
+        """Record in the audit chain how many activities the facts forget, those before when: the
+        scores that this moves are then accounted for."""
+        detail = {"by": by, "activities": activities, "before": before.isoformat()}
+        with self._engine.begin() as db:
+            append(db, [Entry(Act.FORGOTTEN, at, detail, connection=connection)])
+
+    def records(self, named: str) -> list[Record]:
+        """The records with an id of which anything is said, in every connection."""
+        found = set[Record]()
+        with self._readers.begin() as db:
+            for table, id_ in _tables():
+                rows = select(table.c.connection, id_).where(id_ == named).distinct()
+                found.update((row.connection, named) for row in db.execute(rows))
+        return sorted(found)
+
     def erase(self, records: Collection[Record], *, by: str, at: datetime) -> dict[str, int]:
         """Erase some records in one transaction; how many rows of each table were changed or went.
 
         What was decided about them goes; what owners and stages were given in all stays counted.
-        The audit chain stays whole: see `sync.ledger_audit`.
+        The audit chain stays whole: see `sync.ledger_audit`. Once all are erased: `scrub`.
         """
         counts = {}
         nobody = {record: f"{ERASED}{secrets.token_hex(8)}" for record in records}
@@ -119,17 +137,13 @@ class PeopleLedger:
                 else:
                     gone = delete(table).where(_about(table, id_, records))
                     counts[table.name] = db.execute(gone).rowcount
-            for connection, record in records:
-                named = RUNS.c.error.contains(record, autoescape=True)
-                db.execute(update(RUNS).where(named).values(error="erased: it named a person"))
-                for column, words in _NAMING.items():
-                    here = (column == words + record) & (column.table.c.connection == connection)
-                    named = here | (column == f"{words}{connection}:{record}")
-                    db.execute(update(column.table).where(named).values({column: words + ERASED}))
-        self._scrub()
+            for column, words in _NAMING.items():
+                named = _named(column, words, records)
+                db.execute(update(column.table).where(named).values({column: words + ERASED}))
+            _forget_errors(db, records)
         return {name: count for name, count in counts.items() if count}
 
-    def _scrub(self) -> None:
+    def scrub(self) -> None:
         """Leave nothing of deleted rows in the file; a server does so by itself, in time."""
         if self._engine.dialect.name == "sqlite":
             # The driver's own connection: SQLite does this outside of transactions only.
@@ -148,5 +162,31 @@ def _tables() -> list[tuple[Table, Column[Any]]]:
     ]
 
 
+def _forget_errors(db: Connection, records: Collection[Record]) -> None:
+    """Erase the words of runs that failed with a record's id in them."""
+    said = db.execute(select(RUNS.c.id, RUNS.c.error).where(RUNS.c.error.is_not(None)))
+    naming = [run.id for run in said if any(id_ in run.error for _connection, id_ in records)]
+    forgotten = update(RUNS).where(RUNS.c.id.in_(naming))
+    db.execute(forgotten.values(error="erased: it named a person"))
+
+
+def _named(column: Column[Any], words: str, records: Collection[Record]) -> Any:
+    """Whether a column names one of some records after `words`; from elsewhere, by connection."""
+    own = [
+        and_(column.table.c.connection == c, column.in_([words + id_ for id_ in ids]))
+        for c, ids in _ids(records).items()
+    ]
+    return or_(*own, column.in_([f"{words}{c}:{id_}" for c, id_ in records]))
+
+
 def _about(table: Table, id_: Column[Any], records: Collection[Record]) -> Any:
-    return or_(*(and_(table.c.connection == c, id_ == record) for c, record in records))
+    own = (and_(table.c.connection == c, id_.in_(ids)) for c, ids in _ids(records).items())
+    return or_(*own)
+
+
+def _ids(records: Collection[Record]) -> dict[str, list[str]]:
+    """The ids of some records by connection."""
+    ids: dict[str, list[str]] = {}
+    for connection, record in records:
+        ids.setdefault(connection, []).append(record)
+    return ids

@@ -155,6 +155,8 @@ def replay(
     with opened(ctx, config, only) as session:
         chosen = replacing(session.segments, model) if model else session.segments
         at = _instant(ctx, as_of).replace(microsecond=0)
+        for missing in session.facts.horizon.missing(at):
+            say(f"warning: {missing}")
         past = past_of(session.ledger, None, at, chosen, leads or ())
         decisions = replaying.replay(
             session.facts,

@@ -1,9 +1,15 @@
 """A person in the facts: which records are this person, everything they say, and their erasure."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from core.facts import ACTIVITIES, LEADS, OUTCOMES
+import ibis
+import pyarrow as pa
+
+from core.facts import ACTIVITIES, LEADS, OUTCOMES, TIME
+from core.identity import Identity, handles
 from sync.facts_file import FactsFile
 from sync.ledger_people import Record
 
@@ -16,12 +22,40 @@ _NAMED = {
     "touched": ("id",),
     "shown": ("id",),
     "seen": ("id",),
+    "purged": ("id",),
 }
 """The tables that name persons, and by which columns."""
 
-
 _OF_ALL = ("aliases", "removals", "touched", "seen")
 """Those of them that name records of other tables as well."""
+
+ERASURES = "erasures"
+
+NOTED = {
+    "purged": ibis.schema({"connection": "!string", "id": "!string"}),
+    ERASURES: ibis.schema({"at": TIME.copy(nullable=False)}),
+}
+"""The leads that a CRM erased for good, and the erasures of which there may be traces in unused
+pages of the file: it is to be rewritten."""
+
+_LINKS = """
+    SELECT connection, id, connection AS to_connection, survivor AS to_id FROM aliases
+        WHERE table_name = 'leads'
+    UNION ALL
+    SELECT connection, id, connection, converted_to FROM leads WHERE converted_to IS NOT NULL
+"""
+"""SQL for the records that a CRM itself made into others."""
+
+
+@dataclass(frozen=True)
+class Expired:
+    """The records of one connection whose time is over, as far as they may be erased.
+
+    `kept` counts those that may not: another record of the person is kept.
+    """
+
+    records: list[Record]
+    kept: int = 0
 
 
 class People:
@@ -83,25 +117,115 @@ class People:
         }
         return {name: rows for name, rows in found.items() if rows}
 
-    def erase(self, records: Collection[Record]) -> None:
-        """Erase some records from every table, in one transaction.
+    def count(self, connection: str) -> int:
+        """How many leads of a connection are held, those that are gone counted too."""
+        (row,) = self._file.rows(
+            "SELECT count(DISTINCT id) AS n FROM leads WHERE connection = $c", c=connection
+        )
+        return int(row["n"])
+
+    def removed(self, connection: str, before: datetime, identity: Identity | None) -> Expired:
+        """The records of persons that no CRM shows since `before` or longer.
+
+        One person are the records that `identity` joins (None: those of an equal address), at any
+        time and whether or not others claim the same.
+        """
+        known = handles(identity or Identity(), self._file.table(LEADS.name))
+        node = "'' AS to_connection, way || ' ' || handle AS to_id"
+        shared = f"SELECT connection, lead_id, {node} FROM ({ibis.to_sql(known, 'duckdb')})"
+        gone = "NOT lives AND gone_at <= $before"
+        return self._expired(connection, before, gone, f"{_LINKS} UNION ALL {shared}")
+
+    def purged(self, connection: str, before: datetime) -> Expired:
+        """The records that the CRM erased for good at `before` or earlier, and what was merged
+        into them. What other CRMs show of the person is theirs."""
+        if not self._file.rows("SELECT 1 FROM purged WHERE connection = $c LIMIT 1", c=connection):
+            return Expired([])
+        gone = "NOT lives AND gone_at <= $before AND id IN (FROM purged SELECT id)"
+        return self._expired(connection, before, gone, _LINKS)
+
+    def _expired(self, connection: str, before: datetime, gone: str, ties: str) -> Expired:
+        """The records for which `gone` holds, without those that ties lead to from one that lives
+        or was there after `before`. A tie leads both ways."""
+        self._file.run(
+            "CREATE OR REPLACE TEMP TABLE known AS SELECT connection, id, "
+            "bool_or(valid_to IS NULL) AS lives, max(valid_to) AS gone_at FROM leads GROUP BY ALL"
+        )
+        self._file.run(
+            f"CREATE OR REPLACE TEMP TABLE ties AS WITH t AS ({ties}) FROM t UNION ALL "
+            "SELECT to_connection, to_id, connection, id FROM t"
+        )
+        on = "JOIN ties t ON t.connection = n.connection AND t.id = n.id"
+        rows = self._file.rows(
+            f"""
+            WITH RECURSIVE
+            gone AS (SELECT connection, id FROM known WHERE connection = $c AND {gone}),
+            near(connection, id) AS (
+                FROM gone UNION SELECT t.to_connection, t.to_id FROM near n {on}
+            ),
+            kept(connection, id) AS (
+                SELECT connection, id FROM near JOIN known USING (connection, id)
+                    WHERE lives OR gone_at > $before
+                UNION SELECT t.to_connection, t.to_id FROM kept n {on}
+            )
+            SELECT known.id, known.id IN (SELECT id FROM kept WHERE connection = $c) AS stays
+                FROM near JOIN known USING (connection, id)
+                WHERE connection = $c AND NOT lives AND gone_at <= $before ORDER BY id
+            """,
+            c=connection,
+            before=before,
+        )
+        for table in ("known", "ties"):
+            self._file.run(f"DROP TABLE {table}")
+        records = [(connection, row["id"]) for row in rows if not row["stays"]]
+        return Expired(records, len(rows) - len(records))
+
+    def note_purged(self, connection: str, ids: Collection[str]) -> None:
+        """Note leads of which the CRM has not even a trace; those noted before that live after all
+        were not."""
+        with self._file.transaction(), self._file.given("incoming", _ids(ids)):
+            self._file.run(
+                "DELETE FROM purged WHERE connection = $c AND id IN (SELECT id FROM leads "
+                "WHERE connection = $c AND valid_to IS NULL UNION SELECT id FROM incoming)",
+                c=connection,
+            )
+            self._file.run("INSERT INTO purged SELECT $c, id FROM incoming", c=connection)
+
+    def erase(self, records: Collection[Record], at: datetime) -> None:
+        """Erase some records from every table, in one transaction; when the store is closed, the
+        file is rewritten.
 
         What others' scores took from them shows in the next cycle, which rescores everything.
         """
-        with self._file.transaction():
-            for connection, id_ in records:
-                for table in _NAMED:
+        connections, ids = zip(*records, strict=True)
+        named = pa.table({"connection": pa.array(connections), "id": pa.array(ids)})
+        with self._file.transaction(), self._file.given("incoming", named):
+            for table, columns in _NAMED.items():
+                kind = " AND t.table_name = 'leads'" if table in _OF_ALL else ""
+                for column in columns:
                     self._file.run(
-                        f"DELETE FROM {table} WHERE {_about(table)}", c=connection, i=id_
+                        f"DELETE FROM {table} t USING incoming i WHERE "
+                        f"t.connection = i.connection AND t.{column} = i.id{kind}"
                     )
-                # A reading that stopped at the record goes on from all that have its stamp.
-                for table in ("cursors", "censuses"):
-                    self._file.run(
-                        f"UPDATE {table} SET id = '' WHERE connection = $c AND id = $i",
-                        c=connection,
-                        i=id_,
-                    )
-                self._file.run("DELETE FROM marks WHERE connection = $c", c=connection)
+            # A reading that stopped at a record goes on from all that have its stamp.
+            for table in ("cursors", "censuses"):
+                self._file.run(
+                    f"UPDATE {table} t SET id = '' FROM incoming i "
+                    "WHERE t.connection = i.connection AND t.id = i.id"
+                )
+            self._file.run(
+                "DELETE FROM marks WHERE connection IN (SELECT connection FROM incoming)"
+            )
+            self._file.run(f"INSERT INTO {ERASURES} VALUES ($at)", at=at)
+
+    @property
+    def traces(self) -> bool:
+        """Whether something was erased since the file was last rewritten."""
+        return bool(self._file.rows(f"SELECT 1 FROM {ERASURES} LIMIT 1"))
+
+
+def _ids(ids: Collection[str]) -> pa.Table:
+    return pa.table({"id": pa.array(list(ids), pa.string())})
 
 
 def _about(table: str) -> str:

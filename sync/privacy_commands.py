@@ -54,7 +54,6 @@ def erase(
 ) -> None:
     """Erase a person from the facts and the ledger, once no CRM has it. What owners were given in
     all stays counted, and the audit chain stays whole."""
-    from sync.facts_file import rewrite
     from sync.lease import Lease
 
     with opened(ctx, config) as session, Lease(session.ledger, session.clock):
@@ -73,12 +72,10 @@ def erase(
         if not yes and not typer.confirm(f"Erase {len(records)} records?", err=True):
             raise typer.Abort
         # The ledger first: killed in between, the facts still know whom to erase.
-        counts = session.ledger.people.erase(
-            records, by=outside_of(ctx).account, at=session.clock()
-        )
-        session.facts.people.erase(records)
-        file = session.config.facts
-    rewrite(file)
+        now, ledger = session.clock(), session.ledger.people
+        counts = ledger.erase(records, by=outside_of(ctx).account, at=now)
+        ledger.scrub()
+        session.facts.people.erase(records, now)
     rows = sum(counts.values())
     say(f"erased {len(records)} records of a person, and {rows} rows of the ledger about them")
 
@@ -109,8 +106,11 @@ def export(
 
 
 def _records(session: "Session", person: str) -> "list[Record]":
-    """The records of a person. Raises ConfigError where there are none."""
-    records = session.facts.people.records(person)
+    """The records of a person. Raises ConfigError where there are none.
+
+    Facts that were pulled again do not know who was removed before; the ledger knows their ids.
+    """
+    records = session.facts.people.records(person) or session.ledger.people.records(person)
     if not records:
         raise ConfigError([f"nothing is held of {_kind(person)}: check it, in every CRM"])
     return records

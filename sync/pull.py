@@ -69,7 +69,8 @@ def pull(
                 stored = facts.store(name, page, at=pulled.until)
                 step.passed(stored.new + stored.changed)
                 step.hold("unchanged", stored.unchanged)
-                step.hold("no consent", stored.withheld)
+                for reason, count in stored.withheld.items():
+                    step.hold(reason, count)
                 for problem in page.rejected:
                     pulled.unread.append(problem)
                 if stream.table == LEADS.name:

@@ -76,6 +76,7 @@ def read_whole(
 ) -> Pulled:
     """Pull, then compare every complete stream with the facts, and heal what differs."""
     before = dict(connector.usage.calls)
+    read = _read_until(connector, facts)
     first = pull(connector, facts, step, stop, progress)
     comparing = _Comparing(connector, facts, step, stop, progress, first)
     streams = [stream for stream in connector.streams() if stream.complete]
@@ -88,15 +89,28 @@ def read_whole(
     if findings := comparing.implausible(found, limits):
         facts.census.forget(connector.name)
         raise GuardStopError(findings)
+    lasts = connector.capabilities.tells_removed
+    told = lasts is not None and read is not None and read > pulled.until - lasts
     for stream, comparison in found.items():
+        purged = told and stream.table == LEADS.name
         if comparison.gone:
-            comparing.take_away(stream, pulled.until)
+            comparing.take_away(stream, pulled.until, purged=purged)
+        if purged:
+            found[stream] = replace(comparison, purged=comparison.gone)
         if stream.table == LEADS.name:
             pulled.leads_removed += comparison.gone
     facts.census.forget(connector.name)
     pulled.comparisons = list(found.values())
     pulled.calls = connector.usage.since(before)
     return pulled
+
+
+def _read_until(connector: Connector, facts: FactsStore) -> datetime | None:
+    """Up to when every stream of leads has been read; None: one of them was not yet."""
+    streams = (stream for stream in connector.streams() if stream.table == LEADS.name)
+    cursors = [facts.cursor(connector.name, stream.name) for stream in streams]
+    stamps = [cursor.stamp for cursor in cursors if cursor and cursor.stamp]
+    return min(stamps) if len(stamps) == len(cursors) else None
 
 
 class _Comparing:
@@ -162,7 +176,8 @@ class _Comparing:
         )
         self._step.passed(stored.new + stored.changed)
         self._step.hold("unchanged", stored.unchanged)
-        self._step.hold("no consent", stored.withheld)
+        for reason, count in stored.withheld.items():
+            self._step.hold(reason, count)
         self._first.unread += page.rejected
         reading = replace(
             reading,
@@ -203,11 +218,13 @@ class _Comparing:
             for finding in guards.vanished(self._name, table, gone[table], held[table], limits)
         ]
 
-    def take_away(self, stream: Stream, at: datetime) -> None:
-        """Mark removed, as of now, what the CRM no longer has."""
+    def take_away(self, stream: Stream, at: datetime, *, purged: bool) -> None:
+        """Mark removed, as of now, what the CRM no longer has; `purged`: it was erased there."""
         nothing = mapping.table(BY_NAME[stream.table].model, {"id": []}).rows
         place = (self._name, stream.table, stream.name, self._settled)
         while some := self._census.some_gone(*place, TAKEN_AWAY):
+            if purged:
+                self._facts.people.note_purged(self._name, some)
             cursor = self._facts.cursor(self._name, stream.name) or Cursor()
             removed = tuple(Removed(record, at) for record in some)
             self._facts.store(self._name, Page(stream, nothing, cursor, removed), at=at)

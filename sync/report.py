@@ -69,8 +69,8 @@ class Comparison:
     `counted` is how many records the CRM says it has (None: it does not say), `shown` how many
     came by; `held` how many the facts held before. What was `missing` there was added, what had
     `changed` was taken over, `unstamped` of it though its modified stamp had not moved (a
-    formula field, an association), and what was `gone` from the CRM was marked removed. Where
-    less was shown than is counted, nothing was taken for gone.
+    formula field, an association), and what was `gone` from the CRM was marked removed, `purged` of
+    it erased there for good. Where less was shown than is counted, nothing was taken for gone.
     """
 
     stream: str
@@ -81,6 +81,7 @@ class Comparison:
     changed: int
     unstamped: int
     gone: int = 0
+    purged: int = 0
 
     @property
     def short(self) -> int:
@@ -89,6 +90,9 @@ class Comparison:
 
 
 STEPS = ("pull", "score", "qualify", "route", "diff", "write")
+
+ERASE = "erase "
+"""How the steps of retention begin, where it is configured."""
 
 
 @dataclass
@@ -154,6 +158,19 @@ class ConnectionReport:
         for check, count in found.held.items():
             step.hold(check, count)
         self.steps = {"pull": self.steps["pull"], "hygiene": step, **self.steps}
+
+    def erased(self, what: str, due: int, kept: int = 0) -> None:
+        """Take what retention erases at the end of the run, as a last step."""
+        step = Step(f"{ERASE}{what}")
+        step.passed(due)
+        step.hold("another record of the person is kept", kept)
+        self.steps[step.name] = step
+
+    @property
+    def erasures(self) -> dict[str, int]:
+        """How much retention erases of what; nothing where it is not configured."""
+        erasing = (step for name, step in self.steps.items() if name.startswith(ERASE))
+        return {step.name.removeprefix(ERASE): step.out for step in erasing}
 
     @property
     def unusual(self) -> list[str]:

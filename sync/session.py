@@ -130,7 +130,7 @@ def open_setup(
     with ExitStack() as stack:
         ledger = stack.enter_context(closing(Ledger(config.ledger)))
         facts = stack.enter_context(FactsStore(config.facts, config.facts_memory))
-        facts.gate = gate(setup.segments)
+        facts.gate = gate(setup.segments, config.retention)
         settings = config.connections
         connectors = stack.enter_context(
             closing(_OnUse({n: partial(outside.connect, n, settings[n]) for n in names}))

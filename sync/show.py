@@ -75,10 +75,11 @@ def _comparisons(part: ConnectionReport) -> Table:
     made = table(
         "compared with the CRM",
         "object", "counted>", "shown>", "held>", "missing>", "changed>", "unstamped>", "gone>",
+        "purged>",
     )  # fmt: skip
     for one in part.comparisons:
         counted = "-" if one.counted is None else str(one.counted)
-        found = (one.shown, one.held, one.missing, one.changed, one.unstamped, one.gone)
+        found = (one.shown, one.held, one.missing, one.changed, one.unstamped, one.gone, one.purged)
         made.add_row(one.stream, counted, *map(str, found))
     return made
 

@@ -65,6 +65,8 @@ class HubSpotConnector:
             lookback=timedelta(minutes=10),
             queue_objects=(CONTACTS,),
             history=settings.history,
+            # The recycle bin has no record of a GDPR delete.
+            tells_removed=timedelta(days=90),
         )
         self._gateway = Gateway(name, settings, self.usage, clock=clock, sleep=sleep)
         self._fields = Fields(self._gateway, name, settings)

@@ -55,6 +55,7 @@ LEAD: Mapping[str, str] = {
     "account_id": "associatedcompanyid",
     "owner_id": "hubspot_owner_id",
     "accepted_at": "sales_accepted_at",
+    "custom.legal_basis": "hs_legal_basis",
 }
 ACCOUNT: Mapping[str, str] = {
     "created_at": "createdate",

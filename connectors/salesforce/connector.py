@@ -22,11 +22,11 @@ from connectors.errors import CredentialsError
 from connectors.salesforce import entries, setup, soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.failures import CallRefused, QueryTooHeavy
-from connectors.salesforce.fields import BY_NAME, OBJECTS, ROLES, WRITTEN_OBJECTS, Schema
+from connectors.salesforce.fields import BY_NAME, OBJECTS, WRITTEN_OBJECTS, Schema
 from connectors.salesforce.history import HISTORIES, FieldHistory
 from connectors.salesforce.ingest import JOB_ROWS
 from connectors.salesforce.price import histories, reading
-from connectors.salesforce.pull import Pull, RolePull
+from connectors.salesforce.pull import Pull, WayPull
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.salesforce.shape import Shaper
 from connectors.salesforce.write import BULK_CALLS, BULK_FROM, COLLECTION, READ_COLLECTION, Writer
@@ -74,6 +74,8 @@ class SalesforceConnector:
         problems = []
         try:
             for item in OBJECTS:
+                if item.optional:
+                    continue
                 try:
                     self._schema.fields(item.name)
                 except CallRefused as error:
@@ -105,17 +107,19 @@ class SalesforceConnector:
         return problems
 
     def streams(self) -> tuple[Stream, ...]:
-        """One stream for each object, owners first."""
-        return tuple(Stream(item.name, item.table, complete=item.name != ROLES) for item in OBJECTS)
+        """One stream for each object that the org has, owners first."""
+        return tuple(
+            Stream(item.name, item.table, complete=not item.ways) for item in self._schema.objects()
+        )
 
     def count(self, stream: Stream, cursor: Cursor | None) -> int | None:
         """How many records were changed since the cursor, deleted ones counted too.
 
         Not known where Salesforce takes too long to count them.
         """
-        if stream.name == ROLES and (cursor is None or cursor.stamp is None):
-            return 0
         item = BY_NAME[stream.name]
+        if item.ways and (cursor is None or cursor.stamp is None):
+            return 0
         try:
             return self._client.count(soql.count(item.name, item.where, soql.after(cursor)))
         except QueryTooHeavy:
@@ -131,14 +135,15 @@ class SalesforceConnector:
 
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """The records changed since the cursor, deleted, merged and converted ones followed."""
-        kind = RolePull if stream.name == ROLES else Pull
+        item = BY_NAME[stream.name]
+        kind = WayPull if item.ways else Pull
         pull = kind(
             self._client,
             self._schema,
             Shaper(self._settings.mapping.activity_types),
             self._sleep,
             stream,
-            BY_NAME[stream.name],
+            item,
             until,
             self._history,
         )

@@ -9,6 +9,7 @@ from connectors.base import Field, FieldKind, Problem
 from connectors.errors import ConnectorError
 from connectors.salesforce import soql
 from connectors.salesforce.client import SalesforceClient
+from connectors.salesforce.failures import CallRefused
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.settings import MappedTo
 from connectors.sources import common_field, merged
@@ -28,6 +29,11 @@ PERSON = {
     "accepted_at": "Sales_Accepted__c",
     "technologies": "Tech_Stack__c",
     "owner_id": "OwnerId",
+    "custom.opted_out_tracking": "Individual.HasOptedOutTracking",
+    "custom.opted_out_profiling": "Individual.HasOptedOutProfiling",
+    "custom.opted_out_processing": "Individual.HasOptedOutProcessing",
+    "custom.opted_out_solicit": "Individual.HasOptedOutSolicit",
+    "custom.should_forget": "Individual.ShouldForget",
 }
 WHAT_IT_IS_ABOUT = {
     "asset": "Asset__c",
@@ -45,7 +51,15 @@ OUTPUT_FIELDS = {
     Output.OWNER: "OwnerId",
 }
 WRITTEN_OBJECTS = ("Lead", "Contact")
-ROLES = "OpportunityContactRole"
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way from the records of one object to those of another whose `theirs` is their `ours`."""
+
+    to: str
+    theirs: str
+    ours: str
 
 
 @dataclass(frozen=True)
@@ -55,7 +69,8 @@ class ObjectMap:
     `fields` are common field -> field path; a path the org does not have is left out. A name
     that begins with `_` is only an ingredient of other columns (see `shape`). `status` are the
     fields that say a record is gone. `marked` is the field by which entries of ours are told.
-    `children` is a sub-query, which Bulk API cannot carry.
+    `children` is a sub-query, which Bulk API cannot carry. An object with `ways` is read for others
+    that change with it without a stamp of their own. One that is `optional` not every org has.
     """
 
     name: str
@@ -67,6 +82,8 @@ class ObjectMap:
     marked: str = ""
     children: str = ""
     bulk: bool = True
+    ways: tuple[Way, ...] = ()
+    optional: bool = False
 
 
 OBJECTS = (
@@ -104,6 +121,15 @@ OBJECTS = (
             "owner_id": "OwnerId",
         },
         status=("IsDeleted", "MasterRecordId"),
+    ),
+    # Before the leads: what changes while they are first read is then not missed.
+    ObjectMap(
+        "Individual",
+        "leads",
+        {},
+        bulk=False,
+        ways=tuple(Way(name, "IndividualId", "Id") for name in WRITTEN_OBJECTS),
+        optional=True,
     ),
     ObjectMap(
         "Lead",
@@ -184,12 +210,13 @@ OBJECTS = (
             "_created_at": "CreatedDate",
         },
     ),
-    # Before the opportunities: what changes while they are first read is then not missed.
+    # Before the opportunities, for the same reason.
     ObjectMap(
-        ROLES,
+        "OpportunityContactRole",
         "outcomes",
         {"_opportunity": "OpportunityId"},
         bulk=False,
+        ways=(Way("Opportunity", "Id", "OpportunityId"),),
     ),
     ObjectMap(
         "Opportunity",
@@ -260,14 +287,27 @@ class Schema:
         self._client = client
         self._settings = settings
         self._describes: dict[str, dict[str, Mapping[str, Any]]] = {}
+        self._refused: dict[str, CallRefused] = {}
 
     def forget(self) -> None:
         """Read the describes again when next asked: fields were created."""
         self._describes.clear()
+        self._refused.clear()
 
     def fields(self, object_type: str) -> dict[str, Field]:
         """The fields of an object that the user can see."""
         return {name: described(item) for name, item in self._describe(object_type).items()}
+
+    def objects(self) -> list[ObjectMap]:
+        """The objects that are read: all but those optional ones that the user cannot see."""
+        return [item for item in OBJECTS if not item.optional or self._sees(item.name)]
+
+    def _sees(self, object_type: str) -> bool:
+        try:
+            self._describe(object_type)
+        except CallRefused:
+            return False
+        return True
 
     def has(self, object_type: str, path: str) -> bool:
         """Whether a field path leads to a field, over relationships too."""
@@ -279,6 +319,7 @@ class Schema:
             for item in self._describe(object_type).values()
             if item.get("relationshipName") == first
             for target in item["referenceTo"]
+            if self._sees(target)
         )
 
     def in_history(self, object_type: str, name: str) -> str:
@@ -320,7 +361,7 @@ class Schema:
 
     def unmapped(self, table: str) -> list[Problem]:
         """Mapped paths that none of a table's objects has; a wrong name never costs silently."""
-        names = [item.name for item in OBJECTS if item.table == table]
+        names = [item.name for item in OBJECTS if item.table == table and not item.ways]
         return [
             Problem("error", f"mapping.{table}.{common_field(column)}",
                     f"no field {path} on {_either(names)}", self._nearest(names, path))
@@ -339,15 +380,19 @@ class Schema:
         return chosen
 
     def _describe(self, object_type: str) -> dict[str, Mapping[str, Any]]:
+        if refusal := self._refused.get(object_type):
+            raise refusal
         if object_type not in self._describes:
             # Together they count as one call, so the first asks for all that will be needed.
             others = () if self._describes else (*BY_NAME, CAMPAIGN)
             found = self._client.describe(sorted({soql.name(object_type), *others}))
             for name, fields in found.items():
-                if not isinstance(fields, ConnectorError):
+                if isinstance(fields, CallRefused):
+                    self._refused[name] = fields
+                elif not isinstance(fields, ConnectorError):
                     self._describes[name] = {item["name"]: item for item in fields}
-            if isinstance(refusal := found[object_type], ConnectorError):
-                raise refusal
+            if isinstance(error := found[object_type], ConnectorError):
+                raise error
         return self._describes[object_type]
 
 

@@ -1,7 +1,7 @@
 """What reading costs, in calls, where it is known how many records there are."""
 
 from connectors.base import Cursor, Price
-from connectors.salesforce.fields import ROLES, ObjectMap
+from connectors.salesforce.fields import ObjectMap
 from connectors.salesforce.pull import BULK_FROM, BULK_PAGE, REST_PAGE
 from connectors.salesforce.soql import IDS_PER_QUERY
 
@@ -20,14 +20,14 @@ def histories(records: int | None, asked: int) -> Price:
 def reading(item: ObjectMap, cursor: Cursor | None, records: int | None) -> Price:
     """The price of the records of one object after a cursor; at least a call where not known."""
     first = cursor is None or cursor.stamp is None
-    if item.name == ROLES and first:
+    if item.ways and first:
         return Price()
     if records is None:
         return Price({"read": 1}, exact=False)
-    if item.name == ROLES:
-        # Each role is taken to be of an opportunity of its own.
-        of_roles, of_their_deals = -(-records // REST_PAGE), -(-records // IDS_PER_QUERY)
-        return Price({"read": max(1, of_roles) + of_their_deals}, exact=not records)
+    if item.ways:
+        # Each record is taken to lead to one of its own, each way.
+        own, others = -(-records // REST_PAGE), -(-records // IDS_PER_QUERY)
+        return Price({"read": max(1, own) + others * len(item.ways)}, exact=not records)
     if records > BULK_FROM and item.bulk:
         # The first page of a query says that there is too much for it.
         job = JOB_CALLS + -(-records // BULK_PAGE)

@@ -204,11 +204,12 @@ class Pull:
         written = self.schema.written(self.item.name)
         return {f"present.{output}": known.name for output, known in written.items()}
 
-    def page_of(self, ids: list[str], cursor: Cursor) -> Page:
-        """The records of some ids, whatever their stamps."""
+    def page_of(self, field: str, ids: list[str], cursor: Cursor) -> Page:
+        """The records with some ids in a field, whatever their stamps."""
         found: list[dict[str, Any]] = []
         for start in range(0, len(ids), soql.IDS_PER_QUERY):
-            some = f"Id IN {soql.literal(ids[start : start + soql.IDS_PER_QUERY])}"
+            listed = soql.literal(ids[start : start + soql.IDS_PER_QUERY])
+            some = f"{soql.name(field)} IN {listed}"
             found += self.client.records(soql.select(self._selected(), self.item.name, some))
         return self._page_of_records(found, cursor)
 
@@ -259,28 +260,38 @@ class Pull:
 
 
 @dataclass(frozen=True)
-class RolePull(Pull):
-    """Opportunities whose contact roles changed: a role does not move its opportunity's stamp."""
+class WayPull(Pull):
+    """The records that the changed ones of a stream lead to: contact roles to opportunities,
+    individuals to leads and contacts, whose own stamps do not move with them."""
 
     def pages(self, cursor: Cursor) -> Iterator[Page]:
-        """Nothing at first: the opportunities, read after this, come with their roles."""
+        """Nothing at first: what they lead to, read after this, comes with what they say."""
         if cursor.stamp is None:
             yield self._page({}, [], Cursor(self.until))
         else:
             yield from super().pages(cursor)
 
     def _page_of_records(self, records: list[dict[str, Any]], cursor: Cursor) -> Page:
-        changed = list(dict.fromkeys(r["OpportunityId"] for r in records))
-        whole = Pull(
-            self.client,
-            self.schema,
-            self.shaper,
-            self.sleep,
+        pages = []
+        for way in self.item.ways:
+            ids = list(dict.fromkeys(record[way.ours] for record in records))
+            whole = Pull(
+                self.client,
+                self.schema,
+                self.shaper,
+                self.sleep,
+                self.stream,
+                BY_NAME[way.to],
+                self.until,
+            )
+            pages.append(whole.page_of(way.theirs, ids, cursor))
+        return Page(
             self.stream,
-            BY_NAME["Opportunity"],
-            self.until,
+            pa.concat_tables(page.rows for page in pages),
+            cursor,
+            tuple(gone for page in pages for gone in page.removed),
+            tuple(problem for page in pages for problem in page.rejected),
         )
-        return whole.page_of(changed, cursor)
 
 
 def _column(records: list[dict[str, Any]], path: str) -> list[Any]:

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     DEAL = "deal"
     USER = "user"
     QUEUE = "queue"
+    INDIVIDUAL = "individual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,16 @@ class Record:
     LEAD, CONTACT: first_name, last_name, email, phone, title, company, website, industry,
     employees, revenue, country, state, technologies (list), source, status, opt_out,
     bounced_at, accepted_at, account (number), owner (number), converted_at, converted_to
-    (number of the contact), deal (number).
+    (number of the contact), deal (number), individual (number), legal_basis (list).
     ACCOUNT: name, website, industry, employees, revenue, country, state, technologies, type,
     parent (number), owner.
     ACTIVITY: type, at, people (list of numbers), account, asset, url, area, campaign, channel,
     direction, outcome, duration (seconds), subject, message_id, owner, deal.
     DEAL: name, account, people, amount, currency, stage, closed, won, closed_at, owner.
     USER: name, email, active.  QUEUE: name.
+    INDIVIDUAL (what a person said about privacy; Salesforce's alone): first_name, last_name, owner,
+    and as true or false no_tracking, no_profiling, no_processing, no_solicit, no_geo_tracking,
+    forget, export, store_elsewhere.
     """
 
     kind: Kind

@@ -8,7 +8,7 @@ import ibis
 import pytest
 from pydantic import ValidationError
 
-from core.permitted import REASON
+from core.permitted import NOTHING_LEFT, REASON
 from core.rules import Model, parse
 from core.segments import Segment
 from core.verdict import Judged, judge
@@ -124,6 +124,28 @@ def test_who_may_not_be_scored_is_not(withdrawn: str, stage: str) -> None:
         "web": 5,
         "basis": 5,
     }
+
+
+def test_who_is_a_lead_by_withheld_activities_alone_has_no_score() -> None:
+    """What was written of such a record is cleared as configured, because without what it did
+    it is no lead; an empty record is none, consent or not."""
+    nobody = {"email": None, "phone": None}
+    people = [
+        lead("silent", custom={"tracking": "no"}, **nobody),
+        lead("open", custom={"tracking": "yes"}, **nobody),
+        lead("empty", custom={"tracking": "no"}, **nobody),
+        lead("known", custom={"tracking": "no"}),
+    ]
+    world = World(people, called("silent", "open", "known"))
+    for withdrawn, stage in (("clear", "No consent"), ("freeze", "No consent, frozen")):
+        consent = {"behaviour": FOLLOWED, "withdrawn": withdrawn}
+        found = judged(world, model(consent=consent))
+        assert {id_: row["stage"] for id_, row in found.items()} == {
+            "silent": stage,
+            "open": "MQL",
+            "known": None,
+        }
+        assert found["silent"]["reason"] == NOTHING_LEFT
 
 
 def test_each_model_asks_its_own_leads() -> None:

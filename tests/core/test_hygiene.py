@@ -124,8 +124,7 @@ LISTS = {
 def test_addresses_by_kind() -> None:
     """U15 D68: what is no address, made up, throw-away, of a role, of ourselves or of a competitor
     is told apart, sub-domains included; what the model trusts is not looked at."""
-    people = ({"id": a, "email": a, "email_valid": email_valid(a)} for a in ADDRESSES)
-    world = World(lead(**person) for person in people)
+    world = World(lead(a, email=a, email_valid=email_valid(a)) for a in ADDRESSES)
     checks = found(world, LISTS)
     assert {address: checks.get(address, set()) for address in ADDRESSES} == ADDRESSES
     assert found(World([lead("none", email=None, phone="1")]), LISTS) == {}

@@ -21,7 +21,7 @@ from core.rules import Model, parse
 from core.scoring import Facts, score
 from core.segments import Segment
 from core.verdict import judge
-from tests.core.golden import T0, World, account, activity, lead
+from tests.core.golden import T0, Elsewhere, World, account, activity, lead
 
 EMAIL = Identity()
 KEY = Identity(email=False, keys=({"marketing": "custom.sales_id", "crm": "id"},))
@@ -117,7 +117,7 @@ def test_keys_join_where_addresses_differ_and_go_before_them() -> None:
 def test_what_is_alike_is_proposed_and_joins_nobody() -> None:
     """Fuzzy matches are proposed, never merged by themselves; a switchboard's number is none."""
     bo = {"first_name": "Bo", "last_name": "Ek", "company": "Fern"}
-    records = (
+    records: list[Lead | Elsewhere] = [
         lead("l1", email="bo@fern.example", **bo),
         contact("h1", email="bo.ek@mail.example", **{**bo, "first_name": "BO"}),
         lead("l2", email="cy+news@fern.example"),
@@ -129,7 +129,7 @@ def test_what_is_alike_is_proposed_and_joins_nobody() -> None:
         contact("h5", email="di@mail.example", phone_number="+4930123456"),
         lead("l6", email="ed@fern.example", phone_number="+4930999999"),
         *(contact(f"h{n}", email=f"{n}@f.example", phone_number="+4930999999") for n in (6, 7)),
-    )
+    ]
     world = World(records)
     assert grouped(world, EMAIL) == {frozenset({"l3", "h3"})}
     rows = world.rows(world.asked(_alike, EMAIL))

@@ -11,6 +11,7 @@ from connectors.sandbox.crm import Kind, Record
 from sync.exits import Exit
 from tests.live import ANA, ROBOT, Live, balanced, live
 
+MISSING = {"known": False}
 AGREED = {"any": [{"email_opt_out": False}, {"email_opt_out": {"known": False}}]}
 MODEL: dict[str, Any] = {
     "fit": [{"id": "technology", "points": 100, "when": {"industry": "technology"}}],
@@ -109,3 +110,28 @@ def test_who_is_not_to_be_followed_is_not(world: Live, gate: str, stored: int) -
     object_to(world, silent, opt_out=False)
     world.sync("--reconcile", "--max-change-share", "1")
     assert shown(world, silent, "score") == [107, 107]
+
+
+def test_consent_follows_the_individual(world: Live) -> None:
+    """Who opts out of tracking in the Individual of a Salesforce lead is not followed from
+    the next cycle on, though the lead itself did not change; given again, the points are back.
+    Who is a lead by that alone has no score meanwhile."""
+    sales = world.sellers["sales"]
+    sales.face.rules.privacy = True  # type: ignore[attr-defined]
+    agreed = {"any": [{"custom": {"opted_out_tracking": known}} for known in ("false", MISSING)]}
+    world.model(**MODEL, consent={"behaviour": agreed})
+    said = sales.crm.add(Kind.INDIVIDUAL, {"last_name": "P"})
+    followed, alone = somebody(world, individual=said.number), somebody(world, email="q@b.example")
+    nameless = somebody(world, individual=said.number, email=None)
+    world.sync()
+    assert [shown(world, lead, "score") for lead in (followed, alone, nameless)] == [[107, 107]] * 3
+    for opted_out, score in ((True, 100), (False, 107)):
+        world.clock.tick(hours=1)
+        stamp = followed["sales"].modified
+        sales.crm.update(said, {"no_tracking": opted_out})
+        report = world.sync()
+        assert followed["sales"].modified != stamp, "the score was written, and nothing else"
+        assert report.step("sales", "write")["out"] == 2
+        assert shown(world, followed, "score") == [score, 107]
+        assert shown(world, nameless, "score") == [None if opted_out else 107, 107]
+    assert shown(world, alone, "score") == [107, 107]

@@ -176,7 +176,7 @@ def test_who_is_erased_is_gone_from_the_history() -> None:
     world.crm.update(lead, {"phone": "1"}, at=world.clock.tick())
     world.pull()
     assert world.store.table("seen").count().to_pyarrow().as_py() == 1
-    world.store.people.erase([("crm", str(lead.number))])
+    world.store.people.erase([("crm", str(lead.number))], world.clock())
     assert world.versions() == []
     assert world.store.table("seen").count().to_pyarrow().as_py() == 0
 

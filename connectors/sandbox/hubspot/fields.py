@@ -32,6 +32,13 @@ LEAD_STATUSES = (
     "WORKING",
     "NURTURING",
 )
+LEGAL_BASES = (
+    "Legitimate interest – prospect/lead",
+    "Legitimate interest – existing customer",
+    "Performance of a contract",
+    "Freely given consent from contact",
+    "Not applicable",
+)
 INDUSTRIES = {
     "Technology": "COMPUTER_SOFTWARE",
     "Healthcare": "HOSPITAL_HEALTH_CARE",
@@ -165,6 +172,14 @@ CONTACT = named(
     Property("hs_lead_status", "enumeration", "status", choices=LEAD_STATUSES),
     Property("hs_analytics_source", "enumeration", read=_value("source")),
     Property("hs_email_optout", "bool", "opt_out"),
+    Property(
+        "hs_legal_basis",
+        "enumeration",
+        "legal_basis",
+        choices=LEGAL_BASES,
+        field_type="checkbox",
+        label="Legal basis for processing contact's data",
+    ),
     Property("hs_email_domain", read=_mail_domain),
     Property("hs_additional_emails", read=_other_emails),
     Property("associatedcompanyid", "number", read=_company_id),

@@ -66,7 +66,7 @@ def system(org: Org, target: str, *, deletes: bool = True) -> list[Field]:
     ]
     if deletes:
         fields.append(derived("IsDeleted", "boolean", lambda row: row.deleted_at is not None))
-    if target in ("Lead", "Contact", "Account"):
+    if target in ("Lead", "Contact", "Account", "Individual"):
         fields.append(
             derived(
                 "MasterRecordId",

@@ -123,7 +123,10 @@ class SalesforceFace:
 
     def _known(self) -> Objects:
         if self._objects[0] != self._crm.revision:
-            found = [*standard_objects(self._org, self._customs.visible), *self._customs.objects()]
+            standard = standard_objects(
+                self._org, self._customs.visible, privacy=self.rules.privacy
+            )
+            found = [*standard, *self._customs.objects()]
             found += history_objects(self._org, self.rules, tuple(found))
             self._objects = (self._crm.revision, {s.name.lower(): s for s in found})
         return self._objects[1]

@@ -142,7 +142,7 @@ def summary(sobject: SObject, version: str) -> dict[str, Any]:
         "createable": sobject.creates,
         "updateable": sobject.updates,
         "deletable": sobject.creates,
-        "mergeable": sobject.name in ("Account", "Contact", "Lead"),
+        "mergeable": sobject.name in ("Account", "Contact", "Individual", "Lead"),
         "urls": {"sobject": base, "describe": f"{base}/describe", "rowTemplate": f"{base}/{{ID}}"},
     }
 

@@ -32,6 +32,16 @@ INDUSTRIES = (
     "Retail",
     "Energy",
 )
+PRIVACY = (
+    ("HasOptedOutTracking", "no_tracking", "Don't Track"),
+    ("HasOptedOutProfiling", "no_profiling", "Don't Profile"),
+    ("HasOptedOutProcessing", "no_processing", "Don't Process"),
+    ("HasOptedOutSolicit", "no_solicit", "Don't Market"),
+    ("HasOptedOutGeoTracking", "no_geo_tracking", "Block Geolocation Tracking"),
+    ("ShouldForget", "forget", "Forget this Individual"),
+    ("SendIndividualData", "export", "Export Individual's Data"),
+    ("CanStorePiiElsewhere", "store_elsewhere", "OK to Store PII Data Elsewhere"),
+)
 LEAD_STATUSES = (
     "Open - Not Contacted",
     "Working - Contacted",
@@ -40,11 +50,15 @@ LEAD_STATUSES = (
 )
 
 
-def standard_objects(org: Org, custom: Callable[[Kind], list[Field]]) -> list[SObject]:
-    """The objects, with the custom fields that can be seen."""
+def standard_objects(
+    org: Org, custom: Callable[[Kind], list[Field]], *, privacy: bool = False
+) -> list[SObject]:
+    """The objects, with the custom fields that can be seen; with `privacy` also individuals."""
+    individual = [_individual_of(org)] if privacy else []
     return [
-        _lead(org, custom(Kind.LEAD)),
-        _contact(org, custom(Kind.CONTACT)),
+        *([_individual(org)] if privacy else []),
+        _lead(org, [*individual, *custom(Kind.LEAD)]),
+        _contact(org, [*individual, *custom(Kind.CONTACT)]),
         _account(org, custom(Kind.ACCOUNT)),
         _opportunity(org, custom(Kind.DEAL)),
         *activity_objects(org, custom(Kind.ACTIVITY)),
@@ -202,6 +216,29 @@ def _opportunity(org: Org, custom: list[Field]) -> SObject:
         Children("Tasks", "Task", "WhatId"),
     )
     return of_kind(org, "Opportunity", Kind.DEAL, fields, children, creates=False)
+
+
+def _individual_of(org: Org) -> Field:
+    return reference("IndividualId", org.individual, "Individual", "Individual", store="individual")
+
+
+def _individual(org: Org) -> SObject:
+    fields = [
+        *system(org, "Individual"),
+        text("FirstName", "first_name", 40),
+        text("LastName", "last_name", 80, required=True),
+        derived("Name", "string", _person_name, 121),
+        *(
+            Field(name, "boolean", flag(store), store=store, label=label)
+            for name, store, label in PRIVACY
+        ),
+        owner(org, "User"),
+    ]
+    children = (
+        Children("Leads", "Lead", "IndividualId"),
+        Children("Contacts", "Contact", "IndividualId"),
+    )
+    return of_kind(org, "Individual", Kind.INDIVIDUAL, fields, children)
 
 
 def _user(org: Org) -> SObject:

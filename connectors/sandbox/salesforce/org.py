@@ -14,6 +14,7 @@ PREFIX = {
     Kind.DEAL: "006",
     Kind.USER: "005",
     Kind.QUEUE: "00G",
+    Kind.INDIVIDUAL: "0PK",
 }
 TASK, EVENT, CAMPAIGN = "00T", "00U", "701"
 CAMPAIGN_MEMBER, CONTACT_ROLE, TASK_WHO, EVENT_WHO = "00v", "00K", "0RT", "0RE"
@@ -80,6 +81,11 @@ class Org:
     def one(self, kind: Kind, number: int | None) -> Record | None:
         """The record of that kind and number."""
         return None if number is None else self.crm.get(kind, number)
+
+    def individual(self, record: Record) -> Record | None:
+        """The privacy record of a person; deleting one clears what refers to it."""
+        found = self.one(Kind.INDIVIDUAL, record.values.get("individual"))
+        return found if found is not None and found.deleted_at is None else None
 
     def reference(self, kind: Kind, number: int | None) -> str | None:
         """The id of the record of that kind and number."""

@@ -25,7 +25,8 @@ class Rules:
     saved lead to. `duplicate_alert` turns on an alerting duplicate rule on equal e-mail
     addresses. `locked` says how many more times a record (by its 18-character id) is locked,
     `invalid` with which words a validation rule refuses to save a record (by its id). `tracked`
-    says by object which fields have their history kept, each since when.
+    says by object which fields have their history kept, each since when. `privacy` turns Data
+    Protection and Privacy on, and with it the Individuals of leads and contacts.
     """
 
     assign_to: int | None = None
@@ -33,6 +34,7 @@ class Rules:
     locked: dict[str, int] = field(default_factory=dict)
     invalid: dict[str, str] = field(default_factory=dict)
     tracked: dict[str, Mapping[str, datetime]] = field(default_factory=dict)
+    privacy: bool = False
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,7 @@ def _object(kind: Kind) -> str:
         Kind.DEAL: "Opportunity",
         Kind.USER: "User",
         Kind.QUEUE: "Group",
+        Kind.INDIVIDUAL: "Individual",
     }[kind]
 
 
