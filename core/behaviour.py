@@ -170,10 +170,12 @@ def _saved(model: Model, events: Table, paid: Table) -> Table:
     """Events of such rules, worth what they were before the step if engagement came later.
 
     Engagement is any event that earns points: the lead's last one saves every earlier event,
-    but none of its own instant. The last ones are read from what is `paid`: fewer rows by far.
+    but none of its own instant. The last ones are read from what is `paid`, fewer rows by far, and
+    of leads with an event that is past its step: no other needs to be saved.
     """
     earning = [number for number, rule in enumerate(model.behaviour) if rule.points > 0]
-    mine = paid.filter(paid.number.isin(earning))
+    past = events.filter(events.occurred_at < events.step)
+    mine = paid.filter(paid.number.isin(earning)).semi_join(past, LEAD)
     engaged = mine.group_by(*LEAD).aggregate(engaged=mine["last"].max())
     judged = events.left_join(engaged, LEAD).select(events, engaged.engaged)
     saved = judged.occurred_at < judged.engaged

@@ -5,7 +5,7 @@ signatures (the few columns that conditions read), which yields (signature, rule
 activities join them.
 """
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import and_
@@ -33,6 +33,13 @@ _RESIDUAL = frozenset({"duration", "length"})
 def until(events: Table, at: datetime) -> Table:
     """The events up to and including `at`."""
     return events.filter(events.occurred_at <= ibis.literal(at, type=TIME))
+
+
+def done_by(activities: Table, leads: Collection[str], accounts: Collection[str]) -> Table:
+    """What some leads did, and some accounts without a person."""
+    # By lead alone first, nobody among them: that is quick, and leaves few to be looked at.
+    mine = activities.filter(activities.lead_id.isin(["", *sorted(leads)]))
+    return mine.filter((mine.lead_id != "") | mine.account_id.isin(sorted(accounts)))
 
 
 def present(activities: Table, at: datetime) -> Table:

@@ -1,5 +1,6 @@
 """How text is made alike before it is compared: case and the white space around it do not count."""
 
+import ibis
 from ibis.expr.types import StringValue
 
 
@@ -14,3 +15,13 @@ def trimmed(text: StringValue) -> StringValue:
 def folded(text: StringValue) -> StringValue:
     """In lower case, without the white space around it."""
     return trimmed(text).lower()
+
+
+def word(text: str) -> StringValue:
+    """A text of the model in lower case, without the white space around it.
+
+    What every engine agrees on is done here, where it is done once for all expressions.
+    """
+    if text.isascii():
+        return ibis.literal(text.strip(" \t\n\f\r").lower())
+    return folded(ibis.literal(text))

@@ -61,12 +61,16 @@ class Gates(Part):
         return self
 
 
-def standing(gates: Gates | None, disqualify: tuple[Criterion, ...], wide: Table) -> Table:
-    """Each lead's `standing`, and `because` of which criteria: connection, lead_id and these.
+def standing(
+    gates: Gates | None, disqualify: tuple[Criterion, ...], scores: Table, wide: Table
+) -> Table:
+    """`scores` with each lead's `standing`, and `because` of which criteria.
 
     `wide` holds connection, lead_id and all columns that the criteria read. A disqualifier that
     is not known to hold does not hold.
     """
+    if not (gates or disqualify):
+        return scores.mutate(standing=ibis.literal(Standing.OPEN.value), because=ibis.literal(""))
     out = {rule.id: rule.when.holds(wide).fill_null(False) for rule in disqualify}
     criteria = {rule.id: rule.when.holds(wide) for rule in gates.criteria} if gates else {}
     met = ibis.literal(0)
@@ -83,12 +87,13 @@ def standing(gates: Gates | None, disqualify: tuple[Criterion, ...], wide: Table
         (met >= needed, Standing.OPEN.value, ibis.literal("")),
         (met + gaps < needed, Standing.INELIGIBLE.value, failed),
     ]
-    return wide.select(
+    standings = wide.select(
         "connection",
         "lead_id",
         standing=ibis.cases(*((c, s) for c, s, _why in cases), else_=Standing.PENDING.value),
         because=ibis.cases(*((c, why) for c, _s, why in cases), else_=open_),
     )
+    return scores.join(standings, ["connection", "lead_id"])
 
 
 def names(found: Mapping[str, BooleanValue]) -> StringValue:

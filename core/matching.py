@@ -142,6 +142,9 @@ FREE_MAIL = tuple(
 )
 """Domains of e-mail addresses that anybody can have: they say nothing of an employer."""
 
+# One literal for Ibis to look at in every step of compiling, where a list is hundreds.
+_FREE_MAIL = ibis.literal("\n".join(("", *FREE_MAIL, "")))
+
 
 def matched(leads: Table, accounts: Table) -> Table:
     """`leads` with the `account_id` of the account they belong to, and whether it is `by_domain`.
@@ -149,18 +152,26 @@ def matched(leads: Table, accounts: Table) -> Table:
     Both are the rows of one instant. A lead that names an account keeps it. One that does not
     gets the only account of its connection with the domain of its e-mail address.
     """
-    domains = accounts.group_by("connection", "domain").aggregate(
-        found=accounts.id.min(), alike=accounts.count()
-    )
-    sure = domains.filter(domains.alike == 1, domains.domain.notin(FREE_MAIL))
     # A plain equality of columns: with a further condition the join would compare every pair.
     asked = leads.mutate(
         domain=leads.account_id.isnull().ifelse(domain(leads.email), ibis.null("string"))
     )
-    rows = asked.left_join(sure, ["connection", "domain"])
+    rows = asked.left_join(sure(accounts), ["connection", "domain"])
     account = rows.account_id.coalesce(rows.found)
     columns = {name: rows[name] for name in leads.columns if name != "account_id"}
     return rows.select(**columns, account_id=account, by_domain=rows.found.notnull())
+
+
+def sure(accounts: Table) -> Table:
+    """The domains by which a lead belongs to an account: connection, domain, found (the id).
+
+    They are those of one account alone, and of no free-mail provider.
+    """
+    domains = accounts.group_by("connection", "domain").aggregate(
+        found=accounts.id.min(), alike=accounts.count()
+    )
+    free = _FREE_MAIL.contains("\n" + domains.domain + "\n")
+    return domains.filter(domains.alike == 1, ~free).drop("alike")
 
 
 def domain(email: StringValue) -> StringValue:

@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from core.facts import TIME
-from core.folding import folded
+from core.folding import folded, word
 
 T = TypeVar("T")
 
@@ -129,11 +129,11 @@ class TextTest(ValueTest):
     def _parts(self, value: Value) -> Iterator[BooleanValue]:
         text = folded(value)
         if self.equals:
-            yield text.isin([folded(ibis.literal(word)) for word in self.equals])
+            yield text.isin([word(w) for w in self.equals])
         if self.contains:
-            yield reduce(or_, (text.contains(folded(ibis.literal(w))) for w in self.contains))
+            yield reduce(or_, (text.contains(word(w)) for w in self.contains))
         if self.starts_with:
-            starts = (text.startswith(folded(ibis.literal(w))) for w in self.starts_with)
+            starts = (text.startswith(word(w)) for w in self.starts_with)
             yield reduce(or_, starts)
         if self.in_network:
             address = _address(text)
@@ -258,8 +258,7 @@ class ListTest(Test):
 
     def _parts(self, value: Value) -> Iterator[BooleanValue]:
         if self.contains:
-            words = (folded(ibis.literal(word)) for word in self.contains)
-            yield reduce(or_, (value.contains(word) for word in words))
+            yield reduce(or_, (value.contains(word(w)) for w in self.contains))
 
 
 def _reading(test: object) -> str:

@@ -20,13 +20,13 @@ from core.behaviour import behaviour
 from core.conditions import ActivityCondition
 from core.contributions import matched
 from core.decision import UNIT
-from core.events import settled, wide
+from core.events import wide
 from core.facts import as_of
 from core.folding import folded
 from core.interest import Areas, buyer_stages, buying_roles, depth_and_intensity
 from core.limits import Limits
 from core.rules import Model
-from core.scoring import Facts, belonging, companies, inherited, lead_columns
+from core.scoring import Facts, known_columns, settled_events
 from core.uncounted import counted
 
 KEY = ["connection", "lead_id"]
@@ -183,8 +183,7 @@ def stages(model: Model, facts: Facts, at: datetime) -> Table:
 def roles(model: Model, facts: Facts, at: datetime) -> Table:
     """The role of each lead in buying, as `core.interest.buying_roles` says."""
     assert model.roles, "the model asks for roles"
-    people, accounts = belonging(facts, at), companies(model, facts, at)
-    leads = lead_columns(model.roles.columns, people, accounts, at)
+    leads = known_columns(model.roles.columns, facts, at, model=model)
     did = {name: role.did for name, role in model.roles.infer.items() if role.did}
     if did:
         found = _matching(model, facts, at, [[condition] for condition in did.values()])
@@ -200,7 +199,7 @@ def roles(model: Model, facts: Facts, at: datetime) -> Table:
 def _activities(model: Model, facts: Facts, at: datetime) -> Table:
     """The activities of leads, and of records merged into them, that count for the model."""
     people = as_of(facts.leads, at)
-    events = settled(facts.activities, inherited(facts, people), at)
+    events = settled_events(facts, people, at)
     counting, _lines = counted(model.ignore, model.reset, events)
     return counting.semi_join(people, ["connection", ("lead_id", "id")])
 

@@ -60,7 +60,8 @@ class Facts:
 
     `aliases` has the columns of `core.facts.ALIASES`. `persons` says which leads are one person
     (`core.identity.Persons.members`), and `companies` which accounts are one company
-    (`core.identity.companies`), where that is told.
+    (`core.identity.companies`), where that is told. `events` (`settled_events`) and `wide`
+    (`known_columns`, perhaps more of them) are there where they were worked out before.
     """
 
     leads: Table
@@ -69,6 +70,8 @@ class Facts:
     aliases: Table
     persons: Table | None = None
     companies: Table | None = None
+    events: Table | None = None
+    wide: Table | None = None
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,10 @@ def score(
     """Score every lead by the facts as of `at` (aware, whole seconds), and what was decided before
     it."""
     people = as_of(facts.leads, at)
-    heirs = inherited(facts, people)
-    rejected = _not_leads(people, facts.activities, heirs, at)
+    heirs = keep(inherited(facts, people))
+    rejected = keep(_not_leads(people, facts.activities, heirs, at))
     leads = people.anti_join(rejected, ["connection", ("id", "lead_id")])
-    wide = known_columns(_asked(model), facts, at, past, model)
+    wide = known_columns(asked(model), facts, at, past, model)
     parts = []
     if _rules(model):
         parts.append(_fit(model, wide))
@@ -131,7 +134,7 @@ def score(
     lines = keep(union(parts))
     return Scored(
         contributions=lines.semi_join(leads, ["connection", ("lead_id", "id")]),
-        scores=_scores(model, leads, lines, standing(model.gates, model.disqualify, wide)),
+        scores=standing(model.gates, model.disqualify, _scores(model, leads, lines), wide),
         rejected=rejected,
     )
 
@@ -210,7 +213,7 @@ def unknown(model: Model, facts: Facts, at: datetime, past: Past | None = None) 
     people = as_of(facts.leads, at)
     parts = [_undecided(model, facts, at, past)] if _rules(model) else []
     if model.measures:
-        events = settled(facts.activities, inherited(facts, people), at)
+        events = settled_events(facts, people, at)
         parts.append(unmeasured(model, facts.activities, events, people, at))
     if not parts:
         return people.select("connection", lead_id="id", rule=ibis.null("string")).limit(0)
@@ -219,7 +222,7 @@ def unknown(model: Model, facts: Facts, at: datetime, past: Past | None = None) 
 
 def _undecided(model: Model, facts: Facts, at: datetime, past: Past | None) -> Table:
     rules = _rules(model)
-    wide = known_columns(_asked(model), facts, at, past, model)
+    wide = known_columns(asked(model), facts, at, past, model)
     signatures = _signatures(wide)
     gaps = ([(undecided(rule.when.holds(signatures)), number)] for number, rule in enumerate(rules))
     found = matched(wide, signatures, gaps)
@@ -254,7 +257,7 @@ def _rules(model: Model) -> list[FitRule | Criterion]:
     return [*model.fit_rules, *(model.gates.criteria if model.gates else ()), *model.sizes]
 
 
-def _scores(model: Model, leads: Table, lines: Table, standings: Table) -> Table:
+def _scores(model: Model, leads: Table, lines: Table) -> Table:
     counts = _.raw - _.decay_loss - _.cap_loss
     sums = lines.group_by("connection", "lead_id").aggregate(
         fit=counts.sum(where=_.part == "fit"),
@@ -267,12 +270,11 @@ def _scores(model: Model, leads: Table, lines: Table, standings: Table) -> Table
     )
     numbers = ("fit", "behaviour", "score", *Stages.model_fields)
     every = leads.select("connection", lead_id="id")
-    scores = every.left_join(sums, ["connection", "lead_id"]).select(
+    return every.left_join(sums, ["connection", "lead_id"]).select(
         "connection",
         "lead_id",
         **{c: sums[c].coalesce(0).cast("int64") for c in numbers},
     )
-    return scores.join(standings, ["connection", "lead_id"])
 
 
 def inherited(facts: Facts, people: Table) -> Table:
@@ -296,7 +298,14 @@ def inherited(facts: Facts, people: Table) -> Table:
     return once.filter(~once.own).select(*EVENT, "occurred_at", "survivor")
 
 
-def _asked(model: Model) -> frozenset[str]:
+def settled_events(facts: Facts, people: Table, at: datetime) -> Table:
+    """The events of leads up to `at` (`core.events.settled`); `people` are the leads as of then."""
+    if facts.events is not None:
+        return facts.events
+    return settled(facts.activities, inherited(facts, people), at)
+
+
+def asked(model: Model) -> frozenset[str]:
     """The columns that conditions on leads read."""
     rules = (*_rules(model), *model.disqualify)
     return frozenset[str]().union(*(rule.when.columns() for rule in rules))
@@ -326,6 +335,8 @@ def known_columns(
     model: Model | None = None,
 ) -> Table:
     """`lead_columns` of the facts as of `at`; which accounts are targets, the model says."""
+    if facts.wide is not None:
+        return facts.wide
     return lead_columns(wanted, belonging(facts, at), companies(model, facts, at), at, past)
 
 

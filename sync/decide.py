@@ -1,6 +1,6 @@
 """Decide: score, qualify and route everything the facts hold, as of one instant."""
 
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,7 +18,7 @@ from core.cleaning import hygiene_of
 from core.decision import OPTIONAL, Decision, Output
 from core.diff import Values
 from core.duplicates import with_duplicates
-from core.events import until
+from core.events import done_by, until
 from core.facts import ACCOUNTS, LEADS, TIME, as_of
 from core.identity import Identity
 from core.matching import domain
@@ -72,22 +72,25 @@ def past_of(
     return past if asks or past.overrides is not None else None
 
 
-def about(facts: Facts, leads: Collection[str], accounts: Collection[str] = ()) -> Facts:
+def about(
+    facts: Facts,
+    leads: Collection[str],
+    accounts: Collection[str] = (),
+    find: Callable[[Table, Collection[str], Collection[str]], Table] = done_by,
+) -> Facts:
     """The facts that the scores of some leads and accounts rest on, merged records included.
 
-    All accounts are among them: whether a domain is that of one alone hangs on every other.
+    All accounts are among them: whether a domain is that of one alone hangs on every other. `find`
+    is how the activities are found.
     """
     named = {LEADS.name: set(leads), ACCOUNTS.name: set(accounts)}
     for table, ids in named.items():
         merged = facts.aliases.filter(_.table_name == table, _.survivor.isin(sorted(ids)))
         ids.update(merged.id.to_pyarrow().to_pylist())
-    people, firms = (sorted(ids) for ids in named.values())
     return replace(
         facts,
         leads=facts.leads.filter(_.id.isin(sorted(leads))),
-        activities=facts.activities.filter(
-            _.lead_id.isin(people) | ((_.lead_id == "") & _.account_id.isin(firms))
-        ),
+        activities=find(facts.activities, *named.values()),
         aliases=facts.aliases.filter(
             (_.table_name == ACCOUNTS.name) | _.survivor.isin(sorted(leads))
         ),

@@ -20,6 +20,7 @@ from core.persons import shown_by
 from core.prediction import probabilities
 from core.profile import channels, parts, profile
 from core.provenance import changed_answers, sourced
+from core.ready import ready
 from core.routing import KEPT
 from core.rules import Model
 from core.scoring import FROM_ACCOUNT, Facts, checklists, icp_fit, unknown
@@ -89,7 +90,7 @@ class _Told:
     def __init__(self, model: Model, around: Neighbours, leads: Collection[str]) -> None:
         self._model = model
         at, past = around.at, around.past
-        facts = about(around.judged.facts, leads)
+        facts = ready(model, about(around.judged.facts, leads), at, past, around.keep)
         self._missing = _by_lead(unknown(model, facts, at, past))
         self._checked = _by_lead(checklists(model, facts, at, past)) if model.checklists else {}
         field = model.probability

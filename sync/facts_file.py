@@ -26,6 +26,10 @@ MEMORY = 512
 """MB that DuckDB may hold unless told otherwise, however large the machine and the base: beyond it
 what is sorted, joined and summed goes to disk for a while."""
 
+FOUND = 10_000
+"""Rows of a large table that are read without reading the rest of it, where a join has found their
+places first; by itself DuckDB does so for 50."""
+
 MEMORY_EACH = 256
 """MB for each thread: with less, not all that DuckDB holds for one can go to disk."""
 
@@ -73,6 +77,7 @@ class FactsFile:
         (cores,) = connection.sql("SELECT current_setting('threads')").fetchone() or (1,)
         threads = max(1, min(cores, self._memory // MEMORY_EACH))
         connection.execute(f"SET threads = {threads}")
+        connection.execute(f"SET dynamic_or_filter_threshold = {FOUND}")
         if self.folder is not None:
             # The file is ours now: what is there was left by a process that was killed.
             shutil.rmtree(self.folder, ignore_errors=True)

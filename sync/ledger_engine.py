@@ -10,10 +10,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import (
     JSON,
     Column,
@@ -26,9 +22,11 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    inspect,
     literal,
     make_url,
     select,
+    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
@@ -183,16 +181,36 @@ def _lost(context: ExceptionContext) -> None:
 def _migrate(connection: Connection) -> None:
     if connection.dialect.name != "sqlite":
         connection.execute(select(func.pg_advisory_xact_lock(MIGRATING)))
+    if _revision(connection) == _newest():
+        return
+    # Not before there is something to do: a short command would wait for it.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
     config = Config()
     config.set_main_option("script_location", str(resources.files("sync") / "migrations"))
     config.attributes["connection"] = connection
     scripts = ScriptDirectory.from_config(config)
-    current = MigrationContext.configure(connection).get_current_revision()
+    current = _revision(connection)
     known = {script.revision for script in scripts.walk_revisions()}
     if current is not None and current not in known:
         raise StoreError(
             f"ledger: written by a newer leadgauge (schema {current}); upgrade leadgauge, or "
             "point `ledger` at another database"
         )
-    if current != scripts.get_current_head():
-        command.upgrade(config, "head")
+    command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    """The revision that a database is at; None: it is empty."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+def _newest() -> str:
+    """The newest revision of this release: `v<revision>_<what>.py` is how their files go."""
+    files = (resources.files("sync") / "migrations" / "versions").iterdir()
+    return max(file.name for file in files if file.name.startswith("v"))[1:5]

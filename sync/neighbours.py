@@ -4,18 +4,22 @@ The few facts that matter to them are copied out of the store once, and scored o
 then said of a lead, its colleagues and its account reads these small tables.
 """
 
+import gc
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+import ibis
 from ibis import _
-from ibis.expr.types import Table
+from ibis.expr.types import StringValue, Table
 
-from core.facts import as_of
+from core.events import done_by
+from core.facts import ACCOUNTS, ACTIVITIES, as_of
 from core.identity import Identity, companies
-from core.matching import domain
+from core.matching import domain, sure
 from core.past import Past
 from core.persons import shared
 from core.propensity import Accounts, propensity
@@ -33,7 +37,8 @@ class Neighbours:
     """What is known, and what the models say, of one record's neighbourhood as of `at`.
 
     `people` are the leads as of then, with the account of each (`core.scoring.belonging`), `firms`
-    the accounts; `accounts` is None where no model scores accounts.
+    the accounts; `accounts` is None where no model scores accounts. `keep` copies what is read more
+    than once into a table that lives as long.
     """
 
     session: Session
@@ -45,6 +50,7 @@ class Neighbours:
     firms: tuple[Row, ...]
     judged: Judged
     accounts: Accounts | None
+    keep: Keep
 
 
 @contextmanager
@@ -61,8 +67,13 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         identity = session.config.identity
         near, accounts = _near(everything, record, at, identity)
         leads = all_of(identity, session.segments, everything, near, at)
-        mine = shared(identity, about(everything, leads, accounts), at, keep)
+        stored = session.facts.table(ACTIVITIES.name)
+        mine = _copied(about(everything, leads, accounts, partial(_found, stored, at)), keep)
+        mine = shared(identity, mine, at, keep)
+        if identity:
+            mine = replace(mine, activities=keep(mine.activities))
         facts = _apart(mine, accounts, keep)
+        stack.enter_context(_in_a_hurry())
         past = past_of(session.ledger, None, at, session.segments, leads)
         judged = judge(session.segments, facts, at, past, keep)
         model = scoring_accounts(session.segments)
@@ -71,45 +82,90 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
             scored = replace(scored, scores=keep(scored.scores))
         people = tuple(belonging(facts, at).to_pyarrow().to_pylist())
         firms = tuple(as_of(facts.accounts, at).to_pyarrow().to_pylist())
-        yield Neighbours(session, record, at, past, facts, people, firms, judged, scored)
+        yield Neighbours(session, record, at, past, facts, people, firms, judged, scored, keep)
+
+
+@contextmanager
+def _in_a_hurry() -> Iterator[None]:
+    """Spare what only pays off for large tables and long runs.
+
+    With these few rows most of the time is Ibis's own. DuckDB takes nested selects apart as well;
+    and of the many small objects nearly all live, so that little garbage would be found.
+    """
+    fusing, collecting = ibis.options.sql.fuse_selects, gc.isenabled()
+    ibis.options.sql.fuse_selects = False
+    gc.disable()
+    try:
+        yield
+    finally:
+        ibis.options.sql.fuse_selects = fusing
+        if collecting:
+            gc.enable()
 
 
 def _near(
     facts: Facts, record: str, at: datetime, identity: Identity | None
 ) -> tuple[set[str], set[str]]:
-    """The ids of the leads around a record, and of their accounts."""
-    alone = replace(facts, leads=facts.leads.filter(_.id == record))
-    named = belonging(alone, at).account_id.to_pyarrow().to_pylist()
-    accounts = {record, *filter(None, named)}
+    """The ids of the leads around a record, and of their accounts, or a few more: which of them
+    belong together, matching says.
+
+    It is asked of few rows each time: everything at once would be one long look at all leads.
+    """
+    alive, firms = as_of(facts.leads, at), as_of(facts.accounts, at)
+    mine = _belongings(alive.filter(_.id == record))
+    accounts = {record, *(row["account_id"] for row in mine if row["account_id"])}
+    merged = facts.aliases.filter(_.table_name == ACCOUNTS.name)
+    accounts |= _column(merged.filter(_.id.isin(sorted(accounts))).survivor)
+    hosts = {row["host"] for row in mine if row["host"] and not row["account_id"]}
+    if hosts:
+        accounts |= _column(sure(firms.filter(_.domain.isin(sorted(hosts)))).found)
     if identity and identity.accounts:
-        one = companies(as_of(facts.accounts, at))
-        mine = one.filter(_.account_id.isin(sorted(accounts)))
-        accounts |= set(one.semi_join(mine, "company").account_id.to_pyarrow().to_pylist())
-    merged = facts.aliases.filter(_.survivor.isin(sorted(accounts))).id.to_pyarrow().to_pylist()
-    firms = as_of(facts.accounts, at).filter(_.id.isin(sorted(accounts)), _.domain.notnull())
-    domains = set(firms.domain.to_pyarrow().to_pylist())
-    known = as_of(facts.leads, at)
-    # More than those of the account: whether a domain is that of one account alone, matching says.
-    perhaps = known.account_id.isin(sorted({*accounts, *merged}))
+        one = companies(firms)
+        together = one.filter(_.account_id.isin(sorted(accounts)))
+        accounts |= _column(one.semi_join(together, "company").account_id)
+    former = _column(merged.filter(_.survivor.isin(sorted(accounts))).id)
+    theirs = firms.filter(_.id.isin(sorted(accounts)), _.domain.notnull())
+    domains = _column(sure(firms.semi_join(theirs, "domain")).domain)
+    near = alive.account_id.isin(sorted(accounts | former)) | (alive.id == record)
     if domains:
-        perhaps |= known.account_id.isnull() & domain(known.email).isin(sorted(domains))
-    ids = known.filter(perhaps | (known.id == record)).id.to_pyarrow().to_pylist()
-    near = replace(facts, leads=facts.leads.filter(_.id.isin(sorted(ids))))
-    people = belonging(near, at).select("id", "account_id").to_pyarrow().to_pylist()
-    return {p["id"] for p in people if p["id"] == record or p["account_id"] in accounts}, accounts
+        near |= alive.account_id.isnull() & domain(alive.email).isin(sorted(domains))
+    return _column(alive.filter(near).id), accounts
+
+
+def _column(values: StringValue) -> set[str]:
+    """The values of a column but null, each once."""
+    return {value for value in values.to_pyarrow().to_pylist() if value is not None}
+
+
+def _belongings(leads: Table) -> list[Row]:
+    """Of some leads, the account that each names and the host of its address, each pair once."""
+    named = leads.select("account_id", host=domain(leads.email)).distinct()
+    return [dict(row) for row in named.to_pyarrow().to_pylist()]
+
+
+def _found(
+    stored: Table, at: datetime, _known: Table, leads: Collection[str], accounts: Collection[str]
+) -> Table:
+    """`done_by`, found among all that is `stored` by the columns that tell, and only then read:
+    of the rest no other column is looked at."""
+    placed = stored.mutate(place=stored.rowid())
+    mine = done_by(placed, leads, accounts).select("place").to_pyarrow()
+    return as_of(placed.semi_join(ibis.memtable(mine), "place").drop("place"), at)
+
+
+def _copied(facts: Facts, keep: Keep) -> Facts:
+    """Copies of the facts, but for accounts: whose a domain is hangs on all of them."""
+    leads, activities, aliases = map(keep, (facts.leads, facts.activities, facts.aliases))
+    return replace(facts, leads=leads, activities=activities, aliases=aliases)
 
 
 def _apart(facts: Facts, named: Collection[str], keep: Keep) -> Facts:
-    """Copies of the facts, and of the accounts those that these leads may belong to."""
-    leads, activities, aliases = map(keep, (facts.leads, facts.activities, facts.aliases))
-    domains = leads.select(domain=domain(leads.email)).distinct().domain.to_pyarrow().to_pylist()
-    ids = {*named, *leads.account_id.to_pyarrow().to_pylist()}
-    survivors = aliases.filter(_.id.isin(sorted(filter(None, ids)))).survivor
-    ids |= set(survivors.to_pyarrow().to_pylist())
-    accounts = facts.accounts
-    perhaps = accounts.id.isin(sorted(filter(None, ids))) | accounts.domain.isin(
-        sorted(filter(None, domains))
-    )
-    alike = accounts.filter(perhaps).select("connection", "id").distinct()
-    accounts = keep(accounts.semi_join(alike, ["connection", "id"]))
-    return replace(facts, leads=leads, accounts=accounts, activities=activities, aliases=aliases)
+    """The same facts, and of the accounts a copy of those that these leads may belong to."""
+    leads = _belongings(facts.leads)
+    ids = {*named, *(row["account_id"] for row in leads if row["account_id"])}
+    ids |= _column(facts.aliases.filter(_.id.isin(sorted(ids))).survivor)
+    hosts = {row["host"] for row in leads if row["host"]}
+    perhaps = _.id.isin(sorted(ids)) | _.domain.isin(sorted(hosts))
+    alike = facts.accounts.filter(perhaps).select("connection", "id").distinct()
+    accounts = keep(facts.accounts.semi_join(alike, ["connection", "id"]))
+    return replace(facts, accounts=accounts)

@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.bench import (
     backfill,
     calls,
+    explain,
     incremental,
     pace,
     pull_hubspot,
@@ -74,6 +75,7 @@ def main() -> None:
             scored(given.scored, 14),
             scored(given.scored, 150),
             *routing.lines(100_000, 200),
+            *explain.lines(given.scored, 14, given.repeat),
             *incremental.lines([10_000, given.scored], [1, 1_000], given.repeat),
         ],
         machine(),

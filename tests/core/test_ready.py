@@ -1,0 +1,51 @@
+"""What is worked out once for an explanation gives the same as each part by itself."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+from ibis.expr.types import Table
+
+from core.completeness import completeness
+from core.profile import channels, parts
+from core.ready import ready
+from core.rules import Model
+from core.scoring import Facts, checklists, unkept, unknown
+from tests.core.golden import World, account, activity, lead, weighted
+
+LISTED = [
+    {"id": "big", "when": {"employees": {"at_least": 50}}},
+    {"id": "known", "when": {"custom": {"budget": {"known": True}}}},
+]
+
+Part = Callable[[Model, Facts, datetime], Table]
+
+
+def _areas(model: Model, facts: Facts, at: datetime) -> Table:
+    return parts(model, facts, at)["areas"]
+
+
+def _ready(part: Part) -> Part:
+    def asked(model: Model, facts: Facts, at: datetime) -> Table:
+        return part(model, ready(model, facts, at, None, unkept), at)
+
+    return asked
+
+
+@pytest.mark.parametrize("part", [unknown, completeness, checklists, channels, _areas])
+def test_a_part_says_the_same_of_what_was_worked_out_before(part: Part) -> None:
+    """Lead fields beside those that a part reads, and events that are settled, change nothing."""
+    did: Any = {"area": "cloud", "asset": "/pricing", "channel": "web"}
+    mail: Any = {"message_id": "<1>", "channel": "email"}
+    world = World(
+        [lead("x", account_id="a", custom={"budget": "5"}), lead("y", seniority="executive")],
+        [activity("1", "x", "page_view", **did), activity("2", "y", "email_open", **mail),
+         activity("3", "y", "email_click", **mail)],
+        [account("a", industry="technology", employees=60)],
+    )  # fmt: skip
+    model = weighted(interest={"areas": True}, checklists={"bant": LISTED})
+    alone = world.rows(world.asked(part, model))
+    assert alone
+    together = world.rows(world.asked(_ready(part), model))
+    assert sorted(map(repr, alone)) == sorted(map(repr, together))
