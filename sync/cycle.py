@@ -26,7 +26,7 @@ from sync.decide import Decider, past_of
 from sync.errors import StoreError
 from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
-from sync.kin import People
+from sync.kin import People, hand_down
 from sync.lease import Lease
 from sync.ledger_rows import RunStatus
 from sync.plan import ConnectionPlan
@@ -111,6 +111,7 @@ def _planned(
 ) -> list["_Part"]:
     """Decide, and plan what to write to each connection."""
     routing, identity = session.config.routing, session.config.identity
+    steps.hand_down(at)
     past = past_of(session.ledger, routing, at, session.segments)
     pairs = zip(session.connectors.values(), report.connections, strict=True)
     parts = [steps.prepare(*pair, at, past, full=full) for pair in pairs]
@@ -265,6 +266,11 @@ class _Steps:
         if begun or self._read is not pull:
             return None
         return price.total(price.reading(connector))
+
+    def hand_down(self, at: datetime) -> None:
+        """What merged and converted leads went through goes to who stands for them."""
+        for name in self._session.connectors if self._keeps else ():
+            hand_down(self._session, name, self._run_id, at)
 
     def prepare(
         self,

@@ -8,22 +8,28 @@ the first by the order in which connections speak for a person (`Config.preceden
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import ibis
 import pyarrow as pa
 from ibis import _
 
 from core.decision import Output
-from core.facts import as_of
+from core.facts import LEADS, TIME, as_of
 from core.routing import KEPT, Assignment
 from core.turns import Held
 from core.verdict import KEY
+from sync.aliases import Alias
 from sync.config import Config
 from sync.decide import Decider
 from sync.ledger import Ledger
+from sync.session import Session
 
 Record = tuple[str, str]
 """Connection and id of a lead."""
+
+SEEN_LATE = timedelta(days=1)
+"""How long after it happened a merge may come to light."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,24 @@ class People:
         return ledger.handoffs.forsaken(connection, stages) | (
             _parted(self._decider, pairs) if pairs else set()
         )
+
+
+def hand_down(session: Session, connection: str, run_id: str, at: datetime) -> None:
+    """Let whoever stands for a lead that was merged or converted since the last run take over what
+    that lead went through, so that sales is not told of it anew."""
+    last = session.ledger.past.scored().get(connection)
+    if last is None:
+        return
+    aliases = session.facts.table("aliases").filter(
+        _.connection == connection,
+        _.table_name == LEADS.name,
+        _.valid_to.isnull(),
+        _.valid_from > ibis.literal(last - SEEN_LATE, type=TIME),
+    )
+    rows = aliases.select("id", "survivor", "valid_from").to_pyarrow().to_pylist()
+    if rows:
+        gone = [Alias(**row) for row in rows]
+        session.ledger.past.hand_down(run_id, connection, gone, session.config.handed, at=at)
 
 
 def _kinsmen(decider: Decider, stages: Collection[str]) -> list[Kinsman]:

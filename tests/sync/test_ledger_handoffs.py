@@ -7,6 +7,7 @@ import pytest
 
 from connectors.base import Change
 from core.decision import Decision, Output
+from sync.aliases import Alias
 from sync.ledger import Ledger
 from sync.ledger_handoffs import Kin, Record
 from tests.sync.test_facts_store import T0
@@ -78,3 +79,31 @@ def test_a_run_that_ends_early_leaves_nobody_untold(ledger: Ledger, comes_back: 
     for record in untold(ledger):
         assert ledger.handoffs.tell_instead(record, TOLD, at=later)
     assert told(ledger) == ([SALES] if comes_back else [MARKETING])
+
+
+def test_who_is_gone_hands_down_once(ledger: Ledger) -> None:
+    """U14: the survivor has the stage, the cycle and the hand-off as if it had been there; handing
+    down again, also after the survivor left, changes nothing."""
+    heir = ("sales", "H")
+    decide(ledger, "r1", 0, (SALES, "SQL"), (heir, "MQL"))
+    gone = [Alias("S", "H", T0 + timedelta(minutes=1))]
+
+    def inherit(minutes: int) -> None:
+        at = T0 + timedelta(minutes=minutes)
+        ledger.past.hand_down("r2", "sales", gone, ("SQL",), at=at)
+
+    def went_through(record: Record, minutes: int) -> tuple[str | None, int, int]:
+        found = ledger.past.history(*record, T0 + timedelta(minutes=minutes))
+        return found.stage, found.mqls, len(found.handoffs)
+
+    assert told(ledger) == [SALES]
+    for _ in range(2):
+        inherit(5)
+        assert told(ledger) == [heir]
+        assert (went_through(heir, 5), went_through(SALES, 5)) == (("SQL", 1, 1), (None, 1, 1))
+    decide(ledger, "r2", 5, (heir, "SQL"))
+    decide(ledger, "r2", 6, (heir, None))
+    inherit(7)
+    assert went_through(heir, 7) == (None, 1, 1)
+    decide(ledger, "r2", 8, (heir, "SQL"))
+    assert went_through(heir, 9) == ("SQL", 2, 2)

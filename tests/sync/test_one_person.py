@@ -187,3 +187,43 @@ def test_the_owner_goes_with_the_person(team: Team) -> None:
     assert team.rests()
     told += [team.key("sales", late["sales"])]
     assert sorted(team.told()) == sorted(told)
+
+
+def test_nobody_is_told_of_again_as_a_lead_becomes_a_contact(team: Team) -> None:
+    """S066 U14: a lead that sales converts, or merges into another, hands its stage and its
+    hand-off down; what was not told yet is told of who stands for it. Who leaves and comes back is
+    told of anew."""
+    team.configure()
+    world, sales = team.world, team.world.sales
+    ada, bo, cold = (
+        team.add("sales", n, t) for n, t in (("Ada", "CTO"), ("Bo", "CTO"), ("B", "VP"))
+    )
+    team.sync()
+    told = [team.key("sales", ada), team.key("sales", bo)]
+    assert sorted(team.told()) == sorted(told)
+    world.clock.tick(hours=1)
+    contact = sales.crm.convert(ada)
+    sales.crm.merge(cold, bo)
+    sales.crm.update(cold, {"title": "CTO"})
+    team.sync()
+    assert {sales.shown(record)["stage"] for record in (contact, cold)} == {"SQL"}
+    assert sorted(team.told()) == sorted(told)
+    assert "handed to sales: 2026-03-01" in world.run("explain", sales.id(contact)).out
+    world.clock.tick(hours=1)
+    assert team.rests()
+
+    for title in ("Intern", "CTO"):
+        world.clock.tick(hours=1)
+        sales.crm.update(contact, {"title": title})
+        team.sync()
+    told += [team.key("sales", contact)]
+    assert sorted(team.told()) == sorted(told)
+
+    team.channel.faults.append(Fault("/hook", response=Response(500)))
+    late = team.add("sales", "Fay", "CTO")
+    team.sync()
+    world.clock.tick(hours=1)
+    told += [team.key("sales", sales.crm.convert(late))]
+    team.sync()
+    assert sorted(team.told()) == sorted(told)
+    assert team.rests()
