@@ -162,8 +162,8 @@ class Crm:
                     if loser.number in people:
                         moved = [winner.number if p == loser.number else p for p in people]
                         record.values["people"] = list(dict.fromkeys(moved))
-            filled = {k: v for k, v in loser.values.items() if winner.values.get(k) is None}
-            self.update(winner, filled)
+            known = {k: v for k, v in loser.values.items() if v is not None}
+            self.update(winner, {k: v for k, v in known.items() if winner.values.get(k) is None})
 
     def convert(self, lead: Record, account: Record | None = None) -> Record:
         """Convert a lead: a contact at an account takes over; the lead stays, read-only."""
