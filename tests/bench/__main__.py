@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.bench import (
     backfill,
     calls,
+    cycle,
     explain,
     incremental,
     pace,
@@ -76,6 +77,7 @@ def main() -> None:
             scored(given.scored, 150),
             *routing.lines(100_000, 200),
             *explain.lines(given.scored, 14, given.repeat),
+            *cycle.lines([2_000, given.scored // 10], [1, 1_000]),
             *incremental.lines([10_000, given.scored], [1, 1_000], given.repeat),
         ],
         machine(),
