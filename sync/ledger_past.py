@@ -180,7 +180,7 @@ class PastLedger:
         *,
         at: datetime,
     ) -> None:
-        """Let survivors take over the past of merged and converted leads: see `sync.ledger_heirs`."""
+        """Let survivors take over the past of leads that are gone: see `sync.ledger_heirs`."""
         with self._engine.begin() as db:
             hand_down(db, run_id, connection, gone, handed, at)
 
