@@ -3,7 +3,7 @@
 It rests on what the last cycle decided, and on the calls that the CRM has logged.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -64,7 +64,9 @@ def listed(session: Session, at: datetime) -> list[Listed]:
                 answer = rejected.get(row["lead_id"])
                 state = row["stage"], row["tier"], row["since"]
                 due = call(*state, touched, handoff.cadences, answer)
-                found.append(_listed(connection, row, person, touched, due, answer is not None))
+                score = Decimal(row["score"]) / UNIT
+                lead = (connection, row["lead_id"], *person, score, row["tier"], row["stage"])
+                found.append(Listed(*lead, touched, due, answer is not None))
     once = _each_once(found, known.persons, session.config.precedence)
     return sorted(once, key=lambda lead: _place(lead, at))
 
@@ -86,30 +88,6 @@ def _each_once(
         person = whose.get(key, key)
         found[person] = min(lead, found.get(person, lead), key=rank)
     yield from found.values()
-
-
-def _listed(
-    connection: str,
-    row: Mapping[str, Any],
-    person: tuple[str, str],
-    tried: Tried,
-    due: Call,
-    rejected: bool,
-) -> Listed:
-    name, owner = person
-    score = Decimal(row["score"]) / UNIT
-    return Listed(
-        connection,
-        row["lead_id"],
-        name,
-        owner,
-        score,
-        row["tier"],
-        row["stage"],
-        tried,
-        due,
-        rejected,
-    )
 
 
 def _place(lead: Listed, at: datetime) -> tuple[Any, ...]:

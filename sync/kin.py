@@ -104,7 +104,7 @@ def hand_down(session: Session, connection: str, run_id: str, at: datetime) -> N
     rows = aliases.select("id", "survivor", "valid_from").to_pyarrow().to_pylist()
     if rows:
         gone = [Alias(**row) for row in rows]
-        session.ledger.past.hand_down(run_id, connection, gone, session.config.handed, at=at)
+        session.ledger.heirs.hand_down(run_id, connection, gone, session.config.handed, at=at)
 
 
 def _kinsmen(decider: Decider, stages: Collection[str]) -> list[Kinsman]:

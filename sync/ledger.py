@@ -21,6 +21,7 @@ from sync.ledger_answers import AnswersLedger
 from sync.ledger_audit import Act, AuditLedger, Entry
 from sync.ledger_engine import open_ledger, upsert
 from sync.ledger_handoffs import HANDED, Handed, HandoffsLedger, Kin
+from sync.ledger_heirs import HeirsLedger
 from sync.ledger_held import HeldLedger
 from sync.ledger_notices import NoticesLedger
 from sync.ledger_pace import PaceLedger
@@ -66,11 +67,11 @@ class Ledger:
 
     `past` is the part of it that later decisions rest on, `routing` says who was given which lead,
     `timers` when calls are due, `notices` is the outbox of hand-offs, `handoffs` says of which of a
-    person's records sales was told, `answers` what sales said of these, `surges` the fast rises of
-    scores, `held` are the fields that humans hold, `writes` is for what is taken back or sent
-    again, `usage` says how much the APIs were used, `pace` counts their calls as they are made,
-    `audit` is the part that nobody changes, `presence` says which instance runs, and `people` what
-    is held about people.
+    person's records sales was told, `heirs` hands down what merged leads went through, `answers`
+    what sales said of hand-offs, `surges` the fast rises of scores, `held` are the fields that
+    humans hold, `writes` is for what is taken back or sent again, `usage` says how much the APIs
+    were used, `pace` counts their calls as they are made, `audit` is the part that nobody changes,
+    `presence` says which instance runs, and `people` what is held about people.
     Raises StoreError where `sync.ledger_engine.open_ledger` does.
     """
 
@@ -84,6 +85,7 @@ class Ledger:
         self.surges = SurgesLedger(self._readers)
         self.notices = NoticesLedger(self._engine, self._readers)
         self.handoffs = HandoffsLedger(self._engine, self._readers)
+        self.heirs = HeirsLedger(self._engine)
         self.held = HeldLedger(self._engine, self._readers)
         self.writes = WritesLedger(self._engine, self._readers)
         self.usage = UsageLedger(self._readers)

@@ -22,11 +22,9 @@ from core.decision import Decision
 from core.past import Kind, Override
 from core.points import units
 from core.stages import QUALIFIED
-from sync.aliases import Alias
 from sync.ledger_audit import Act, Entry, append
 from sync.ledger_engine import listed, upsert
 from sync.ledger_handoffs import Handed, Kin, hand_off, last_stages
-from sync.ledger_heirs import hand_down
 from sync.ledger_rows import CHUNK
 from sync.ledger_schema import (
     DECISIONS,
@@ -170,19 +168,6 @@ class PastLedger:
         if row is None:
             return found
         return replace(found, stage=row.stage, since=row.since, mqls=row.cycle, left=row.left_at)
-
-    def hand_down(
-        self,
-        run_id: str,
-        connection: str,
-        gone: Sequence[Alias],
-        handed: Collection[str],
-        *,
-        at: datetime,
-    ) -> None:
-        """Let survivors take over the past of leads that are gone: see `sync.ledger_heirs`."""
-        with self._engine.begin() as db:
-            hand_down(db, run_id, connection, gone, handed, at)
 
     def handoffs(
         self, limit: int | None = None, *, lead: tuple[str, str] | None = None

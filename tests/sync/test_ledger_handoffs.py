@@ -90,7 +90,7 @@ def test_who_is_gone_hands_down_once(ledger: Ledger) -> None:
 
     def inherit(minutes: int) -> None:
         at = T0 + timedelta(minutes=minutes)
-        ledger.past.hand_down("r2", "sales", gone, ("SQL",), at=at)
+        ledger.heirs.hand_down("r2", "sales", gone, ("SQL",), at=at)
 
     def went_through(record: Record, minutes: int) -> tuple[str | None, int, int]:
         found = ledger.past.history(*record, T0 + timedelta(minutes=minutes))
@@ -107,3 +107,19 @@ def test_who_is_gone_hands_down_once(ledger: Ledger) -> None:
     assert went_through(heir, 7) == (None, 1, 1)
     decide(ledger, "r2", 8, (heir, "SQL"))
     assert went_through(heir, 9) == ("SQL", 2, 2)
+
+
+def test_what_the_heir_went_through_counts_as_well(ledger: Ledger) -> None:
+    """U14: of a survivor that was at sales twice and left, and a lead that is there now, the cycle
+    is the higher one, in which nobody is handed off again; it left when the last of them did."""
+    heir = ("sales", "H")
+    decide(ledger, "r1", 0, (heir, "SQL"), (SALES, "SQL"))
+    for minutes, stage in enumerate((None, "SQL", None), start=1):
+        decide(ledger, "r1", minutes, (heir, stage))
+    gone = [Alias("S", "H", T0 + timedelta(minutes=4))]
+    ledger.heirs.hand_down("r2", "sales", gone, ("SQL",), at=T0 + timedelta(minutes=5))
+    found = ledger.past.history(*heir, T0 + timedelta(minutes=5))
+    assert (found.stage, found.mqls, len(found.handoffs)) == ("SQL", 2, 2)
+    assert found.left == T0 + timedelta(minutes=3)
+    decide(ledger, "r2", 5, (heir, "SQL"))
+    assert told(ledger).count(heir) == 2

@@ -11,6 +11,7 @@ import pytest
 from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.http import Fault, Request, Response, Server
 from connectors.sandbox.scenario import Story, build
+from sync.exits import Exit
 from tests.live import ANA, BEN, ROBOT, Live, live
 from tests.sync.test_handoff import LIMITS
 from tests.sync.test_past_live import PATH
@@ -133,8 +134,15 @@ def test_a_person_is_handed_off_once_and_has_one_owner(team: Team) -> None:
     assert [(given["reason"], given["pool"]) for given in way["given"]] == [(why, None)]
     assert way["timers"] == []
     assert len(world.run("audit-routing", ours, "--json").json["timers"]) == 1
-    called = [(one["connection"], one["lead_id"]) for one in world.run("calls", "--json").json]
-    assert sorted(called) == sorted(team.told())
+
+    def called() -> list[tuple[str, str]]:
+        listed = world.run("calls", "--json").json
+        return sorted((one["connection"], one["lead_id"]) for one in listed)
+
+    assert called() == sorted(team.told())
+    no = ("--reject", "--reason", "no budget", "--by", "ana")
+    assert world.run("answer", ours, *no).code == Exit.DONE
+    assert called() == sorted(set(team.told()) - {("sales", ours)})
 
 
 def test_the_owner_goes_with_the_person(team: Team) -> None:

@@ -99,12 +99,31 @@ def test_fast_calls_cost_few_transactions(tmp_path: Path) -> None:
         assert len(asked) <= 14
 
 
+def test_calls_under_way_are_not_in_an_answer_yet() -> None:
+    """What a CRM says of its quota while others are under way may be without them."""
+    usage = Usage("crm")
+    with usage.call("read"), usage.call("read"):
+        usage.said(Quota(10, 100))
+        assert usage.daily_used == 11
+
+
 def test_a_clock_that_was_set_back_stops_nobody(tmp_path: Path) -> None:
     """A call that seems to lie far ahead counts no more."""
     with processes(f"sqlite:///{tmp_path / 'ledger.db'}", 2, Clock()) as (one, other):
         assert one.take("calls", 1, 10.0, 5_000.0) == 0
         assert other.take("calls", 1, 10.0, 5_000.0) > 0
         assert other.take("calls", 1, 10.0, 1_000.0) == 0
+
+
+def test_what_was_taken_ahead_is_good_for_its_time_alone(tmp_path: Path) -> None:
+    """Calls that were reserved and not made count up to when they might have been, and no longer:
+    made later they would be one too many in the window of what others made since."""
+    with processes(f"sqlite:///{tmp_path / 'ledger.db'}", 2, Clock()) as (one, other):
+        assert [one.take("calls", 20, 10.0, at) for at in (0.0, 0.1)] == [0, 0]
+        for at in (9.5, 11.2):
+            while other.take("calls", 20, 10.0, at) == 0:
+                pass
+        assert one.take("calls", 20, 10.0, 11.3) > 0
 
 
 def test_what_another_process_heard_of_the_quota_counts(url: str) -> None:
