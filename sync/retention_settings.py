@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from connectors.settings import Settings
 from sync.service_settings import Interval
@@ -11,11 +11,16 @@ from sync.service_settings import Interval
 AT_ONCE = "at once"
 
 
-def _at_once(value: object) -> object:
-    return timedelta(0) if value == AT_ONCE else value
+def _span(value: object, interval: ValidatorFunctionWrapHandler) -> object:
+    if value == AT_ONCE:
+        return timedelta(0)
+    try:
+        return interval(value)
+    except ValueError as error:
+        raise ValueError(f"say how long something is kept: 90 days, or `{AT_ONCE}`") from error
 
 
-Span = Annotated[Interval, BeforeValidator(_at_once)]
+Span = Annotated[Interval, WrapValidator(_span)]
 """How long something is kept: `90 days`, or `at once` for no longer."""
 
 
