@@ -112,13 +112,13 @@ def test_how_long_is_said_in_days_or_at_once() -> None:
     """At once is no time at all; what keeps everything for ever is no retention."""
     said = Retention.model_validate({"removed": "90 days", "purged": "at once"})
     assert (said.removed, said.purged) == (timedelta(days=90), timedelta(0))
-    for wrong, told in (
+    for wrong, why in (
         ({"removed": "soon"}, "90 days, or `at once`"),
         ({"removed": "0 days"}, "90 days, or `at once`"),
         ({"activities": "at once"}, "number of seconds"),
         ({}, "say how long to keep"),
     ):
-        with pytest.raises(ValidationError, match=told):
+        with pytest.raises(ValidationError, match=why):
             Retention.model_validate(wrong)
 
 
