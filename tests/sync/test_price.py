@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from connectors.hubspot.settings import HubSpotSettings
 from connectors.sandbox.crm import Kind
 from connectors.sandbox.http import Fault
 from sync.exits import Exit
@@ -134,7 +135,9 @@ def test_usage_of_the_day(world: Live) -> None:
         mine = [run["calls"][name] for run in runs(world) if name in run["calls"]]
         assert sum(found[name]["calls"].values()) == sum(sum(made.values()) for made in mine)
         seen = [path for _, path in world.sellers[name].server.requests if "/oauth2/" not in path]
-        assert 0 < found[name]["quota"]["used"] <= len(seen)
+        # An answer may have counted those under way with it: too much then, never too little.
+        together = HubSpotSettings.model_fields["concurrency"].default
+        assert 0 < found[name]["quota"]["used"] < len(seen) + together
     said = world.run("status").out
     assert f"{found['marketing']['quota']['limit']:,} used by all programs at" in said
     world.clock.tick(days=1)
