@@ -97,6 +97,7 @@ def _counting(model: Model, activities: Table, events: Table, at: datetime) -> T
     """Every event with every rule that counts it: connection, lead_id, number of the rule,
     occurred_at, id, the period where rules tell any, and what `_terms` says of the rule."""
     found = matches(activities, events, [rule.when for rule in model.behaviour])
+    found = found.select(*RULE, "occurred_at", "id")
     found = periods(model, silences(model, found, at)).join(_terms(model, at), "number")
     return found.filter(found.since.isnull() | (found.occurred_at >= found.since))
 
@@ -209,8 +210,7 @@ def _curves(model: Model) -> Iterator[Mapping[str, int]]:
 
 def _terms(model: Model, at: datetime) -> Table:
     """What holds of each event of a behaviour rule: `since` when events count, the `step` of
-    its decay and whether later engagement has them `saved` from it, and what one is worth before
-    and after: `fresh` and `left`."""
+    its decay, and what one is worth before and after: `fresh` and `left`."""
 
     def row(number: int, rule: BehaviourRule) -> dict[str, Any]:
         decay = model.decays[rule.decay] if rule.decay else None
@@ -219,13 +219,12 @@ def _terms(model: Model, at: datetime) -> Table:
             "number": number,
             "since": at - rule.within if rule.within else None,
             "step": at - step.after if step else None,
-            "saved": step is not None and step.unless_engaged,
             "fresh": model.grain.of(rule.points),
             "left": model.grain.of(model.left(rule)),
         }
 
     instant = TIME.to_pyarrow()
-    kinds = {"number": "int32", "since": instant, "step": instant, "saved": "bool"}
+    kinds = {"number": "int32", "since": instant, "step": instant}
     schema = pa.schema({**kinds, "fresh": "int64", "left": "int64"})
     rows = [row(number, rule) for number, rule in enumerate(model.behaviour)]
     return ibis.memtable(pa.Table.from_pylist(rows, schema))

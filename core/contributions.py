@@ -60,7 +60,12 @@ def matched(
 
 def contributions(table: Table, **columns: Value) -> Table:
     """The columns of CONTRIBUTIONS, some of them given."""
-    return table.mutate(**columns).select(*CONTRIBUTIONS).cast(CONTRIBUTIONS)
+    return table.select(
+        **{
+            name: (columns[name] if name in columns else table[name]).cast(kind)
+            for name, kind in CONTRIBUTIONS.items()
+        }
+    )
 
 
 def capped(

@@ -21,12 +21,11 @@ from core.conditions import ActivityCondition
 from core.contributions import matched
 from core.decision import UNIT
 from core.events import wide
-from core.facts import as_of
 from core.folding import folded
 from core.interest import Areas, buyer_stages, buying_roles, depth_and_intensity
 from core.limits import Limits
 from core.rules import Model
-from core.scoring import Facts, known_columns, settled_events
+from core.scoring import Facts, known_columns, living, settled_events
 from core.uncounted import counted
 
 KEY = ["connection", "lead_id"]
@@ -114,7 +113,7 @@ def areas(model: Model, facts: Facts, at: datetime, contacts: Table | None = Non
     events = _by_area(given, _activities(model, facts, at))
     points = _summed(_apart(model, events, at), "area")
     points = points.filter(points.points > 0)
-    points = points.semi_join(as_of(facts.leads, at), ["connection", ("lead_id", "id")])
+    points = points.semi_join(living(facts, at), ["connection", ("lead_id", "id")])
     whose = "lead_id"
     if contacts is not None:
         whose = "account_id"
@@ -198,10 +197,8 @@ def roles(model: Model, facts: Facts, at: datetime) -> Table:
 
 def _activities(model: Model, facts: Facts, at: datetime) -> Table:
     """The activities of leads, and of records merged into them, that count for the model."""
-    people = as_of(facts.leads, at)
-    events = settled_events(facts, people, at)
-    counting, _lines = counted(model.ignore, model.reset, events)
-    return counting.semi_join(people, ["connection", ("lead_id", "id")])
+    counting, _lines = counted(model.ignore, model.reset, settled_events(facts, at))
+    return counting.semi_join(living(facts, at), ["connection", ("lead_id", "id")])
 
 
 def _by_area(areas: Areas, events: Table) -> Table:

@@ -1,23 +1,23 @@
-"""What explaining asks of the facts again and again, worked out once.
+"""What an explanation asks of the facts again and again, worked out once.
 
-The parts of an explanation are expressions of their own: what is unknown, checklists, channels,
-interest and more. Each begins with the same events and the same fields of the leads.
+The parts of an explanation are expressions of their own: the score, what is unknown, checklists,
+channels, interest and more. Each begins with the same events and the same fields of the leads.
 """
 
 from dataclasses import replace
 from datetime import datetime
 
 from core.completeness import fit_fields
-from core.facts import as_of
 from core.past import Past
 from core.rules import Model
-from core.scoring import Facts, Keep, asked, known_columns, settled_events
+from core.scoring import Facts, Keep, asked, inherited, known_columns, settled_events
 
 
 def ready(model: Model, facts: Facts, at: datetime, past: Past | None, keep: Keep) -> Facts:
-    """The facts as of `at`, with the events and the fields that the parts of an explanation by a
-    model read."""
-    events = settled_events(facts, as_of(facts.leads, at), at)
+    """The facts as of `at`, with the events and the fields that the score and the other parts of
+    an explanation by a model read."""
+    facts = replace(facts, heirs=keep(inherited(facts, at)))
+    events = settled_events(facts, at)
     wide = known_columns(_columns(model), facts, at, past, model)
     return replace(facts, events=keep(events), wide=keep(wide))
 

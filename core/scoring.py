@@ -8,7 +8,7 @@ read, and only what they match is joined and summed; see `core.events`.
 """
 
 import re
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -47,6 +47,15 @@ PLACE = ("country", "region", "us_region")
 FROM_ACCOUNT = ("industry", "employees", "revenue", *PLACE, "technologies")
 """What a lead takes from its account where it does not say so itself."""
 
+VALID = ("valid_from", "valid_to")
+CONTACT = ("connection", "id", "email", "phone")
+
+MATCHED = ("connection", "id", "email", "account_id")
+"""What tells the account that a lead belongs to."""
+
+ELSEWHERE = ("account.", PREFIX)
+"""What the names of columns begin with that are not the lead's own."""
+
 FREE = "free_mail"
 """The column that says whether a lead's e-mail address is one that anybody can have."""
 
@@ -60,8 +69,9 @@ class Facts:
 
     `aliases` has the columns of `core.facts.ALIASES`. `persons` says which leads are one person
     (`core.identity.Persons.members`), and `companies` which accounts are one company
-    (`core.identity.companies`), where that is told. `events` (`settled_events`) and `wide`
-    (`known_columns`, perhaps more of them) are there where they were worked out before.
+    (`core.identity.companies`), where that is told. `heirs` (`inherited`), `events`
+    (`settled_events`) and `wide` (`known_columns`, perhaps more of them) are there where they were
+    worked out before.
     """
 
     leads: Table
@@ -70,6 +80,7 @@ class Facts:
     aliases: Table
     persons: Table | None = None
     companies: Table | None = None
+    heirs: Table | None = None
     events: Table | None = None
     wide: Table | None = None
 
@@ -109,10 +120,8 @@ def score(
 ) -> Scored:
     """Score every lead by the facts as of `at` (aware, whole seconds), and what was decided before
     it."""
-    people = as_of(facts.leads, at)
-    heirs = keep(inherited(facts, people))
-    rejected = keep(_not_leads(people, facts.activities, heirs, at))
-    leads = people.anti_join(rejected, ["connection", ("id", "lead_id")])
+    rejected = keep(not_leads(facts, at))
+    leads = living(facts, at).anti_join(rejected, ["connection", ("id", "lead_id")])
     wide = known_columns(asked(model), facts, at, past, model)
     parts = []
     if _rules(model):
@@ -120,8 +129,7 @@ def score(
         parts += limits(model, "fit", parts[0])
     if model.behaviour or model.measures:
         fit = union(parts).filter(_.part == "fit") if parts else None
-        events = settled(facts.activities, heirs, at)
-        did = behaviour(model, facts.activities, events, at, fit)
+        did = behaviour(model, facts.activities, settled_events(facts, at), at, fit)
         parts += [did, *limits(model, "behaviour", did)]
     if model.ageing:
         parts.append(ageing(model.ageing, versions(model, facts, at, past), at))
@@ -139,18 +147,20 @@ def score(
     )
 
 
+def living(facts: Facts, at: datetime) -> Table:
+    """The leads as of `at`, with what tells whether they are leads at all: connection, id, email,
+    phone."""
+    return as_of(facts.leads.select(*CONTACT, *VALID), at).drop(*VALID)
+
+
 def not_leads(facts: Facts, at: datetime) -> Table:
     """Records with neither contact data nor any activity: connection, lead_id."""
-    people = as_of(facts.leads, at)
-    return _not_leads(people, facts.activities, inherited(facts, people), at)
-
-
-def _not_leads(people: Table, activities: Table, heirs: Table, at: datetime) -> Table:
+    people = living(facts, at)
     rejected = people.filter(people.email.isnull(), people.phone.isnull()).select(
         "connection", lead_id="id"
     )
-    moved = until(heirs, at).select("connection", lead_id="survivor")
-    for did in (until(activities, at), moved):
+    moved = until(inherited(facts, at), at).select("connection", lead_id="survivor")
+    for did in (until(facts.activities, at), moved):
         rejected = rejected.anti_join(did, ["connection", "lead_id"])
     return rejected
 
@@ -210,10 +220,10 @@ def versions(model: Model, facts: Facts, at: datetime, past: Past | None = None)
 def unknown(model: Model, facts: Facts, at: datetime, past: Past | None = None) -> Table:
     """The fit rules, criteria and measures that missing facts leave undecided: connection,
     lead_id, rule."""
-    people = as_of(facts.leads, at)
+    people = living(facts, at)
     parts = [_undecided(model, facts, at, past)] if _rules(model) else []
     if model.measures:
-        events = settled_events(facts, people, at)
+        events = settled_events(facts, at)
         parts.append(unmeasured(model, facts.activities, events, people, at))
     if not parts:
         return people.select("connection", lead_id="id", rule=ibis.null("string")).limit(0)
@@ -277,17 +287,19 @@ def _scores(model: Model, leads: Table, lines: Table) -> Table:
     )
 
 
-def inherited(facts: Facts, people: Table) -> Table:
+def inherited(facts: Facts, at: datetime) -> Table:
     """The activities of merged and converted records that count for the survivor: the columns of
     `core.events.EVENT`, occurred_at, survivor.
 
     Not those that the CRM shows for the survivor as well: they count once. Records that were
-    still leads of their own as of then (`people`) keep their activities.
+    still leads of their own as of `at` keep their activities.
     """
+    if facts.heirs is not None:
+        return facts.heirs
     gone = facts.aliases.filter(_.table_name == LEADS.name).select(
         "connection", "survivor", lead_id="id", own=False
     )
-    gone = gone.anti_join(people, ["connection", ("lead_id", "id")])
+    gone = gone.anti_join(living(facts, at), ["connection", ("lead_id", "id")])
     named = gone.union(
         gone.mutate(lead_id=gone.survivor, own=True).distinct().select(*gone.columns)
     )
@@ -298,11 +310,11 @@ def inherited(facts: Facts, people: Table) -> Table:
     return once.filter(~once.own).select(*EVENT, "occurred_at", "survivor")
 
 
-def settled_events(facts: Facts, people: Table, at: datetime) -> Table:
-    """The events of leads up to `at` (`core.events.settled`); `people` are the leads as of then."""
+def settled_events(facts: Facts, at: datetime) -> Table:
+    """The events of leads up to `at` (`core.events.settled`)."""
     if facts.events is not None:
         return facts.events
-    return settled(facts.activities, inherited(facts, people), at)
+    return settled(facts.activities, inherited(facts, at), at)
 
 
 def asked(model: Model) -> frozenset[str]:
@@ -311,14 +323,19 @@ def asked(model: Model) -> frozenset[str]:
     return frozenset[str]().union(*(rule.when.columns() for rule in rules))
 
 
-def belonging(facts: Facts, at: datetime) -> Table:
-    """The leads as of `at`, each with the account it belongs to: `core.matching.matched`."""
-    return _employed(as_of(facts.leads, at), facts, at)
+def belonging(facts: Facts, at: datetime, columns: Iterable[str] = ()) -> Table:
+    """The leads as of `at`, each with the account it belongs to (`core.matching.matched`); with
+    all their columns, or with some and those that matching reads."""
+    leads = facts.leads
+    if columns:
+        leads = leads.select(*sorted({*MATCHED, *VALID, *columns}))
+    return _employed(as_of(leads, at), facts, at)
 
 
 def _employed(leads: Table, facts: Facts, at: datetime) -> Table:
     people = matching.surviving(leads, facts.aliases)
-    return matching.matched(people, as_of(facts.accounts, at)).view()
+    firms = facts.accounts.select("connection", "id", "domain", *VALID)
+    return matching.matched(people, as_of(firms, at)).view()
 
 
 def companies(model: Model | None, facts: Facts, at: datetime) -> Table:
@@ -336,8 +353,23 @@ def known_columns(
 ) -> Table:
     """`lead_columns` of the facts as of `at`; which accounts are targets, the model says."""
     if facts.wide is not None:
-        return facts.wide
-    return lead_columns(wanted, belonging(facts, at), companies(model, facts, at), at, past)
+        return facts.wide.select("connection", "lead_id", *sorted(wanted))
+    leads = belonging(facts, at, _own(wanted))
+    return lead_columns(wanted, leads, companies(model, facts, at), at, past)
+
+
+def _own(wanted: Set[str]) -> set[str]:
+    """The columns of leads themselves that the `wanted` ones are made of."""
+    names = {name for name in wanted if name not in {NOW, FREE} and not name.startswith(ELSEWHERE)}
+    placed = PLACE if names.intersection(PLACE) else ()
+    return {name.split(".")[0] for name in names}.union(placed)
+
+
+def _theirs(wanted: Set[str]) -> set[str]:
+    """The columns of accounts that the `wanted` ones are made of."""
+    named = {name.split(".")[1] for name in wanted if name.startswith("account.")}
+    taken = {name for name in wanted if name in FROM_ACCOUNT}
+    return named | taken | set(PLACE if taken.intersection(PLACE) else ())
 
 
 def lead_columns(
@@ -348,7 +380,8 @@ def lead_columns(
     `leads` are those of `belonging`, `accounts` those of `companies`. What the lead does not say,
     its account may. What was decided before is `past.<column>`.
     """
-    accounts = accounts.rename("account.{name}")
+    theirs = sorted({"connection", "id", *_theirs(wanted)})
+    accounts = accounts.select(*theirs).rename("account.{name}")
     joined = leads.left_join(
         accounts,
         [
@@ -361,7 +394,6 @@ def lead_columns(
         before = past.stages.rename("past.{name}")
         same = [leads.connection == before["past.connection"], leads.id == before["past.lead_id"]]
         joined = joined.left_join(before, same)
-    placed = reduce(or_, (joined[name].notnull() for name in PLACE))
 
     def column(name: str) -> Value:
         if name == NOW:
@@ -373,6 +405,7 @@ def lead_columns(
         if entry := re.fullmatch(r"((?:account\.)?(?:origins|custom))\.(.+)", name):
             return joined[entry[1]].get(entry[2])
         if name in PLACE:
+            placed = reduce(or_, (joined[part].notnull() for part in PLACE))
             return placed.ifelse(joined[name], joined[f"account.{name}"])
         if name in FROM_ACCOUNT:
             return joined[name].coalesce(joined[f"account.{name}"])

@@ -3,6 +3,7 @@
 Cycles, replays, previews and explanations all ask this one function, with other arguments.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,6 +17,7 @@ from core.facts import as_of
 from core.past import Past
 from core.permitted import permitted
 from core.qualification import qualify
+from core.ready import ready
 from core.rules import Model
 from core.scoring import Facts, Keep, Scored, not_leads, score, union, unkept
 from core.segments import Segments, shares
@@ -33,10 +35,10 @@ class Judged:
     (`core.scoring.Scored`). `outside`: connection, lead_id of the leads that no model is for; None
     where a model takes all.
 
-    `facts` are those that were scored: what hygiene held out, and what people did not agree to, is
-    not among them. Such leads have a verdict of 0 points all the same, and those of hygiene a row
-    of `held` (the columns of `core.cleaning.HELD`; None where
-    no model asks for hygiene).
+    `facts` are those that were scored, `shares` those of each model by its label: what hygiene held
+    out, and what people did not agree to, is not among them. Such leads have a verdict of 0 points
+    all the same, and those of hygiene a row of `held` (the columns of `core.cleaning.HELD`; None
+    where no model asks for hygiene).
     """
 
     verdicts: Table
@@ -44,6 +46,7 @@ class Judged:
     rejected: Table
     outside: Table | None
     facts: Facts
+    shares: Mapping[str, Facts]
     held: Table | None = None
 
 
@@ -52,13 +55,15 @@ def judge(
     facts: Facts,
     at: datetime,
     past: Past | None = None,
-    keep: Keep = unkept,
+    keep: Keep | None = None,
 ) -> Judged:
     """Score and qualify every lead by the facts as of `at` (aware, whole seconds).
 
     `past` is what was decided before `at`; None: nothing was, or no model asks and nobody
-    overrides one.
+    overrides one. Without `keep` all is one query, whose engine sees by itself what is shared;
+    with it, what an explanation reads besides is worked out too (`core.ready`).
     """
+    explained, keep = keep is not None, keep or unkept
     held, cleaning = None, hygiene_of(segments)
     if cleaning and cleaning.hygiene:
         cleaned = clean(cleaning.hygiene, facts, at, past, keep)
@@ -66,6 +71,10 @@ def judge(
     allowed = permitted(segments, facts, at, past)
     facts = allowed.facts
     parts, rest = shares(segments, facts, at, past)
+    if explained:
+        parts = [
+            ready(s.model, own, at, past, keep) for s, own in zip(segments, parts, strict=True)
+        ]
     scored, verdicts = [], []
     for segment, own in zip(segments, parts, strict=True):
         scored.append(score(segment.model, own, at, past, keep))
@@ -86,6 +95,7 @@ def judge(
         union(rejected),
         outside,
         facts,
+        {segment.model.label: own for segment, own in zip(segments, parts, strict=True)},
         held,
     )
 

@@ -17,7 +17,7 @@ from core.decision import UNIT, Output
 from core.events import settled
 from core.facts import as_of
 from core.persons import shared
-from core.scoring import belonging, inherited
+from core.scoring import inherited
 from sync.decide import facts_of
 from sync.handoff_settings import Handoff
 from sync.session import Session
@@ -47,7 +47,7 @@ def listed(session: Session, at: datetime) -> list[Listed]:
     and then in the order of who is due, best score first; those not to call last."""
     handoff = session.config.handoff or Handoff()
     known = shared(session.config.identity, facts_of(session.facts, at), at)
-    heirs = inherited(known, belonging(known, at))
+    heirs = inherited(known, at)
     events = settled(known.activities, heirs, at)
     answered = {outcome.strip().lower() for outcome in handoff.answered}
     tried = {

@@ -20,12 +20,10 @@ from core.persons import shown_by
 from core.prediction import probabilities
 from core.profile import channels, parts, profile
 from core.provenance import changed_answers, sourced
-from core.ready import ready
 from core.routing import KEPT
 from core.rules import Model
 from core.scoring import FROM_ACCOUNT, Facts, checklists, icp_fit, unknown
 from core.verdict import KEY
-from sync.decide import about
 from sync.identity import known
 from sync.neighbours import Neighbours
 from sync.yaml_source import ConfigError
@@ -90,7 +88,7 @@ class _Told:
     def __init__(self, model: Model, around: Neighbours, leads: Collection[str]) -> None:
         self._model = model
         at, past = around.at, around.past
-        facts = ready(model, about(around.judged.facts, leads), at, past, around.keep)
+        facts = around.judged.shares[model.label]
         self._missing = _by_lead(unknown(model, facts, at, past))
         self._checked = _by_lead(checklists(model, facts, at, past)) if model.checklists else {}
         field = model.probability
@@ -104,10 +102,11 @@ class _Told:
         self._found = _found(around)
         self._accounts = {(p["connection"], p["id"]): p["account_id"] for p in around.people}
         self._firms = {(firm["connection"], firm["id"]): firm for firm in around.firms}
-        began = about(around.facts, leads).leads.filter(_.valid_from <= at).order_by("valid_from")
+        named = _.id.isin(sorted(leads))
+        began = around.facts.leads.filter(named, _.valid_from <= at).order_by("valid_from")
         self._versions = _by_lead(began.mutate(lead_id=began.id))
         seen = around.session.facts.table("seen").filter(_.table_name == LEADS.name)
-        self._seen = _by_lead(seen.filter(_.id.isin(sorted(leads))).rename(lead_id="id"))
+        self._seen = _by_lead(seen.filter(named).rename(lead_id="id"))
 
     def explained(
         self, key: Key, score: int, contributions: ByLead, earlier: Sequence[Decision]

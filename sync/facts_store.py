@@ -7,7 +7,7 @@ of a look-back window come late). Everything is set-based: a page is copied into
 table `arrived`, what is stored of its records into `held`, and each row gets a verdict.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ import pyarrow as pa
 from ibis.expr.types import Table
 
 from connectors.base import Cursor, Page, Removed
-from core.facts import ALIASES, BY_NAME, TABLES, TIME, FactsTable
+from core.facts import ACTIVITIES, ALIASES, BY_NAME, TABLES, TIME, FactsTable
 from sync.aliases import Alias, Merge, followed
 from sync.backlog import BACKLOG, Backlog
 from sync.census import COUNTS, Census
@@ -28,6 +28,7 @@ from sync.facts_file import MEMORY, FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
 from sync.history import SEEN, History
 from sync.horizon import HORIZONS, Horizon
+from sync.lead_numbers import NUMBER, did, numbered, stored
 from sync.people import ERASURES, NOTED, People
 from sync.touched import SCHEMAS, Touched
 
@@ -49,7 +50,7 @@ _REMOVALS = ibis.schema(
 """Records known to be gone, so that a late page does not bring them back to life."""
 
 _SCHEMAS = {
-    **{table.name: table.schema for table in TABLES},
+    **{table.name: stored(table) for table in TABLES},
     "aliases": ibis.schema(
         {**dict(ALIASES.items()), "valid_from": TIME.copy(nullable=False), "valid_to": TIME}
     ),
@@ -138,7 +139,14 @@ class FactsStore:
 
     def table(self, name: str) -> Table:
         """A table of `core.facts`, `aliases` or `touched`, as an Ibis table expression."""
-        return self._file.table(name)
+        table = self._file.table(name)
+        return table.drop(NUMBER) if name == ACTIVITIES.name else table
+
+    def did(self, leads: Collection[str], accounts: Collection[str]) -> Table:
+        """The activities of some leads, perhaps of a few others, and those of some accounts that
+        have no person: much sooner than by filtering `table`. They are there until asked again."""
+        self._file.run(f"CREATE OR REPLACE TEMP TABLE did AS {did(leads)}", a=sorted(accounts))
+        return self._file.table("did")
 
     def cursor(self, connection: str, stream: str) -> Cursor | None:
         """The cursor stored with the last page of a stream; None before the first."""
@@ -239,7 +247,8 @@ class FactsStore:
     def _insert_all(self, connection: str, table: FactsTable) -> None:
         versions = ", modified_at, NULL" if table.versioned else ""
         self._file.run(
-            f"INSERT INTO {table.name} SELECT $c, {columns(table)}{versions} FROM arrived",
+            f"INSERT INTO {table.name} SELECT $c, {columns(table)}{versions}{numbered(table)} "
+            "FROM arrived",
             c=connection,
         )
         self.touched.rows(connection, table, "arrived")
@@ -269,8 +278,8 @@ class FactsStore:
         verdicts = "'new', 'changed'" if table.versioned else "'new', 'changed', 'touched'"
         versions = ", greatest(held_from, since), NULL" if table.versioned else ""
         self._file.run(
-            f"INSERT INTO {table.name} SELECT $c, {columns(table)}{versions} FROM judged "
-            f"WHERE verdict IN ({verdicts})",
+            f"INSERT INTO {table.name} SELECT $c, {columns(table)}{versions}{numbered(table)} "
+            f"FROM judged WHERE verdict IN ({verdicts})",
             c=connection,
         )
         self.touched.rows(connection, table, "(FROM judged WHERE verdict IN ('new', 'changed'))")

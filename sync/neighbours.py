@@ -17,19 +17,23 @@ from ibis import _
 from ibis.expr.types import StringValue, Table
 
 from core.events import done_by
-from core.facts import ACCOUNTS, ACTIVITIES, as_of
+from core.facts import ACCOUNTS, as_of
 from core.identity import Identity, companies
 from core.matching import domain, sure
 from core.past import Past
 from core.persons import shared
 from core.propensity import Accounts, propensity
-from core.scoring import Facts, Keep, belonging
+from core.scoring import MATCHED, VALID, Facts, Keep, belonging
 from core.segments import scoring_accounts
 from core.verdict import Judged, judge
 from sync.decide import about, all_of, facts_of, past_of
+from sync.facts_store import FactsStore
 from sync.session import Session
 
 Row = dict[str, Any]
+
+FIRM = ("connection", "object_type", "id", "parent_id", "name", "domain")
+"""What tells of an account which leads and other accounts belong to it."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,8 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         identity = session.config.identity
         near, accounts = _near(everything, record, at, identity)
         leads = all_of(identity, session.segments, everything, near, at)
-        stored = session.facts.table(ACTIVITIES.name)
-        mine = _copied(about(everything, leads, accounts, partial(_found, stored, at)), keep)
+        find = partial(_found, session.facts, at)
+        mine = _copied(about(everything, leads, accounts, find), keep)
         mine = shared(identity, mine, at, keep)
         if identity:
             mine = replace(mine, activities=keep(mine.activities))
@@ -80,7 +84,7 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         scored = propensity(model, judged, judged.facts, at, past) if model else None
         if scored:
             scored = replace(scored, scores=keep(scored.scores))
-        people = tuple(belonging(facts, at).to_pyarrow().to_pylist())
+        people = tuple(_people(facts, at))
         firms = tuple(as_of(facts.accounts, at).to_pyarrow().to_pylist())
         yield Neighbours(session, record, at, past, facts, people, firms, judged, scored, keep)
 
@@ -111,7 +115,8 @@ def _near(
 
     It is asked of few rows each time: everything at once would be one long look at all leads.
     """
-    alive, firms = as_of(facts.leads, at), as_of(facts.accounts, at)
+    alive = as_of(facts.leads.select(*MATCHED, *VALID), at)
+    firms = as_of(facts.accounts.select(*FIRM, *VALID), at)
     mine = _belongings(alive.filter(_.id == record))
     accounts = {record, *(row["account_id"] for row in mine if row["account_id"])}
     merged = facts.aliases.filter(_.table_name == ACCOUNTS.name)
@@ -143,14 +148,23 @@ def _belongings(leads: Table) -> list[Row]:
     return [dict(row) for row in named.to_pyarrow().to_pylist()]
 
 
+def _people(facts: Facts, at: datetime) -> Iterator[Row]:
+    """The leads as of then, with the account of each."""
+    places = belonging(facts, at, MATCHED).drop("email").to_pyarrow().to_pylist()
+    accounts = {(place["connection"], place["id"]): place for place in places}
+    for lead in as_of(facts.leads, at).to_pyarrow().to_pylist():
+        yield lead | accounts[lead["connection"], lead["id"]]
+
+
 def _found(
-    stored: Table, at: datetime, _known: Table, leads: Collection[str], accounts: Collection[str]
+    store: FactsStore,
+    at: datetime,
+    _known: Table,
+    leads: Collection[str],
+    accounts: Collection[str],
 ) -> Table:
-    """`done_by`, found among all that is `stored` by the columns that tell, and only then read:
-    of the rest no other column is looked at."""
-    placed = stored.mutate(place=stored.rowid())
-    mine = done_by(placed, leads, accounts).select("place").to_pyarrow()
-    return as_of(placed.semi_join(ibis.memtable(mine), "place").drop("place"), at)
+    """`done_by`, found among all that is stored."""
+    return as_of(done_by(store.did(leads, accounts), leads, accounts), at)
 
 
 def _copied(facts: Facts, keep: Keep) -> Facts:

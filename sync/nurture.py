@@ -15,10 +15,10 @@ from ibis.expr.types import Table
 
 from core.criteria import text
 from core.decision import UNIT
-from core.events import matches, present, settled
+from core.events import matches, present
 from core.past import Answer
 from core.persons import shared
-from core.scoring import Facts, belonging, inherited, known_columns
+from core.scoring import Facts, belonging, known_columns, settled_events
 from core.stages import HELD_OUT, QUALIFIED, WITHHELD, Stage
 from core.verdict import KEY
 from sync.decide import facts_of
@@ -118,7 +118,7 @@ def members(session: Session, audience: Audience, at: datetime) -> list[Member]:
     holds = audience.when.holds(wide) if audience.when else ibis.literal(True)
     rows = wide.filter(~wide[OPTED_OUT].fill_null(True) & holds.fill_null(False)).select(*KEY)
     if audience.did:
-        events = settled(facts.activities, inherited(facts, belonging(facts, at)), at)
+        events = settled_events(facts, at)
         did = matches(present(facts.activities, at), events, [audience.did])
         rows = rows.semi_join(did, KEY)
     people = belonging(facts, at).select("connection", "email", "account_id", lead_id="id")

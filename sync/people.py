@@ -11,6 +11,7 @@ import pyarrow as pa
 from core.facts import ACTIVITIES, LEADS, OUTCOMES, TIME
 from core.identity import Identity, handles
 from sync.facts_file import FactsFile
+from sync.lead_numbers import NUMBER
 from sync.ledger_people import Record
 
 _NAMED = {
@@ -107,7 +108,7 @@ class People:
         """Everything about some records, by table; tables that hold nothing are left out."""
         found = {
             table: [
-                row
+                {name: value for name, value in row.items() if name != NUMBER}
                 for connection, id_ in records
                 for row in self._file.rows(
                     f"SELECT * FROM {table} WHERE {_about(table)}", c=connection, i=id_

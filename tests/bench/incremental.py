@@ -17,12 +17,13 @@ from pathlib import Path
 import duckdb
 
 from connectors.base import Capabilities
-from core.facts import LEADS
+from core.facts import ACTIVITIES, LEADS
 from core.rules import Model
 from core.segments import Segment
 from sync.config import Config
 from sync.decide import Decider
 from sync.facts_store import FactsStore
+from sync.lead_numbers import NUMBER, numbered
 from sync.ledger import Ledger
 from sync.plan import ConnectionPlan
 from sync.selection import chosen, select
@@ -44,6 +45,9 @@ def build(path: Path, leads: int) -> None:
     with duckdb.connect(str(path)) as engine:
         engine.execute("ALTER TABLE aliases ADD COLUMN valid_from TIMESTAMPTZ DEFAULT '2025-01-01'")
         engine.execute("ALTER TABLE aliases ADD COLUMN valid_to TIMESTAMPTZ")
+        number = numbered(ACTIVITIES).removeprefix(", ")
+        engine.execute(f"ALTER TABLE activities ADD COLUMN {NUMBER} UINTEGER")
+        engine.execute(f"UPDATE activities SET {NUMBER} = {number}")
 
 
 def decide(store: FactsStore, ledger: Ledger, model: Model, changed: int | None) -> float:

@@ -371,7 +371,7 @@ def said(model: Model, side: Side) -> dict[str, list[Any]]:
     if model.icp:
         tables["icp"] = icp_fit(model, facts, NOW)
     if model.accounts:
-        judged = Judged(scores, lines, rejected, None, facts)
+        judged = Judged(scores, lines, rejected, None, facts, {})
         accounts = propensity(model, judged, facts, NOW)
         tables |= {"accounts": accounts.scores, "account lines": accounts.contributions}
     if model.hygiene:

@@ -11,7 +11,7 @@ from core.completeness import completeness
 from core.profile import channels, parts
 from core.ready import ready
 from core.rules import Model
-from core.scoring import Facts, checklists, unkept, unknown
+from core.scoring import Facts, checklists, score, unkept, unknown
 from tests.core.golden import World, account, activity, lead, weighted
 
 LISTED = [
@@ -26,6 +26,14 @@ def _areas(model: Model, facts: Facts, at: datetime) -> Table:
     return parts(model, facts, at)["areas"]
 
 
+def _lines(model: Model, facts: Facts, at: datetime) -> Table:
+    return score(model, facts, at).contributions
+
+
+def _scores(model: Model, facts: Facts, at: datetime) -> Table:
+    return score(model, facts, at).scores
+
+
 def _ready(part: Part) -> Part:
     def asked(model: Model, facts: Facts, at: datetime) -> Table:
         return part(model, ready(model, facts, at, None, unkept), at)
@@ -33,7 +41,9 @@ def _ready(part: Part) -> Part:
     return asked
 
 
-@pytest.mark.parametrize("part", [unknown, completeness, checklists, channels, _areas])
+@pytest.mark.parametrize(
+    "part", [_lines, _scores, unknown, completeness, checklists, channels, _areas]
+)
 def test_a_part_says_the_same_of_what_was_worked_out_before(part: Part) -> None:
     """Lead fields beside those that a part reads, and events that are settled, change nothing."""
     did: Any = {"area": "cloud", "asset": "/pricing", "channel": "web"}

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.base import Cursor, Page, Removed, Stream
+from core.events import done_by
 from core.facts import BY_NAME, TABLES, arrow_schema, as_of
 from core.model import Row
 from sync.errors import StoreBusy, StoreError
@@ -303,6 +304,30 @@ def test_a_late_association_is_not_known_before(store, stamp, since):
     put(store, page(TASKS, task(at=stamp), task(at=stamp, person="L2")))
     assert people(store, since - 0.1) == [("T1", "L1", None)]
     assert people(store, since) == [("T1", "L1", None), ("T1", "L2", None)]
+
+
+@pytest.mark.parametrize(
+    ("leads", "accounts"), [(["L1"], []), (["L2", "L3"], ["A"]), (["L4"], ["A", "B"]), ([], ["A"])]
+)
+def test_what_some_leads_did_is_found_without_looking_at_all(store, leads, accounts):
+    """The same as by looking at all: also what was given to another lead, or to nobody."""
+    nobody: dict[str, Any] = {"person": "", "account_id": "A"}
+    put(
+        store,
+        page(TASKS, task("T1"), task("T1", person="L2"), task("T2"), task("T3", **nobody)),
+        page(TASKS, task("T2", 1, person="L3"), task("T4", account_id="A"), task("T5", person="")),
+        page(TASKS, task("T1", 2), task("T2", 2, **nobody), task("T6", person="", account_id="B")),
+    )
+    every = store.table("activities")
+    looked, found = (
+        done_by(where, leads, accounts).to_pyarrow().to_pylist()
+        for where in (every, store.did(leads, accounts))
+    )
+    assert looked
+    assert sorted(map(str, found)) == sorted(map(str, looked))
+    for told in store.people.held([("crm", "L1")])["activities"]:
+        assert {*told} == {*every.columns}, "what serves for looking is nothing said of a person"
+    assert len(store.did(["L1"], []).to_pyarrow()) < len(every.to_pyarrow())
 
 
 def test_an_older_page_of_an_activity_changes_nothing(store):
