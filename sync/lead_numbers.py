@@ -40,7 +40,7 @@ def did(leads: Collection[str]) -> str:
         WITH places AS MATERIALIZED (
             SELECT rowid AS place FROM activities WHERE {NUMBER} IN ({numbers})
             UNION ALL SELECT rowid FROM activities
-                WHERE {NUMBER} = {_number("")} AND list_contains($a, account_id)
+                WHERE {NUMBER} = {_number("")} AND account_id IN (SELECT unnest($a))
         )
         SELECT a.* EXCLUDE ({NUMBER}) FROM activities a SEMI JOIN places ON a.rowid = place
     """
