@@ -17,7 +17,7 @@ from typing import Any
 import ibis
 import pyarrow as pa
 from ibis import _
-from ibis.expr.types import Table
+from ibis.expr.types import Table, Value
 
 from core.contributions import capped, contributions
 from core.counting import RULE, periods, runs, silences
@@ -63,15 +63,15 @@ def _earned(
 ) -> Iterator[Table]:
     """What rules give for events, and what the caps of groups and the path's limits take."""
     worth = _worth(model, runs(model, _counting(model, activities, events, at)), at)
-    paid = _paid(model, worth)
+    sums = _sums(worth)
     if lasting := _lasting(model):
-        mine = worth.number.isin(lasting)
-        saved = _saved(model, worth.filter(mine), paid)
-        worth = worth.filter(~mine).union(saved)
-        paid = paid.filter(~paid.number.isin(lasting)).union(_paid(model, saved))
-    sums = _summed(paid) if "period" in paid.columns else paid
-    kept = (sums.amount > sums.cap).ifelse(sums.cap, sums.amount)
-    rows = sums.mutate(kept=kept.coalesce(sums.amount))
+        engaged = _engaged(model, sums)
+        mine = sums.number.isin(lasting)
+        sums = sums.filter(~mine).drop("late").union(_saved(model, sums.filter(mine), engaged))
+    paid = _paid(model, sums)
+    rows = _summed(paid) if "period" in paid.columns else paid
+    kept = (rows.amount > rows.cap).ifelse(rows.cap, rows.amount)
+    rows = rows.mutate(kept=kept.coalesce(rows.amount))
     grain = model.grain
     yield contributions(
         rows,
@@ -90,32 +90,41 @@ def _earned(
         yield capped(mine, f"cap:{name}", grain, cap=group.cap)
     limit = model.limits.behaviour
     if limit.on_the_way:
+        if lasting:
+            saved = _saves(worth, engaged)
+            worth = saved.mutate(worth=saved.saved.ifelse(saved.fresh, saved.worth))
         yield from path(limit, grain, gains(worth, _rules(model), model.groups, grain), fit)
 
 
 def _counting(model: Model, activities: Table, events: Table, at: datetime) -> Table:
     """Every event with every rule that counts it: connection, lead_id, number of the rule,
-    occurred_at, id, the period where rules tell any, and what `_terms` says of the rule."""
+    occurred_at, id, and the period where rules tell any."""
     found = matches(activities, events, [rule.when for rule in model.behaviour])
-    found = found.select(*RULE, "occurred_at", "id")
-    found = periods(model, silences(model, found, at)).join(_terms(model, at), "number")
-    return found.filter(found.since.isnull() | (found.occurred_at >= found.since))
+    found = periods(model, silences(model, found.select(*RULE, "occurred_at", "id"), at))
+    spans = {n: rule.within for n, rule in enumerate(model.behaviour) if rule.within}
+    if not spans:
+        return found
+    since = found.number.cases(*((n, ibis.literal(at - s, TIME)) for n, s in spans.items()))
+    return found.filter(since.isnull() | (found.occurred_at >= since))
 
 
-def _paid(model: Model, events: Table) -> Table:
-    """What each lead is paid by each rule, in each period if any rule or group tells periods.
-
-    `gross` is what the paid events were worth when they were new, `amount` what they are now.
-    """
-    keys = [*RULE, *({"period"} & set(events.columns))]
-    sums = events.group_by(keys).aggregate(
+def _sums(events: Table) -> Table:
+    """The events of each lead and rule together, in each period if any rule or group tells
+    periods, those apart that are `late`: each time by itself."""
+    keys = [*RULE, *(name for name in ("period", "late") if name in events.columns)]
+    return events.group_by(keys).aggregate(
         count=_.count(),
-        total=_.worth.sum(),
+        total=_.worth.sum().cast("int64"),
         best=_.worth.max(),
         first=_.occurred_at.min(),
         last=_.occurred_at.max(),
-        evidence=_.id.argmax(ibis.struct({"at": _.occurred_at, "id": _.id})),
+        evidence=_latest(events.id, events.occurred_at, events.id),
     )
+
+
+def _paid(model: Model, sums: Table) -> Table:
+    """What each lead is paid by each rule, in each period: `gross` is what the paid events were
+    worth when they were new, `amount` what they are now."""
     rows = sums.join(_rules(model), "number")
     return rows.mutate(
         events=rows["count"],
@@ -132,8 +141,13 @@ def _summed(paid: Table) -> Table:
         amount=paid.amount.sum(),
         first=paid["first"].min(),
         last=paid["last"].max(),
-        evidence=paid.evidence.argmax(ibis.struct({"at": paid["last"], "id": paid.evidence})),
+        evidence=_latest(paid.evidence, paid["last"], paid.evidence),
     )
+
+
+def _latest(value: Value, time: Value, id_: Value) -> Value:
+    """The value of the latest row; of several, that with the greatest id."""
+    return value.argmax(ibis.struct({"at": time, "id": id_}))
 
 
 def _rules(model: Model) -> Table:
@@ -156,9 +170,15 @@ def _rules(model: Model) -> Table:
 
 
 def _worth(model: Model, events: Table, at: datetime) -> Table:
-    """Each event with its `worth` as of `at`, in grains, if no engagement saves it."""
-    events = _aged(model, events, at)
-    return events.mutate(worth=(events.occurred_at < events.step).ifelse(events.left, events.fresh))
+    """Each event with its `worth` as of `at`, in grains, if no engagement saves it; `late` is the
+    time of those that one might save."""
+    events = _aged(model, events.join(_terms(model, at), "number"), at)
+    past = events.occurred_at < events.step
+    events = events.mutate(worth=past.ifelse(events.left, events.fresh))
+    if lasting := _lasting(model):
+        late = past & events.number.isin(lasting)
+        events = events.mutate(late=late.ifelse(events.occurred_at, None))
+    return events
 
 
 def _lasting(model: Model) -> list[int]:
@@ -167,20 +187,36 @@ def _lasting(model: Model) -> list[int]:
     return [n for n, d in enumerate(decays) if isinstance(d, Step) and d.unless_engaged]
 
 
-def _saved(model: Model, events: Table, paid: Table) -> Table:
-    """Events of such rules, worth what they were before the step if engagement came later.
-
-    Engagement is any event that earns points: the lead's last one saves every earlier event,
-    but none of its own instant. The last ones are read from what is `paid`, fewer rows by far, and
-    of leads with an event that is past its step: no other needs to be saved.
-    """
+def _engaged(model: Model, sums: Table) -> Table:
+    """When each lead was last engaged: engagement is any event that earns points."""
     earning = [number for number, rule in enumerate(model.behaviour) if rule.points > 0]
-    past = events.filter(events.occurred_at < events.step)
-    mine = paid.filter(paid.number.isin(earning)).semi_join(past, LEAD)
-    engaged = mine.group_by(*LEAD).aggregate(engaged=mine["last"].max())
-    judged = events.left_join(engaged, LEAD).select(events, engaged.engaged)
-    saved = judged.occurred_at < judged.engaged
-    return judged.mutate(worth=saved.ifelse(judged.fresh, judged.worth)).drop("engaged")
+    mine = sums.filter(sums.number.isin(earning))
+    return mine.group_by(*LEAD).aggregate(engaged=mine["last"].max())
+
+
+def _saves(rows: Table, engaged: Table) -> Table:
+    """Rows with whether engagement has `saved` them: the last one saves every earlier event, but
+    none of its own instant."""
+    judged = rows.left_join(engaged, LEAD).select(rows, engaged.engaged)
+    return judged.mutate(saved=(judged.late < judged.engaged).fill_null(False)).drop("engaged")
+
+
+def _saved(model: Model, sums: Table, engaged: Table) -> Table:
+    """The sums of rules whose events may be saved: late ones with the others, worth what they were
+    before the step if engagement came later."""
+    rows = _saves(sums, engaged).join(_rules(model).select("number", "fresh"), "number")
+    rows = rows.mutate(
+        total=rows.saved.ifelse(rows["count"] * rows.fresh, rows.total),
+        best=rows.saved.ifelse(rows.fresh, rows.best),
+    )
+    return rows.group_by([name for name in sums.columns if name in (*RULE, "period")]).aggregate(
+        count=rows["count"].sum().cast("int64"),
+        total=rows.total.sum().cast("int64"),
+        best=rows.best.max(),
+        first=rows["first"].min(),
+        last=rows["last"].max(),
+        evidence=_latest(rows.evidence, rows["last"], rows.evidence),
+    )
 
 
 def _aged(model: Model, events: Table, at: datetime) -> Table:
@@ -209,22 +245,18 @@ def _curves(model: Model) -> Iterator[Mapping[str, int]]:
 
 
 def _terms(model: Model, at: datetime) -> Table:
-    """What holds of each event of a behaviour rule: `since` when events count, the `step` of
-    its decay, and what one is worth before and after: `fresh` and `left`."""
+    """What one event of each behaviour rule is worth: `fresh`, and `left` of it before the `step`
+    of its decay."""
 
     def row(number: int, rule: BehaviourRule) -> dict[str, Any]:
         decay = model.decays[rule.decay] if rule.decay else None
-        step = decay if isinstance(decay, Step) else None
         return {
             "number": number,
-            "since": at - rule.within if rule.within else None,
-            "step": at - step.after if step else None,
+            "step": at - decay.after if isinstance(decay, Step) else None,
             "fresh": model.grain.of(rule.points),
             "left": model.grain.of(model.left(rule)),
         }
 
-    instant = TIME.to_pyarrow()
-    kinds = {"number": "int32", "since": instant, "step": instant}
-    schema = pa.schema({**kinds, "fresh": "int64", "left": "int64"})
+    kinds = {"number": "int32", "step": TIME.to_pyarrow(), "fresh": "int64", "left": "int64"}
     rows = [row(number, rule) for number, rule in enumerate(model.behaviour)]
-    return ibis.memtable(pa.Table.from_pylist(rows, schema))
+    return ibis.memtable(pa.Table.from_pylist(rows, pa.schema(kinds)))

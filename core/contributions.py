@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import ibis
+import pyarrow as pa
 from ibis import _
 from ibis.expr.types import BooleanValue, Table, Value
 
@@ -49,11 +50,16 @@ def matched(
     from arrays of one or none, because DuckDB and Spark agree on them without a lambda.
     """
     none = ibis.literal([], NUMBERS)
+    groups = [list(group) for group in groups]
     found = [
         ibis.cases(*((holds, ibis.literal([n], NUMBERS)) for holds, n in group), else_=none)
         for group in groups
     ]
     numbered = signatures.mutate(number=ibis.array(found).flatten().unnest())
+    # Joined with the numbers themselves, engines expect few signatures, and look up each row of
+    # `table` among them; DuckDB 1.5 else looks up the signatures among all rows.
+    asked = pa.array([n for group in groups for _holds, n in group], pa.int32())
+    numbered = numbered.join(ibis.memtable(pa.table({"number": asked})), "number")
     same = [table[column].identical_to(numbered[column]) for column in signatures.columns]
     return table.join(numbered, same).select(table, "number")
 
