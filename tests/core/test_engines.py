@@ -315,7 +315,7 @@ class Side:
 
     facts: Facts
     past: Past | None
-    keep: Callable[[pa.Table], Table]
+    keep: Callable[[Table], Table]
 
 
 Twins = tuple[Side, Side]
@@ -328,14 +328,14 @@ def twins(spark: Spark, world: World, past: Past | None = None) -> Twins:
     engine = ibis.duckdb.from_connection(world.connection)
     facts = Facts(**{name: engine.table(name) for name in stored(world.facts)})
 
-    def kept(content: pa.Table) -> Table:
-        return engine.create_table(ibis.util.gen_name("table"), content)
+    def kept(table: Table) -> Table:
+        return engine.create_table(ibis.util.gen_name("table"), table)
 
     def copied(tables: Any) -> Any:
         rows = {name: spark.table(table.to_pyarrow()) for name, table in stored(tables).items()}
         return type(tables)(**rows)
 
-    there = Side(copied(facts), past and copied(past), spark.table)
+    there = Side(copied(facts), past and copied(past), spark.keep)
     return Side(facts, past, kept), there
 
 
@@ -352,16 +352,12 @@ def said(model: Model, side: Side) -> dict[str, list[Any]]:
     """
     facts, past, engine = side.facts, side.past, side.facts.leads.get_backend()
     scored = score(model, facts, NOW, past)
-    asked = {
-        "contributions": scored.contributions,
-        "scores": qualify(model, scored.scores, facts, NOW, past),
-        "rejected": scored.rejected,
-    }
-    found = {name: engine.to_pyarrow(table) for name, table in asked.items()}
-    lines, scores, rejected = (
-        side.keep(found[name]).cast(table.schema()) for name, table in asked.items()
-    )
+    lines, rejected = side.keep(scored.contributions), side.keep(scored.rejected)
+    scores = side.keep(qualify(model, scored.scores, facts, NOW, past))
     tables = {
+        "contributions": lines,
+        "scores": scores,
+        "rejected": rejected,
         "reasons": reasons(Scored(lines, scores, rejected)),
         "unknown": unknown(model, facts, NOW, past),
         **profile.parts(model, facts, NOW),
@@ -375,14 +371,10 @@ def said(model: Model, side: Side) -> dict[str, list[Any]]:
         accounts = propensity(model, judged, facts, NOW)
         tables |= {"accounts": accounts.scores, "account lines": accounts.contributions}
     if model.hygiene:
-
-        def keep(table: Table) -> Table:
-            return side.keep(engine.to_pyarrow(table)).cast(table.schema())
-
-        judged = judge((Segment(model),), facts, NOW, past, keep)
+        judged = judge((Segment(model),), facts, NOW, past, side.keep)
         tables |= {"verdicts": judged.verdicts, "held": judged.held}
         tables["found"] = findings(model.hygiene, facts, NOW, past)
-    found |= {name: engine.to_pyarrow(table) for name, table in tables.items()}
+    found = {name: engine.to_pyarrow(table) for name, table in tables.items()}
     return {name: sorted(map(_row, rows.to_pylist())) for name, rows in found.items()}
 
 
@@ -467,12 +459,7 @@ def test_persons_are_the_same(spark: Spark) -> None:
     found = []
     for side in twins(spark, acquainted()):
         leads, engine = as_of(side.facts.leads, NOW), side.facts.leads.get_backend()
-
-        def keep(table: Table, side: Side = side, engine: Any = engine) -> Table:
-            """Spark plans an expression anew wherever it is read."""
-            return side.keep(engine.to_pyarrow(table)).cast(table.schema())
-
-        facts = shared(identity, side.facts, NOW, keep)
+        facts = shared(identity, side.facts, NOW, side.keep)
         assert facts.persons is not None
         tables = (
             facts.persons,
