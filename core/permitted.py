@@ -17,6 +17,7 @@ from core.events import LEAD
 from core.evidence import evidence
 from core.facts import LEADS
 from core.past import Past
+from core.persons import of_persons
 from core.scoring import Facts, known_columns, not_leads, union
 from core.segments import Segments, shares
 from core.stages import Stage
@@ -98,11 +99,7 @@ def unfollowed(
     ]
     if not lacking:
         return None
-    names = union(lacking).view()
-    if facts.persons is not None:
-        theirs = facts.persons.semi_join(names, LEAD).select("person")
-        others = facts.persons.semi_join(theirs, "person").select(*LEAD)
-        names = names.union(others.cast(names.schema()), distinct=True).view()
+    names = of_persons(union(lacking), facts)
     merged = facts.aliases.filter(facts.aliases.table_name == LEADS.name)
     former = merged.semi_join(names, ["connection", ("survivor", "lead_id")])
     return names.union(former.select("connection", lead_id="id").cast(names.schema()))
