@@ -125,6 +125,10 @@ def test_erased_is_everything_but_what_is_counted(world: Live) -> None:
     nothing = world.run("subject", MAIL)
     assert nothing.code == Exit.USAGE
     assert "nothing is held of this e-mail address" in nothing.err
+    for nobody in ("", "  "):
+        for command in ("subject", "erase"):
+            unsaid = world.run(command, nobody)
+            assert (unsaid.code, "say whom" in unsaid.err) == (Exit.USAGE, True)
     again = world.sync()
     assert [part["steps"][-1]["out"] for part in again.json["connections"]] == [0, 0]
     kept = world.sellers["sales"].id(stays["sales"])
