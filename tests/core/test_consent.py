@@ -1,16 +1,20 @@
 """Consent: whose activities count, and who is scored at all."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import ibis
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from core.permitted import NOTHING_LEFT, REASON
 from core.rules import Model, parse
 from core.segments import Segment
+from core.sources import Kind, Sources
 from core.verdict import Judged, judge
 from tests.core.golden import T0, World, account, activity, lead
 
@@ -20,6 +24,7 @@ BASE: dict[str, Any] = {
     "behaviour": [{"id": "call", "points": 7, "count": "each", "when": {"type": "call"}}],
     "thresholds": {"mql": 5, "sql": 12},
 }
+DOCS = (Path(__file__).parents[2] / "docs" / "privacy.md").read_text(encoding="utf-8")
 FOLLOWED = {"custom": {"tracking": "yes"}}
 BOUGHT = {
     "any": [
@@ -70,6 +75,26 @@ def test_activities_count_where_consent_is_known() -> None:
         "unknown": 5,
     }
     assert set(points(world, model()).values()) == {12}
+
+
+def test_who_is_of_a_bought_list_is_followed_on_a_legal_basis_alone() -> None:
+    """S045: the sources of a kind are named by their words, as the docs have it: whoever is of a
+    third party's needs a known basis before what it does counts; others, and of unknown source, do
+    not."""
+    (section,) = re.findall(r"```yaml\n(consent:\n  behaviour:\n    any:\n.*?)```", DOCS, re.S)[-1:]
+    consent = yaml.safe_load(section)["consent"]
+    words = [word for word, kind in Sources().of().items() if kind is Kind.THIRD_PARTY]
+    bought = [lead(word, title="CTO", source=word.upper()) for word in words]
+    others = [
+        lead("basis", title="CTO", source="Purchased list", custom={"legal_basis": "contract"}),
+        lead("web", title="CTO", source="Web"),
+        lead("unknown", title="CTO"),
+    ]
+    world = World([*bought, *others], called(*(row.id for row in (*bought, *others))))
+    assert points(world, model(consent=consent)) == {
+        **dict.fromkeys(words, 5),
+        **dict.fromkeys(("basis", "web", "unknown"), 12),
+    }
 
 
 def test_what_was_merged_into_a_record_goes_by_its_consent() -> None:

@@ -101,6 +101,42 @@ def test_withdrawn_consent_clears_or_freezes_and_comes_back(world: Live) -> None
     assert shown(world, records, "stage") == ["SQL", "SQL"]
 
 
+def told_of(world: Live) -> list[tuple[str, int]]:
+    """The leads of which sales is told by a task, as the CRMs hold it."""
+    return [
+        (name, person)
+        for name, seller in world.sellers.items()
+        for task in seller.crm.records(Kind.ACTIVITY)
+        if "[leadgauge:" in (task.values.get("subject") or "")
+        for person in task.values["people"]
+    ]
+
+
+def test_nobody_is_told_of_who_withdrew_consent(world: Live) -> None:
+    """S081: who becomes hot without consent raises no alert, while another does; given again, sales
+    is told."""
+    routing = {"stages": ["SQL"], "pool": [ANA], "unassigned_owners": [ROBOT]}
+    world.configure(routing=routing, handoff={"task": {"due": "4 hours"}})
+    world.model(**MODEL, consent={"scoring": AGREED})
+    cold = {"industry": None}
+    silent, other = somebody(world, **cold), somebody(world, email="q@firm.example", **cold)
+    world.sync()
+    assert told_of(world) == []
+    object_to(world, silent, opt_out=True)
+    for name, seller in world.sellers.items():
+        for records in (silent, other):
+            seller.crm.update(records[name], {"industry": "Technology"})
+    world.clock.tick(hours=1)
+    world.sync("--max-change-share", "1")
+    assert shown(world, other, "stage") == ["SQL", "SQL"]
+    assert sorted(told_of(world)) == sorted((n, other[n].number) for n in world.sellers)
+    assert world.run("status", "--json").json["notices"] == []
+    object_to(world, silent, opt_out=False)
+    world.sync("--max-change-share", "1")
+    everybody = [(n, who[n].number) for n in world.sellers for who in (silent, other)]
+    assert sorted(told_of(world)) == sorted(everybody)
+
+
 @pytest.mark.parametrize(("gate", "stored"), [("pull", 0), ("score", 1)])
 def test_who_is_not_to_be_followed_is_not(world: Live, gate: str, stored: int) -> None:
     """S090: behind the gate `pull` what such a person does is not even stored, and counted; behind

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -282,10 +282,21 @@ def test_an_entry_emptied_without_an_erasure_is_found(world: Live) -> None:
         assert "no erasure tells of it" in (ledger.audit.fault() or "")
 
 
+def always(value: str) -> Callable[[Record], str]:
+    """What every record says in a field."""
+    return lambda _record: value
+
+
 @pytest.mark.slow
 def test_an_export_has_everything_or_nobody(world: Live) -> None:
-    """S089: anonymous: no name, address, number; ids salted, stable over tables and exports; as
-    many rows as there are."""
+    """S089: anonymous: no name, address, number, nor what a further field says, such as an address
+    on the net; ids salted, stable over tables and exports; as many rows as there are."""
+    further = {"ip_address": "203.0.113.77", "hobby": "Glassblowing"}
+    for name, value in further.items():
+        add_formula(world.marketing.crm, "contacts", name, always(value))
+    mapped = {"mapping": {"leads": {f"custom.{name}": name for name in further}}}
+    world.configure(routing=ROUTING, marketing=mapped)
+    world.model(**TECHNOLOGY)
     gone = person(world, NAME, MAIL)
     world.sync()
     plain, masked, other = (world.folder / name for name in ("plain", "masked", "other"))
@@ -294,7 +305,7 @@ def test_an_export_has_everything_or_nobody(world: Live) -> None:
     assert said.code == Exit.USAGE
     assert "export_salt" in said.err
     world.env["EXPORT_SALT"] = "a salt of more than sixteen"
-    world.configure(routing=ROUTING, export_salt="${EXPORT_SALT}")
+    world.configure(routing=ROUTING, marketing=mapped, export_salt="${EXPORT_SALT}")
     assert world.run("export", str(masked), "--anonymise").code == Exit.DONE
     world.env["EXPORT_SALT"] = "another salt of that length"
     assert world.run("export", str(other), "--anonymise").code == Exit.DONE
@@ -307,11 +318,13 @@ def test_an_export_has_everything_or_nobody(world: Live) -> None:
     for name in names:
         assert len({len(read[folder][name]) for folder in read}) == 1, name
     lead = world.sellers["sales"].id(gone["sales"])
-    assert MAIL in str(read[plain])
+    for personal in (MAIL, *further.values()):
+        assert personal in str(read[plain])
     assert lead in str(read[plain])
     for folder in (masked, other):
         text = json.dumps(read[folder], default=str)
-        assert traces(text.encode(), MAIL, NAME, lead, "+15550199", "Firm", ANA) == []
+        named = (MAIL, NAME, lead, "+15550199", "Firm", ANA, *further.values())
+        assert traces(text.encode(), *named) == []
     assert {row["industry"] for row in read[masked]["leads"]} == {"technology"}
     known = {row["id"] for row in read[masked]["leads"]}
     assert {row["lead_id"] for row in read[masked]["decisions"]} == known
