@@ -29,6 +29,7 @@ RENEWED_SECONDS = LASTS.total_seconds() / 10
 class Lease:
     """Held while in its `with` block, or from `take` to `release`; renewed every `every` seconds.
 
+    `holder` is what this one is called among instances.
     Raises StoreBusy where another instance holds it.
     """
 
@@ -40,7 +41,7 @@ class Lease:
         self._clock = clock
         self._every = every
         # Two containers may have one name and one process id.
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._ended = Event()
         self._thread: Thread | None = None
 
@@ -58,7 +59,7 @@ class Lease:
 
     def take(self) -> None:
         """Take it, unless it is held already, and have it renewed from now on."""
-        self._presence.acquire(self._name, self._holder, at=self._clock(), lasts=LASTS)
+        self._presence.acquire(self._name, self.holder, at=self._clock(), lasts=LASTS)
         # Of a ledger in memory each thread would see another one, and nobody else sees this one.
         if self._presence.common and not (self._thread and self._thread.is_alive()):
             self._ended.clear()
@@ -70,7 +71,7 @@ class Lease:
 
         Raises StoreBusy where another instance has taken it since.
         """
-        until = self._presence.held_until(self._name, self._holder)
+        until = self._presence.held_until(self._name, self.holder)
         if until is None or (until - self._clock() < LASTS / 2 and not self._renewed()):
             raise StoreBusy(
                 "another instance has taken over, as this one was not heard of for "
@@ -84,12 +85,12 @@ class Lease:
         if self._thread:
             self._thread.join()
         try:
-            self._presence.release(self._name, self._holder)
+            self._presence.release(self._name, self.holder)
         except StoreLost:
             return
 
     def _renewed(self) -> bool:
-        return self._presence.renew(self._name, self._holder, at=self._clock(), lasts=LASTS)
+        return self._presence.renew(self._name, self.holder, at=self._clock(), lasts=LASTS)
 
     def _keep(self) -> None:
         """Renew it until it is given back, or lost. An error is no end: the ledger may come back,
