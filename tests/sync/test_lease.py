@@ -4,10 +4,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from connectors.base import Connector
 from connectors.salesforce.connector import SalesforceConnector
@@ -108,6 +110,37 @@ def test_a_ledger_that_is_away_for_a_while(url: str, monkeypatch: pytest.MonkeyP
             until(lambda: ledger.presence.held_until("sync", lease.holder) == due)
 
 
+def test_a_renewal_waits_for_the_run_s_own_transaction(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not given up for it, nor for an error: that is told from a lease that is lost."""
+    clock, begun = Clock(), list[object]()
+    with Ledger(url) as ledger:
+        renew = ledger.presence.renew
+
+        def noted(name: str, holder: str, *, at: datetime, lasts: timedelta) -> bool:
+            begun.append(at)
+            return renew(name, holder, at=at, lasts=lasts)
+
+        monkeypatch.setattr(ledger.presence, "renew", noted)
+        with Lease(ledger, clock, every=OFTEN) as lease:
+            held_until = partial(ledger.presence.held_until, "sync", lease.holder)
+            with ledger._engine.begin() as db:
+                db.execute(text("UPDATE leases SET name = name"))
+                now = clock.tick(minutes=1)
+                until(lambda: now in begun)
+                assert held_until() != now + LASTS
+            until(lambda: held_until() == now + LASTS)
+            for old, new in (("leases", "gone"), ("gone", "leases")):
+                with ledger._engine.begin() as db:
+                    db.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
+                if new == "gone":
+                    with pytest.raises(StoreLost, match="cannot be renewed now"):
+                        renew("sync", lease.holder, at=now, lasts=LASTS)
+            now = clock.tick(minutes=1)
+            until(lambda: held_until() == now + LASTS)
+
+
 # A run that works for long, or loses it
 
 
@@ -161,6 +194,11 @@ class Long:
 
     def _sleep(self, _seconds: float) -> None:
         self.happens()
+
+    def told_to_stop(self) -> None:
+        """Somebody sends SIGTERM, once: a second one would end the process."""
+        self.happens = lambda: None
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def jobs(world: Live) -> list[str]:
@@ -249,7 +287,7 @@ def test_sigterm_while_a_job_is_waited_for(
     """The wait ends; the next run goes on with the job that was begun."""
     monkeypatch.setattr("connectors.salesforce.pull.BULK_FROM", 10)
     long = Long(world, monkeypatch)
-    long.happens = lambda: os.kill(os.getpid(), signal.SIGTERM) if not long.ends else None
+    long.happens = long.told_to_stop
     assert world.run("sync").code == Exit.INTERRUPTED
     assert len(jobs(world)) == 1
     long.ends = True
@@ -265,7 +303,7 @@ def test_sigterm_while_a_job_writes(
     """D01, U05: the job is aborted, and the next run reads back what it wrote."""
     monkeypatch.setattr("connectors.salesforce.connector.BULK_FROM", 10)
     long = Long(world, monkeypatch)
-    long.happens = lambda: os.kill(os.getpid(), signal.SIGTERM) if not long.ends else None
+    long.happens = long.told_to_stop
     assert world.run("sync").code == Exit.INTERRUPTED
     with Ledger(url) as ledger:
         assert [run.status for run in ledger.runs()] == [RunStatus.STOPPED]
