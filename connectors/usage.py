@@ -5,7 +5,7 @@ else that is `Shared` is put in its place.
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -86,7 +86,8 @@ class Usage:
     `daily_limit` and `daily_used` (by all programs) are what the CRM last said of its daily quota,
     with the calls since, as not every answer says it; beyond `share` of it no call is made (None:
     the CRM itself says when to stop). `waits` counts how often the CRM asked to slow down.
-    `shared` is where other processes' calls are counted too. Thread-safe.
+    `shared` is where other processes' calls are counted too. `look` is called whenever a job of the
+    CRM is looked at that takes long; it raises Interrupted to end the wait. Thread-safe.
     """
 
     connection: str = ""
@@ -96,6 +97,7 @@ class Usage:
     share: float | None = None
     waits: int = 0
     shared: Shared = field(default_factory=Alone)
+    look: Callable[[], None] = lambda: None
     _under_way: int = 0
     _together: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)

@@ -78,7 +78,7 @@ def run_cycle(
     cycle = Cycle(RunReport(run_id))
     with (
         Lease(session.ledger, session.clock) as lease,
-        recorded(session, kind, cycle.report, limits),
+        recorded(session, kind, cycle.report, limits, stop),
     ):
         if write:
             cycle.report.warnings += _signed_off(session)
@@ -156,14 +156,19 @@ class _Part:
 
 
 @contextmanager
-def recorded(session: Session, kind: str, run: RunReport, limits: Limits) -> Iterator[None]:
-    """Record in the ledger how the run ends, whatever way it does; it keeps to its daily share."""
+def recorded(
+    session: Session, kind: str, run: RunReport, limits: Limits, stop: Stop
+) -> Iterator[None]:
+    """Record in the ledger how the run ends, whatever way it does; it keeps to its daily share, and
+    a stop ends what it waits for."""
     ledger, clock, run_id = session.ledger, session.clock, run.run_id
     ledger.close_dead_runs(at=clock())
     labels = ", ".join(segment.model.label for segment in session.segments)
     ledger.start(run_id, kind, model=labels, at=clock())
     status, error = RunStatus.FAILED, None
     guards.keep_share(session.connectors.values(), limits)
+    for connector in session.connectors.values():
+        connector.usage.look = stop.check
     try:
         yield
         status = RunStatus.REFUSED if run.refused else RunStatus.DONE
@@ -225,7 +230,7 @@ class _Steps:
         self._keeps = keeps
         self._lease = lease
         self._stop = stop
-        self._shown = progress
+        self._progress = progress
         self._limits = limits
         self._verify = verify
         self._read = read
@@ -362,18 +367,13 @@ class _Steps:
     def write(self, part: _Part, at: datetime) -> list[str]:
         """Carry a plan out, count what it cost, tell of hand-offs, and leave the mark of a complete
         run. Returns what could not be told."""
-        session, connector, report = self._session, part.connector, part.report
-        writer, before = Writer(self._run_id, connector, session), {**connector.usage.calls}
+        session, connector, report, lease = self._session, part.connector, part.report, self._lease
+        writer, before = Writer(self._run_id, connector, session, lease), {**connector.usage.calls}
         waiting = writer.carry_out(part.planned, report, self._stop, self._progress)
-        untold = handoff.tell(session, connector, at, self._stop, self._progress)
+        untold = handoff.tell(session, connector, lease, at, self._stop, self._progress)
         report.writing.made = connector.usage.since(before)
         session.facts.touched.advance(connector.name, part.selection.mark, waiting)
         return untold
-
-    def _progress(self, stage: str, done: int, total: int | None) -> None:
-        """Work goes on: say so, to whoever watches and to other instances."""
-        self._lease.renew()
-        self._shown(stage, done, total)
 
 
 def _require_fields(connector: Connector) -> None:

@@ -113,8 +113,8 @@ class _Effects:
             run(file, sql, **values)
 
         def commits(connection: Connection) -> None:
-            # A count of calls is no state that a run goes by, and comes at a time of its own.
-            if not {"leadgauge_reads", "leadgauge_counts"} & {*connection.get_execution_options()}:
+            # No run goes by a count of calls, or a lease's renewal: they come at their own times.
+            if not {"leadgauge_reads", "leadgauge_aside"} & {*connection.get_execution_options()}:
                 self.about_to("commit to the ledger")
 
         HTTPConnectionPool.urlopen = asked  # type: ignore[assignment]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -74,10 +74,8 @@ def flood(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flood]:
         world.set_up()
         found.runs["plan"] = world.run("plan", "--json")
         found.runs["after the plan"] = world.run("status", "--json")
-        term = daemon.Term(
-            read_setup(world.config, world.outside), world.outside, Stop(),
-            talk.as_text(lambda _: None), stack,
-        )  # fmt: skip
+        setup, quiet = read_setup(world.config, world.outside), talk.as_text(lambda _: None)
+        term = stack.enter_context(closing(daemon.Term(setup, world.outside, Stop(), quiet)))
         for day in ("first", "same day", "next day"):
             if day == "next day":
                 world.clock.tick(days=1)
