@@ -1,6 +1,6 @@
 """What is wrong or suspicious in `routing`, with its place in the configuration file."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from itertools import combinations
 
@@ -9,15 +9,12 @@ from ibis import _
 from connectors.base import Problem
 from core.covering import covers
 from core.mistakes import Place
-from core.roster import Pool
 from core.scoring import known_columns
 from sync.decide import facts_of, past_of
 from sync.roster import Found
 from sync.routing_settings import Leave, Routing, Territory
 from sync.session import Session
-
-Said = Iterator[tuple[str, Place, str, str]]
-"""Severity, place within `routing`, what is wrong, and what to do."""
+from sync.staffing import Said, strangers, unstaffed
 
 
 def routing_problems(
@@ -27,8 +24,8 @@ def routing_problems(
     routing = session.config.routing
     assert routing is not None, "only asked where there is routing"
     parts = (
-        _owners(routing, found),
-        _unstaffed(routing, found),
+        strangers(routing, found, session.config.connections.keys()),
+        unstaffed(routing, found),
         _named_twice(routing),
         _unreachable(session, routing),
         _overlapping(session, routing),
@@ -39,40 +36,6 @@ def routing_problems(
         for part in parts
         for severity, place, what, advice in part
     ]
-
-
-def _owners(routing: Routing, found: Mapping[str, Found]) -> Said:
-    """Owners whom no CRM knows, and those who are inactive."""
-    for place, owner in routing.named().items():
-        if found and all(owner in one.unknown for one in found.values()):
-            advice = "Mend the address, or remove the owner."
-            yield "error", place, f"owner {owner} is known to no CRM", advice
-        for name in (name for name, one in found.items() if owner in one.inactive):
-            what = f"owner {owner} is not active in {name}, and gets no leads there"
-            yield "warning", place, what, "Remove the owner, or activate the user."
-
-
-def _unstaffed(routing: Routing, found: Mapping[str, Found]) -> Said:
-    """Pools none of whose owners can be given leads, in some or all CRMs."""
-    numbers = {territory.name: n for n, territory in enumerate(routing.territories)}
-    empty: dict[str, list[str]] = {}
-    for name, one in found.items():
-        for pool in one.roster.pools:
-            if not any(share.owner_id in one.roster.active for share in pool.shares):
-                empty.setdefault(pool.name, []).append(name)
-    for pool_name, names in empty.items():
-        place: Place = ("territories", numbers[pool_name]) if pool_name else ("pool",)
-        what = f"territory {pool_name}" if pool_name else "the pool"
-        severity = "error" if len(names) == len(found) else "warning"
-        pools = [pool for pool in found[names[0]].roster.pools if pool.name == pool_name]
-        said = f"{what} is covered by nobody in {', '.join(names)}: its leads {_end(pools[0])}"
-        yield severity, place, said, "Name an active owner."
-
-
-def _end(pool: Pool) -> str:
-    if pool.passes_on:
-        return "go to the general pool"
-    return "go to its fallback" if pool.fallback else "wait, as `leadgauge status` shows"
 
 
 def _named_twice(routing: Routing) -> Said:

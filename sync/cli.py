@@ -44,6 +44,7 @@ from sync.command import (
     settings,
     show_report,
     stop_on_signals,
+    warn,
 )
 from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.exits import Exit, exit_of
@@ -160,12 +161,13 @@ def plan(
             write=False,
             full=full,
         )
+    warn(cycle.report)
     if as_json:
         plans = [
             {**p.as_dict(), "reading": part.reading.as_dict(), "erases": part.erasures}
             for p, part in zip(cycle.plans, cycle.report.connections, strict=True)
         ]
-        show({"run": cycle.report.run_id, "plans": plans})
+        show({"run": cycle.report.run_id, "warnings": cycle.report.warnings, "plans": plans})
         return
     for planned, part in zip(cycle.plans, cycle.report.connections, strict=True):
         for table in text.plan(planned, limit):

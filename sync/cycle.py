@@ -37,6 +37,7 @@ from sync.roster import colleagues, find
 from sync.route import Round, assign, record, start_timers
 from sync.selection import Selection, chosen, select
 from sync.session import Session
+from sync.staffing import shortages
 from sync.stop import Stop, StoppedError
 from sync.write import Writer, settle_unanswered
 
@@ -114,7 +115,15 @@ def _planned(
     steps.hand_down(at)
     past = past_of(session.ledger, routing, at, session.segments)
     pairs = zip(session.connectors.values(), report.connections, strict=True)
-    parts = [steps.prepare(*pair, at, past, full=full) for pair in pairs]
+    found = {
+        name: find(routing, session.facts, name, connector.capabilities)
+        for name, connector in session.connectors.items()
+        if routing
+    }
+    if routing:
+        report.warnings += shortages(routing, found, session.config.connections.keys())
+    rosters = {name: found[name].roster if found else None for name in session.connectors}
+    parts = [steps.prepare(*pair, rosters, at, past, full=full) for pair in pairs]
     selections = [part.selection for part in parts]
     asked = {o for c in session.config.connections.values() for o in c.outputs()} & OPTIONAL
     with (
@@ -131,7 +140,6 @@ def _planned(
         ) as decider,
     ):
         people = People(decider, session.config)
-        rosters = {part.planned.connection: part.roster for part in parts}
         known = colleagues(routing, session.facts) if routing else {}
         rounds = assign(decider, rosters, session.ledger, people, known)
         for part in sorted(parts, key=lambda part: people.order.index(part.planned.connection)):
@@ -281,6 +289,7 @@ class _Steps:
         self,
         connector: Connector,
         report: ConnectionReport,
+        rosters: Mapping[str, Roster | None],
         at: datetime,
         past: Past | None,
         *,
@@ -296,8 +305,7 @@ class _Steps:
             folder=session.facts.folder,
             verify=self._verify,
         )
-        routing = session.config.routing
-        roster = find(routing, session.facts, name, capabilities).roster if routing else None
+        roster = rosters[name]
         selection = select(session, planned, roster, at, past, run_id=self._run_id, full=full)
         return _Part(connector, report, planned, roster, selection)
 

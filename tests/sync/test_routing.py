@@ -14,6 +14,7 @@ import yaml
 from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.http import Request, Response, Server
 from connectors.sandbox.scenario import Story, page
+from core.routing import FREED
 from core.turns import BELOW_CUT
 from sync import daemon, talk
 from sync.exits import Exit
@@ -243,6 +244,65 @@ def test_leads_of_owners_who_are_gone(tmp_path: Path) -> None:
         shown = world.run("audit-routing")
         assert "L1" in shown.out
         assert "x.example" not in shown.out + shown.err
+
+
+def test_a_hot_lead_that_is_taken_from_everybody_is_not_lost(tmp_path: Path) -> None:
+    """D73: an owner that a person took away, for nobody or for one who counts as nobody, is left
+    alone, and the lead is shown by `status`, `audit-routing` and what a run says; until a person
+    gives it to somebody."""
+    with live(tmp_path) as world:
+        world.configure(routing={"pool": [ANA, BEN], "unassigned_owners": [ROBOT]})
+        world.model(**HOT)
+        people = world.tell(visitor("lost", 1))
+        world.set_up()
+        world.sync()
+        robot = world.sales.users[ROBOT].number
+        nobody: dict[str, tuple[int | None, str | None]] = {
+            "sales": (robot, ROBOT), "marketing": (None, None)
+        }  # fmt: skip
+        for name, (number, _email) in nobody.items():
+            world.sellers[name].edit(people[name], "owner", number)
+        for _ in range(2):
+            world.clock.tick(days=1)
+            report = world.sync()
+        leads = [(n, world.sellers[n].id(people[n])) for n in sorted(SELLERS)]
+        for name, (_number, owner) in nobody.items():
+            assert report.step(name, "route")["held"] == {FREED: 1}
+            assert world.sellers[name].shown(people[name])["owner"] == owner
+        waiting = world.run("status", "--json").json["waiting"]
+        assert [(w["connection"], w["lead_id"], w["reason"]) for w in waiting] == [
+            (*lead, FREED) for lead in leads
+        ]
+        audit = world.run("audit-routing", "--json")
+        assert audit.code == Exit.ORPHANS
+        assert [(o["connection"], o["lead_id"]) for o in audit.json["orphans"]] == leads
+        for name, seller in world.sellers.items():
+            seller.edit(people[name], "owner", seller.users[BEN].number)
+        world.sync()
+        assert world.run("status", "--json").json["waiting"] == []
+        assert world.run("audit-routing").code == Exit.DONE
+
+
+def test_a_hot_lead_that_is_with_nobody_is_found(tmp_path: Path) -> None:
+    """D73: also where routing has not left it so: the CRM took no owner, or nothing routes."""
+    with live(tmp_path) as world:
+        world.configure()
+        world.model(**HOT)
+        people = world.tell(visitor("hot", 1))
+        world.tell(Story({"last_name": "Cold", "company": "C", "email": "c@cold.example"}))
+        world.set_up()
+        world.sync()
+        routing = {"pool": [ANA, BEN], "unassigned_owners": [ROBOT]}
+        world.configure(routing=routing)
+        world.model(**HOT)
+        found = world.run("audit-routing", "--json")
+        assert [(o["connection"], o["lead_id"], o["kind"]) for o in found.json["orphans"]] == [
+            ("marketing", world.marketing.id(people["marketing"]), "nobody has it"),
+            ("sales", world.sales.id(people["sales"]), "owner counts as nobody"),
+        ]
+        world.configure(routing={**routing, "champions": {"title": {"known": False}}})
+        world.model(**HOT)
+        assert world.run("audit-routing").code == Exit.DONE
 
 
 def test_champions_are_kept_apart_from_new_leads(tmp_path: Path) -> None:
