@@ -22,7 +22,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWa
 
 NOON = datetime(2026, 1, 10, 12, tzinfo=UTC)
 LETTERS = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
-FORMULAS = st.from_regex(r"'*[=+\-@\t\r].{0,8}", fullmatch=True, alphabet=LETTERS) | st.sampled_from(
+FORMULAS = st.from_regex(
+    r"'*[=+\-@\t\r].{0,8}", fullmatch=True, alphabet=LETTERS
+) | st.sampled_from(
     ['=HYPERLINK("//x.example","a")', "+1,2", "@SUM(A1)", '-2+3+cmd|"/c calc"!A0', '="a"\n=1']
 )
 ODD = (FORMULAS | st.text(LETTERS, min_size=1)).filter(lambda text: text == text.strip())
