@@ -87,7 +87,8 @@ class Usage:
     with the calls since, as not every answer says it; beyond `share` of it no call is made (None:
     the CRM itself says when to stop). `budget` is how many calls there may be here in all (None:
     any number); `spent` is what was raised where there would have been one more. `waits` counts how
-    often the CRM asked to slow down. `shared` is where other processes' calls are counted too. Thread-safe.
+    often the CRM asked to slow down. `shared` is where other processes' calls are counted too.
+    Thread-safe.
     """
 
     connection: str = ""
@@ -171,8 +172,8 @@ class Usage:
     def _over_budget(self, budget: int) -> BudgetSpent:
         return BudgetSpent(
             f"{self.total:,} calls are made of the budget of {budget:,}, and it takes more. "
-            "Nothing is lost: the next run goes on from here. To allow more, run again with a larger "
-            "--max-calls, or raise guards.max_calls in the configuration",
+            "Nothing is lost: the next run goes on from here. To allow more, run again with a "
+            "larger --max-calls, or raise guards.max_calls in the configuration",
             connection=self.connection,
         )
 
