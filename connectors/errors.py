@@ -46,6 +46,10 @@ class QuotaExhausted(ConnectorError):
     """The daily quota is used up: nothing more today."""
 
 
+class BudgetSpent(QuotaExhausted):
+    """The calls that a run may make are made: run again, it goes on."""
+
+
 class TemporaryError(ConnectorError):
     """Try again later: unreachable, overloaded, or rate-limited past patience.
 

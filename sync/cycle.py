@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from connectors.base import Connector, Price, Progress
-from connectors.errors import ConnectorError, MappingError
+from connectors.errors import BudgetSpent, ConnectorError, MappingError
 from core.decision import OPTIONAL, Decision, Output
 from core.facts import LEADS
 from core.past import Past
@@ -97,8 +97,8 @@ def run_cycle(
         cycle.plans += [part.planned for part in parts]
         for part in parts:
             cycle.report.warnings += part.report.unusual
-        steps.guard(cycle.plans, over)
         if write:
+            steps.guard(cycle.plans, over)
             for part in parts:
                 cycle.report.warnings += steps.write(part, at)
                 session.ledger.past.keep_scored(run_id, part.planned.connection, at=at)
@@ -174,16 +174,20 @@ def recorded(
     labels = ", ".join(segment.model.label for segment in session.segments)
     ledger.start(run_id, kind, model=labels, at=clock())
     status, error = RunStatus.FAILED, None
-    guards.keep_share(session.connectors.values(), limits)
+    guards.keep(session.connectors.values(), limits)
     for connector in session.connectors.values():
         connector.usage.look = stop.check
     try:
         yield
+        for connector in session.connectors.values():
+            if connector.usage.spent:
+                # What went on without an answer (a read-back, a hand-off) was short of calls.
+                raise connector.usage.spent
         status = RunStatus.REFUSED if run.refused else RunStatus.DONE
     except StoppedError:
         status = RunStatus.STOPPED
         raise
-    except GuardStopError as stopped:
+    except (GuardStopError, BudgetSpent) as stopped:
         status, error = RunStatus.GUARDED, str(stopped)
         raise
     except (ConnectorError, StoreError) as failure:
@@ -255,7 +259,8 @@ class _Steps:
         _require_fields(connector)
         settle_unanswered(connector, facts, self._session.ledger, self._session.clock)
         predicted = report.reading.predicted = priced or self._first_price(connector)
-        if predicted and (over := guards.budget(name, "reading", predicted, self._limits)):
+        made = connector.usage.total
+        if predicted and (over := guards.budget(name, "reading", predicted, self._limits, made)):
             raise GuardStopError(over)
         held = facts.counts(name)[LEADS.name]
         pulled = self._read(connector, facts, report.steps["pull"], self._stop, self._progress)
@@ -357,12 +362,11 @@ class _Steps:
     def guard(self, plans: list[ConnectionPlan], over: list[Due]) -> None:
         """Stop before the first write where a plan is not plausible, or whom retention erases; all
         reasons at once."""
-        scored = self._session.ledger.past.scored()
-        findings = [
-            finding
-            for planned in plans
-            for finding in guards.changes(planned, planned.connection in scored, self._limits)
-        ]
+        scored, findings = self._session.ledger.past.scored(), list[str]()
+        for planned in plans:
+            made = self._session.connectors[planned.connection].usage.total
+            known = planned.connection in scored
+            findings += guards.changes(planned, known, self._limits, made)
         for due in over:
             findings += retention.implausible(self._session, due, self._limits)
         if findings:

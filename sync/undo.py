@@ -86,7 +86,10 @@ def undo(
         for connector in session.connectors.values():
             settle_unanswered(connector, session.facts, session.ledger, session.clock)
         found = look(session, run_id, progress)
-        findings = [f for planned in found.plans for f in guards.changes(planned, True, limits)]
+        findings = []
+        for planned in found.plans:
+            made = session.connectors[planned.connection].usage.total
+            findings += guards.changes(planned, True, limits, made)
         if findings:
             raise GuardStopError(findings)
         reports = {part.connection: part for part in report.connections}
