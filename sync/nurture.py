@@ -19,13 +19,13 @@ from core.events import matches, present
 from core.past import Answer
 from core.persons import shared
 from core.scoring import Facts, belonging, known_columns, settled_events
-from core.stages import HELD_OUT, QUALIFIED, WITHHELD, Stage
+from core.stages import QUALIFIED, UNSCORED, Stage
 from core.verdict import KEY, admitted
 from sync.decide import facts_of, past_of
 from sync.nurture_settings import Audience, Track
 from sync.session import Session
 
-OUT = (Stage.INELIGIBLE, Stage.DISQUALIFIED, *HELD_OUT, *WITHHELD)
+OUT = (Stage.INELIGIBLE, Stage.DISQUALIFIED, *UNSCORED)
 OPTED_OUT, BOUNCED = "email_opt_out", "bounced_at"
 
 
