@@ -1,4 +1,5 @@
-"""What can be said of conditions without facts: which one holds wherever another does."""
+"""What can be said of conditions without facts: which one holds wherever another does, or
+never does."""
 
 from decimal import Decimal
 
@@ -17,6 +18,21 @@ def covers(wide: Condition, narrow: Condition) -> bool:
         return False
     given = dict(narrow.tests())
     return all(name in given and _implies(given[name], test) for name, test in wide.tests())
+
+
+def exclude(one: Condition, other: Condition) -> bool:
+    """Whether both surely never hold of one row; False where that is not plain to see."""
+    tests = dict(other.tests())
+    return any(name in tests and _disjoint(test, tests[name]) for name, test in one.tests())
+
+
+def _disjoint(one: Test, other: Test) -> bool:
+    if isinstance(one, TextTest) and isinstance(other, TextTest):
+        words = (_folded(one.equals), _folded(other.equals))
+        return all(words) and not {*words[0]} & {*words[1]}
+    if isinstance(one, NumberTest) and isinstance(other, NumberTest):
+        return _excluding(_low(one), _high(other)) or _excluding(_low(other), _high(one))
+    return False
 
 
 def never_holds(condition: Condition | AccountFields) -> bool:

@@ -7,7 +7,7 @@ from itertools import combinations
 from ibis import _
 
 from connectors.base import Problem
-from core.covering import covers
+from core.covering import covers, exclude
 from core.mistakes import Place
 from core.scoring import known_columns
 from sync.decide import facts_of, past_of
@@ -79,7 +79,8 @@ def _covers(wide: Territory, narrow: Territory) -> bool:
 
 
 def _overlapping(session: Session, routing: Routing) -> Said:
-    """Territories that fit the same leads, as the facts now are; of those that are reached."""
+    """Territories that fit the same leads, as the facts now are; of those that are reached. Where
+    no lead was read yet, those whose conditions do not exclude each other may."""
     every = routing.territories
     with_when = {
         number: one
@@ -100,16 +101,22 @@ def _overlapping(session: Session, routing: Routing) -> Said:
     holds = {n: t.when.holds(wide) for n, t in with_when.items() if t.when is not None}
     both = {f"{one}_{other}": (holds[one] & holds[other]).fill_null(False) for one, other in pairs}
     flags = wide.select(**both)
-    counts = flags.aggregate(**{name: _[name].sum() for name in both}).to_pyarrow().to_pylist()[0]
+    sums = {name: _[name].sum() for name in both}
+    counts = flags.aggregate(leads=_.count(), **sums).to_pyarrow().to_pylist()[0]
     for one, other in pairs:
+        first, second = with_when[one].name, with_when[other].name
         if count := counts[f"{one}_{other}"]:
-            first, second = with_when[one].name, with_when[other].name
             what = f"territories {first} and {second} overlap: {count} leads fit both, and go to "
             advice = "Narrow one of them, unless that is meant."
             yield "warning", ("territories", other), what + first, advice
+        elif not counts["leads"]:
+            what = f"territories {first} and {second} may overlap: no lead was read yet to tell"
+            yield "warning", ("territories", other), what, "Check again after the first sync."
 
 
 def _may_meet(one: Territory, other: Territory) -> bool:
+    if one.when is not None and other.when is not None and exclude(one.when, other.when):
+        return False
     sides = ((one.models, other.models), (one.areas, other.areas))
     return all(not a or not b or {*a} & {*b} for a, b in sides)
 

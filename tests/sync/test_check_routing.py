@@ -1,6 +1,7 @@
 """What `check` says of routing: each with its place in the file, and what to do."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,6 +87,25 @@ def test_everything_that_is_wrong_is_said_at_its_place(world: Live) -> None:
         assert len(found) == 1, (number, what)
         lines.remove(found[0])
     assert lines == []
+
+
+def test_territories_that_may_overlap_are_told_of_before_anything_was_read(tmp_path: Path) -> None:
+    """Bad input: overlapping territories, before the first pull: what the conditions alone show."""
+    territories = [
+        {"name": "de", "when": {"country": "DE"}, "owners": [ANA]},
+        {"name": "fr", "when": {"country": "FR"}, "owners": [BEN]},
+        {"name": "big", "when": {"country": "FR", "employees": {"above": 5}}, "owners": [BEN]},
+        {"name": "shops", "when": {"industry": "retail"}, "owners": [ANA]},
+    ]
+    with live(tmp_path) as world:
+        world.configure("sales", routing={"pool": [ANA], "territories": territories})
+        world.set_up()
+        said = world.run("check").err
+    assert [line.split(": ")[2:] for line in said.splitlines() if "may overlap" in line] == [
+        [f"territories {name} and shops may overlap",
+         "no lead was read yet to tell. Check again after the first sync"]
+        for name in ("de", "fr")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", ["plan", "sync"])

@@ -14,7 +14,7 @@ import yaml
 from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.http import Request, Response, Server
 from connectors.sandbox.scenario import Story, page
-from core.routing import FREED
+from core.routing import FREED, UNSCORED
 from core.turns import BELOW_CUT
 from sync import daemon, talk
 from sync.exits import Exit
@@ -303,6 +303,58 @@ def test_a_hot_lead_that_is_with_nobody_is_found(tmp_path: Path) -> None:
         world.configure(routing={**routing, "champions": {"title": {"known": False}}})
         world.model(**HOT)
         assert world.run("audit-routing").code == Exit.DONE
+
+
+def test_who_has_no_score_gets_no_owner(tmp_path: Path) -> None:
+    """S018: whoever may not be scored, or is held out of the score, is refused as unscored, also
+    where the configuration names such a stage among those that get an owner; the owner is not
+    written, and of whom may not be scored nothing is. Who is scored beside them is routed."""
+    with live(tmp_path) as world:
+        stages = ["SQL", "No consent", "Unusable"]
+        world.configure(routing={"stages": stages, "pool": [ANA], "unassigned_owners": [ROBOT]})
+        agreed = {"any": [{"email_opt_out": False}, {"email_opt_out": {"known": False}}]}
+        world.model(**HOT, hygiene={}, consent={"scoring": agreed})
+        seen = (page("/pricing"),)
+        junk = {
+            "first_name": "Mickey",
+            "last_name": "Mouse",
+            "company": "M",
+            "email": "m@m.example",
+        }
+        objects = {"last_name": "O", "company": "O", "email": "quiet@firm.example", "opt_out": True}
+        mouse, silent = world.tell(Story(junk, seen)), world.tell(Story(objects, seen))
+        scored = world.tell(visitor("scored", 1))
+        world.set_up()
+        before = {name: dict(silent[name].values) for name in SELLERS}
+        world.sync()
+        with world.ledger() as ledger:
+            for name, seller in world.sellers.items():
+                assert seller.shown(scored[name])["owner"] == ANA
+                assert seller.shown(mouse[name])["owner"] != ANA
+                assert silent[name].values == before[name]
+                for who in (mouse, silent):
+                    (one,) = ledger.decisions(name, seller.id(who[name]))
+                    assert (one.decision.owner_id, one.decision.owner_reason) == (None, UNSCORED)
+                    assert ledger.routing.given(seller.id(who[name])) == []
+
+
+@pytest.mark.parametrize("years", [1, 6])
+def test_an_old_lead_is_routed(tmp_path: Path, years: int) -> None:
+    """D60: there is no window: a lead that was made, changed and active years ago gets an owner in
+    the first sync, in both CRMs."""
+    with live(tmp_path) as world:
+        world.configure(routing={"pool": [ANA], "unassigned_owners": [ROBOT]})
+        world.model(**HOT)
+        ago = timedelta(days=365 * years)
+        lead = {"last_name": "Old", "company": "Old", "email": "old@old.example"}
+        now = world.clock.now
+        world.clock.now = now - ago
+        people = world.tell(Story(lead, (page("/pricing"),)))
+        world.clock.now = now
+        world.set_up()
+        world.sync()
+        for name, seller in world.sellers.items():
+            assert seller.shown(people[name])["owner"] == ANA
 
 
 @pytest.mark.slow
