@@ -1,12 +1,11 @@
 """What is suspicious in a model that is valid: thresholds out of reach, dead rules, odd points.
 
-Everything here looks at the model alone; `unmapped` is told what the connections map, and
-`unscored` and `silent` what the facts show. Only what is called an error is surely one.
+Everything here looks at the model alone; `core.unmapped` is told what the connections
+fill, `unscored` and `silent` what the facts show. Only what is called an error is surely one.
 """
 
 from collections.abc import Iterator, Mapping, Set
 from decimal import ROUND_CEILING, Decimal
-from difflib import get_close_matches
 from itertools import combinations
 
 import ibis
@@ -14,19 +13,16 @@ from ibis import _
 from ibis.expr.types import Table
 
 from core import reach
-from core.accounts import TARGET
-from core.conditions import AccountCondition, ActivityCondition, Condition
+from core.conditions import ActivityCondition
 from core.covering import covers, never_holds
 from core.decay import Step
 from core.earning import BehaviourRule, BestOf, FitRule
 from core.findings import Finding, placed_conditions, placed_rules
 from core.mistakes import Place
-from core.operators import NOW
-from core.past import PREFIX
 from core.proportion import disproportions
 from core.reach import Span
 from core.rules import Model
-from core.scoring import FREE, FROM_ACCOUNT, Scored
+from core.scoring import Scored
 
 
 def lint(model: Model) -> list[Finding]:
@@ -39,50 +35,6 @@ def lint(model: Model) -> list[Finding]:
         *_idle_decays(model),
         *disproportions(model),
     ]
-
-
-def unmapped(model: Model, mapped: Mapping[str, Set[str]]) -> list[Finding]:
-    """Conditions on fields that no connection maps; `mapped` are the fields of each facts table."""
-    found = []
-    for place, name, condition in placed_conditions(model):
-        for column in sorted(c for c in condition.columns() - _ALWAYS if not c.startswith(PREFIX)):
-            fields = filled(condition, mapped)
-            if column not in fields:
-                what = f"rule {name} asks for {column}, which no connection maps"
-                found.append(Finding("error", place, what, _instead(column, fields)))
-    if model.probability and f"custom.{model.probability}" not in mapped["leads"]:
-        what = f"probability is custom.{model.probability} of leads, which no connection maps"
-        advice = _instead(f"custom.{model.probability}", mapped["leads"])
-        found.append(Finding("error", ("probability",), what, advice))
-    explicit = model.roles.named if model.roles else None
-    if explicit and explicit not in mapped["leads"]:
-        what = f"explicit roles are {explicit} of leads, which no connection maps"
-        found.append(
-            Finding("error", ("roles", "explicit"), what, _instead(explicit, mapped["leads"]))
-        )
-    return found
-
-
-_ALWAYS = frozenset({NOW, TARGET, "target"})
-"""The columns that no mapping has to fill."""
-
-
-def filled(condition: Condition, mapped: Mapping[str, Set[str]]) -> Set[str]:
-    """The columns that are filled where one of a condition is looked for."""
-    if isinstance(condition, ActivityCondition):
-        return mapped["activities"]
-    if isinstance(condition, AccountCondition):
-        return mapped["accounts"]
-    accounts = {f"account.{name}" for name in mapped["accounts"]}
-    if "email" in mapped["leads"]:
-        accounts.add(FREE)
-    return mapped["leads"] | accounts | (mapped["accounts"] & set(FROM_ACCOUNT))
-
-
-def _instead(column: str, fields: Set[str]) -> str:
-    near = get_close_matches(column, sorted(fields), 1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return f"Map it under `mapping` of a connection, or do not ask for it.{hint}"
 
 
 def unscored(model: Model, activities: Table) -> Table:
@@ -172,7 +124,7 @@ def _dead(model: Model) -> Iterator[Finding]:
             yield Finding("warning", (*place, "points"), what, "Give it points, or remove it.")
     for place, name, condition in placed_conditions(model):
         if never_holds(condition):
-            what = f"rule {name} never holds: its bounds exclude each other"
+            what = f"{name} never holds: its bounds exclude each other"
             yield Finding("error", place, what, "Mend the bounds.")
     for number, measure in enumerate(model.measures):
         if measure.most == measure.least == 0:

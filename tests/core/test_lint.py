@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from core.covering import covers
-from core.lint import fired, lint, silent, unmapped, unscored
+from core.lint import fired, lint, silent, unscored
 from core.rules import Model, parse
+from core.unmapped import unmapped
 from tests.core.golden import GOLDEN_LEADS, World, activity, golden, weighted
 
 BOSS = {"id": "boss", "points": 60, "when": {"seniority": "executive"}}
