@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from connectors.base import Connector, Problem
+from connectors.countries import country_code
 from connectors.mapping import filled
 from core.facts import SCORED
 from core.findings import Finding
@@ -14,6 +15,7 @@ from core.rules import Model
 from core.scoring import Facts, score
 from core.segments import shares
 from core.unmapped import Mapped, missing, unmapped
+from core.vocabulary import CLOSED, Words
 from sync.config import Config
 from sync.decide import facts_of, past_of
 from sync.session import Session
@@ -30,9 +32,23 @@ def suspicions(session: Session) -> list[Problem]:
     problems = _unknown_segments(session.config, fields)
     for file, facts in zip(session.config.model, parts, strict=True):
         model, address = placed_yaml(file.model, Model, {})
-        findings = [*lint(model), *unmapped(model, fields), *_in_facts(model, facts, at, past)]
+        findings = [*in_itself(session.config, fields, model), *_in_facts(model, facts, at, past)]
         problems += [Problem(f.severity, address(f.place), f.what, f.advice) for f in findings]
     return problems
+
+
+def in_itself(config: Config, fields: Mapped, model: Model) -> list[Finding]:
+    """What is suspicious in a model, whatever the facts are; `fields` are those that are filled."""
+    return [*lint(model, _words(config)), *unmapped(model, fields)]
+
+
+def _words(config: Config) -> Words:
+    """What the mappings say of the words in facts."""
+    mappings = [connection.mapping for connection in config.connections.values()]
+    own = {name for m in mappings for name, to in {**m.accounts, **m.leads}.items() if to}
+    types = {type_ for m in mappings for type_ in m.activity_types.values()}
+    own = own & CLOSED.keys() | ({"type"} if any(len(t.split()) > 1 for t in types) else set())
+    return Words(country_code, own)
 
 
 def _in_facts(model: Model, facts: Facts, at: datetime, past: Past | None) -> Iterator[Finding]:

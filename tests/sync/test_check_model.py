@@ -161,7 +161,24 @@ BAD_INPUT: dict[str, tuple[Exit, dict[str, str], str, str]] = {
     ),
     "bounds that exclude each other": (
         REFUSED, {"disqualify": "[{id: out, ^when: {employees: {above: 9, below: 9}}}]"},
-        "rule out never holds", "Mend the bounds",
+        "rule out never holds", "nothing meets all of it at once",
+    ),
+    "a country by its name": (
+        REFUSED, {"fit": "- {id: boss, points: 60, when: {^country: Deutschland}}"},
+        "rule boss asks for country Deutschland, which no fact holds", "Say DE",
+    ),
+    "a web address for a page": (
+        REFUSED,
+        {"behaviour": "- {id: paper, points: 45, when: {any: [{^asset: 'https://a.com/p'}]}}"},
+        "rule paper asks for asset https://a.com/p", "Say /p",
+    ),
+    "a share in per cent": (
+        REFUSED, {"behaviour": "- {id: paper, points: 45, when: {^attended: {at_least: 75}}}"},
+        "attended: 75 is no share from 0 to 1", "three quarters of the length are 0.75",
+    ),
+    "a cap of a part below its rule's points": (
+        WARNED, {"limits": "{fit: {^cap: 59}}", "thresholds": "{mql: 70, sql: 104}"},
+        "cap 59 is below the 60 points of rule boss", "Raise the cap",
     ),
     "a tier out of reach": (
         WARNED, {"tiers": "{^S: 106, A: 0}"}, "tier S from 106 is out of reach", "Move the points",
