@@ -6,7 +6,7 @@ Everything a caller may rely on is said here; `tests/contract.py` holds every co
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -254,6 +254,8 @@ class Capabilities:
     `history`: the pages of leads and accounts carry their earlier versions. `tells_removed` is for
     how long a CRM that was read whole still tells of leads that were deleted: what is gone sooner
     without a word was erased there for good (None: that may have other causes).
+    `fills` are the fields of each facts table that the connector fills without being asked to:
+    common ones, those that follow from others included, and `custom.<name>`.
     """
 
     objects: tuple[str, ...]
@@ -271,6 +273,7 @@ class Capabilities:
     entry_reads: int = 1
     history: bool = False
     tells_removed: timedelta | None = None
+    fills: Mapping[str, Set[str]] = field(default_factory=dict)
 
 
 class Connector(Protocol):
