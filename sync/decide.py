@@ -28,7 +28,7 @@ from core.profile import areas, stages
 from core.routing import Assignment
 from core.scoring import Facts, belonging, companies, known_columns, lead_columns, union
 from core.segments import Segments, scoring_accounts, shares
-from core.stages import HELD_OUT
+from core.stages import HELD_OUT, WITHHELD
 from core.verdict import KEY, judge
 from sync.facts_store import FactsStore
 from sync.hygiene import Cleanliness, cleanliness
@@ -323,11 +323,13 @@ class Decider:
         return int(every.to_pyarrow().as_py()) - int(mine.to_pyarrow().as_py())
 
     def hot(self, connection: str, stages: Collection[str]) -> list[dict[str, Any]]:
-        """The leads of some stages, with all that routing looks at in the facts."""
+        """The leads of some stages, with all that routing looks at in the facts; who is held out of
+        the score has none."""
         rows = self.decisions.filter(_.connection == connection, _.stage.isin(sorted(stages)))
+        unscored = rows.stage.isin([*HELD_OUT, *WITHHELD])
         leads = rows.select(
-            "lead_id", "object_type", "score", "stage", "owner_id", "account_id", "account_owner",
-            "domain", "territory", "champion",
+            "lead_id", "object_type", "stage", "owner_id", "account_id", "account_owner", "domain",
+            "territory", "champion", score=unscored.ifelse(ibis.null("int64"), rows.score),
         )  # fmt: skip
         did = self._of(connection, self.facts).semi_join(leads, "lead_id")
         latest = did.group_by("lead_id").aggregate(active_at=_.occurred_at.max())
