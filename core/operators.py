@@ -180,6 +180,15 @@ def _number(number: Decimal) -> Value:
 class AttendedTest(NumberTest):
     """A share of the planned length: 0.75 is three quarters. Unknown if either is not known."""
 
+    @model_validator(mode="after")
+    def _is_a_share(self) -> Self:
+        for _compare, bound in (*self._bounds(), *((eq, share) for share in self.equals or ())):
+            if not 0 <= bound <= 1:
+                raise ValueError(
+                    f"{bound:f} is no share from 0 to 1: three quarters of the length are 0.75"
+                )
+        return self
+
     def reads(self, name: str) -> frozenset[str]:  # noqa: ARG002 - it has columns of its own
         """Duration and length."""
         return frozenset({"duration", "length"})

@@ -7,7 +7,8 @@ from itertools import combinations
 from ibis import _
 
 from connectors.base import Problem
-from core.covering import covers, exclude
+from core.allowed import exclude
+from core.covering import covers
 from core.mistakes import Place
 from core.scoring import known_columns
 from sync.decide import facts_of, past_of

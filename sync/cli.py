@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.exceptions import TyperException
 
-from connectors.errors import ConnectorError
+from connectors.errors import BudgetSpent, ConnectorError
 from sync import (
     amend_commands,
     answer_command,
@@ -48,7 +48,7 @@ from sync.command import (
 )
 from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.exits import Exit, exit_of
-from sync.guards import GuardStopError, Limits
+from sync.guards import GuardStopError
 from sync.stop import Reload, StoppedError
 from sync.terminal import progress_bars, say, show, utc_now
 from sync.yaml_source import ConfigError
@@ -157,7 +157,7 @@ def plan(
             kind="plan",
             stop=stop_on_signals(),
             progress=progress,
-            limits=Limits(1, quota_share=session.config.guards.daily_quota_share),
+            limits=limits_of(session.config.guards, 1, None),
             write=False,
             full=full,
         )
@@ -240,7 +240,7 @@ def backfill(
         limits = limits_of(session.config.guards, max_change_share, max_calls, backfill=True)
         going_on = backfilling.unfinished(session, start)
         sizes = backfilling.sizes(session, start, limits, going_on=going_on)
-        priced = backfilling.priced(sizes, limits, say)
+        priced = backfilling.priced(session, sizes, limits, say)
         if going_on:
             say("going on with the backfill that was interrupted")
         else:
@@ -405,6 +405,9 @@ def run(arguments: Sequence[str], outside: "Outside | None" = None) -> int:
         for problem in error.problems:
             say(problem)
         return Exit.USAGE
+    except BudgetSpent as error:
+        say(f"stopped: {error}")
+        return exit_of(error)
     except ConnectorError as error:
         say(f"error: {error}")
         return exit_of(error)

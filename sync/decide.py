@@ -23,7 +23,7 @@ from core.facts import ACCOUNTS, LEADS, TIME, as_of
 from core.identity import Identity
 from core.matching import domain
 from core.past import PREFIX, Past
-from core.persons import nearby, shared
+from core.persons import nearby, of_persons, shared
 from core.profile import areas, stages
 from core.routing import Assignment
 from core.scoring import Facts, belonging, companies, known_columns, lead_columns, union
@@ -244,13 +244,17 @@ class Decider:
         leads = belonging(self.facts, self.at)
         facts = lead_columns(wanted, leads, self._accounts(), self.at, self._past)
         holds = {name: when.holds(facts) for name, when in conditions.items()}
-        wide = _joined(table, facts.select(*KEY, **holds))
+        placing = facts.select(*KEY, **holds).view()
+        wide = _joined(table, placing)
         fits = [(self._fits(wide, n, t), t.name) for n, t in enumerate(territories)]
         placed = wide.mutate(
             territory=ibis.cases(*fits) if fits else ibis.null("string"),
-            champion=wide.apart.fill_null(False) if champions else ibis.literal(False),
-        )
-        return placed.drop(*conditions)
+            champion=ibis.literal(False),
+        ).drop(*conditions)
+        if not champions:
+            return placed
+        apart = of_persons(placing.filter(placing.apart), self.facts).mutate(apart=True)
+        return _joined(placed, apart).mutate(champion=_.apart.fill_null(False)).drop("apart")
 
     def _fits(self, wide: Table, number: int, territory: Territory) -> BooleanValue:
         """Whether a lead is in a territory, of which `in_<number>` says if its condition holds."""

@@ -244,7 +244,8 @@ class Live:
 
     def ledger(self) -> Ledger:
         """The ledger of the configuration, to look into."""
-        return Ledger(f"sqlite:///{self.folder / 'ledger.db'}")
+        configured = yaml.safe_load(self.config.read_text()).get("ledger")
+        return Ledger(configured or f"sqlite:///{self.folder / 'ledger.db'}")
 
     def open(self, name: str, settings: ConnectionSettings) -> Connector:
         """The connector of a connection, as the registry opens it, but in our time."""

@@ -38,6 +38,7 @@ from sync.talk import as_text
 from tests.hubspot import RunningTimer
 from tests.killed import KILLED, Child
 from tests.live import ANA, BEN, FIELDS, Live, Seller, live
+from tests.postgres import Ledgers
 from tests.written import Place, Written
 
 PER_DAY = 3
@@ -72,6 +73,7 @@ PASSING = {
 }  # fmt: skip
 """What passes without anybody's doing, by the next cycle at the latest."""
 
+FILES = Ledgers()
 PEOPLE = (Kind.LEAD, Kind.CONTACT)
 
 
@@ -357,12 +359,12 @@ def points(seller: Seller, person: Record, at: datetime) -> int:
     return total
 
 
-def configure(live: Live, *, respect: bool) -> None:
+def configure(live: Live, *, respect: bool, **more: Any) -> None:
     """Write the configuration; `respect` False: as nobody had edited anything or got a lead."""
     routing = {"routing": {"pool": [ANA, BEN]}} if respect else {}
     # Windows end for many of these few leads at once: no reason to ask a person each time.
     schedule = {"delta": {"every": f"{24 // PER_DAY} hours"}, "reconcile": {"every": "2 days"}}
-    live.configure(**routing, guards={"max_change_share": 1}, schedule=schedule)
+    live.configure(**routing, **more, guards={"max_change_share": 1}, schedule=schedule)
     live.model(**MODEL)
     for name, fields in FIELDS.items():
         policy = {"policy": "respect_edits"} if respect else {}
@@ -370,11 +372,11 @@ def configure(live: Live, *, respect: bool) -> None:
 
 
 @contextmanager
-def soak(folder: Path, seed: int) -> Iterator[Soak]:
+def soak(folder: Path, seed: int, ledgers: Ledgers = FILES) -> Iterator[Soak]:
     """Both CRMs with some leads, before the daemon's first cycle."""
     with live(folder, RunningTimer()) as found:
         self = Soak(found, random.Random(seed))
-        configure(found, respect=True)
+        configure(found, respect=True, **ledgers.fresh())
         for seller in found.sellers.values():
             for _ in range(LEADS):
                 self._act(seller, [self._lead(seller, [])])

@@ -12,7 +12,7 @@ from core.permitted import NOTHING_LEFT, REASON
 from core.rules import Model, parse
 from core.segments import Segment
 from core.verdict import Judged, judge
-from tests.core.golden import T0, World, activity, lead
+from tests.core.golden import T0, World, account, activity, lead
 
 BASE: dict[str, Any] = {
     "name": "m",
@@ -118,7 +118,16 @@ def test_who_may_not_be_scored_is_not(withdrawn: str, stage: str) -> None:
     out = {id_ for id_, row in found.items() if row["stage"] == stage}
     assert out == {"eu", "unknown"}
     assert all((found[id_]["score"], found[id_]["tier"]) == (0, None) for id_ in out)
-    assert all(found[id_]["reason"] == REASON for id_ in out)
+    asked = (
+        "{any: [{not: {source: Purchased list}}, {not: {region: europe}}, "
+        "{custom: {basis: {known: true}}}]}"
+    )
+    since = "since 2000-01-01"
+    assert {id_: found[id_]["reason"] for id_ in out} == {
+        id_: f"{REASON}; {asked} not met: custom.basis not known {since}, region {region} {since}, "
+        f"source Purchased list {since}"
+        for id_, region in (("eu", "europe"), ("unknown", "not known"))
+    }
     assert {id_: row["score"] // 10_000 for id_, row in found.items() if id_ not in out} == {
         "us": 12,
         "web": 5,
@@ -145,7 +154,25 @@ def test_who_is_a_lead_by_withheld_activities_alone_has_no_score() -> None:
             "open": "MQL",
             "known": None,
         }
-        assert found["silent"]["reason"] == NOTHING_LEFT
+        evidence = "{custom: {tracking: yes}} not met: custom.tracking no since 2000-01-01"
+        assert found["silent"]["reason"] == f"{NOTHING_LEFT}; {evidence}"
+
+
+def test_evidence_names_what_is_not_met_and_repeats_nothing_personal() -> None:
+    """S081: of several conditions those that do not hold are told, with what they read: of an
+    address only that it is known."""
+    asked = [
+        {"email_opt_out": False},
+        {"email": {"known": False}},
+        {"account": {"industry": "technology"}},
+    ]
+    people = [lead("L", email="a@b.example", email_opt_out=True, account_id="A")]
+    world = World(people, accounts=[account("A", industry="technology")])
+    reason = judged(world, model(consent={"scoring": {"all": asked}}))["L"]["reason"]
+    assert reason == (
+        f"{REASON}; {{email_opt_out: false}} not met: email_opt_out true since 2000-01-01"
+        "; {email: {known: false}} not met: email known since 2000-01-01"
+    )
 
 
 def test_each_model_asks_its_own_leads() -> None:

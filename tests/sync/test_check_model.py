@@ -10,6 +10,7 @@ import pytest
 from connectors.sandbox.scenario import GOLDEN_107, Did, Story
 from sync.exits import Exit
 from tests.live import Live, live
+from tests.reference import DOCS
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWarning")
 
@@ -137,13 +138,47 @@ BAD_INPUT: dict[str, tuple[Exit, dict[str, str], str, str]] = {
         REFUSED, {"^probability": "budgets"},
         "custom.budgets of leads", "Did you mean custom.budget?",
     ),
+    "a field that no connector fills by itself": (
+        REFUSED,
+        {"behaviour": "- {id: paper, points: 45, ^when: {type: w, attended: {at_least: 0.75}}}"},
+        "rule paper asks for length", "activities: {length: FIELD}",
+    ),
+    "a verification that is not mapped": (
+        REFUSED, {"hygiene": "{stale: {^field: verified, after: 9 days}}"},
+        "hygiene.stale.field is custom.verified of leads", "leads: {custom.verified: FIELD}",
+    ),
+    "a key field that is not mapped": (
+        REFUSED, {"hygiene": "{complete: {fields: [title, ^custom.zz], at_least: 0.5}}"},
+        "hygiene.complete.fields[1] is custom.zz of leads", "leads: {custom.zz: FIELD}",
+    ),
+    "an unmapped field without a rule": (
+        REFUSED, {"icp": "{^company: {type: x, origins: {type: given}}, persona: {title: x}}"},
+        "icp.company asks for account.origins.type", "Map it to several sources",
+    ),
     "a threshold out of reach": (
         REFUSED, {"thresholds": "{mql: 70, ^sql: 106}"},
         "sql 106 is out of reach", "Lower it to 105",
     ),
     "bounds that exclude each other": (
         REFUSED, {"disqualify": "[{id: out, ^when: {employees: {above: 9, below: 9}}}]"},
-        "rule out never holds", "Mend the bounds",
+        "rule out never holds", "nothing meets all of it at once",
+    ),
+    "a country by its name": (
+        REFUSED, {"fit": "- {id: boss, points: 60, when: {^country: Deutschland}}"},
+        "rule boss asks for country Deutschland, which no fact holds", "Say DE",
+    ),
+    "a web address for a page": (
+        REFUSED,
+        {"behaviour": "- {id: paper, points: 45, when: {any: [{^asset: 'https://a.com/p'}]}}"},
+        "rule paper asks for asset https://a.com/p", "Say /p",
+    ),
+    "a share in per cent": (
+        REFUSED, {"behaviour": "- {id: paper, points: 45, when: {^attended: {at_least: 75}}}"},
+        "attended: 75 is no share from 0 to 1", "three quarters of the length are 0.75",
+    ),
+    "a cap of a part below its rule's points": (
+        WARNED, {"limits": "{fit: {^cap: 59}}", "thresholds": "{mql: 70, sql: 104}"},
+        "cap 59 is below the 60 points of rule boss", "Raise the cap",
     ),
     "a tier out of reach": (
         WARNED, {"tiers": "{^S: 106, A: 0}"}, "tier S from 106 is out of reach", "Move the points",
@@ -199,6 +234,22 @@ def test_bad_input_is_named_with_its_place_and_what_would_be_right(seller: Live,
     assert address in found
     assert said in found
     assert advice in found
+
+
+def test_the_examples_of_the_privacy_page_are_accepted(world: Live) -> None:
+    """U20: what people chose in a CRM can be asked for without a mapping, as docs/privacy.md says
+    it; `tracking` is the field of the reader's own there."""
+    mapping = {"leads": {"custom.tracking": "Title"}}
+    world.configure(sales={"mapping": mapping})
+    world.set_up()
+    page = (DOCS / "privacy.md").read_text(encoding="utf-8")
+    blocks = [b for b in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "consent:" in b]
+    assert len(blocks) == 2
+    for block in blocks:
+        (world.folder / "model.yaml").write_text(written(SOUND) + block)
+        outcome = world.run("check")
+        assert outcome.code == Exit.DONE, outcome.err
+        assert "model.yaml" not in outcome.err
 
 
 def test_what_a_model_says_right_is_not_blamed(seller: Live) -> None:

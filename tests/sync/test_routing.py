@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -75,10 +75,8 @@ def flood(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flood]:
         world.set_up()
         found.runs["plan"] = world.run("plan", "--json")
         found.runs["after the plan"] = world.run("status", "--json")
-        term = daemon.Term(
-            read_setup(world.config, world.outside), world.outside, Stop(),
-            talk.as_text(lambda _: None), stack,
-        )  # fmt: skip
+        setup, quiet = read_setup(world.config, world.outside), talk.as_text(lambda _: None)
+        term = stack.enter_context(closing(daemon.Term(setup, world.outside, Stop(), quiet)))
         for day in ("first", "same day", "next day"):
             if day == "next day":
                 world.clock.tick(days=1)
@@ -359,9 +357,11 @@ def test_an_old_lead_is_routed(tmp_path: Path, years: int) -> None:
             assert seller.shown(people[name])["owner"] == ANA
 
 
+@pytest.mark.slow
 def test_champions_are_kept_apart_from_new_leads(tmp_path: Path) -> None:
     """S097: an active customer whose satisfaction is 9 or more gets no rep, and is in an audience
-    apart; one who is less satisfied, gone or no customer is routed as any other is."""
+    apart; one who is less satisfied, gone or no customer is routed as any other is. Sales is not
+    told of a champion and does not call it, until it is none any more."""
     stamp = "2026-02-01T00:00:00Z"
     people = (
         ("L1", "9", "Customer"), ("L2", "8", "Customer"), ("L3", "10", "Churned"), ("L4", "9", ""),
@@ -383,6 +383,7 @@ def test_champions_are_kept_apart_from_new_leads(tmp_path: Path) -> None:
     config = {
         "connections": {"crm": files},
         "routing": {"pool": ["rep"], "champions": champion},
+        "handoff": {"tiers": {"A": {"every": "1 day"}}},
         "nurture": {
             "tracks": [{"name": "all", "steps": ["1 day"]}],
             "audiences": [{"name": "champions", "when": champion}],
@@ -403,3 +404,23 @@ def test_champions_are_kept_apart_from_new_leads(tmp_path: Path) -> None:
         audience = world.run("audience", "champions")
         assert audience.code == Exit.DONE, audience.err
         assert [id_ for id_, *_rest in people if f"{id_}" in audience.out] == ["L1", "L5"]
+        others = ["L2", "L3", "L4"]
+        assert handed(world) == others
+        listed = world.run("calls", "--all", "--json").json
+        assert sorted(c["lead_id"] for c in listed if c["call"]["due"]) == others
+        why = {c["lead_id"]: c["call"]["not_called"] for c in listed if not c["call"]["due"]}
+        assert why == dict.fromkeys(("L1", "L5"), "champion: kept apart from new leads")
+
+        leads = tmp_path / "leads.csv"
+        gone = leads.read_text().replace("10,Customer,false,2026-02-01", "10,Gone,false,2026-02-02")
+        leads.write_text(gone)
+        world.sync("--max-change-share", "1")
+        assert handed(world) == [*others, "L5"]
+        world.sync()
+        assert handed(world) == [*others, "L5"]
+
+
+def handed(world: Live) -> list[str]:
+    """The leads that sales was handed, each as often as it was."""
+    with world.ledger() as ledger:
+        return sorted(handoff.lead_id for handoff in ledger.past.handoffs(99))
