@@ -21,6 +21,7 @@ from sync import (
     answer_command,
     audit_command,
     calls_command,
+    crash,
     identity_command,
     model_commands,
     nurture_command,
@@ -433,3 +434,6 @@ def run(arguments: Sequence[str], outside: "Outside | None" = None) -> int:
     except TyperException as error:
         say(f"{error.format_message()}\nTry: leadgauge --help")
         return Exit.USAGE
+    except Exception as error:  # noqa: BLE001 - the last resort, and what it says is no secret
+        say(crash.keep(error))
+        return Exit.UNEXPECTED

@@ -89,7 +89,7 @@ def prepare(
         "object": object_type,
         "operation": "update",
         "contentType": "CSV",
-        "lineEnding": "LF",
+        "lineEnding": "CRLF",
         "columnDelimiter": "COMMA",
     }
     content = _csv(names, rows)
@@ -111,7 +111,9 @@ def _uploaded(
 def _csv(names: Sequence[str], rows: Iterable[Row]) -> bytes:
     content = io.BytesIO()
     text = io.TextIOWrapper(content, "utf-8", newline="")
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    # With lines that end in CRLF a cell with either character is quoted; with LF, one with a
+    # carriage return is not, and would end its row.
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\r\n")
     writer.writeheader()
     for row in rows:
         writer.writerow({name: CLEAR if v is None else v for name, v in row.items()})

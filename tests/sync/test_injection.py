@@ -85,3 +85,34 @@ def test_no_cell_is_a_formula(ids: list[str], word: str) -> None:
             assert not [c for row in rows for c in row.values() if c[:1] in set("=+-@\t\r")]
 
     within(ids, check, word)
+
+
+SQL = st.sampled_from(["x' OR '1'='1", "x'; DROP TABLE runs; --", "%", "_", '"', "\\", ":id", "$1"])
+
+VALUES = (ODD | SQL).filter(lambda text: not text.startswith("-"))
+"""Ids that are no options of a command."""
+
+
+@pytest.mark.slow
+@settings(max_examples=3, deadline=None, phases=[Phase.generate])
+@given(st.lists(VALUES, min_size=3, max_size=3, unique=True))
+def test_an_id_on_the_command_line_is_a_value(ids: list[str]) -> None:
+    """Given any text, `explain`, `retry` and `audit` tell of the record with that id alone, and
+    say so where there is none; the ledger stays as it was."""
+    *known, other = ids
+
+    def check(world: Live) -> None:
+        for key in known:
+            (found,) = world.run("explain", key, "--json").json
+            assert found["lead_id"] == key
+            entries = world.run("audit", key, "--json")
+            assert {entry["lead_id"] for entry in entries.json["entries"]} == {key}
+        assert world.run("explain", other).code == Exit.USAGE
+        assert world.run("audit", other, "--json").json["entries"] == []
+        for key in (*known, other):
+            assert f"{key} is not in quarantine" in world.run("retry", key).err
+        assert world.run("audit").code == Exit.DONE
+        with world.ledger() as ledger:
+            assert len(ledger.runs(10)) == 1
+
+    within(known, check)
