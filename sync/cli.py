@@ -359,10 +359,22 @@ def sandbox(
     salesforce_port: Annotated[int, typer.Option(help="Port of the Salesforce stand-in.")] = 8901,
     hubspot_port: Annotated[int, typer.Option(help="Port of the HubSpot stand-in.")] = 8902,
     leads: Annotated[int, typer.Option(min=50, help="Leads in each CRM.")] = 3000,
-    seed: Annotated[int, typer.Option(help="Seed of the sample data.")] = 7,
+    seed: Annotated[int, typer.Option(help="Seed of the sample data, and of faults.")] = 7,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="Switch a fault on: salesforce:NAME or hubspot:NAME; list names them."),
+        typer.Option(
+            help="Switch a fault on: salesforce:NAME or hubspot:NAME; list names them. "
+            "May be given more than once."
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Let faults strike at random, at this share of the calls that they are about, "
+            "for as long as the sandbox runs.",
+        ),
     ] = None,
     minutes: Annotated[float, typer.Option(min=0, help="Stop by itself after so long.")] = 60,
 ) -> None:
@@ -370,7 +382,7 @@ def sandbox(
     from sync.sandbox import serve
 
     ports = (salesforce_port, hubspot_port)
-    serve(ports, (leads, seed), fault or [], minutes, stop_on_signals(), say)
+    serve(ports, (leads, seed), fault or [], rate, minutes, stop_on_signals(), say)
 
 
 @app.command()

@@ -496,7 +496,7 @@ def test_sandbox_stops_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with live(tmp_path) as world:
         outcome = world.run(
             "sandbox", "--leads", "50", "--minutes", "0.001", "--salesforce-port", "0",
-            "--hubspot-port", "0",
+            "--hubspot-port", "0", "--fault", "hubspot:index-lag", "--rate", "0.5",
         )  # fmt: skip
     assert outcome.code == Exit.DONE
     assert "http://127.0.0.1:" in outcome.err
