@@ -259,3 +259,37 @@ def test_what_a_model_says_right_is_not_blamed(seller: Live) -> None:
     outcome = seller.run("check")
     assert outcome.code == Exit.DONE
     assert "model.yaml" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "command", [("check", "--model"), ("preview",), ("sign", "--as", "sales")], ids=lambda c: c[0]
+)
+def test_a_model_file_is_looked_at_before_it_is_used(
+    seller: Live, command: tuple[str, ...]
+) -> None:
+    """U20 U04: whichever command takes it, an error refuses it and a warning is told, each with
+    its place in that file; the configured one is sound."""
+    (seller.folder / "model.yaml").write_text(written(SOUND))
+    new = seller.folder / "new.yaml"
+    wrong = {"fit": "- {id: boss, points: 60, when: {seniority: boss}}", "tiers": "{S: 200}"}
+    new.write_text(written({**SOUND, **wrong}))
+    refused = seller.run(*command, str(new))
+    assert refused.code == Exit.USAGE
+    assert "error: " + str(new) + ":3:33: rule boss asks for seniority boss" in refused.err
+    assert "warning: " + str(new) in refused.err
+    new.write_text(written({**SOUND, "tiers": "{S: 200}"}))
+    taken = seller.run(*command, str(new))
+    assert taken.code == Exit.DONE, taken.err
+    assert "warning: " + str(new) + ":7:9: tier S from 200 is out of reach" in taken.err
+
+
+@pytest.mark.slow
+def test_errors_of_the_model_are_told_of_by_every_run(seller: Live) -> None:
+    """U20: a run goes on, and says once, on stderr and in its report, what check would refuse."""
+    sections = {**SOUND, "fit": "- {id: boss, points: 60, when: {seniority: [boss, executive]}}"}
+    (seller.folder / "model.yaml").write_text(written(sections))
+    said = "model m: rule boss asks for seniority boss, which no fact holds: `leadgauge check`"
+    for command in ("plan", "sync"):
+        outcome = seller.run(command)
+        assert outcome.code == Exit.DONE, outcome.err
+        assert outcome.err.count(said) == 1
