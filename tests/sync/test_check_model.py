@@ -117,6 +117,43 @@ BAD_INPUT: dict[str, tuple[Exit, dict[str, str], str, str]] = {
     "an unknown class": (
         REFUSED, {"fit": f"- {{{BOSS}, ^class: esential}}"}, "class", "'essential', 'typical'",
     ),
+    "two rules of one name": (
+        REFUSED, {"fit": f"- {{{BOSS}}}\n- {{^{BOSS}}}"}, "two rules are called boss",
+        "give this one another name",
+    ),
+    "a text for a list": (
+        REFUSED, {"fit": "- {id: boss, points: 60, when: {^technologies: salesforce}}"},
+        "technologies: say what is asked of it", "{contains: salesforce}",
+    ),
+    "a word for a time": (
+        REFUSED, {"fit": "- {id: boss, points: 60, when: {^created_at: yesterday}}"},
+        "created_at: say what is asked of it", "{at_most_ago: 90 days}",
+    ),
+    "a word for a count": (
+        REFUSED, {"behaviour": f"- {{{PAPER}, ^count: twice}}"}, "count: say once, each",
+        "{per: week}",
+    ),
+    "a number for thresholds": (
+        REFUSED, {"^thresholds": "50"}, "thresholds: there must be keys under it",
+        "{mql: ..., sql: ..., keep: ...}",
+    ),
+    "a word for a condition": (
+        REFUSED, {"fit": "- {id: boss, points: 60, ^when: executive}"},
+        "when: say what must hold", "{industry: technology}",
+    ),
+    "a rule for a list of them": (
+        REFUSED, {"^behaviour": f"{{{PAPER}}}"}, "behaviour: there must be a list", "[...]",
+    ),
+    "a cap of what takes points away": (
+        REFUSED, {"behaviour": "- {id: jobs, points: -5, when: {type: x}, count: each, ^cap: 9}"},
+        "cap needs positive points", "give some, or remove the cap",
+    ),
+    "no points at all": (
+        REFUSED,
+        {"fit": "", "behaviour": "- {id: jobs, points: -5, when: {type: x}}",
+         "^thresholds": "{mql: 1, ^sql: 2}"},
+        "is out of reach: all rules together give 0", "Give points",
+    ),
     "a decay that is not there": (
         REFUSED, {"behaviour": f"- {{{PAPER}, ^decay: slow}}", "decays": "{old: {over: 9 days}}"},
         "no decay is called slow", "there are: old",
