@@ -1,23 +1,20 @@
-"""What is suspicious in the models, with its place in their files, and what the facts say to it."""
+"""What is suspicious in the configured models, in itself and by what the facts say."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 
-from connectors.base import Connector, Problem
-from connectors.countries import country_code
-from connectors.mapping import filled
-from core.facts import SCORED
+from connectors.base import Problem
 from core.findings import Finding
-from core.lint import fired, lint, silent, unscored
+from core.lint import fired, silent, unscored
 from core.past import Past
 from core.persons import shared
 from core.rules import Model
 from core.scoring import Facts, score
 from core.segments import shares
-from core.unmapped import Mapped, missing, unmapped
-from core.vocabulary import CLOSED, Words
+from core.unmapped import Mapped, missing
 from sync.config import Config
 from sync.decide import facts_of, past_of
+from sync.lint import in_itself, mapped
 from sync.session import Session
 from sync.yaml_source import placed_yaml
 
@@ -35,20 +32,6 @@ def suspicions(session: Session) -> list[Problem]:
         findings = [*in_itself(session.config, fields, model), *_in_facts(model, facts, at, past)]
         problems += [Problem(f.severity, address(f.place), f.what, f.advice) for f in findings]
     return problems
-
-
-def in_itself(config: Config, fields: Mapped, model: Model) -> list[Finding]:
-    """What is suspicious in a model, whatever the facts are; `fields` are those that are filled."""
-    return [*lint(model, _words(config)), *unmapped(model, fields)]
-
-
-def _words(config: Config) -> Words:
-    """What the mappings say of the words in facts."""
-    mappings = [connection.mapping for connection in config.connections.values()]
-    own = {name for m in mappings for name, to in {**m.accounts, **m.leads}.items() if to}
-    types = {type_ for m in mappings for type_ in m.activity_types.values()}
-    own = own & CLOSED.keys() | ({"type"} if any(len(t.split()) > 1 for t in types) else set())
-    return Words(country_code, own)
 
 
 def _in_facts(model: Model, facts: Facts, at: datetime, past: Past | None) -> Iterator[Finding]:
@@ -78,21 +61,3 @@ def _unknown_segments(config: Config, fields: Mapped) -> list[Problem]:
         if file.when is not None
         for column in missing(file.when, fields)
     ]
-
-
-def mapped(config: Config, connectors: Mapping[str, Connector]) -> dict[str, set[str]]:
-    """The fields of each facts table that some connection fills: what its connector does by
-    itself, with what its mapping adds and leaves out.
-
-    One that is mapped to several sources has an origin as well.
-    """
-    fields: dict[str, set[str]] = {table.name: set() for table in SCORED}
-    for name, connector in connectors.items():
-        for table in SCORED:
-            given = getattr(config.connections[name].mapping, table.name)
-            left_out = {field for field, to in given.items() if to is None}
-            by_itself = connector.capabilities.fills.get(table.name, frozenset())
-            named = filled(table.model, {*by_itself, *given} - left_out)
-            several = {f"origins.{field}" for field, to in given.items() if isinstance(to, tuple)}
-            fields[table.name] |= named | several
-    return fields

@@ -45,6 +45,7 @@ from sync.command import (
     settings,
     show_report,
     stop_on_signals,
+    told,
     warn,
 )
 from sync.errors import StoreBusy, StoreError, StoreLost
@@ -92,18 +93,28 @@ def init(
 
 
 @app.command()
-def check(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def check(
+    ctx: typer.Context,
+    config: ConfigPath = DEFAULT_CONFIG,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A model file, instead of the configured one; of several, of its name."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Prove configuration, model and mapping against the live CRM, before a run fails."""
     from sync.check import check as find_problems
     from sync.config import addresses
+    from sync.session import with_file
 
     with opened(ctx, config) as session:
+        session = with_file(session, model) if model else session
         address = addresses(config, outside_of(ctx).env)
         problems = find_problems(session, stop_on_signals(), address)
     if as_json:
         show([vars(problem) for problem in problems])
     for problem in problems:
-        say(f"{problem.severity}: {problem.where}: {problem.what}. {problem.advice}".rstrip(". "))
+        say(told(problem))
     severities = {problem.severity for problem in problems}
     if "credentials" in severities:
         ends(Exit.CREDENTIALS)

@@ -29,6 +29,7 @@ from sync.guards import GuardStopError, Limits
 from sync.kin import People, hand_down
 from sync.lease import Lease
 from sync.ledger_rows import RunStatus
+from sync.lint import doubts
 from sync.plan import ConnectionPlan
 from sync.pull import Pulled, pull
 from sync.report import ConnectionReport, RunReport, Step
@@ -83,6 +84,7 @@ def run_cycle(
     ):
         if write:
             cycle.report.warnings += _signed_off(session)
+        cycle.report.warnings += doubts(session)
         steps = _Steps(session, run_id, write, lease, stop, progress, limits, verify, read)
         pulled = []
         known = priced or {}

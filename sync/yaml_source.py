@@ -151,7 +151,11 @@ def _explained(
         place, mark = _locate(loc, source)
         if place in source.unset:
             continue  # Said already: the variable is not set.
-        if kind == "extra_forbidden":
+        if kind in ("model_type", "tuple_type"):
+            keys = ", ".join(f"{key}: ..." for key in _known(model, (*place, ""))[:3])
+            said = f"keys under it: {{{keys}}}" if kind == "model_type" else "a list: [...]"
+            yield mark, f"{dotted(place) or 'the file'}: there must be {said}"
+        elif kind == "extra_forbidden":
             yield mark, f"{dotted(place)}: unknown key{_meant(str(loc[-1]), _known(model, loc))}"
         else:
             text = item["msg"].removeprefix("Value error, ")

@@ -117,6 +117,43 @@ BAD_INPUT: dict[str, tuple[Exit, dict[str, str], str, str]] = {
     "an unknown class": (
         REFUSED, {"fit": f"- {{{BOSS}, ^class: esential}}"}, "class", "'essential', 'typical'",
     ),
+    "two rules of one name": (
+        REFUSED, {"fit": f"- {{{BOSS}}}\n- {{^{BOSS}}}"}, "two rules are called boss",
+        "give this one another name",
+    ),
+    "a text for a list": (
+        REFUSED, {"fit": "- {id: boss, points: 60, when: {^technologies: salesforce}}"},
+        "technologies: say what is asked of it", "{contains: salesforce}",
+    ),
+    "a word for a time": (
+        REFUSED, {"fit": "- {id: boss, points: 60, when: {^created_at: yesterday}}"},
+        "created_at: say what is asked of it", "{at_most_ago: 90 days}",
+    ),
+    "a word for a count": (
+        REFUSED, {"behaviour": f"- {{{PAPER}, ^count: twice}}"}, "count: say once, each",
+        "{per: week}",
+    ),
+    "a number for thresholds": (
+        REFUSED, {"^thresholds": "50"}, "thresholds: there must be keys under it",
+        "{mql: ..., sql: ..., keep: ...}",
+    ),
+    "a word for a condition": (
+        REFUSED, {"fit": "- {id: boss, points: 60, ^when: executive}"},
+        "when: say what must hold", "{industry: technology}",
+    ),
+    "a rule for a list of them": (
+        REFUSED, {"^behaviour": f"{{{PAPER}}}"}, "behaviour: there must be a list", "[...]",
+    ),
+    "a cap of what takes points away": (
+        REFUSED, {"behaviour": "- {id: jobs, points: -5, when: {type: x}, count: each, ^cap: 9}"},
+        "cap needs positive points", "give some, or remove the cap",
+    ),
+    "no points at all": (
+        REFUSED,
+        {"fit": "", "behaviour": "- {id: jobs, points: -5, when: {type: x}}",
+         "^thresholds": "{mql: 1, ^sql: 2}"},
+        "is out of reach: all rules together give 0", "Give points",
+    ),
     "a decay that is not there": (
         REFUSED, {"behaviour": f"- {{{PAPER}, ^decay: slow}}", "decays": "{old: {over: 9 days}}"},
         "no decay is called slow", "there are: old",
@@ -259,3 +296,37 @@ def test_what_a_model_says_right_is_not_blamed(seller: Live) -> None:
     outcome = seller.run("check")
     assert outcome.code == Exit.DONE
     assert "model.yaml" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "command", [("check", "--model"), ("preview",), ("sign", "--as", "sales")], ids=lambda c: c[0]
+)
+def test_a_model_file_is_looked_at_before_it_is_used(
+    seller: Live, command: tuple[str, ...]
+) -> None:
+    """U20 U04: whichever command takes it, an error refuses it and a warning is told, each with
+    its place in that file; the configured one is sound."""
+    (seller.folder / "model.yaml").write_text(written(SOUND))
+    new = seller.folder / "new.yaml"
+    wrong = {"fit": "- {id: boss, points: 60, when: {seniority: boss}}", "tiers": "{S: 200}"}
+    new.write_text(written({**SOUND, **wrong}))
+    refused = seller.run(*command, str(new))
+    assert refused.code == Exit.USAGE
+    assert "error: " + str(new) + ":3:33: rule boss asks for seniority boss" in refused.err
+    assert "warning: " + str(new) in refused.err
+    new.write_text(written({**SOUND, "tiers": "{S: 200}"}))
+    taken = seller.run(*command, str(new))
+    assert taken.code == Exit.DONE, taken.err
+    assert "warning: " + str(new) + ":7:9: tier S from 200 is out of reach" in taken.err
+
+
+@pytest.mark.slow
+def test_errors_of_the_model_are_told_of_by_every_run(seller: Live) -> None:
+    """U20: a run goes on, and says once, on stderr and in its report, what check would refuse."""
+    sections = {**SOUND, "fit": "- {id: boss, points: 60, when: {seniority: [boss, executive]}}"}
+    (seller.folder / "model.yaml").write_text(written(sections))
+    said = "model m: rule boss asks for seniority boss, which no fact holds: `leadgauge check`"
+    for command in ("plan", "sync"):
+        outcome = seller.run(command)
+        assert outcome.code == Exit.DONE, outcome.err
+        assert outcome.err.count(said) == 1
