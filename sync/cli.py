@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.exceptions import TyperException
 
-from connectors.errors import ConnectorError
+from connectors.errors import BudgetSpent, ConnectorError
 from sync import (
     amend_commands,
     answer_command,
     audit_command,
     calls_command,
+    crash,
     identity_command,
     model_commands,
     nurture_command,
@@ -44,10 +45,12 @@ from sync.command import (
     settings,
     show_report,
     stop_on_signals,
+    told,
+    warn,
 )
 from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.exits import Exit, exit_of
-from sync.guards import GuardStopError, Limits
+from sync.guards import GuardStopError
 from sync.stop import Reload, StoppedError
 from sync.terminal import progress_bars, say, show, utc_now
 from sync.yaml_source import ConfigError
@@ -90,18 +93,28 @@ def init(
 
 
 @app.command()
-def check(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def check(
+    ctx: typer.Context,
+    config: ConfigPath = DEFAULT_CONFIG,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A model file, instead of the configured one; of several, of its name."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Prove configuration, model and mapping against the live CRM, before a run fails."""
     from sync.check import check as find_problems
     from sync.config import addresses
+    from sync.session import with_file
 
     with opened(ctx, config) as session:
+        session = with_file(session, model) if model else session
         address = addresses(config, outside_of(ctx).env)
         problems = find_problems(session, stop_on_signals(), address)
     if as_json:
         show([vars(problem) for problem in problems])
     for problem in problems:
-        say(f"{problem.severity}: {problem.where}: {problem.what}. {problem.advice}".rstrip(". "))
+        say(told(problem))
     severities = {problem.severity for problem in problems}
     if "credentials" in severities:
         ends(Exit.CREDENTIALS)
@@ -156,16 +169,17 @@ def plan(
             kind="plan",
             stop=stop_on_signals(),
             progress=progress,
-            limits=Limits(1, quota_share=session.config.guards.daily_quota_share),
+            limits=limits_of(session.config.guards, 1, None),
             write=False,
             full=full,
         )
+    warn(cycle.report)
     if as_json:
         plans = [
             {**p.as_dict(), "reading": part.reading.as_dict(), "erases": part.erasures}
             for p, part in zip(cycle.plans, cycle.report.connections, strict=True)
         ]
-        show({"run": cycle.report.run_id, "plans": plans})
+        show({"run": cycle.report.run_id, "warnings": cycle.report.warnings, "plans": plans})
         return
     for planned, part in zip(cycle.plans, cycle.report.connections, strict=True):
         for table in text.plan(planned, limit):
@@ -238,7 +252,7 @@ def backfill(
         limits = limits_of(session.config.guards, max_change_share, max_calls, backfill=True)
         going_on = backfilling.unfinished(session, start)
         sizes = backfilling.sizes(session, start, limits, going_on=going_on)
-        priced = backfilling.priced(sizes, limits, say)
+        priced = backfilling.priced(session, sizes, limits, say)
         if going_on:
             say("going on with the backfill that was interrupted")
         else:
@@ -415,6 +429,9 @@ def run(arguments: Sequence[str], outside: "Outside | None" = None) -> int:
         for problem in error.problems:
             say(problem)
         return Exit.USAGE
+    except BudgetSpent as error:
+        say(f"stopped: {error}")
+        return exit_of(error)
     except ConnectorError as error:
         say(f"error: {error}")
         return exit_of(error)
@@ -440,3 +457,6 @@ def run(arguments: Sequence[str], outside: "Outside | None" = None) -> int:
     except TyperException as error:
         say(f"{error.format_message()}\nTry: leadgauge --help")
         return Exit.USAGE
+    except Exception as error:  # noqa: BLE001 - the last resort, and what it says is no secret
+        say(crash.keep(error))
+        return Exit.UNEXPECTED
