@@ -5,7 +5,7 @@ else that is `Shared` is put in its place.
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -88,7 +88,8 @@ class Usage:
     the CRM itself says when to stop). `budget` is how many calls there may be here in all (None:
     any number); `spent` is what was raised where there would have been one more. `waits` counts how
     often the CRM asked to slow down. `shared` is where other processes' calls are counted too.
-    Thread-safe.
+    `look` is called whenever a job of the CRM that takes long is looked at; it raises Interrupted
+    to end the wait. Thread-safe.
     """
 
     connection: str = ""
@@ -100,6 +101,7 @@ class Usage:
     spent: BudgetSpent | None = None
     waits: int = 0
     shared: Shared = field(default_factory=Alone)
+    look: Callable[[], None] = lambda: None
     _under_way: int = 0
     _together: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)

@@ -45,6 +45,8 @@ from sync.command import (
     settings,
     show_report,
     stop_on_signals,
+    told,
+    warn,
 )
 from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.exits import Exit, exit_of
@@ -91,18 +93,28 @@ def init(
 
 
 @app.command()
-def check(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def check(
+    ctx: typer.Context,
+    config: ConfigPath = DEFAULT_CONFIG,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A model file, instead of the configured one; of several, of its name."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Prove configuration, model and mapping against the live CRM, before a run fails."""
     from sync.check import check as find_problems
     from sync.config import addresses
+    from sync.session import with_file
 
     with opened(ctx, config) as session:
+        session = with_file(session, model) if model else session
         address = addresses(config, outside_of(ctx).env)
         problems = find_problems(session, stop_on_signals(), address)
     if as_json:
         show([vars(problem) for problem in problems])
     for problem in problems:
-        say(f"{problem.severity}: {problem.where}: {problem.what}. {problem.advice}".rstrip(". "))
+        say(told(problem))
     severities = {problem.severity for problem in problems}
     if "credentials" in severities:
         ends(Exit.CREDENTIALS)
@@ -161,12 +173,13 @@ def plan(
             write=False,
             full=full,
         )
+    warn(cycle.report)
     if as_json:
         plans = [
             {**p.as_dict(), "reading": part.reading.as_dict(), "erases": part.erasures}
             for p, part in zip(cycle.plans, cycle.report.connections, strict=True)
         ]
-        show({"run": cycle.report.run_id, "plans": plans})
+        show({"run": cycle.report.run_id, "warnings": cycle.report.warnings, "plans": plans})
         return
     for planned, part in zip(cycle.plans, cycle.report.connections, strict=True):
         for table in text.plan(planned, limit):
@@ -357,10 +370,22 @@ def sandbox(
     salesforce_port: Annotated[int, typer.Option(help="Port of the Salesforce stand-in.")] = 8901,
     hubspot_port: Annotated[int, typer.Option(help="Port of the HubSpot stand-in.")] = 8902,
     leads: Annotated[int, typer.Option(min=50, help="Leads in each CRM.")] = 3000,
-    seed: Annotated[int, typer.Option(help="Seed of the sample data.")] = 7,
+    seed: Annotated[int, typer.Option(help="Seed of the sample data, and of faults.")] = 7,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="Switch a fault on: salesforce:NAME or hubspot:NAME; list names them."),
+        typer.Option(
+            help="Switch a fault on: salesforce:NAME or hubspot:NAME; list names them. "
+            "May be given more than once."
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Let faults strike at random, at this share of the calls that they are about, "
+            "for as long as the sandbox runs.",
+        ),
     ] = None,
     minutes: Annotated[float, typer.Option(min=0, help="Stop by itself after so long.")] = 60,
 ) -> None:
@@ -368,7 +393,7 @@ def sandbox(
     from sync.sandbox import serve
 
     ports = (salesforce_port, hubspot_port)
-    serve(ports, (leads, seed), fault or [], minutes, stop_on_signals(), say)
+    serve(ports, (leads, seed), fault or [], rate, minutes, stop_on_signals(), say)
 
 
 @app.command()

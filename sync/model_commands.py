@@ -13,7 +13,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from core.points import Share
-from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, Only, opened, outside_of, settings
+from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, Only, opened, outside_of, settings, vet
 from sync.guards import Team
 from sync.terminal import csv_rows, say, show
 from sync.yaml_source import ConfigError
@@ -196,11 +196,13 @@ def preview(
     from sync import preview as previewing
     from sync import show_model as text
     from sync.config import replacing
+    from sync.lint import linted
     from sync.show import out
 
     with ExitStack() as stack:
         session = stack.enter_context(opened(ctx, config, only))
         changed = replacing(session.segments, model)
+        vet(linted(model, session.config, outside_of(ctx).connect))
         found = stack.enter_context(previewing.opened(session, changed, _instant(ctx, as_of)))
         if as_json:
             show(text.preview_data(found))
@@ -255,9 +257,12 @@ def sign(
     """Record that marketing or sales agrees to a model, by its content; a change needs it anew."""
     from sync.config import read_model
     from sync.ledger import Ledger
+    from sync.lint import linted
 
+    configured = settings(ctx, config)
     chosen, outside = read_model(model), outside_of(ctx)
-    with Ledger(settings(ctx, config).ledger) as ledger:
+    vet(linted(model, configured, outside.connect))
+    with Ledger(configured.ledger) as ledger:
         ledger.sign(chosen, team, at=outside.clock())
         missing = [other for other in Team if other not in ledger.signed(chosen)]
     typer.echo(f"{chosen.label}: signed by {team}")

@@ -44,8 +44,8 @@ def audience(
     only: Only = None,
     as_json: AsJson = False,
 ) -> None:
-    """The leads of an audience as CSV, with score, tier and stage: only those who did not opt
-    out."""
+    """The leads of an audience as CSV, with score, tier and stage: only those who may be
+    reached."""
     from sync.nurture import Member, members
 
     with opened(ctx, config, only) as session:

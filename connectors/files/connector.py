@@ -37,7 +37,7 @@ from connectors.mapping import MAPS, Mapped, field_map, table
 from connectors.usage import Usage
 from core import normalise
 from core.decision import Output
-from core.facts import BY_NAME
+from core.facts import BY_NAME, SCORED
 from core.spreadsheet import neutralised, plain
 
 STREAMS = ("owners", "accounts", "leads", "activities", "outcomes")
@@ -79,6 +79,8 @@ class FilesConnector:
             queue_objects=("leads",),
             reports_removals=False,
             takes_entries=False,
+            # A column of an export is the field whose name it bears.
+            fills={t.name: frozenset(t.model.model_fields.keys() - MAPS) for t in SCORED},
         )
         self._settings = settings
         self._clock = clock

@@ -72,7 +72,7 @@ def test_a_job_goes_on_after_a_crash(world: SalesforceWorld) -> None:
 def test_a_job_that_is_gone_is_made_anew(world: SalesforceWorld) -> None:
     """D26: results are kept for a week; after that the window is read from its beginning."""
     _, second, *_ = _leads(world)
-    world.face._bulk._jobs.clear()
+    world.face.bulk._jobs.clear()
     rest = list(_leads(world, second.cursor))
     assert len(set(_ids(rest))) == 7
     assert _jobs(world) == 2

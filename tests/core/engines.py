@@ -27,6 +27,15 @@ class Spark:
         self._session.createDataFrame(content).createOrReplaceTempView(view)
         return self._backend.table(view)
 
+    def keep(self, table: Table) -> Table:
+        """What an expression gives, as a table: Spark plans one anew wherever it is read.
+
+        As Arrow all the way, because ibis goes through pandas, which has no maps.
+        """
+        name = ibis.util.gen_name("view")
+        self._backend.create_view(name, table)
+        return self.table(self._session.table(name).toArrow()).cast(table.schema())
+
     def show(self, name: str, table: Table) -> None:
         """Call a table of this session `name`."""
         self._backend.create_view(name, table, overwrite=True)

@@ -19,7 +19,8 @@ from core.cleaning import findings
 from core.explain import reasons
 from core.facts import as_of
 from core.folding import folded
-from core.identity import Identity, alike, persons
+from core.identity import Identity, companies, persons
+from core.likeness import alike, alike_accounts
 from core.model import Account, Activity, Lead
 from core.past import OVERRIDES, STAGES, Past
 from core.persons import shared
@@ -31,7 +32,7 @@ from core.scoring import Facts, Scored, checklists, icp_fit, score, unknown
 from core.segments import Segment
 from core.verdict import Judged, judge
 from tests.core.engines import Spark, missing_for_spark, spark_session
-from tests.core.golden import T0, World, account, activity, golden, lead, weighted
+from tests.core.golden import T0, Elsewhere, World, account, activity, golden, lead, weighted
 from tests.core.test_presets import NAMES as PRESETS
 from tests.core.test_presets import preset
 
@@ -315,7 +316,7 @@ class Side:
 
     facts: Facts
     past: Past | None
-    keep: Callable[[pa.Table], Table]
+    keep: Callable[[Table], Table]
 
 
 Twins = tuple[Side, Side]
@@ -328,14 +329,14 @@ def twins(spark: Spark, world: World, past: Past | None = None) -> Twins:
     engine = ibis.duckdb.from_connection(world.connection)
     facts = Facts(**{name: engine.table(name) for name in stored(world.facts)})
 
-    def kept(content: pa.Table) -> Table:
-        return engine.create_table(ibis.util.gen_name("table"), content)
+    def kept(table: Table) -> Table:
+        return engine.create_table(ibis.util.gen_name("table"), table)
 
     def copied(tables: Any) -> Any:
         rows = {name: spark.table(table.to_pyarrow()) for name, table in stored(tables).items()}
         return type(tables)(**rows)
 
-    there = Side(copied(facts), past and copied(past), spark.table)
+    there = Side(copied(facts), past and copied(past), spark.keep)
     return Side(facts, past, kept), there
 
 
@@ -352,16 +353,12 @@ def said(model: Model, side: Side) -> dict[str, list[Any]]:
     """
     facts, past, engine = side.facts, side.past, side.facts.leads.get_backend()
     scored = score(model, facts, NOW, past)
-    asked = {
-        "contributions": scored.contributions,
-        "scores": qualify(model, scored.scores, facts, NOW, past),
-        "rejected": scored.rejected,
-    }
-    found = {name: engine.to_pyarrow(table) for name, table in asked.items()}
-    lines, scores, rejected = (
-        side.keep(found[name]).cast(table.schema()) for name, table in asked.items()
-    )
+    lines, rejected = side.keep(scored.contributions), side.keep(scored.rejected)
+    scores = side.keep(qualify(model, scored.scores, facts, NOW, past))
     tables = {
+        "contributions": lines,
+        "scores": scores,
+        "rejected": rejected,
         "reasons": reasons(Scored(lines, scores, rejected)),
         "unknown": unknown(model, facts, NOW, past),
         **profile.parts(model, facts, NOW),
@@ -375,14 +372,10 @@ def said(model: Model, side: Side) -> dict[str, list[Any]]:
         accounts = propensity(model, judged, facts, NOW)
         tables |= {"accounts": accounts.scores, "account lines": accounts.contributions}
     if model.hygiene:
-
-        def keep(table: Table) -> Table:
-            return side.keep(engine.to_pyarrow(table)).cast(table.schema())
-
-        judged = judge((Segment(model),), facts, NOW, past, keep)
+        judged = judge((Segment(model),), facts, NOW, past, side.keep)
         tables |= {"verdicts": judged.verdicts, "held": judged.held}
         tables["found"] = findings(model.hygiene, facts, NOW, past)
-    found |= {name: engine.to_pyarrow(table) for name, table in tables.items()}
+    found = {name: engine.to_pyarrow(table) for name, table in tables.items()}
     return {name: sorted(map(_row, rows.to_pylist())) for name, rows in found.items()}
 
 
@@ -467,17 +460,14 @@ def test_persons_are_the_same(spark: Spark) -> None:
     found = []
     for side in twins(spark, acquainted()):
         leads, engine = as_of(side.facts.leads, NOW), side.facts.leads.get_backend()
-
-        def keep(table: Table, side: Side = side, engine: Any = engine) -> Table:
-            """Spark plans an expression anew wherever it is read."""
-            return side.keep(engine.to_pyarrow(table)).cast(table.schema())
-
-        facts = shared(identity, side.facts, NOW, keep)
+        facts = shared(identity, side.facts, NOW, side.keep)
         assert facts.persons is not None
+        firms = as_of(side.facts.accounts, NOW)
         tables = (
             facts.persons,
             persons(identity, leads).unclear,
             alike(leads, facts.persons),
+            alike_accounts(firms, companies(firms)),
             facts.activities.select("connection", "lead_id", "object_type", "id", "subject"),
         )
         rows = (engine.to_pyarrow(table).to_pylist() for table in tables)
@@ -501,7 +491,17 @@ def acquainted() -> World:
     did = [activity(f"t{n}", row.id, "call", subject="Call") for n, row in enumerate(ours)]
     seen = [("marketing", activity(f"c{n}", row.id, "call", subject=" call"))
             for n, (_name, row) in enumerate(theirs)]  # fmt: skip
-    return World([*ours, *theirs], [*did, *seen], aliases=[("leads", "old", "l0")])
+    ours.append(lead("l8", email=None, first_name="Jürgen", last_name="Müller", company="É Ltd."))
+    there = {"first_name": "Jurgen", "last_name": "Müller", "company": "é"}
+    theirs.append(("marketing", lead("h8", object_type="contacts", email=None, **there)))
+    firms: list[Account | Elsewhere] = [
+        account("a1", name="Ärzte & Co. KG"),
+        ("marketing", account("b1", name="ärzte")),
+        account("a2", name="Birch Sÿstems"),
+        ("marketing", account("b2", name="Birch Systems")),
+    ]
+    merged = [("leads", "old", "l0")]
+    return World([*ours, *theirs], [*did, *seen], firms, aliases=merged)
 
 
 @on_spark
