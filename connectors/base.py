@@ -321,7 +321,7 @@ class Connector(Protocol):
         Pulling again from any page's cursor yields every row not stored by then. Equal stamps
         across a page boundary lose nothing; a row may come twice, in different pages.
         Raises MappingError for a field that is gone, CredentialsError, QuotaExhausted or
-        TemporaryError; what was yielded before stays valid.
+        TemporaryError, and Interrupted (`Usage.look`); what was yielded before stays valid.
         """
 
     def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
@@ -329,7 +329,8 @@ class Connector(Protocol):
 
         At most one change for each record. Only the given fields are sent. One refused record
         never stops the others. Raises only CredentialsError and QuotaExhausted, and
-        TemporaryError when nothing of the remaining changes was sent.
+        TemporaryError when nothing of the remaining changes was sent; Interrupted (`Usage.look`)
+        where some of them may have been.
         """
 
     def read_back(

@@ -37,6 +37,11 @@ def never_holds(condition: Condition, occurs: Occurs = anything) -> bool:
     return _impossible(clauses(condition), occurs)
 
 
+def exclude(one: Condition, other: Condition) -> bool:
+    """Whether nothing can meet both; False where that is not plain to see."""
+    return _impossible(clauses(one) + clauses(other), anything)
+
+
 def _impossible(said: Clauses, occurs: Occurs) -> bool:
     given = said.by_column
     if any(_nothing_left(name, tests, occurs) for name, tests in given.items()):

@@ -1,4 +1,5 @@
-"""What can be said of conditions without facts: which one holds wherever another does."""
+"""What can be said of conditions without facts: which one holds wherever another does, or
+never does."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal

@@ -104,12 +104,17 @@ def vet(problems: "Sequence[Problem]") -> None:
         raise ConfigError(errors)
 
 
+def warn(report: "RunReport") -> None:
+    """Say what a run warns of."""
+    for warning in report.warnings:
+        say(f"warning: {warning}")
+
+
 def show_report(report: "RunReport", as_json: bool) -> None:
     """Show what a run did, and end the command with the exit code that says how it went."""
     from sync import show as text
 
-    for warning in report.warnings:
-        say(f"warning: {warning}")
+    warn(report)
     if as_json:
         show(report.as_dict())
     else:

@@ -1,14 +1,13 @@
 """The commands that ask what a model says: of a lead, of a date, and what a change would move."""
 
-import csv
 import json
-import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -16,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from core.points import Share
 from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, Only, opened, outside_of, settings, vet
 from sync.guards import Team
-from sync.terminal import say, show
+from sync.terminal import csv_rows, say, show
 from sync.yaml_source import ConfigError
 
 Record = Annotated[str, typer.Argument(help="Record id of a lead or an account in its CRM.")]
@@ -167,17 +166,15 @@ def replay(
             past,
             session.config.identity,
         )
-        table = csv.DictWriter(sys.stdout, (*REPLAYED, "scored_at"), lineterminator="\n")
-        if not as_json:
-            table.writeheader()
+        put = _json_line if as_json else csv_rows((*REPLAYED, "scored_at"))
         for decision in decisions:
             row = {name: getattr(decision, name) for name in REPLAYED}
-            row["score"] = f"{decision.points:f}"
-            row["scored_at"] = f"{decision.scored_at:%Y-%m-%dT%H:%M:%SZ}"
-            if as_json:
-                typer.echo(json.dumps(row))
-            else:
-                table.writerow(row)
+            at_second = f"{decision.scored_at:%Y-%m-%dT%H:%M:%SZ}"
+            put({**row, "score": decision.points, "scored_at": at_second})
+
+
+def _json_line(row: Mapping[str, Any]) -> None:
+    typer.echo(json.dumps(row, default="{:f}".format))
 
 
 def _instant(ctx: typer.Context, as_of: datetime | None) -> datetime:

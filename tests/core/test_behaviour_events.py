@@ -351,7 +351,8 @@ def test_more_activity_never_lowers_a_score(
 def test_lines_add_up_in_the_whole_language(
     did: list[tuple[str, int]], count: Any, weight: str, limit: dict[str, int]
 ) -> None:
-    """U02 S020: random models with all of the language; every line is whole, and they add up."""
+    """S020: a model of many kinds of rules, over what rules count and limits forget: every line is
+    whole, and they add up."""
     rules = model(
         {**VIEW, "count": count, "group": "all"},
         {**CALL, "count": {"per": "day"}, "decay": "slow"},

@@ -5,7 +5,7 @@ from typing import Any
 
 import ibis
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -47,6 +47,23 @@ def judged(world: World, rules: Model, at: datetime = T0) -> tuple[int, Any, str
     """Score in points, stage and reason of the only lead."""
     (row,) = world.verdicts(rules, at)
     return row["score"] // UNIT, row["stage"], world.reasons(rules, at)[row["lead_id"]]
+
+
+@pytest.mark.parametrize(
+    ("met", "rest", "score", "stage"),
+    [
+        (4, 35, 435, "SQL"),
+        (2, 82, 282, "Ineligible"),
+        (3, 0, 300, "MQL"),
+        (2, 99, 299, "Ineligible"),
+        (2, 500, 299, "Ineligible"),
+    ],
+)
+def test_the_numbers_of_the_page(met: int, rest: int, score: int, stage: str) -> None:
+    """S110 S111: 435 is in and 282 out, 300 in and 299 out; 2 criteria and 500 points are out."""
+    calls = [activity(f"c{n}", "x", "call", T0 - timedelta(minutes=n)) for n in range(rest)]
+    rules = model(behaviour=[{**CALL, "points": 1}])
+    assert judged(World([lead("x", **meets(met))], calls), rules)[:2] == (score, stage)
 
 
 @pytest.mark.parametrize(
@@ -94,30 +111,60 @@ def test_the_rest_cannot_pull_a_criterion_down() -> None:
     assert {line.rule: line.points for line in told.lines}["limit:rest"] == 20
 
 
+KINDS = ("call", "email_open", "demo", "trial")
+BEST = [{"id": f"f{n}", "points": n * 90, "when": {"title": "CTO"}} for n in (1, 2)]
+MEASURE = {"id": "busy", "count": {"type": "call"}, "steps": {1: 150, 9: 900}}
+
+
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None)
+@pytest.mark.timeout(600)
+@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(
     st.integers(0, 4),
-    st.lists(st.tuples(st.sampled_from(["call", "email_open"]), st.integers(0, 9000)), max_size=60),
+    st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 9000)), max_size=60),
     st.integers(1, 5000),
     st.sampled_from(["1", "0.4"]),
+    st.sampled_from([[], BEST]),
+    st.sampled_from([[], [MEASURE]]),
+    st.integers(-400, 400).filter(bool),
 )
-def test_no_behaviour_buys_a_criterion(
-    met: int, events: list[tuple[str, int]], points: int, weight: str
+def test_nothing_else_buys_a_criterion(
+    met: int,
+    events: list[tuple[str, int]],
+    points: int,
+    weight: str,
+    fit: list[Any],
+    measures: list[Any],
+    aged: int,
 ) -> None:
-    """U10 S111: over random behaviour, the pool is exactly those with three criteria."""
+    """U10 S111: over random behaviour, with fit rules, measures, ageing, a fast lane and product
+    qualified leads, the pool is exactly those with three criteria."""
     rules = [
         {**CALL, "points": points},
         {**CALL, "id": "open", "points": -3, "when": {"type": "email_open"}},
+        {"id": "demo", "points": 1, "when": {"type": "demo"}},
+        {"id": "trial", "points": 300, "when": {"type": "trial"}},
     ]
     history = [
         activity(f"e{n}", "x", kind, T0 - timedelta(minutes=m))
         for n, (kind, m) in enumerate(events)
     ]
-    world = World([lead("x", **meets(met))], history)
-    score, stage, _ = judged(world, model(behaviour=rules, weights={"behaviour": weight}))
+    world = World([lead("x", title="CTO", **meets(met))], history)
+    ageing = [{"id": "old", "points": aged, "when": {"title": "CTO"}, "after": "1 day"}]
+    score, stage, _ = judged(
+        world,
+        model(
+            behaviour=rules,
+            weights={"behaviour": weight},
+            fit=fit,
+            measures=measures,
+            ageing=ageing,
+            stages={"fast_lane": ["demo"], "pql": ["trial", "call"]},
+        ),
+    )
     assert score // 100 == met
-    assert (score >= 300) == (stage in ("MQL", "SQL")) == (met >= 3)
+    assert (stage in ("MQL", "SQL", "PQL")) == (met >= 3)
+    assert met >= 3 or stage == "Ineligible"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any, cast
 from ibis.expr.types import Table
 
 from connectors.base import Capabilities, Change, Connector, Page, Status, WriteResult
-from core.decision import Output
+from core.decision import OPTIONAL, Output
 from core.past import Past
 from core.roster import Roster
 from core.rules import Model
@@ -38,21 +38,23 @@ Standing = tuple[Any, ...]
 @dataclass
 class Runs:
     """Runs over the connections of a configuration, one after the other; `stands` is what they came
-    to so far. With `writes` a run that is complete writes the owners that it gives."""
+    to so far. With `writes` a run that is complete writes the owners that it gives. The segments
+    `ahead` come before the model."""
 
     config: Config
     model: Model
     store: FactsStore
     ledger: Ledger
     writes: bool = False
+    ahead: Segments = ()
     now: datetime = T0
     count: int = 0
     stands: dict[Lead, Standing] = field(default_factory=dict)
 
     @property
     def segments(self) -> Segments:
-        """The model alone."""
-        return (Segment(self.model),)
+        """The model, for whom those ahead leave."""
+        return (*self.ahead, Segment(self.model))
 
     def put(self, page: Page, name: str = "crm") -> None:
         """Store a page of a connection as of now."""
@@ -84,12 +86,16 @@ class Runs:
         ]  # fmt: skip
         with chosen(self.store, selections, self.now, self.segments, config.identity) as leads:
             mine, rounds, beside = self._decided(rosters, leads, past)
+            asked = None if leads is None else set(_named(leads))
         every, _rounds, _beside = self._decided(rosters, None, past)
         expected = {lead: _standing(one) for lead, one in every.items()}
         found = {lead: _standing(one) for lead, one in mine.items()}
         for lead in expected:
             self.stands[lead] = found.get(lead, self.stands.get(lead, ()))
         assert {lead: self.stands[lead] for lead in expected} == expected
+        for lead in self.stands.keys() - expected.keys():
+            assert only or asked is None or lead in asked, f"{lead} lost its score unnoticed"
+            del self.stands[lead]
         for name in names:
             made = [one.decision for lead, one in mine.items() if lead[0] == name]
             self.ledger.decide(run_id, made, kin=beside[name])
@@ -105,7 +111,7 @@ class Runs:
         config = self.config
         with Decider(
             self.segments, config.routing, self.store, self.now, past, leads=leads,
-            identity=config.identity,
+            optional=OPTIONAL, identity=config.identity,
         ) as decider:  # fmt: skip
             people = People(decider, config)
             known = colleagues(config.routing, self.store) if config.routing else {}
@@ -139,4 +145,9 @@ def _standing(one: Decided) -> Standing:
     """What a decision comes to, and who then has the lead."""
     d = one.decision
     owner = d.owner_id or one.present.get(Output.OWNER)
-    return d.score, d.tier, d.stage, d.reason, d.model, owner
+    return d.score, d.tier, d.stage, d.reason, d.model, owner, d.area, d.buyer_stage
+
+
+def _named(leads: Table) -> list[Lead]:
+    """The leads of a table that names some."""
+    return [(row["connection"], row["lead_id"]) for row in leads.to_pyarrow().to_pylist()]

@@ -77,7 +77,7 @@ hygiene:
 stages: {iql: [open], pql: [trial, call], fast_lane: [demo]}
 tiers: {A: 12, B: 5, C: 0}
 """)
-"""Every word by which time comes into a score."""
+"""Most words by which time comes into a score; `test_incremental_models` has the others."""
 
 ROUTING = {
     "stages": ["SQL", "SQL pending", "MQL"],

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -87,9 +88,11 @@ def fill(store: FactsStore, people: list[Any]) -> None:
     store.store("crm", page(TASKS, *visits), at=hour(0))
 
 
-def decided(decider: Decider, ledger: Ledger) -> dict[str, tuple[Standing, dict[str, int]]]:
+def decided(
+    decider: Decider, ledger: Ledger, roster: Roster = ROSTER
+) -> dict[str, tuple[Standing, dict[str, int]]]:
     """Every lead as one model decides it, and what each rule gives it."""
-    assignments = assign(decider, {"crm": ROSTER}, ledger)["crm"].assignments
+    assignments = assign(decider, {"crm": roster}, ledger)["crm"].assignments
     owners = {r["lead_id"]: r["owner_id"] for r in decider.decisions.to_pyarrow().to_pylist()}
     points: dict[str, dict[str, int]] = {}
     for row in decider.contributions.to_pyarrow().to_pylist():
@@ -140,6 +143,37 @@ def test_movers_equal_two_full_decisions_compared(
     assert sum(move.leads for move in stages) == len(people)
     disagree = {id_ for id_ in before if before[id_][0].stage != after[id_][0].stage}
     assert sum(move.leads for move in stages if move.before != move.after) == len(disagree)
+
+
+@pytest.mark.slow
+def test_an_owner_that_a_model_would_change_is_a_mover() -> None:
+    """U03 D76: the pool takes turns from the best lead down; a model that turns their order gives
+    each the other's owner, and one that qualifies a third lead gives it one."""
+
+    def paying(cto: int, clerk: int, intern: int) -> Model:
+        fit = [
+            {"id": title.lower(), "points": points, "when": {"title": title}}
+            for title, points in (("CTO", cto), ("Clerk", clerk), ("Intern", intern))
+        ]
+        return parse({"name": "m", "fit": fit, "thresholds": {"mql": 10, "sql": 100}})
+
+    people: list[Any] = [(title, None, []) for title in ("CTO", "Clerk", "Intern")]
+    roster = replace(ROSTER, pool=Pool((Share("U1"), Share("U2"))))
+    with FactsStore(":memory:") as store, Ledger("sqlite://") as ledger:
+        fill(store, people)
+        with (
+            Decider((Segment(paying(30, 20, 1)),), None, store, hour(1)) as old,
+            Decider((Segment(paying(30, 40, 11)),), None, store, hour(1)) as new,
+        ):
+            before, after = (decided(one, ledger, roster) for one in (old, new))
+            rounds = [assign(one, {"crm": roster}, ledger) for one in (old, new)]
+            movers = {m.lead_id: m for m in Preview(old, new, rounds).movers()}
+    owners = {id_: (m.before.owner, m.after.owner) for id_, m in movers.items()}
+    assert owners == {"L0": ("U1", "U2"), "L1": ("U2", "U1"), "L2": (None, "U1")}
+    assert movers["L0"].rules == ()
+    assert {id_: (before[id_][0], after[id_][0]) for id_ in before} == {
+        id_: (m.before, m.after) for id_, m in movers.items()
+    }
 
 
 @pytest.fixture
