@@ -90,6 +90,12 @@ def limits_of(
     )
 
 
+def warn(report: "RunReport") -> None:
+    """Say what a run warns of."""
+    for warning in report.warnings:
+        say(f"warning: {warning}")
+
+
 def told(problem: "Problem") -> str:
     """A problem in one line."""
     return f"{problem.severity}: {problem.where}: {problem.what}. {problem.advice}".rstrip(". ")
@@ -102,12 +108,6 @@ def vet(problems: "Sequence[Problem]") -> None:
             say(told(problem))
     if errors := [told(problem) for problem in problems if problem.severity == "error"]:
         raise ConfigError(errors)
-
-
-def warn(report: "RunReport") -> None:
-    """Say what a run warns of."""
-    for warning in report.warnings:
-        say(f"warning: {warning}")
 
 
 def show_report(report: "RunReport", as_json: bool) -> None:
