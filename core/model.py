@@ -11,6 +11,17 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core import normalise
+
+_INDUSTRY = (
+    f"Canonical: {', '.join(normalise.INDUSTRIES)}; any other as the CRM says it, in lower case."
+)
+_US_REGION = (
+    "Read from country and state: northeast, midwest, south, west, as the US census has them, and "
+    "territory; abroad for any other country, None where the state is not known."
+)
+_REGION = f"Read from the country: {', '.join(normalise.REGIONS)}."
+
 
 class Row(BaseModel):
     """A row of the common model; frozen, and refuses a column it does not know."""
@@ -45,21 +56,17 @@ class Lead(Row):
         None, description="Read from the title: executive, director, manager, staff."
     )
     function: str | None = Field(
-        None, description="Read from the title: engineering, marketing, sales, ..."
+        None, description=f"Read from the title: {', '.join(sorted(normalise.FUNCTIONS))}."
     )
     company: str | None = Field(None, description="Company name as given on the person.")
     website: str | None = Field(None, description="Company web site as given on the person.")
-    industry: str | None = Field(None, description="Canonical industry, lower case.")
+    industry: str | None = Field(None, description=_INDUSTRY)
     employees: int | None = Field(None, description="Number of employees of the company.")
     revenue: Decimal | None = Field(None, description="Annual revenue of the company.")
     country: str | None = Field(None, description="ISO 3166 alpha-2 code, upper case.")
     state: str | None = Field(None, description="State or province; two letters in the US.")
-    region: str | None = Field(None, description="Read from the country: north_america, europe.")
-    us_region: str | None = Field(
-        None,
-        description="Read from country and state: northeast, midwest, south, west, as the US "
-        "census has them; abroad for any other country, None where the state is not known.",
-    )
+    region: str | None = Field(None, description=_REGION)
+    us_region: str | None = Field(None, description=_US_REGION)
     technologies: tuple[str, ...] | None = Field(
         None, description="Software the company uses, lower case; None when not known."
     )
@@ -99,17 +106,13 @@ class Account(Row):
     modified_at: datetime = Field(description="The CRM's last-modified stamp.")
     name: str | None = Field(None, description="Company name.")
     domain: str | None = Field(None, description="Web domain, lower case, without www.")
-    industry: str | None = Field(None, description="Canonical industry, lower case.")
+    industry: str | None = Field(None, description=_INDUSTRY)
     employees: int | None = Field(None, description="Number of employees.")
     revenue: Decimal | None = Field(None, description="Annual revenue.")
     country: str | None = Field(None, description="ISO 3166 alpha-2 code, upper case.")
     state: str | None = Field(None, description="State or province; two letters in the US.")
-    region: str | None = Field(None, description="Read from the country: north_america, europe.")
-    us_region: str | None = Field(
-        None,
-        description="Read from country and state: northeast, midwest, south, west, as the US "
-        "census has them; abroad for any other country, None where the state is not known.",
-    )
+    region: str | None = Field(None, description=_REGION)
+    us_region: str | None = Field(None, description=_US_REGION)
     technologies: tuple[str, ...] | None = Field(
         None, description="Software in use, lower case; None when not known."
     )

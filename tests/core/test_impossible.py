@@ -264,3 +264,14 @@ def test_a_cap_of_a_part_below_its_rules(part: str) -> None:
     (found,) = [f for f in lint(smelly) if f.place == ("limits", part, "cap")]
     points, name = (60, "boss") if part == "fit" else (45, "paper")
     assert f"cap 10 is below the {points} points of rule {name}" in found.what
+
+
+def test_a_threshold_cannot_be_lowered_to_nothing() -> None:
+    """U20: where no rule gives points, the advice is to give some."""
+    taking = {**PAPER, "points": -5}
+    content = {"name": "m", "thresholds": {"mql": 1, "sql": 2}, "behaviour": [taking]}
+    mql, _sql = lint(parse(content))
+    assert (mql.what, mql.advice) == (
+        "threshold mql 1 is out of reach: all rules together give 0",
+        "Give points: a threshold is above 0.",
+    )

@@ -148,12 +148,6 @@ BAD_INPUT: dict[str, tuple[Exit, dict[str, str], str, str]] = {
         REFUSED, {"behaviour": "- {id: jobs, points: -5, when: {type: x}, count: each, ^cap: 9}"},
         "cap needs positive points", "give some, or remove the cap",
     ),
-    "no points at all": (
-        REFUSED,
-        {"fit": "", "behaviour": "- {id: jobs, points: -5, when: {type: x}}",
-         "^thresholds": "{mql: 1, ^sql: 2}"},
-        "is out of reach: all rules together give 0", "Give points",
-    ),
     "a decay that is not there": (
         REFUSED, {"behaviour": f"- {{{PAPER}, ^decay: slow}}", "decays": "{old: {over: 9 days}}"},
         "no decay is called slow", "there are: old",
@@ -281,7 +275,7 @@ def test_the_examples_of_the_privacy_page_are_accepted(world: Live) -> None:
     world.set_up()
     page = (DOCS / "privacy.md").read_text(encoding="utf-8")
     blocks = [b for b in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "consent:" in b]
-    assert len(blocks) == 2
+    assert len(blocks) > 1
     for block in blocks:
         (world.folder / "model.yaml").write_text(written(SOUND) + block)
         outcome = world.run("check")
