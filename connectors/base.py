@@ -6,7 +6,7 @@ Everything a caller may rely on is said here; `tests/contract.py` holds every co
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -254,6 +254,8 @@ class Capabilities:
     `history`: the pages of leads and accounts carry their earlier versions. `tells_removed` is for
     how long a CRM that was read whole still tells of leads that were deleted: what is gone sooner
     without a word was erased there for good (None: that may have other causes).
+    `fills` are the fields of each facts table that the connector fills without being asked to:
+    common ones, those that follow from others included, and `custom.<name>`.
     """
 
     objects: tuple[str, ...]
@@ -271,6 +273,7 @@ class Capabilities:
     entry_reads: int = 1
     history: bool = False
     tells_removed: timedelta | None = None
+    fills: Mapping[str, Set[str]] = field(default_factory=dict)
 
 
 class Connector(Protocol):
@@ -318,7 +321,7 @@ class Connector(Protocol):
         Pulling again from any page's cursor yields every row not stored by then. Equal stamps
         across a page boundary lose nothing; a row may come twice, in different pages.
         Raises MappingError for a field that is gone, CredentialsError, QuotaExhausted or
-        TemporaryError; what was yielded before stays valid.
+        TemporaryError, and Interrupted (`Usage.look`); what was yielded before stays valid.
         """
 
     def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
@@ -326,7 +329,8 @@ class Connector(Protocol):
 
         At most one change for each record. Only the given fields are sent. One refused record
         never stops the others. Raises only CredentialsError and QuotaExhausted, and
-        TemporaryError when nothing of the remaining changes was sent.
+        TemporaryError when nothing of the remaining changes was sent; Interrupted (`Usage.look`)
+        where some of them may have been.
         """
 
     def read_back(

@@ -30,6 +30,10 @@ class ConnectorError(Exception):
         return f"{self.connection}: {self.message}" if self.connection else self.message
 
 
+class Interrupted(Exception):
+    """No error of a CRM: whoever uses the connector was asked to stop while it waited."""
+
+
 class CredentialsError(ConnectorError):
     """Fix the credentials, or grant the missing scope or permission."""
 
@@ -40,6 +44,10 @@ class MappingError(ConnectorError):
 
 class QuotaExhausted(ConnectorError):
     """The daily quota is used up: nothing more today."""
+
+
+class BudgetSpent(QuotaExhausted):
+    """The calls that a run may make are made: run again, it goes on."""
 
 
 class TemporaryError(ConnectorError):

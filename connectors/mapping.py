@@ -49,6 +49,15 @@ CHANNELS: Mapping[str, str] = {
 MAPS = {"custom", "present", "origins", "sources"}
 """Columns of the model that are gathered from others, and so cannot be mapped."""
 
+_FOLLOWS: Mapping[str, tuple[str, ...]] = {
+    "title": ("seniority", "function"),
+    "country": ("region", "us_region"),
+    "type": ("channel",),
+    "email": ("email_valid",),
+    "phone": ("phone_number", "phone_valid"),
+}
+"""Field -> those that `table` reads from it where they are not mapped themselves."""
+
 
 @dataclass(frozen=True)
 class Mapped:
@@ -72,6 +81,13 @@ def field_map(
         if field is None and _required(model, name):
             raise ValueError(f"{name} cannot be left out: every row must have it")
     return merged(defaults, overrides)
+
+
+def filled(model: type[Row], fields: Iterable[str]) -> frozenset[str]:
+    """Fields that are read, with all that a row has besides: what follows from them, its stamps."""
+    read = {*fields, "id", "object_type", "modified_at"}
+    following = {name for field in read for name in _FOLLOWS.get(field, ())}
+    return frozenset(read | following & set(model.model_fields))
 
 
 def _known(model: type[Row], name: str) -> None:

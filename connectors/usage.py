@@ -5,12 +5,12 @@ else that is `Shared` is put in its place.
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from connectors.errors import QuotaExhausted
+from connectors.errors import BudgetSpent, QuotaExhausted
 
 Lot = tuple[float, int]
 """Calls that count together: until when they may have been made, in seconds, and how many."""
@@ -85,8 +85,11 @@ class Usage:
 
     `daily_limit` and `daily_used` (by all programs) are what the CRM last said of its daily quota,
     with the calls since, as not every answer says it; beyond `share` of it no call is made (None:
-    the CRM itself says when to stop). `waits` counts how often the CRM asked to slow down.
-    `shared` is where other processes' calls are counted too. Thread-safe.
+    the CRM itself says when to stop). `budget` is how many calls there may be here in all (None:
+    any number); `spent` is what was raised where there would have been one more. `waits` counts how
+    often the CRM asked to slow down. `shared` is where other processes' calls are counted too.
+    `look` is called whenever a job of the CRM that takes long is looked at; it raises Interrupted
+    to end the wait. Thread-safe.
     """
 
     connection: str = ""
@@ -94,8 +97,11 @@ class Usage:
     daily_limit: int | None = None
     daily_used: int | None = None
     share: float | None = None
+    budget: int | None = None
+    spent: BudgetSpent | None = None
     waits: int = 0
     shared: Shared = field(default_factory=Alone)
+    look: Callable[[], None] = lambda: None
     _under_way: int = 0
     _together: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -103,7 +109,8 @@ class Usage:
     def count(self, kind: str, calls: int = 1) -> None:
         """Count calls of one class that are about to be made.
 
-        Raises QuotaExhausted where they would pass the share of the daily quota.
+        Raises BudgetSpent where they would pass the budget, QuotaExhausted where they would pass
+        the share of the daily quota.
         """
         with self._lock:
             self._count(kind, calls)
@@ -147,6 +154,9 @@ class Usage:
         return sum(self.calls.values())
 
     def _count(self, kind: str, calls: int) -> None:
+        if self.budget is not None and self.total + calls > self.budget:
+            self.spent = self._over_budget(self.budget)
+            raise self.spent
         self._hear()
         if self.share is not None and self.daily_limit is not None:
             self._refuse_beyond(int(self.daily_limit * self.share), calls)
@@ -160,6 +170,14 @@ class Usage:
         mine = None if used is None or limit is None else Quota(used, limit)
         if (known := self.shared.quota(mine)) is not None:
             self.daily_limit, self.daily_used = known.limit, known.used
+
+    def _over_budget(self, budget: int) -> BudgetSpent:
+        return BudgetSpent(
+            f"{self.total:,} calls are made of the budget of {budget:,}, and it takes more. "
+            "Nothing is lost: the next run goes on from here. To allow more, run again with a "
+            "larger --max-calls, or raise guards.max_calls in the configuration",
+            connection=self.connection,
+        )
 
     def _refuse_beyond(self, allowed: int, calls: int) -> None:
         if self.daily_used is None or self.daily_used + calls <= allowed:

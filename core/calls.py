@@ -13,6 +13,7 @@ from ibis.expr.types import Table
 
 from core.folding import folded
 from core.past import Answer
+from core.routing import CHAMPION
 from core.stages import RULED_OUT
 
 ANSWERS = ("email_reply", "meeting")
@@ -72,12 +73,16 @@ def call(
     tried: Tried,
     cadences: Mapping[str, Cadence],
     answer: Answer | None = None,
+    *,
+    champion: bool = False,
 ) -> Call:
     """When a lead, as it is `since` some time, is to be called next. `answer` is what sales said
-    of it since it was handed off."""
+    of it since it was handed off; a `champion` is not called."""
     cadence = cadences.get(tier or "")
     if stage in RULED_OUT:
         return Call(None, stage or "")
+    if champion:
+        return Call(None, CHAMPION)
     if answer is not None and not answer.accepted:
         return Call(None, str(answer))
     if cadence is None:

@@ -20,8 +20,9 @@ from core.contributions import NUMBERS
 from core.decision import UNIT
 from core.duplicates import duplicates, standing_for
 from core.facts import TIME, as_of
+from core.folding import folded
 from core.hygiene import Check, Complete, Hygiene, Stale
-from core.matching import domain
+from core.matching import domain, host
 from core.past import Past
 from core.points import units
 from core.provenance import value_of
@@ -34,6 +35,8 @@ KEY = ["connection", "lead_id"]
 FOUND = ibis.schema({"connection": "string", "lead_id": "string", "check": "string"})
 FINDINGS = ibis.schema({**FOUND, "survivor": "string"})
 """What names a finding; of a duplicate, with the record that stands for it."""
+FIRM = frozenset({"company", "website", "account.name", "account.domain"})
+"""What says for whom a lead works."""
 HELD = ibis.schema({**FOUND, "stage": "string", "reason": "string"})
 
 
@@ -117,7 +120,10 @@ def _findings(
 ) -> Table:
     """What is found by those of some checks that look at one lead at a time."""
     own = {check: holds for check, holds in _own(hygiene, people, at) if check in checks}
-    parts = [_marked(people, own), _by_domain(hygiene, checks, people)]
+    named = _by_domain(hygiene, checks, people)
+    if hygiene.internal or hygiene.competitors:
+        named = named.union(_by_company(hygiene, checks, people, facts, at), distinct=True)
+    parts = [_marked(people, own), named]
     if hygiene.complete and Check.INCOMPLETE in checks:
         parts.append(_incomplete(hygiene.complete, people, facts, at))
     if Check.CONFLICT in checks:
@@ -160,29 +166,43 @@ def _marked(people: Table, own: Mapping[Check, BooleanValue]) -> Table:
 
 
 def _by_domain(hygiene: Hygiene, checks: Collection[Check], people: Table) -> Table:
-    """What is found by the lists of e-mail domains; a domain lies within its parents too.
-
-    The lists are put to the distinct domains: cost follows those, not the leads.
-    """
+    """What is found by the domain of an address that the model does not trust."""
     trusted = hygiene.emails.trusted
-    mail = people.select("connection", "email", lead_id="id", domain=domain(people.email))
-    mail = mail.filter(_.domain != "", _.email.notin(trusted), _.domain.notin(trusted))
-    hosts = mail.select("domain").distinct()
-    levels = [hosts.mutate(within=hosts.domain)]
+    mail = people.select("connection", "email", lead_id="id", said=domain(people.email))
+    mail = mail.filter(_.email.notin(trusted), _.said.notin(trusted))
+    disposable = (*junk.DISPOSABLE, *hygiene.emails.disposable)
+    lists = {Check.DISPOSABLE_EMAIL: disposable, **_companies(hygiene)}
+    return _listed(mail.select(*KEY, "said"), lists, checks)
+
+
+def _by_company(
+    hygiene: Hygiene, checks: Collection[Check], people: Table, facts: Facts, at: datetime
+) -> Table:
+    """Who works for us, or for a competitor, whatever the address is: by name and web domain of the
+    company, as the lead and its account have them."""
+    firms = known_columns(FIRM, facts, at).semi_join(people, ["connection", ("lead_id", "id")])
+    names = [folded(firms[name]) for name in ("company", "account.name")]
+    said = (*names, host(firms.website), firms["account.domain"])
+    told = ibis.union(*(firms.select(*KEY, said=text) for text in said))
+    return _listed(told, _companies(hygiene), checks)
+
+
+def _companies(hygiene: Hygiene) -> dict[Check, tuple[str, ...]]:
+    return {Check.INTERNAL: hygiene.internal, Check.COMPETITOR: hygiene.competitors}
+
+
+def _listed(
+    told: Table, lists: Mapping[Check, Collection[str]], checks: Collection[Check]
+) -> Table:
+    """The leads of which something `said` is listed; a domain lies within its parents too.
+
+    The lists are put to the distinct words: cost follows those, not the leads.
+    """
+    told = told.filter(_.said != "")
+    words = told.select("said").distinct()
+    levels = [words.mutate(within=words.said)]
     for _level in range(2):
-        levels.append(levels[-1].mutate(within=_.within.re_replace(r"^[^.]+\.", "")))
-    found = ibis.union(*levels).join(_domains(hygiene, checks), "within")
-    named = found.select("domain", "check").distinct()
-    return mail.join(named, "domain").select(*FOUND).cast(FOUND)
-
-
-def _domains(hygiene: Hygiene, checks: Collection[Check]) -> Table:
-    """The listed domains, each `within` which an address is found by the `check`."""
-    lists = {
-        Check.INTERNAL: hygiene.internal,
-        Check.COMPETITOR: hygiene.competitors,
-        Check.DISPOSABLE_EMAIL: (*junk.DISPOSABLE, *hygiene.emails.disposable),
-    }
+        levels.append(levels[-1].mutate(within=_.within.re_replace(r"^[^.\s]+\.", "")))
     rows = [
         {"within": name, "check": check.value}
         for check, names in lists.items()
@@ -190,7 +210,9 @@ def _domains(hygiene: Hygiene, checks: Collection[Check]) -> Table:
         for name in names
     ]
     schema = pa.schema({"within": pa.string(), "check": pa.string()})
-    return ibis.memtable(pa.Table.from_pylist(rows, schema))
+    listed = ibis.memtable(pa.Table.from_pylist(rows, schema))
+    found = ibis.union(*levels).join(listed, "within").select("said", "check").distinct()
+    return told.join(found, "said").select(*FOUND).distinct().cast(FOUND)
 
 
 def _incomplete(complete: Complete, people: Table, facts: Facts, at: datetime) -> Table:

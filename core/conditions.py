@@ -10,7 +10,7 @@ not known, so that `not` of an unknown stays unknown. Text is compared trimmed a
 to case.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
 from operator import and_, or_
@@ -18,10 +18,7 @@ from types import UnionType
 from typing import Any, Literal, Self, get_args, get_origin
 
 from ibis.expr.types import BooleanValue, Table, Value
-from pydantic import (
-    Field,
-    create_model,
-)
+from pydantic import Field, create_model, model_validator
 
 from core.model import Account, Activity, Lead, Row
 from core.operators import (
@@ -55,6 +52,13 @@ class Fields(Clause):
     """Tests of the fields of one row."""
 
     custom: dict[str, CustomTest] = Field({}, description="Tests of further mapped fields.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_field(cls, value: object) -> object:
+        if isinstance(value, (Mapping, Clause)):
+            return value
+        raise ValueError("say what must hold, by field: {industry: technology}")
 
     def tests(self) -> Iterator[tuple[str, Test]]:
         """The name of every column tested here, with its test."""

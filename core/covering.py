@@ -1,8 +1,11 @@
-"""What can be said of conditions without facts: which one holds wherever another does."""
+"""What can be said of conditions without facts: which one holds wherever another does, or
+never does."""
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from core.conditions import AccountFields, Condition
+from core.clauses import Clauses, clauses
+from core.conditions import Condition
 from core.operators import NumberTest, Test, TextTest
 
 Bound = tuple[Decimal, bool]
@@ -11,26 +14,23 @@ Bound = tuple[Decimal, bool]
 
 def covers(wide: Condition, narrow: Condition) -> bool:
     """Whether `wide` surely holds wherever `narrow` does; False where that is not plain to see."""
-    if wide == narrow:
-        return True
-    if wide.all_ or wide.any_ or wide.not_:
+    return wide == narrow or met_wherever(clauses(narrow).by_column, clauses(wide))
+
+
+def met_wherever(given: Mapping[str, Sequence[Test]], wide: Clauses) -> bool:
+    """Whether what `wide` says surely holds wherever all `given` tests do, by column."""
+    if wide.negated or wide.choices:
         return False
-    given = dict(narrow.tests())
-    return all(name in given and _implies(given[name], test) for name, test in wide.tests())
-
-
-def never_holds(condition: Condition | AccountFields) -> bool:
-    """Whether the bounds of a number exclude each other."""
-    return any(
-        isinstance(test, NumberTest) and _excluding(_low(test), _high(test))
-        for _name, test in condition.tests()
+    return all(
+        any(_implies(narrow, test) for narrow in given.get(name, ())) for name, test in wide.tests
     )
 
 
-def _excluding(low: Bound | None, high: Bound | None) -> bool:
-    if low is None or high is None:
+def excluding(least: Bound | None, most: Bound | None) -> bool:
+    """Whether no number is within two bounds."""
+    if least is None or most is None:
         return False
-    return low[0] > high[0] or (low[0] == high[0] and (low[1] or high[1]))
+    return least[0] > most[0] or (least[0] == most[0] and (least[1] or most[1]))
 
 
 def _implies(narrow: Test, wide: Test) -> bool:
@@ -43,29 +43,30 @@ def _implies(narrow: Test, wide: Test) -> bool:
     return False
 
 
-def _folded(words: tuple[str, ...] | None) -> list[str]:
+def folded(words: tuple[str, ...] | None) -> list[str]:
+    """Words as they are compared."""
     return [word.strip().lower() for word in words or ()]
 
 
 def _text_implies(narrow: TextTest, wide: TextTest) -> bool:
     equals, contains, starts = (
-        _folded(words) for words in (narrow.equals, narrow.contains, narrow.starts_with)
+        folded(words) for words in (narrow.equals, narrow.contains, narrow.starts_with)
     )
-    if wide.known is False:
+    if wide.known is False or (wide.in_network and wide.in_network != narrow.in_network):
         return False
     if wide.known and not (narrow.known or equals or contains or starts):
         return False
-    if wide.equals and not (equals and set(equals) <= set(_folded(wide.equals))):
+    if wide.equals and not (equals and set(equals) <= set(folded(wide.equals))):
         return False
     if wide.contains:
-        parts = _folded(wide.contains)
+        parts = folded(wide.contains)
         if not any(
             words and all(any(part in word for part in parts) for word in words)
             for words in (equals, contains, starts)
         ):
             return False
     if wide.starts_with:
-        heads = tuple(_folded(wide.starts_with))
+        heads = tuple(folded(wide.starts_with))
         return any(
             bool(words) and all(word.startswith(heads) for word in words)
             for words in (equals, starts)
@@ -73,14 +74,14 @@ def _text_implies(narrow: TextTest, wide: TextTest) -> bool:
     return True
 
 
-def _low(test: NumberTest) -> Bound | None:
+def low(test: NumberTest) -> Bound | None:
     """The highest of the lower bounds."""
     given = [(test.at_least, False), (test.above, True)]
     bounds = [(number, excluded) for number, excluded in given if number is not None]
     return max(bounds, default=None)
 
 
-def _high(test: NumberTest) -> Bound | None:
+def high(test: NumberTest) -> Bound | None:
     """The lowest of the upper bounds."""
     given = [(test.at_most, False), (test.below, True)]
     bounds = [(number, excluded) for number, excluded in given if number is not None]
@@ -90,15 +91,15 @@ def _high(test: NumberTest) -> Bound | None:
 def _number_implies(narrow: NumberTest, wide: NumberTest) -> bool:
     if wide.equals or wide.known is not None:
         return False
-    low, high = _low(wide), _high(wide)
+    lowest, highest = low(wide), high(wide)
     if narrow.equals:
         return not any(
-            _excluding(low, (number, False)) or _excluding((number, False), high)
+            excluding(lowest, (number, False)) or excluding((number, False), highest)
             for number in narrow.equals
         )
-    own_low, own_high = _low(narrow), _high(narrow)
-    low_holds = low is None or (own_low is not None and own_low >= low)
-    high_holds = high is None or (
-        own_high is not None and (own_high[0], not own_high[1]) <= (high[0], not high[1])
+    own_low, own_high = low(narrow), high(narrow)
+    low_holds = lowest is None or (own_low is not None and own_low >= lowest)
+    high_holds = highest is None or (
+        own_high is not None and (own_high[0], not own_high[1]) <= (highest[0], not highest[1])
     )
     return low_holds and high_holds

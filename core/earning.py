@@ -1,9 +1,9 @@
 """The rules that earn points: for what a lead is, and for what it did."""
 
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from core.conditions import ActivityCondition, LeadCondition
 from core.mistakes import refuse
@@ -66,13 +66,19 @@ class Run(Part):
     )
 
 
+def _said(count: object) -> object:
+    if count in ("once", "each") or isinstance(count, (dict, Per)):
+        return count
+    raise ValueError("say once, each, or a period: {per: week}, {per: 90 days}")
+
+
 class BehaviourRule(Part):
     """Points for what a lead did."""
 
     id: RuleId = Field(description="Name of the rule, as explanations show it.")
     points: Points = Field(description="Points of one event; negative takes away.")
     when: ActivityCondition = Field(description="Which activities count.")
-    count: Literal["once", "each"] | Per = Field(
+    count: Annotated[Literal["once", "each"] | Per, BeforeValidator(_said)] = Field(
         "once", description="Whether one event in all earns points, each one, or one a period."
     )
     at: Run | None = Field(None, description="Which event of a run of them earns the points.")
@@ -100,8 +106,12 @@ class BehaviourRule(Part):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if self.points <= 0 and (self.cap is not None or self.decay is not None):
-            raise ValueError("cap and decay need positive points")
+        if self.points <= 0:
+            refuse(
+                ((key,), f"{key} needs positive points: give some, or remove the {key}")
+                for key in ("cap", "decay")
+                if getattr(self, key) is not None
+            )
         if self.cap is not None and self.count == "once":
             raise ValueError("cap needs count: each; a single event is its own cap")
         if self.cap is not None and self.cap < self.points:

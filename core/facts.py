@@ -92,6 +92,8 @@ OWNERS = FactsTable("owners", Owner, ("id",), ("id",))
 OUTCOMES = FactsTable("outcomes", Outcome, ("id", "lead_id"), ("id",))
 TABLES = (LEADS, ACCOUNTS, ACTIVITIES, OWNERS, OUTCOMES)
 BY_NAME = {table.name: table for table in TABLES}
+SCORED = (LEADS, ACCOUNTS, ACTIVITIES)
+"""The tables of whose fields a model asks."""
 
 ALIASES = ibis.schema(
     {

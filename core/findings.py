@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from core.conditions import Condition
 from core.earning import BehaviourRule, FitRule
-from core.mistakes import Place
+from core.mistakes import Place, dotted
 from core.points import Part
 from core.rules import Model
 
@@ -27,15 +27,20 @@ def placed_rules(model: Model) -> Iterator[tuple[Place, FitRule | BehaviourRule]
         yield ("behaviour", number), rule
 
 
-def placed_conditions(
-    value: object, place: Place = (), name: str = ""
-) -> Iterator[tuple[Place, str, Condition]]:
-    """Every condition in a part of a model, wherever it is: place, id of its rule, condition."""
+def placed_conditions(model: Model) -> Iterator[tuple[Place, str, Condition]]:
+    """Every condition of a model, wherever it is: its place, what asks for it, the condition.
+
+    What asks is a rule, by its id; of a section without rules, its place.
+    """
+    return _conditions(model, (), "")
+
+
+def _conditions(value: object, place: Place, rule: str) -> Iterator[tuple[Place, str, Condition]]:
     if isinstance(value, Condition):
-        yield place, name, value
+        yield place, f"rule {rule}" if rule else dotted(place), value
         return
     if isinstance(value, Part):
-        name = getattr(value, "id", name)
+        rule = getattr(value, "id", rule)
         inner: Iterator[tuple[str | int, object]] = iter(value)
     elif isinstance(value, Mapping):
         inner = iter(value.items())
@@ -44,4 +49,4 @@ def placed_conditions(
     else:
         return
     for key, part in inner:
-        yield from placed_conditions(part, (*place, key), name)
+        yield from _conditions(part, (*place, key), rule)

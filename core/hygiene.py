@@ -46,8 +46,8 @@ class Check(StrEnum):
 
 
 _SAID = {
-    Check.INTERNAL: ("email", "one of our own people"),
-    Check.COMPETITOR: ("email", "works for a competitor"),
+    Check.INTERNAL: ("company", "one of our own people"),
+    Check.COMPETITOR: ("company", "works for a competitor"),
     Check.JUNK_NAME: ("name", "nobody is called so"),
     Check.INVALID_EMAIL: ("email", "not an e-mail address"),
     Check.JUNK_EMAIL: ("email", "a made-up e-mail address"),
@@ -173,8 +173,10 @@ class Hygiene(Part):
     ignore: tuple[Check, ...] = Field((), description="Checks that are not made.")
     names: Names = Field(Names(), description="Names that are junk, or are not.")
     emails: Emails = Field(Emails(), description="Addresses that are unusable, or are not.")
-    internal: tuple[Domain, ...] = Field((), description="Our own e-mail domains.")
-    competitors: tuple[Domain, ...] = Field((), description="E-mail domains of competitors.")
+    internal: tuple[Word, ...] = Field(
+        (), description="Our own companies: domains of e-mail and web addresses, or names."
+    )
+    competitors: tuple[Word, ...] = Field((), description="Competitors, likewise.")
     stale: Stale | None = Field(None, description="When a verification is too old.")
     complete: Complete | None = Field(None, description="How much must be known.")
     usual: Usual = Field(Usual(), description="The usual share of duplicate and unusable leads.")

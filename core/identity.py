@@ -6,7 +6,7 @@ it; a handle that two of them claim joins nobody. Links add up to groups. A grou
 records of one connection and object type: where links contradict each other in this way, those by
 key count and those by address do not, and where keys contradict each other, none does.
 
-Nothing here is likeness: what is only alike is proposed (`alike`), and joins nobody.
+Nothing here is likeness: what is only alike is proposed (`core.likeness`), and joins nobody.
 """
 
 from collections.abc import Iterator
@@ -142,64 +142,6 @@ def address(email: StringValue) -> StringValue:
     box = local.re_replace(r"\+.*$", "").replace(".", "") + "@gmail.com"
     google = host.isin(("gmail.com", "googlemail.com"))
     return ((local == "") | (host == "")).ifelse(None, google.ifelse(box, plain))
-
-
-def alike(leads: Table, members: Table) -> Table:
-    """Records that may be one person, and are not known to be: connection, lead_id, other
-    connection, other_id, because.
-
-    Of different connections or object types, and with another address: the same name at the same
-    company or the same employer's domain, the same address but for a +tag, or a telephone number
-    that nobody else of their kind has.
-    """
-    known = members.select(*RECORD, "person")
-    named = leads.select(
-        "connection",
-        "object_type",
-        lead_id="id",
-        email=address(leads.email),
-        name=folded(leads.first_name + " " + leads.last_name),
-        company=folded(leads.company),
-        host=domain(leads.email).notin(FREE_MAIL).ifelse(domain(leads.email), None),
-        untagged=folded(leads.email).re_replace(r"\+[^@]*@", "@"),
-        phone="phone_number",
-    )
-    # A number that two of one kind have is a switchboard's.
-    sharing = _.count().over(group_by=("connection", "object_type", "phone"))
-    named = named.mutate(sharing=sharing)
-    named = named.mutate(phone=(named.sharing == 1).ifelse(named.phone, None))
-    rows = named.left_join(known, RECORD).select(named, known.person)
-    # A view of its own, because both sides of a join are the same rows.
-    others = rows.view()
-    found = [
-        _pairs(rows, others, columns, because)
-        for columns, because in (
-            (["name", "company"], "name and company"),
-            (["name", "host"], "name and e-mail domain"),
-            (["untagged"], "address but for a tag"),
-            (["phone"], "telephone number"),
-        )
-    ]
-    pairs = ibis.union(*found)
-    return pairs.group_by(pairs.columns[:-1]).aggregate(because=pairs.because.min())
-
-
-def _pairs(rows: Table, others: Table, columns: list[str], because: str) -> Table:
-    pairs = rows.join(others, columns, rname="other_{name}")
-    ordered = (pairs.connection < pairs.other_connection) | (
-        (pairs.connection == pairs.other_connection) & (pairs.lead_id < pairs.other_lead_id)
-    )
-    same_kind = (pairs.connection == pairs.other_connection) & (
-        pairs.object_type == pairs.other_object_type
-    )
-    one = (pairs.person == pairs.other_person).fill_null(False)
-    claimed = (pairs.email == pairs.other_email).fill_null(False)
-    return pairs.filter(ordered, ~same_kind, ~one, ~claimed).select(
-        *RECORD,
-        "other_connection",
-        other_id="other_lead_id",
-        because=ibis.literal(because),
-    )
 
 
 def _ways(identity: Identity, leads: Table) -> Iterator[tuple[str, StringValue]]:

@@ -1,12 +1,11 @@
 """What is suspicious in a model that is valid: thresholds out of reach, dead rules, odd points.
 
-Everything here looks at the model alone; `unmapped` is told what the connections map, and
-`unscored` and `silent` what the facts show. Only what is called an error is surely one.
+Everything here looks at the model alone; `core.unmapped` is told what the connections
+fill, `unscored` and `silent` what the facts show. Only what is called an error is surely one.
 """
 
 from collections.abc import Iterator, Mapping, Set
 from decimal import ROUND_CEILING, Decimal
-from difflib import get_close_matches
 from itertools import combinations
 
 import ibis
@@ -14,75 +13,34 @@ from ibis import _
 from ibis.expr.types import Table
 
 from core import reach
-from core.accounts import TARGET
-from core.conditions import AccountCondition, ActivityCondition, Condition
-from core.covering import covers, never_holds
+from core.allowed import never_holds
+from core.conditions import ActivityCondition
+from core.covering import covers
 from core.decay import Step
 from core.earning import BehaviourRule, BestOf, FitRule
 from core.findings import Finding, placed_conditions, placed_rules
 from core.mistakes import Place
-from core.operators import NOW
-from core.past import PREFIX
 from core.proportion import disproportions
 from core.reach import Span
 from core.rules import Model
-from core.scoring import FREE, FROM_ACCOUNT, Scored
+from core.scoring import Scored
+from core.vocabulary import Words, occurs, unheard
+
+NOTHING_ELSE = Words()
 
 
-def lint(model: Model) -> list[Finding]:
-    """Everything suspicious in the model itself."""
+def lint(model: Model, words: Words = NOTHING_ELSE) -> list[Finding]:
+    """Everything suspicious in the model itself; `words` is what is known of those in facts."""
     return [
         *_unreachable(model),
         *_dead(model),
+        *unheard(model, words),
         *_shadowed(model),
-        *_enough_alone(model),
+        *_capped(model),
+        *_enough_alone(model, words),
         *_idle_decays(model),
         *disproportions(model),
     ]
-
-
-def unmapped(model: Model, mapped: Mapping[str, Set[str]]) -> list[Finding]:
-    """Conditions on fields that no connection maps; `mapped` are the fields of each facts table."""
-    found = []
-    for place, name, condition in placed_conditions(model):
-        for column in sorted(c for c in condition.columns() - _ALWAYS if not c.startswith(PREFIX)):
-            fields = filled(condition, mapped)
-            if column not in fields:
-                what = f"rule {name} asks for {column}, which no connection maps"
-                found.append(Finding("error", place, what, _instead(column, fields)))
-    if model.probability and f"custom.{model.probability}" not in mapped["leads"]:
-        what = f"probability is custom.{model.probability} of leads, which no connection maps"
-        advice = _instead(f"custom.{model.probability}", mapped["leads"])
-        found.append(Finding("error", ("probability",), what, advice))
-    explicit = model.roles.named if model.roles else None
-    if explicit and explicit not in mapped["leads"]:
-        what = f"explicit roles are {explicit} of leads, which no connection maps"
-        found.append(
-            Finding("error", ("roles", "explicit"), what, _instead(explicit, mapped["leads"]))
-        )
-    return found
-
-
-_ALWAYS = frozenset({NOW, TARGET, "target"})
-"""The columns that no mapping has to fill."""
-
-
-def filled(condition: Condition, mapped: Mapping[str, Set[str]]) -> Set[str]:
-    """The columns that are filled where one of a condition is looked for."""
-    if isinstance(condition, ActivityCondition):
-        return mapped["activities"]
-    if isinstance(condition, AccountCondition):
-        return mapped["accounts"]
-    accounts = {f"account.{name}" for name in mapped["accounts"]}
-    if "email" in mapped["leads"]:
-        accounts.add(FREE)
-    return mapped["leads"] | accounts | (mapped["accounts"] & set(FROM_ACCOUNT))
-
-
-def _instead(column: str, fields: Set[str]) -> str:
-    near = get_close_matches(column, sorted(fields), 1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return f"Map it under `mapping` of a connection, or do not ask for it.{hint}"
 
 
 def unscored(model: Model, activities: Table) -> Table:
@@ -126,7 +84,7 @@ def _unreachable(model: Model) -> Iterator[Finding]:
     for name, start in (("mql", model.thresholds.mql), ("sql", model.thresholds.sql)):
         if not any(span.meets(start, None) for span in spans):
             what = f"threshold {name} {start:f} is out of reach: {_end(spans)}"
-            advice = f"Lower it to {spans[-1].high:f} or less, or give more points."
+            advice = _within(spans[-1].high)
             yield Finding("error", ("thresholds", name), what, advice)
     yield from _empty(("tiers",), "tier", spans, model.tiers)
     if model.matrix:
@@ -134,6 +92,13 @@ def _unreachable(model: Model) -> Iterator[Finding]:
             grades = getattr(model.matrix, axis)
             lowest = dict.fromkeys(list(grades)[-1:])
             yield from _empty(("matrix", axis), f"{axis} grade", [span], {**grades, **lowest})
+
+
+def _within(most: Decimal | None) -> str:
+    """What to do about a threshold that is above the most that there can be."""
+    if most is None or most <= 0:
+        return "Give points: a threshold is above 0."
+    return f"Lower it to {most:f} or less, or give more points."
 
 
 def _empty(
@@ -172,8 +137,9 @@ def _dead(model: Model) -> Iterator[Finding]:
             yield Finding("warning", (*place, "points"), what, "Give it points, or remove it.")
     for place, name, condition in placed_conditions(model):
         if never_holds(condition):
-            what = f"rule {name} never holds: its bounds exclude each other"
-            yield Finding("error", place, what, "Mend the bounds.")
+            what = f"{name} never holds: what it asks excludes itself"
+            advice = "Mend it: nothing meets all of it at once."
+            yield Finding("error", place, what, advice)
     for number, measure in enumerate(model.measures):
         if measure.most == measure.least == 0:
             what = f"rule {measure.id} gives no points"
@@ -181,6 +147,14 @@ def _dead(model: Model) -> Iterator[Finding]:
 
 
 def _shadowed(model: Model) -> Iterator[Finding]:
+    for first, size in combinations(model.sizes, 2):
+        if covers(first.when, size.when):
+            yield Finding(
+                "warning",
+                ("sizes", model.sizes.index(size)),
+                f"size {size.id} is dead: {first.id} holds wherever it does, and comes first",
+                "Narrow the condition of the smaller size, or remove this one.",
+            )
     for number, item in enumerate(model.fit):
         if not isinstance(item, BestOf):
             continue
@@ -194,14 +168,30 @@ def _shadowed(model: Model) -> Iterator[Finding]:
                 )
 
 
-def _enough_alone(model: Model) -> Iterator[Finding]:
+def _capped(model: Model) -> Iterator[Finding]:
+    """Rules that a part's cap does not let give all their points."""
+    for name, rules in (("fit", model.fit_rules), ("behaviour", model.behaviour)):
+        cap = getattr(model.limits, name).cap
+        above = [rule for rule in rules if cap is not None and rule.points > cap]
+        if above:
+            most = max(above, key=lambda rule: rule.points)
+            yield Finding(
+                "warning",
+                ("limits", name, "cap"),
+                f"limits.{name}: cap {cap:f} is below the {most.points:f} points of rule {most.id}",
+                "Raise the cap, or give fewer points.",
+            )
+
+
+def _enough_alone(model: Model, words: Words) -> Iterator[Finding]:
     mql = model.thresholds.mql
     points = reach.needed(model, mql)
     if points is None:
         return
     for place, rule in placed_rules(model):
         each = _counts(model, rule)
-        if each <= 0 or any(bound < points for bound in _bounds(model, rule)):
+        capped = any(bound < points for bound in _bounds(model, rule))
+        if each <= 0 or capped or never_holds(rule.when, occurs(rule.when, words)):
             continue
         events = max(int((points / each).to_integral_value(ROUND_CEILING)), 1)
         if events == 1 or (isinstance(rule, BehaviourRule) and rule.count != "once"):

@@ -179,6 +179,12 @@ def domain(email: StringValue) -> StringValue:
     return folded(email).re_extract(r"@([^@]+)$", 1)
 
 
+def host(address: StringValue) -> StringValue:
+    """The domain of a web address, lower case, without `www.`."""
+    scheme, user = r"(?:(?:[a-z][a-z0-9+.-]*:)?//)?", r"(?:[^/?#@]*@)?"
+    return folded(address).re_extract(rf"^{scheme}{user}(?:www\.)?([^/?#:]+)", 1)
+
+
 def free_mail(email: StringValue) -> BooleanValue:
     """Whether anybody can have such an e-mail address; unknown where there is none."""
     return email.notnull().ifelse(domain(email).isin(FREE_MAIL), ibis.null("boolean"))

@@ -12,6 +12,12 @@ Mistake = str | tuple[Place, str]
 """What is wrong, and the place of it where that is not the whole."""
 
 
+def dotted(place: Place) -> str:
+    """A place in words: icp.company, fit[0].when."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
+    return text.removeprefix(".")
+
+
 def refuse(mistakes: Iterable[Mistake]) -> None:
     """Raise `pydantic.ValidationError` with every mistake at its place, unless there is none.
 

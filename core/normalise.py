@@ -235,6 +235,13 @@ def path(text: str) -> str:
     return address[1].rstrip("/") or "/" if address else text
 
 
+SENIORITIES = (*(name for name, _pattern in _SENIORITIES), "staff")
+FUNCTIONS = tuple(name for name, _pattern in _FUNCTIONS)
+INDUSTRIES = tuple(_INDUSTRIES)
+REGIONS = tuple(_REGIONS)
+US_REGIONS = (*_US_REGIONS, "abroad")
+
+
 def word(text: str) -> str:
     """A kind of thing as one word: `Page View` -> `page_view`."""
     return _words(text).replace(" ", "_")

@@ -107,6 +107,13 @@ class Test(Clause):
         raise NotImplementedError
 
 
+def _mapping(value: object, example: str) -> object:
+    """A test that has no bare form, as it is; ValueError with an example of it where it is not."""
+    if isinstance(value, (Mapping, Test)):
+        return value
+    raise ValueError(f"say what is asked of it: {example}")
+
+
 class ValueTest(Test):
     """A test that may be written as a bare value or a list, short for `equals`."""
 
@@ -180,6 +187,15 @@ def _number(number: Decimal) -> Value:
 class AttendedTest(NumberTest):
     """A share of the planned length: 0.75 is three quarters. Unknown if either is not known."""
 
+    @model_validator(mode="after")
+    def _is_a_share(self) -> Self:
+        for _compare, bound in (*self._bounds(), *((eq, share) for share in self.equals or ())):
+            if not 0 <= bound <= 1:
+                raise ValueError(
+                    f"{bound:f} is no share from 0 to 1: three quarters of the length are 0.75"
+                )
+        return self
+
     def reads(self, name: str) -> frozenset[str]:  # noqa: ARG002 - it has columns of its own
         """Duration and length."""
         return frozenset({"duration", "length"})
@@ -231,6 +247,11 @@ class TimeTest(Test):
     at_most_ago: Span | None = Field(None, description="Past, and not longer ago than this.")
     within_next: Span | None = Field(None, description="To come, and no further off than this.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _not_bare(cls, value: object) -> object:
+        return _mapping(value, "{since: 2026-01-31}, {at_most_ago: 90 days}")
+
     @property
     def relative(self) -> bool:
         """Whether it compares with the instant of scoring."""
@@ -255,6 +276,11 @@ class ListTest(Test):
     """A list of words, such as the technologies in use."""
 
     contains: OneOf[str] | None = Field(None, description="Holds this word, or one of a list.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_bare(cls, value: object) -> object:
+        return _mapping(value, "{contains: salesforce}, {contains: [sap, oracle]}")
 
     def _parts(self, value: Value) -> Iterator[BooleanValue]:
         if self.contains:

@@ -14,8 +14,10 @@ from ibis.expr.types import Table
 from core.conditions import LeadCondition
 from core.consent import GATES
 from core.events import LEAD
+from core.evidence import evidence
 from core.facts import LEADS
 from core.past import Past
+from core.persons import of_persons
 from core.scoring import Facts, known_columns, not_leads, union
 from core.segments import Segments, shares
 from core.stages import Stage
@@ -44,25 +46,37 @@ def permitted(
     silent, activities = unfollowed(segments, facts, at, past), facts.activities
     if silent is not None:
         activities = activities.anti_join(silent, LEAD)
-    refused = []
+    refused, out = [], []
     for segment, own in zip(segments, parts, strict=True):
         if (consent := segment.model.consent) is None:
             continue
-        out = []
+        asked: list[tuple[Table, LeadCondition | None, str]] = []
         if consent.scoring is not None:
-            out.append(_lacking(consent.scoring, own, at).mutate(reason=ibis.literal(REASON)))
+            asked.append((_lacking(consent.scoring, own, at), consent.scoring, REASON))
         if silent is not None:
             # What is a lead by its activities alone is none without them: it was one, though.
             left = not_leads(replace(own, activities=activities), at)
             lost = left.anti_join(not_leads(own, at), LEAD).semi_join(silent, LEAD)
-            lost = lost.anti_join(out[0], LEAD) if out else lost
-            out.append(lost.mutate(reason=ibis.literal(NOTHING_LEFT)))
+            lost = lost.anti_join(asked[0][0], LEAD) if asked else lost
+            asked.append((lost, consent.behaviour, NOTHING_LEFT))
         stage = Stage.FROZEN if consent.withdrawn == "freeze" else Stage.NO_CONSENT
-        label = ibis.literal(segment.model.label)
-        refused += [one.mutate(stage=ibis.literal(stage.value), model=label) for one in out]
-    out = union(refused).view()
-    leads = facts.leads.anti_join(out, ["connection", ("id", "lead_id")])
-    return Permitted(replace(facts, leads=leads, activities=activities), out)
+        for leads, condition, reason in asked:
+            told = _because(condition, leads, own, reason, at)
+            label = ibis.literal(segment.model.label)
+            refused.append(told.mutate(stage=ibis.literal(stage.value), model=label))
+            out.append(leads.select(*LEAD))
+    gone = union(out).view()
+    leads = facts.leads.anti_join(gone, ["connection", ("id", "lead_id")])
+    return Permitted(replace(facts, leads=leads, activities=activities), union(refused).view())
+
+
+def _because(
+    condition: LeadCondition | None, leads: Table, facts: Facts, reason: str, at: datetime
+) -> Table:
+    """Some leads with the reason why they may not be scored."""
+    if condition is None:
+        return leads.select(*LEAD, reason=ibis.literal(reason))
+    return evidence(condition, leads, facts, reason, at)
 
 
 def unfollowed(
@@ -85,11 +99,7 @@ def unfollowed(
     ]
     if not lacking:
         return None
-    names = union(lacking).view()
-    if facts.persons is not None:
-        theirs = facts.persons.semi_join(names, LEAD).select("person")
-        others = facts.persons.semi_join(theirs, "person").select(*LEAD)
-        names = names.union(others.cast(names.schema()), distinct=True).view()
+    names = of_persons(union(lacking), facts)
     merged = facts.aliases.filter(facts.aliases.table_name == LEADS.name)
     former = merged.semi_join(names, ["connection", ("survivor", "lead_id")])
     return names.union(former.select("connection", lead_id="id").cast(names.schema()))

@@ -66,6 +66,16 @@ def nearby(identity: Identity, facts: Facts, leads: Table) -> Table:
     return known.union(followers.select("connection", lead_id="id").cast(AFFECTED), distinct=True)
 
 
+def of_persons(records: Table, facts: Facts) -> Table:
+    """Some records, and the others of the same persons: connection, lead_id."""
+    names = records.select(*LEAD).cast(AFFECTED).view()
+    if facts.persons is None:
+        return names
+    theirs = facts.persons.semi_join(names, LEAD).select("person")
+    others = facts.persons.semi_join(theirs, "person").select(*LEAD)
+    return names.union(others.cast(AFFECTED), distinct=True).view()
+
+
 def shown_by(object_type: StringValue) -> StringValue:
     """The connection that shows an activity of a record, where it is another than the record's."""
     return object_type.re_extract(rf"{FROM}(.*)$", 1).nullif("")

@@ -65,7 +65,8 @@ class Assignment:
 
     `fresh`: it is given to this owner now, and was not before. `pool` is the pool whose turn it
     was, None where it was nobody's. `waits` is why it waits: it is to be routed again as soon as
-    somebody can take it; the fallback queue may have it until then. `follows` is the record of the
+    somebody can take it, and the fallback queue may have it until then; one of which a person took
+    the owner away waits for a person to choose another. `follows` is the record of the
     same person whose owner it is given: it adds nothing to turns and to what was given in a day.
     """
 
@@ -96,6 +97,7 @@ UNSCORED = "unscored"
 NOT_READY = "stage is not routed"
 CHAMPION = "champion: kept apart from new leads"
 HUMAN = "owner chosen by a human"
+FREED = "owner taken away by a human"
 KEPT = "already assigned"
 PENDING = "decided before, not yet written"
 FOLLOWING = "owner of the same person's record "
@@ -156,7 +158,7 @@ class _Run:
     def _assigned(self, lead: Candidate) -> Assignment:
         left = self._left_alone(lead)
         if left not in (None, KEPT):
-            return Assignment(lead.lead_id, None, left)
+            return Assignment(lead.lead_id, None, left, waits=left if left == FREED else None)
         able = self._able(lead)
         followed = self._follow(lead, able, kept=left is not None)
         if followed is not None:
@@ -200,6 +202,8 @@ class _Run:
         """Note who has a person now, or that it waits, for the records that come after."""
         held = self._held.get(person)
         if held is not None and held.owner_id in self._able(lead):
+            return
+        if made.waits == FREED:
             return
         if made.waits:
             self._held.setdefault(person, Held(lead.lead_id, waits=made.waits))
@@ -302,5 +306,5 @@ def _reason_to_keep(lead: Candidate, roster: Roster) -> str | None:
     if owner is None or owner in roster.unassigned:
         # A lead that we had assigned and that is free again was freed by somebody.
         moved = lead.written_owner is not None and lead.written_owner != owner
-        return HUMAN if moved else None
+        return FREED if moved else None
     return HUMAN if owner in roster.active else None

@@ -267,15 +267,10 @@ class Model(Part):
     def _problems(self) -> Iterator[Mistake]:
         criteria = self.gates.criteria if self.gates else ()
         asked = chain.from_iterable(self.checklists.values())
-        ids = [rule.id for rule in self.fit_rules] + [rule.id for rule in self.behaviour]
-        ids += [rule.id for rule in self.measures] + [rule.id for rule in self.ageing]
-        ids += [rule.id for rule in (*criteria, *self.sizes)]
-        if not ids:
+        earning = (self.fit, self.behaviour, self.measures, self.ageing, criteria, self.sizes)
+        if not any(earning):
             yield "a model needs at least one rule"
-        ids += [rule.id for rule in self.disqualify] + [rule.id for rule in self.ignore]
-        ids += [rule.id for rule in self.reset]
-        for id_ in sorted({id_ for id_ in ids if ids.count(id_) > 1}):
-            yield f"two rules are called {id_}"
+        yield from self._twice()
         if self.interest and not any(rule.points > 0 for rule in self.behaviour):
             yield "interest needs behaviour rules: what they pay for is what shows interest"
         of_leads: list[FitRule | Criterion] = [*self.fit_rules, *criteria, *self.sizes]
@@ -288,6 +283,19 @@ class Model(Part):
         yield from self._misgrouped()
         if not misnamed:
             yield from self._inexact()
+
+    def _twice(self) -> Iterator[Mistake]:
+        """Rules that are called as one before them."""
+        placed: list[tuple[Place, str]] = [(place, rule.id) for place, rule in self.placed_fit()]
+        for name in ("behaviour", "measures", "ageing", "sizes", "disqualify", "ignore", "reset"):
+            placed += [((name, n), rule.id) for n, rule in enumerate(getattr(self, name))]
+        criteria = self.gates.criteria if self.gates else ()
+        placed += [(("gates", "criteria", n), rule.id) for n, rule in enumerate(criteria)]
+        seen: set[str] = set()
+        for place, id_ in placed:
+            if id_ in seen:
+                yield (*place, "id"), f"two rules are called {id_}: give this one another name"
+            seen.add(id_)
 
     def _misnamed(self) -> Iterator[Mistake]:
         """Decays and groups that a rule names, and that are not there."""

@@ -212,9 +212,20 @@ def _scaled(top: Decimal | None, leads: Table, lines: Table) -> Table:
 
 def versions(model: Model, facts: Facts, at: datetime, past: Past | None = None) -> Table:
     """What the ageing rules of a model read, of every version of every lead that began by `at`."""
+    return known_versions(ageing_columns(model.ageing), facts, at, past, model)
+
+
+def known_versions(
+    wanted: Set[str],
+    facts: Facts,
+    at: datetime,
+    past: Past | None = None,
+    model: Model | None = None,
+) -> Table:
+    """`lead_columns` of every version of every lead that began by `at`."""
     began = facts.leads.filter(facts.leads.valid_from <= ibis.literal(at, type=TIME))
     people = _employed(began, facts, at)
-    return lead_columns(ageing_columns(model.ageing), people, companies(model, facts, at), at, past)
+    return lead_columns(wanted, people, companies(model, facts, at), at, past)
 
 
 def unknown(model: Model, facts: Facts, at: datetime, past: Past | None = None) -> Table:

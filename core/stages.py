@@ -26,7 +26,10 @@ HELD_OUT = (Stage.UNUSABLE, Stage.DUPLICATE)
 WITHHELD = (Stage.NO_CONSENT, Stage.FROZEN)
 """Who may not be scored: what was written is cleared, or left as it is."""
 
-RULED_OUT = (Stage.PENDING, Stage.INELIGIBLE, Stage.DISQUALIFIED, *HELD_OUT, *WITHHELD)
+UNSCORED = (*HELD_OUT, *WITHHELD)
+"""Who has no score, and a reason in its place."""
+
+RULED_OUT = (Stage.PENDING, Stage.INELIGIBLE, Stage.DISQUALIFIED, *UNSCORED)
 """What a lead is not passed on from: it is out, or may be, for all that is known."""
 
 AT_SALES = (Stage.SQL, Stage.SQL_PENDING)

@@ -50,6 +50,32 @@ class Judged:
     held: Table | None = None
 
 
+@dataclass(frozen=True)
+class Admitted:
+    """The facts that may count: without what hygiene holds out (`held`) and what people did not
+    agree to (`refused`, as in `core.permitted.Permitted`); None where no model asks."""
+
+    facts: Facts
+    held: Table | None
+    refused: Table | None
+
+
+def admitted(
+    segments: Segments,
+    facts: Facts,
+    at: datetime,
+    past: Past | None = None,
+    keep: Keep = unkept,
+) -> Admitted:
+    """Put the facts as of `at` through hygiene and consent."""
+    held, cleaning = None, hygiene_of(segments)
+    if cleaning and cleaning.hygiene:
+        cleaned = clean(cleaning.hygiene, facts, at, past, keep)
+        facts, held = cleaned.facts, cleaned.held
+    allowed = permitted(segments, facts, at, past)
+    return Admitted(allowed.facts, held, allowed.refused)
+
+
 def judge(
     segments: Segments,
     facts: Facts,
@@ -64,12 +90,8 @@ def judge(
     with it, what an explanation reads besides is worked out too (`core.ready`).
     """
     explained, keep = keep is not None, keep or unkept
-    held, cleaning = None, hygiene_of(segments)
-    if cleaning and cleaning.hygiene:
-        cleaned = clean(cleaning.hygiene, facts, at, past, keep)
-        facts, held = cleaned.facts, cleaned.held
-    allowed = permitted(segments, facts, at, past)
-    facts = allowed.facts
+    allowed = admitted(segments, facts, at, past, keep)
+    facts, held, cleaning = allowed.facts, allowed.held, hygiene_of(segments)
     parts, rest = shares(segments, facts, at, past)
     if explained:
         parts = [

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sync import guards
 from sync.command import (
     DEFAULT_CONFIG,
     AsJson,
@@ -104,6 +105,8 @@ def undo(
     from sync import undo as undoing
 
     with opened(ctx, config) as session, progress_bars() as progress:
+        limits = limits_of(session.config.guards, max_change_share, max_calls)
+        guards.keep(session.connectors.values(), limits)
         if not yes:
             found = undoing.look(session, run, progress)
             for table in (*_planned(found, limit), *_left(found, limit)):
@@ -116,7 +119,7 @@ def undo(
             run,
             stop=stop_on_signals(),
             progress=progress,
-            limits=limits_of(session.config.guards, max_change_share, max_calls),
+            limits=limits,
         )
         written = {(w.connection, w.record_id) for w in session.ledger.writes.of_run(report.run_id)}
     whole = written - {(entry.connection, entry.record_id) for entry in found.left}

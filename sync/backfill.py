@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from connectors.base import Connector, Cursor, Price, Progress, Stream
 from sync.cycle import Read
 from sync.facts_store import FactsStore
-from sync.guards import GuardStopError, Limits, budget, keep_share
+from sync.guards import GuardStopError, Limits, budget, keep
 from sync.ledger_rows import RunStatus
 from sync.price import Size, in_words, reading, total
 from sync.pull import Pulled, pull, start_of
@@ -35,7 +35,7 @@ def sizes(
 
     Going on with a backfill that was interrupted: what is left, as it was counted at its beginning.
     """
-    keep_share(session.connectors.values(), limits)
+    keep(session.connectors.values(), limits)
     if going_on:
         return {name: _left(session, c, since) for name, c in session.connectors.items()}
     begin = Cursor(since) if since else None
@@ -60,7 +60,7 @@ def _left(session: Session, connector: Connector, since: datetime | None) -> lis
 
 
 def priced(
-    sizes: Mapping[str, list[Size]], limits: Limits, say: Callable[[str], None]
+    session: Session, sizes: Mapping[str, list[Size]], limits: Limits, say: Callable[[str], None]
 ) -> dict[str, Price]:
     """State the size and the price of the reading, and return the price of each connection.
 
@@ -73,7 +73,10 @@ def priced(
             say(f"{name}: {records} records of {size.stream}, {in_words(size.price)}")
         prices[name] = total(streams)
         say(f"{name}: reading costs {in_words(prices[name])}")
-    findings = [f for name in prices for f in budget(name, "reading", prices[name], limits)]
+    made = {name: session.connectors[name].usage.total for name in prices}
+    findings = [
+        f for name in prices for f in budget(name, "reading", prices[name], limits, made[name])
+    ]
     if findings:
         raise GuardStopError(findings)
     return prices

@@ -16,8 +16,8 @@ from core.calls import Call, Tried, attempts, call
 from core.decision import UNIT, Output
 from core.events import settled
 from core.facts import as_of
-from core.persons import shared
-from core.scoring import inherited
+from core.persons import of_persons, shared
+from core.scoring import Facts, inherited, known_columns
 from sync.decide import facts_of
 from sync.handoff_settings import Handoff
 from sync.session import Session
@@ -54,6 +54,7 @@ def listed(session: Session, at: datetime) -> list[Listed]:
         (row["connection"], row["lead_id"]): Tried(row["attempts"], row["last"])
         for row in attempts(events, answered).to_pyarrow().to_pylist()
     }
+    apart = _champions(session, known, at)
     found = []
     for connection in session.connectors:
         people = _people(session, connection, at)
@@ -63,12 +64,23 @@ def listed(session: Session, at: datetime) -> list[Listed]:
                 touched = tried.get((connection, row["lead_id"]), Tried())
                 answer = rejected.get(row["lead_id"])
                 state = row["stage"], row["tier"], row["since"]
-                due = call(*state, touched, handoff.cadences, answer)
+                champion = (connection, row["lead_id"]) in apart
+                due = call(*state, touched, handoff.cadences, answer, champion=champion)
                 score = Decimal(row["score"]) / UNIT
                 lead = (connection, row["lead_id"], *person, score, row["tier"], row["stage"])
                 found.append(Listed(*lead, touched, due, answer is not None))
     once = _each_once(found, known.persons, session.config.precedence)
     return sorted(once, key=lambda lead: _place(lead, at))
+
+
+def _champions(session: Session, facts: Facts, at: datetime) -> set[tuple[str, str]]:
+    """The records of champions, whom routing keeps apart from leads."""
+    when = session.config.routing.champions if session.config.routing else None
+    if when is None:
+        return set()
+    wide = known_columns(when.columns(), facts, at, session.ledger.past.before(at))
+    rows = of_persons(wide.filter(when.holds(wide)), facts).to_pyarrow().to_pylist()
+    return {(row["connection"], row["lead_id"]) for row in rows}
 
 
 def _each_once(

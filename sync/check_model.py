@@ -1,21 +1,20 @@
-"""What is suspicious in the models, with its place in their files, and what the facts say to it."""
+"""What is suspicious in the configured models, in itself and by what the facts say."""
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterator
 from datetime import datetime
 
 from connectors.base import Problem
-from connectors.settings import ConnectionSettings
-from core.facts import ACCOUNTS, ACTIVITIES, LEADS
 from core.findings import Finding
-from core.lint import filled, fired, lint, silent, unmapped, unscored
-from core.operators import NOW
-from core.past import PREFIX, Past
+from core.lint import fired, silent, unscored
+from core.past import Past
 from core.persons import shared
 from core.rules import Model
 from core.scoring import Facts, score
 from core.segments import shares
+from core.unmapped import Mapped, missing
 from sync.config import Config
 from sync.decide import facts_of, past_of
+from sync.lint import in_itself, mapped
 from sync.session import Session
 from sync.yaml_source import placed_yaml
 
@@ -23,14 +22,14 @@ from sync.yaml_source import placed_yaml
 def suspicions(session: Session) -> list[Problem]:
     """Every finding of `core.lint` about the configured models, and about the facts there are."""
     at = session.clock().replace(microsecond=0)
-    fields = mapped(session.config.connections.values())
+    fields = mapped(session.config, session.connectors)
     past = past_of(session.ledger, session.config.routing, at, session.segments)
     facts = shared(session.config.identity, facts_of(session.facts, at), at)
     parts, _rest = shares(session.segments, facts, at, past)
     problems = _unknown_segments(session.config, fields)
     for file, facts in zip(session.config.model, parts, strict=True):
         model, address = placed_yaml(file.model, Model, {})
-        findings = [*lint(model), *unmapped(model, fields), *_in_facts(model, facts, at, past)]
+        findings = [*in_itself(session.config, fields, model), *_in_facts(model, facts, at, past)]
         problems += [Problem(f.severity, address(f.place), f.what, f.advice) for f in findings]
     return problems
 
@@ -49,7 +48,7 @@ def _in_facts(model: Model, facts: Facts, at: datetime, past: Past | None) -> It
         )
 
 
-def _unknown_segments(config: Config, fields: Mapping[str, Set[str]]) -> list[Problem]:
+def _unknown_segments(config: Config, fields: Mapped) -> list[Problem]:
     """Conditions on which no lead can be told to belong to a model."""
     return [
         Problem(
@@ -60,22 +59,5 @@ def _unknown_segments(config: Config, fields: Mapping[str, Set[str]]) -> list[Pr
         )
         for number, file in enumerate(config.model)
         if file.when is not None
-        for column in sorted(file.when.columns() - {NOW} - filled(file.when, fields))
-        if not column.startswith(PREFIX)
+        for column in missing(file.when, fields)
     ]
-
-
-def mapped(connections: Iterable[ConnectionSettings]) -> dict[str, set[str]]:
-    """The fields of each facts table that some connection fills, as its mapping says.
-
-    A field of the common model is mapped unless the mapping leaves it out; one that is mapped to
-    several sources has an origin as well.
-    """
-    fields: dict[str, set[str]] = {}
-    for settings in connections:
-        for table in (LEADS, ACCOUNTS, ACTIVITIES):
-            given = getattr(settings.mapping, table.name)
-            several = {f"origins.{n}" for n, to in given.items() if isinstance(to, tuple)}
-            named = {*table.model.model_fields, *given} - {n for n, v in given.items() if v is None}
-            fields.setdefault(table.name, set()).update(named | several)
-    return fields

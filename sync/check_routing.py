@@ -1,23 +1,21 @@
 """What is wrong or suspicious in `routing`, with its place in the configuration file."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from itertools import combinations
 
 from ibis import _
 
 from connectors.base import Problem
+from core.allowed import exclude
 from core.covering import covers
 from core.mistakes import Place
-from core.roster import Pool
 from core.scoring import known_columns
 from sync.decide import facts_of, past_of
 from sync.roster import Found
 from sync.routing_settings import Leave, Routing, Territory
 from sync.session import Session
-
-Said = Iterator[tuple[str, Place, str, str]]
-"""Severity, place within `routing`, what is wrong, and what to do."""
+from sync.staffing import Said, strangers, unstaffed
 
 
 def routing_problems(
@@ -27,8 +25,8 @@ def routing_problems(
     routing = session.config.routing
     assert routing is not None, "only asked where there is routing"
     parts = (
-        _owners(routing, found),
-        _unstaffed(routing, found),
+        strangers(routing, found, session.config.connections.keys()),
+        unstaffed(routing, found),
         _named_twice(routing),
         _unreachable(session, routing),
         _overlapping(session, routing),
@@ -39,40 +37,6 @@ def routing_problems(
         for part in parts
         for severity, place, what, advice in part
     ]
-
-
-def _owners(routing: Routing, found: Mapping[str, Found]) -> Said:
-    """Owners whom no CRM knows, and those who are inactive."""
-    for place, owner in routing.named().items():
-        if found and all(owner in one.unknown for one in found.values()):
-            advice = "Mend the address, or remove the owner."
-            yield "error", place, f"owner {owner} is known to no CRM", advice
-        for name in (name for name, one in found.items() if owner in one.inactive):
-            what = f"owner {owner} is not active in {name}, and gets no leads there"
-            yield "warning", place, what, "Remove the owner, or activate the user."
-
-
-def _unstaffed(routing: Routing, found: Mapping[str, Found]) -> Said:
-    """Pools none of whose owners can be given leads, in some or all CRMs."""
-    numbers = {territory.name: n for n, territory in enumerate(routing.territories)}
-    empty: dict[str, list[str]] = {}
-    for name, one in found.items():
-        for pool in one.roster.pools:
-            if not any(share.owner_id in one.roster.active for share in pool.shares):
-                empty.setdefault(pool.name, []).append(name)
-    for pool_name, names in empty.items():
-        place: Place = ("territories", numbers[pool_name]) if pool_name else ("pool",)
-        what = f"territory {pool_name}" if pool_name else "the pool"
-        severity = "error" if len(names) == len(found) else "warning"
-        pools = [pool for pool in found[names[0]].roster.pools if pool.name == pool_name]
-        said = f"{what} is covered by nobody in {', '.join(names)}: its leads {_end(pools[0])}"
-        yield severity, place, said, "Name an active owner."
-
-
-def _end(pool: Pool) -> str:
-    if pool.passes_on:
-        return "go to the general pool"
-    return "go to its fallback" if pool.fallback else "wait, as `leadgauge status` shows"
 
 
 def _named_twice(routing: Routing) -> Said:
@@ -116,7 +80,8 @@ def _covers(wide: Territory, narrow: Territory) -> bool:
 
 
 def _overlapping(session: Session, routing: Routing) -> Said:
-    """Territories that fit the same leads, as the facts now are; of those that are reached."""
+    """Territories that fit the same leads, as the facts now are; of those that are reached. Where
+    no lead was read yet, those whose conditions do not exclude each other may."""
     every = routing.territories
     with_when = {
         number: one
@@ -137,16 +102,22 @@ def _overlapping(session: Session, routing: Routing) -> Said:
     holds = {n: t.when.holds(wide) for n, t in with_when.items() if t.when is not None}
     both = {f"{one}_{other}": (holds[one] & holds[other]).fill_null(False) for one, other in pairs}
     flags = wide.select(**both)
-    counts = flags.aggregate(**{name: _[name].sum() for name in both}).to_pyarrow().to_pylist()[0]
+    sums = {name: _[name].sum() for name in both}
+    counts = flags.aggregate(leads=_.count(), **sums).to_pyarrow().to_pylist()[0]
     for one, other in pairs:
+        first, second = with_when[one].name, with_when[other].name
         if count := counts[f"{one}_{other}"]:
-            first, second = with_when[one].name, with_when[other].name
             what = f"territories {first} and {second} overlap: {count} leads fit both, and go to "
             advice = "Narrow one of them, unless that is meant."
             yield "warning", ("territories", other), what + first, advice
+        elif not counts["leads"]:
+            what = f"territories {first} and {second} may overlap: no lead was read yet to tell"
+            yield "warning", ("territories", other), what, "Check again after the first sync."
 
 
 def _may_meet(one: Territory, other: Territory) -> bool:
+    if one.when is not None and other.when is not None and exclude(one.when, other.when):
+        return False
     sides = ((one.models, other.models), (one.areas, other.areas))
     return all(not a or not b or {*a} & {*b} for a, b in sides)
 

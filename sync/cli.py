@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.exceptions import TyperException
 
-from connectors.errors import ConnectorError
+from connectors.errors import BudgetSpent, ConnectorError
 from sync import (
     amend_commands,
     answer_command,
     audit_command,
     calls_command,
+    crash,
     identity_command,
     model_commands,
     nurture_command,
@@ -44,10 +45,12 @@ from sync.command import (
     settings,
     show_report,
     stop_on_signals,
+    told,
+    warn,
 )
 from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.exits import Exit, exit_of
-from sync.guards import GuardStopError, Limits
+from sync.guards import GuardStopError
 from sync.stop import Reload, StoppedError
 from sync.terminal import progress_bars, say, show, utc_now
 from sync.yaml_source import ConfigError
@@ -90,18 +93,28 @@ def init(
 
 
 @app.command()
-def check(ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def check(
+    ctx: typer.Context,
+    config: ConfigPath = DEFAULT_CONFIG,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A model file, instead of the configured one; of several, of its name."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Prove configuration, model and mapping against the live CRM, before a run fails."""
     from sync.check import check as find_problems
     from sync.config import addresses
+    from sync.session import with_file
 
     with opened(ctx, config) as session:
+        session = with_file(session, model) if model else session
         address = addresses(config, outside_of(ctx).env)
         problems = find_problems(session, stop_on_signals(), address)
     if as_json:
         show([vars(problem) for problem in problems])
     for problem in problems:
-        say(f"{problem.severity}: {problem.where}: {problem.what}. {problem.advice}".rstrip(". "))
+        say(told(problem))
     severities = {problem.severity for problem in problems}
     if "credentials" in severities:
         ends(Exit.CREDENTIALS)
@@ -156,16 +169,17 @@ def plan(
             kind="plan",
             stop=stop_on_signals(),
             progress=progress,
-            limits=Limits(1, quota_share=session.config.guards.daily_quota_share),
+            limits=limits_of(session.config.guards, 1, None),
             write=False,
             full=full,
         )
+    warn(cycle.report)
     if as_json:
         plans = [
             {**p.as_dict(), "reading": part.reading.as_dict(), "erases": part.erasures}
             for p, part in zip(cycle.plans, cycle.report.connections, strict=True)
         ]
-        show({"run": cycle.report.run_id, "plans": plans})
+        show({"run": cycle.report.run_id, "warnings": cycle.report.warnings, "plans": plans})
         return
     for planned, part in zip(cycle.plans, cycle.report.connections, strict=True):
         for table in text.plan(planned, limit):
@@ -238,7 +252,7 @@ def backfill(
         limits = limits_of(session.config.guards, max_change_share, max_calls, backfill=True)
         going_on = backfilling.unfinished(session, start)
         sizes = backfilling.sizes(session, start, limits, going_on=going_on)
-        priced = backfilling.priced(sizes, limits, say)
+        priced = backfilling.priced(session, sizes, limits, say)
         if going_on:
             say("going on with the backfill that was interrupted")
         else:
@@ -357,10 +371,22 @@ def sandbox(
     salesforce_port: Annotated[int, typer.Option(help="Port of the Salesforce stand-in.")] = 8901,
     hubspot_port: Annotated[int, typer.Option(help="Port of the HubSpot stand-in.")] = 8902,
     leads: Annotated[int, typer.Option(min=50, help="Leads in each CRM.")] = 3000,
-    seed: Annotated[int, typer.Option(help="Seed of the sample data.")] = 7,
+    seed: Annotated[int, typer.Option(help="Seed of the sample data, and of faults.")] = 7,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="Switch a fault on: salesforce:NAME or hubspot:NAME; list names them."),
+        typer.Option(
+            help="Switch a fault on: salesforce:NAME or hubspot:NAME; list names them. "
+            "May be given more than once."
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Let faults strike at random, at this share of the calls that they are about, "
+            "for as long as the sandbox runs.",
+        ),
     ] = None,
     minutes: Annotated[float, typer.Option(min=0, help="Stop by itself after so long.")] = 60,
 ) -> None:
@@ -368,7 +394,7 @@ def sandbox(
     from sync.sandbox import serve
 
     ports = (salesforce_port, hubspot_port)
-    serve(ports, (leads, seed), fault or [], minutes, stop_on_signals(), say)
+    serve(ports, (leads, seed), fault or [], rate, minutes, stop_on_signals(), say)
 
 
 @app.command()
@@ -404,6 +430,9 @@ def run(arguments: Sequence[str], outside: "Outside | None" = None) -> int:
         for problem in error.problems:
             say(problem)
         return Exit.USAGE
+    except BudgetSpent as error:
+        say(f"stopped: {error}")
+        return exit_of(error)
     except ConnectorError as error:
         say(f"error: {error}")
         return exit_of(error)
@@ -429,3 +458,6 @@ def run(arguments: Sequence[str], outside: "Outside | None" = None) -> int:
     except TyperException as error:
         say(f"{error.format_message()}\nTry: leadgauge --help")
         return Exit.USAGE
+    except Exception as error:  # noqa: BLE001 - the last resort, and what it says is no secret
+        say(crash.keep(error))
+        return Exit.UNEXPECTED

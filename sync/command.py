@@ -11,8 +11,12 @@ from sync.exits import Exit
 from sync.guards import Limits
 from sync.stop import Stop
 from sync.terminal import say, show, utc_now
+from sync.yaml_source import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from connectors.base import Problem
     from sync.config import Config, Guards
     from sync.report import RunReport
     from sync.session import Outside, Session
@@ -86,12 +90,31 @@ def limits_of(
     )
 
 
+def warn(report: "RunReport") -> None:
+    """Say what a run warns of."""
+    for warning in report.warnings:
+        say(f"warning: {warning}")
+
+
+def told(problem: "Problem") -> str:
+    """A problem in one line."""
+    return f"{problem.severity}: {problem.where}: {problem.what}. {problem.advice}".rstrip(". ")
+
+
+def vet(problems: "Sequence[Problem]") -> None:
+    """Say what is suspicious in a model file. Raises ConfigError where something is an error."""
+    for problem in problems:
+        if problem.severity != "error":
+            say(told(problem))
+    if errors := [told(problem) for problem in problems if problem.severity == "error"]:
+        raise ConfigError(errors)
+
+
 def show_report(report: "RunReport", as_json: bool) -> None:
     """Show what a run did, and end the command with the exit code that says how it went."""
     from sync import show as text
 
-    for warning in report.warnings:
-        say(f"warning: {warning}")
+    warn(report)
     if as_json:
         show(report.as_dict())
     else:

@@ -41,7 +41,7 @@ else:
 
 
 class Guards(Settings):
-    """What stops a run before its first write."""
+    """What stops a run: before its first write, or at its budget of calls."""
 
     max_change_share: float = Field(
         0.5, ge=0, le=1, description="Largest share of records one run may change or lose."
@@ -49,8 +49,8 @@ class Guards(Settings):
     max_calls: int | None = Field(
         None,
         ge=0,
-        description="Most API calls that reading everything, or writing and telling of it, may "
-        "cost in one run.",
+        description="Most API calls to each connection in one run, whatever they are for: at the "
+        "next one the run stops, and what is predicted to cost more is not begun.",
     )
     daily_quota_share: float = Field(
         0.8, gt=0, le=1, description="Share of a CRM's daily API calls after which runs stop."

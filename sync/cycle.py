@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from connectors.base import Connector, Price, Progress
-from connectors.errors import ConnectorError, MappingError
+from connectors.errors import BudgetSpent, ConnectorError, MappingError
 from core.decision import OPTIONAL, Decision, Output
 from core.facts import LEADS
 from core.past import Past
@@ -29,6 +29,7 @@ from sync.guards import GuardStopError, Limits
 from sync.kin import People, hand_down
 from sync.lease import Lease
 from sync.ledger_rows import RunStatus
+from sync.lint import doubts
 from sync.plan import ConnectionPlan
 from sync.pull import Pulled, pull
 from sync.report import ConnectionReport, RunReport, Step
@@ -37,6 +38,7 @@ from sync.roster import colleagues, find
 from sync.route import Round, assign, record, start_timers
 from sync.selection import Selection, chosen, select
 from sync.session import Session
+from sync.staffing import shortages
 from sync.stop import Stop, StoppedError
 from sync.write import Writer, settle_unanswered
 
@@ -78,10 +80,11 @@ def run_cycle(
     cycle = Cycle(RunReport(run_id))
     with (
         Lease(session.ledger, session.clock) as lease,
-        recorded(session, kind, cycle.report, limits),
+        recorded(session, kind, cycle.report, limits, stop),
     ):
         if write:
             cycle.report.warnings += _signed_off(session)
+        cycle.report.warnings += doubts(session)
         steps = _Steps(session, run_id, write, lease, stop, progress, limits, verify, read)
         pulled = []
         known = priced or {}
@@ -96,8 +99,8 @@ def run_cycle(
         cycle.plans += [part.planned for part in parts]
         for part in parts:
             cycle.report.warnings += part.report.unusual
-        steps.guard(cycle.plans, over)
         if write:
+            steps.guard(cycle.plans, over)
             for part in parts:
                 cycle.report.warnings += steps.write(part, at)
                 session.ledger.past.keep_scored(run_id, part.planned.connection, at=at)
@@ -114,7 +117,15 @@ def _planned(
     steps.hand_down(at)
     past = past_of(session.ledger, routing, at, session.segments)
     pairs = zip(session.connectors.values(), report.connections, strict=True)
-    parts = [steps.prepare(*pair, at, past, full=full) for pair in pairs]
+    found = {
+        name: find(routing, session.facts, name, connector.capabilities)
+        for name, connector in session.connectors.items()
+        if routing
+    }
+    if routing:
+        report.warnings += shortages(routing, found, session.config.connections.keys())
+    rosters = {name: found[name].roster if found else None for name in session.connectors}
+    parts = [steps.prepare(*pair, rosters, at, past, full=full) for pair in pairs]
     selections = [part.selection for part in parts]
     asked = {o for c in session.config.connections.values() for o in c.outputs()} & OPTIONAL
     with (
@@ -131,7 +142,6 @@ def _planned(
         ) as decider,
     ):
         people = People(decider, session.config)
-        rosters = {part.planned.connection: part.roster for part in parts}
         known = colleagues(routing, session.facts) if routing else {}
         rounds = assign(decider, rosters, session.ledger, people, known)
         for part in sorted(parts, key=lambda part: people.order.index(part.planned.connection)):
@@ -156,22 +166,31 @@ class _Part:
 
 
 @contextmanager
-def recorded(session: Session, kind: str, run: RunReport, limits: Limits) -> Iterator[None]:
-    """Record in the ledger how the run ends, whatever way it does; it keeps to its daily share."""
+def recorded(
+    session: Session, kind: str, run: RunReport, limits: Limits, stop: Stop
+) -> Iterator[None]:
+    """Record in the ledger how the run ends, whatever way it does; it keeps to its daily share, and
+    a stop ends what it waits for."""
     ledger, clock, run_id = session.ledger, session.clock, run.run_id
     ledger.close_dead_runs(at=clock())
     labels = ", ".join(segment.model.label for segment in session.segments)
     ledger.start(run_id, kind, model=labels, at=clock())
     _keep_models(session)
     status, error = RunStatus.FAILED, None
-    guards.keep_share(session.connectors.values(), limits)
+    guards.keep(session.connectors.values(), limits)
+    for connector in session.connectors.values():
+        connector.usage.look = stop.check
     try:
         yield
+        for connector in session.connectors.values():
+            if connector.usage.spent:
+                # What went on without an answer (a read-back, a hand-off) was short of calls.
+                raise connector.usage.spent
         status = RunStatus.REFUSED if run.refused else RunStatus.DONE
     except StoppedError:
         status = RunStatus.STOPPED
         raise
-    except GuardStopError as stopped:
+    except (GuardStopError, BudgetSpent) as stopped:
         status, error = RunStatus.GUARDED, str(stopped)
         raise
     except (ConnectorError, StoreError) as failure:
@@ -236,7 +255,7 @@ class _Steps:
         self._keeps = keeps
         self._lease = lease
         self._stop = stop
-        self._shown = progress
+        self._progress = progress
         self._limits = limits
         self._verify = verify
         self._read = read
@@ -253,7 +272,8 @@ class _Steps:
         _require_fields(connector)
         settle_unanswered(connector, facts, self._session.ledger, self._session.clock)
         predicted = report.reading.predicted = priced or self._first_price(connector)
-        if predicted and (over := guards.budget(name, "reading", predicted, self._limits)):
+        made = connector.usage.total
+        if predicted and (over := guards.budget(name, "reading", predicted, self._limits, made)):
             raise GuardStopError(over)
         held = facts.counts(name)[LEADS.name]
         pulled = self._read(connector, facts, report.steps["pull"], self._stop, self._progress)
@@ -287,6 +307,7 @@ class _Steps:
         self,
         connector: Connector,
         report: ConnectionReport,
+        rosters: Mapping[str, Roster | None],
         at: datetime,
         past: Past | None,
         *,
@@ -302,8 +323,7 @@ class _Steps:
             folder=session.facts.folder,
             verify=self._verify,
         )
-        routing = session.config.routing
-        roster = find(routing, session.facts, name, capabilities).roster if routing else None
+        roster = rosters[name]
         selection = select(session, planned, roster, at, past, run_id=self._run_id, full=full)
         return _Part(connector, report, planned, roster, selection)
 
@@ -355,12 +375,11 @@ class _Steps:
     def guard(self, plans: list[ConnectionPlan], over: list[Due]) -> None:
         """Stop before the first write where a plan is not plausible, or whom retention erases; all
         reasons at once."""
-        scored = self._session.ledger.past.scored()
-        findings = [
-            finding
-            for planned in plans
-            for finding in guards.changes(planned, planned.connection in scored, self._limits)
-        ]
+        scored, findings = self._session.ledger.past.scored(), list[str]()
+        for planned in plans:
+            made = self._session.connectors[planned.connection].usage.total
+            known = planned.connection in scored
+            findings += guards.changes(planned, known, self._limits, made)
         for due in over:
             findings += retention.implausible(self._session, due, self._limits)
         if findings:
@@ -373,18 +392,13 @@ class _Steps:
     def write(self, part: _Part, at: datetime) -> list[str]:
         """Carry a plan out, count what it cost, tell of hand-offs, and leave the mark of a complete
         run. Returns what could not be told."""
-        session, connector, report = self._session, part.connector, part.report
-        writer, before = Writer(self._run_id, connector, session), {**connector.usage.calls}
+        session, connector, report, lease = self._session, part.connector, part.report, self._lease
+        writer, before = Writer(self._run_id, connector, session, lease), {**connector.usage.calls}
         waiting = writer.carry_out(part.planned, report, self._stop, self._progress)
-        untold = handoff.tell(session, connector, at, self._stop, self._progress)
+        untold = handoff.tell(session, connector, lease, at, self._stop, self._progress)
         report.writing.made = connector.usage.since(before)
         session.facts.touched.advance(connector.name, part.selection.mark, waiting)
         return untold
-
-    def _progress(self, stage: str, done: int, total: int | None) -> None:
-        """Work goes on: say so, to whoever watches and to other instances."""
-        self._lease.renew()
-        self._shown(stage, done, total)
 
 
 def _require_fields(connector: Connector) -> None:

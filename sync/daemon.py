@@ -1,14 +1,18 @@
 """The daemon: jobs on their schedules until told to stop, one after the other.
 
-It runs in terms: a term has one configuration, and ends with a stop or with a newer valid one.
+It runs in terms: a term has one configuration, and ends with a stop or with a newer one that
+works: what that names is opened before the old term is left.
 Within a term this instance leads, by a lease, or stands by until the leading one is gone. Starts
 that pass while a job runs are one with its next.
 """
 
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import datetime, timedelta
+from functools import partial
+from socket import socket
+from typing import TypeVar
 
 from connectors.errors import QuotaExhausted, TemporaryError
 from sync.cycle import run_cycle
@@ -38,42 +42,70 @@ WATCH_SECONDS = 30
 """How often it looks, in real time, whether a job is overdue: also while one hangs."""
 
 
+T = TypeVar("T")
+
+
 def run(
     read: Callable[[], Setup], outside: Outside, stop: Stop, reload: Reload, talk: Talk
 ) -> None:
     """Run until `stop` is asked for; on `reload`, with the configuration as it then is.
 
     Wrong credentials, a wrong mapping and a mistake in the first configuration are raised: trying
-    on would only burn the quota.
+    on would only burn the quota. A ledger server that is away is waited for.
     """
-    setup: Setup | None = read()
-    while setup is not None:
-        with ExitStack() as stack:
-            term = Term(setup, outside, stop, talk, stack)
-            setup = None
-            while setup is None and not stop.asked:
+    term: Term | None = _first(read, outside, stop, reload, talk)
+    while term is not None:
+        with closing(term):
+            following = None
+            while following is None and not stop.asked:
                 term.turn()
                 if reload.take():
-                    setup = _read_again(read, talk)
+                    following = _another(partial(term.followed_by, read), talk)
+        term = following
 
 
-def _read_again(read: Callable[[], Setup], talk: Talk) -> Setup | None:
-    """The new configuration; None, and said, where it has a mistake."""
+def _first(
+    read: Callable[[], Setup], outside: Outside, stop: Stop, reload: Reload, talk: Talk
+) -> "Term | None":
+    """The first term, once its ledger can be reached; None: told to stop before that."""
+    setup = read()
+    while not stop.asked:
+        try:
+            return Term(setup, outside, stop, talk)
+        except StoreLost as error:
+            talk(f"will try again: {error}")
+            stop.wait(BEAT.total_seconds())
+        if reload.take():
+            setup = _another(read, talk) or setup
+    return None
+
+
+def _another(opened: Callable[[], T], talk: Talk) -> T | None:
+    """What is made of the new configuration; None, and said, where it has a mistake, or names what
+    cannot be used."""
     try:
-        setup = read()
-    except ConfigError as error:
-        for problem in error.problems:
+        made = opened()
+    except (ConfigError, StoreError) as error:
+        for problem in error.problems if isinstance(error, ConfigError) else [str(error)]:
             talk("configuration not taken, the old one goes on", problem=problem)
         return None
     talk("configuration taken")
-    return setup
+    return made
 
 
 class Term:
-    """The daemon under one configuration. What it opens is closed by `stack`."""
+    """The daemon under one configuration. `listener` is where the metrics are served already.
+
+    Raises ConfigError and StoreError for what the configuration names and cannot be used.
+    """
 
     def __init__(
-        self, setup: Setup, outside: Outside, stop: Stop, talk: Talk, stack: ExitStack
+        self,
+        setup: Setup,
+        outside: Outside,
+        stop: Stop,
+        talk: Talk,
+        listener: socket | None = None,
     ) -> None:
         self._setup = setup
         self._outside = outside
@@ -81,21 +113,36 @@ class Term:
         self._talk = talk
         self._clock = outside.clock
         self._schedule = setup.config.schedule
-        self._ledger = stack.enter_context(closing(Ledger(setup.config.ledger)))
-        self._lease = Lease(self._ledger, self._clock, NAME)
-        stack.callback(self._lease.release)
         self._leads: bool | None = None
         self._due: dict[Job, datetime] = {}
         self._ways = {"log": self._log, **ways(setup.config.alerts)}
-        if setup.config.metrics is not None:
-            from sync.metrics import serving
+        self._listener = listener
+        with ExitStack() as stack:
+            self._ledger = stack.enter_context(closing(Ledger(setup.config.ledger)))
+            self._lease = Lease(self._ledger, self._clock, NAME)
+            stack.callback(self._lease.release)
+            if setup.config.metrics is not None:
+                from sync.metrics import serving
 
-            stack.enter_context(serving(setup.config, self._ledger, self._clock))
-        ended = threading.Event()
-        watch = threading.Thread(target=self._watch, args=(ended,), daemon=True)
-        watch.start()
-        stack.callback(watch.join)
-        stack.callback(ended.set)
+                served = serving(setup.config, self._ledger, self._clock, listener)
+                self._listener = stack.enter_context(served)
+            ended = threading.Event()
+            watch = threading.Thread(target=self._watch, args=(ended,), daemon=True)
+            watch.start()
+            stack.callback(watch.join)
+            stack.callback(ended.set)
+            self.close = stack.pop_all().close
+
+    def followed_by(self, read: Callable[[], Setup]) -> "Term":
+        """A term under the configuration as it is now, open beside this one, which goes on until
+        it is closed."""
+        setup = read()
+        # Whoever has the facts open now is no mistake of the configuration.
+        with suppress(StoreBusy), open_setup(setup, self._outside):
+            pass
+        same = setup.config.metrics == self._setup.config.metrics
+        listener = self._listener if same else None
+        return Term(setup, self._outside, self._stop, self._talk, listener)
 
     def turn(self) -> None:
         """Do the job that is due, or wait a while for the next."""
@@ -181,7 +228,7 @@ class Term:
                     session,
                     kind=job,
                     stop=self._stop,
-                    progress=lambda *_: self._lease.renew(),
+                    progress=lambda *_: None,
                     limits=Limits(
                         guards.max_change_share, guards.max_calls, guards.daily_quota_share
                     ),

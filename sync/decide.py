@@ -23,12 +23,12 @@ from core.facts import ACCOUNTS, LEADS, TIME, as_of
 from core.identity import Identity
 from core.matching import domain
 from core.past import PREFIX, Past
-from core.persons import nearby, shared
+from core.persons import nearby, of_persons, shared
 from core.profile import areas, stages
 from core.routing import Assignment
 from core.scoring import Facts, belonging, companies, known_columns, lead_columns, union
 from core.segments import Segments, scoring_accounts, shares
-from core.stages import HELD_OUT
+from core.stages import HELD_OUT, WITHHELD
 from core.verdict import KEY, judge
 from sync.facts_store import FactsStore
 from sync.hygiene import Cleanliness, cleanliness
@@ -244,13 +244,17 @@ class Decider:
         leads = belonging(self.facts, self.at)
         facts = lead_columns(wanted, leads, self._accounts(), self.at, self._past)
         holds = {name: when.holds(facts) for name, when in conditions.items()}
-        wide = _joined(table, facts.select(*KEY, **holds))
+        placing = facts.select(*KEY, **holds).view()
+        wide = _joined(table, placing)
         fits = [(self._fits(wide, n, t), t.name) for n, t in enumerate(territories)]
         placed = wide.mutate(
             territory=ibis.cases(*fits) if fits else ibis.null("string"),
-            champion=wide.apart.fill_null(False) if champions else ibis.literal(False),
-        )
-        return placed.drop(*conditions)
+            champion=ibis.literal(False),
+        ).drop(*conditions)
+        if not champions:
+            return placed
+        apart = of_persons(placing.filter(placing.apart), self.facts).mutate(apart=True)
+        return _joined(placed, apart).mutate(champion=_.apart.fill_null(False)).drop("apart")
 
     def _fits(self, wide: Table, number: int, territory: Territory) -> BooleanValue:
         """Whether a lead is in a territory, of which `in_<number>` says if its condition holds."""
@@ -319,11 +323,13 @@ class Decider:
         return int(every.to_pyarrow().as_py()) - int(mine.to_pyarrow().as_py())
 
     def hot(self, connection: str, stages: Collection[str]) -> list[dict[str, Any]]:
-        """The leads of some stages, with all that routing looks at in the facts."""
+        """The leads of some stages, with all that routing looks at in the facts; who is held out of
+        the score has none."""
         rows = self.decisions.filter(_.connection == connection, _.stage.isin(sorted(stages)))
+        unscored = rows.stage.isin([*HELD_OUT, *WITHHELD])
         leads = rows.select(
-            "lead_id", "object_type", "score", "stage", "owner_id", "account_id", "account_owner",
-            "domain", "territory", "champion",
+            "lead_id", "object_type", "stage", "owner_id", "account_id", "account_owner", "domain",
+            "territory", "champion", score=unscored.ifelse(ibis.null("int64"), rows.score),
         )  # fmt: skip
         did = self._of(connection, self.facts).semi_join(leads, "lead_id")
         latest = did.group_by("lead_id").aggregate(active_at=_.occurred_at.max())

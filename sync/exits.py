@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 from connectors.errors import (
+    BudgetSpent,
     ConnectorError,
     CredentialsError,
     MappingError,
@@ -34,7 +35,7 @@ MEANING = {
     Exit.CREDENTIALS: "credentials, scopes or permissions",
     Exit.REFUSED: "done, but the CRM refused some records",
     Exit.TEMPORARY: "temporary: run again later, nothing is lost",
-    Exit.GUARD: "stopped by a guard before the first write",
+    Exit.GUARD: "stopped by a guard before the first write, or at the budget of calls",
     Exit.LEASE: "another instance is running on the same stores",
     Exit.TAMPERED: "the audit chain was changed",
     Exit.ORPHANS: "there are leads that nobody works",
@@ -48,6 +49,8 @@ def exit_of(error: ConnectorError) -> Exit:
         return Exit.CREDENTIALS
     if isinstance(error, MappingError):
         return Exit.USAGE
+    if isinstance(error, BudgetSpent):
+        return Exit.GUARD
     if isinstance(error, TemporaryError | QuotaExhausted):
         return Exit.TEMPORARY
     return Exit.UNEXPECTED

@@ -23,6 +23,7 @@ from core.provenance import changed_answers, sourced
 from core.routing import KEPT
 from core.rules import Model
 from core.scoring import FROM_ACCOUNT, Facts, checklists, icp_fit, unknown
+from core.stages import UNSCORED
 from core.verdict import KEY
 from sync.identity import known
 from sync.neighbours import Neighbours
@@ -64,6 +65,8 @@ def explain(around: Neighbours, leads: Collection[str]) -> list[tuple[Decision, 
             surge=session.ledger.surges.of(*key, at),
         )
         explained = told[decision.model].explained(key, row["score"], contributions, earlier)
+        if decision.stage in UNSCORED:
+            explained = replace(explained, next_stage=None, missing=None)
         found.append((decision, replace(explained, history=history.cooled(model.cool_down, at))))
     if not found and judged.outside is not None:
         outside = judged.outside.filter(_.lead_id.isin(sorted(leads)))

@@ -29,6 +29,7 @@ from sync.facts_sql import columns, equal, judged, record_type, standing
 from sync.history import SEEN, History
 from sync.horizon import HORIZONS, Horizon
 from sync.lead_numbers import NUMBER, did, numbered, stored
+from sync.pages import no_later
 from sync.people import ERASURES, NOTED, People
 from sync.touched import SCHEMAS, Touched
 
@@ -169,10 +170,12 @@ class FactsStore:
 
         A version begins at its row's modified stamp. A row that differs from the stored one
         under the same stamp (a formula field, an association) begins one `at`, when the change
-        was seen: what was not known at an instant must not appear in a replay of it. `alive`:
+        was seen: what was not known at an instant must not appear in a replay of it; nor does one
+        begin later, whatever its stamp says. `alive`:
         what the page shows lives `at`, so that a record taken for removed is back. What the page
         tells of earlier versions is laid over those that are there (`sync.history`).
         """
+        page = no_later(page, at)
         page, withheld = self.gate(self, connection, page, at) if self.gate else (page, {})
         table = BY_NAME[page.stream.table]
         leaving = pa.table({"id": pa.array((r.id for r in page.removed), pa.string())})

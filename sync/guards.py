@@ -32,8 +32,7 @@ class Team(StrEnum):
 class Limits:
     """How much a run may do.
 
-    `change_share` is of the records compared; `calls` of the API calls
-    of each connection, those that read everything and those that write taken apart,
+    `change_share` is of the records compared; `calls` are all API calls to each connection;
     `quota_share` is of a CRM's daily calls, those of other programs counted.
     """
 
@@ -98,8 +97,8 @@ def forgotten(connection: str, what: str, due: int, held: int, limits: Limits) -
     ]
 
 
-def changes(plan: ConnectionPlan, known: bool, limits: Limits) -> list[str]:
-    """Whether a plan changes too many records or costs too many calls.
+def changes(plan: ConnectionPlan, known: bool, limits: Limits, made: int) -> list[str]:
+    """Whether a plan changes too many records or costs too many calls, beside those `made`.
 
     The share is not asked of a connection that no run has written to its end (`known` False): the
     first changes everything by nature, and what goes on where it broke off changes the rest.
@@ -113,20 +112,22 @@ def changes(plan: ConnectionPlan, known: bool, limits: Limits) -> list[str]:
             "--yes); if it is right, run again with "
             f"--max-change-share {min(1.0, count / plan.known + 0.01):.2f}"
         )
-    return found + budget(plan.connection, "writing", plan.price, limits)
+    return found + budget(plan.connection, "writing", plan.price, limits, made)
 
 
-def keep_share(connectors: Iterable[Connector], limits: Limits) -> None:
-    """From now on, make no call beyond the share of a CRM's daily quota."""
+def keep(connectors: Iterable[Connector], limits: Limits) -> None:
+    """From now on, make no call beyond the budget, nor the share of a CRM's daily quota."""
     for connector in connectors:
-        connector.usage.share = limits.quota_share
+        connector.usage.budget, connector.usage.share = limits.calls, limits.quota_share
 
 
-def budget(connection: str, what: str, price: Price, limits: Limits) -> list[str]:
-    """Whether something costs more calls than one may."""
-    if limits.calls is None or price.total <= limits.calls:
+def budget(connection: str, what: str, price: Price, limits: Limits, made: int) -> list[str]:
+    """Whether something costs more calls than there may be, beside those `made` in the run."""
+    needed = made + price.total
+    if limits.calls is None or not price.total or needed <= limits.calls:
         return []
     return [
-        f"{connection}: {what} costs {in_words(price)}, more than the budget of {limits.calls}. "
-        f"To allow it, run again with --max-calls {price.total}"
+        f"{connection}: {what} costs {in_words(price)} beside the {made} made, more than the "
+        f"budget of {limits.calls}. To allow it, run again with --max-calls {needed}, or raise "
+        "guards.max_calls in the configuration"
     ]

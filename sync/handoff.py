@@ -22,6 +22,7 @@ from core.facts import as_of
 from core.stages import QUALIFIED
 from sync.dossier import dossiers, plain
 from sync.handoff_settings import Handoff, Way
+from sync.lease import Lease
 from sync.ledger_notices import About, Notice, Sending
 from sync.price import telling
 from sync.senders import NotifyError, Unacceptable, mail, post
@@ -63,13 +64,19 @@ def price(
 
 
 def tell(
-    session: Session, connector: Connector, at: datetime, stop: Stop, progress: Progress
+    session: Session,
+    connector: Connector,
+    lease: Lease,
+    at: datetime,
+    stop: Stop,
+    progress: Progress,
 ) -> list[str]:
-    """Send what is due of a connection's notices; a line for each that was not acknowledged."""
+    """Send what is due of a connection's notices, as long as the lease is held; a line for each
+    that was not acknowledged."""
     handoff = session.config.handoff
     if handoff is None:
         return []
-    teller = _Teller(session, connector, handoff, at)
+    teller = _Teller(session, connector, lease, handoff, at)
     return [line for way, _told in handoff.ways() for line in teller.tell(way, stop, progress)]
 
 
@@ -97,10 +104,16 @@ class _Teller:
     """Tells of one connection's hand-offs, as of the cycle that ends."""
 
     def __init__(
-        self, session: Session, connector: Connector, handoff: Handoff, at: datetime
+        self,
+        session: Session,
+        connector: Connector,
+        lease: Lease,
+        handoff: Handoff,
+        at: datetime,
     ) -> None:
         self._session = session
         self._connector = connector
+        self._lease = lease
         self._handoff = handoff
         self._at = at
         self._notices = session.ledger.notices
@@ -120,6 +133,7 @@ class _Teller:
             if stop.asked:
                 # The cycle itself is done: what is left waits in the outbox for the next.
                 return
+            self._lease.hold()
             progress(f"{notice.connection}: hand-off by {way}", number, len(due))
             handed = self._handed(notice)
             if handed is None or not self._possible(way):

@@ -10,7 +10,8 @@ from ibis.expr.types import Table
 
 from connectors.base import Problem
 from core.facts import as_of
-from core.identity import CONTRADICTION, Identity, Persons, alike, handles, persons
+from core.identity import CONTRADICTION, Identity, Persons, companies, handles, persons
+from core.likeness import alike, alike_accounts
 from core.scoring import Facts
 
 SHOWN = 5
@@ -55,7 +56,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Two records that may be one person, and what they have in common."""
+    """Two records that may be one person, or one company, and what they have in common."""
 
     one: Member
     other: Member
@@ -64,19 +65,32 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Found:
-    """Everybody who has several records, or may have."""
+    """Everybody who has several records, or may have; and the accounts that may be one company."""
 
     persons: tuple[Person, ...]
     claims: tuple[Claim, ...]
     proposals: tuple[Proposal, ...]
+    accounts: tuple[Proposal, ...] = ()
 
 
 def find(identity: Identity, facts: Facts, at: datetime) -> Found:
     """Who is whom among the leads as of an instant; proposals are listed, and never used."""
     leads = as_of(facts.leads, at)
     told = persons(identity, leads)
-    pairs = _listed(alike(leads, told.members))
-    kinds = {(r["connection"], r["id"]): r["object_type"] for r in _kinds(leads, pairs)}
+    firms = as_of(facts.accounts, at)
+    known_firms = companies(firms) if identity.accounts else companies(firms).limit(0)
+    return Found(
+        tuple(known(identity, leads, told.members)),
+        tuple(_claims(told)),
+        _proposals(leads, alike(leads, told.members)),
+        _proposals(firms, alike_accounts(firms, known_firms)),
+    )
+
+
+def _proposals(records: Table, alike: Table) -> tuple[Proposal, ...]:
+    """The pairs of records that are alike, in order."""
+    pairs = _listed(alike)
+    kinds = {(r["connection"], r["id"]): r["object_type"] for r in _kinds(records, pairs)}
 
     def member(connection: str, lead_id: str) -> Member:
         return Member(connection, kinds[connection, lead_id], lead_id)
@@ -89,11 +103,7 @@ def find(identity: Identity, facts: Facts, at: datetime) -> Found:
         )
         for row in pairs
     )
-    return Found(
-        tuple(known(identity, leads, told.members)),
-        tuple(_claims(told)),
-        tuple(sorted(proposals, key=lambda p: (p.one, p.other))),
-    )
+    return tuple(sorted(proposals, key=lambda p: (p.one, p.other)))
 
 
 def known(identity: Identity, leads: Table, members: Table) -> Iterator[Person]:

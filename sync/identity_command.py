@@ -22,8 +22,8 @@ def identity(
     limit: Annotated[int, typer.Option(min=0, help="Rows of each list that are shown.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Which records are one person; who claims what another claims; who is alike, and is joined by
-    nothing."""
+    """Which records are one person; who claims what another claims; who is alike, people and
+    accounts, and is joined by nothing."""
     from sync.decide import facts_of
     from sync.identity import find
     from sync.show import out
@@ -41,7 +41,10 @@ def identity(
         return
     for made in _tables(found, limit):
         out().print(made)
-    say(f"{len(found.persons)} persons, {len(found.claims)} claims, {len(found.proposals)} alike")
+    say(
+        f"{len(found.persons)} persons, {len(found.claims)} claims, {len(found.proposals)} alike, "
+        f"{len(found.accounts)} accounts alike"
+    )
 
 
 def _tables(found: "Found", limit: int) -> "Iterator[Table]":
@@ -57,4 +60,8 @@ def _tables(found: "Found", limit: int) -> "Iterator[Table]":
     alike = table(f"\nalike, and joined by nothing: {len(found.proposals)}", "one", "other", "by")
     for pair in found.proposals[:limit]:
         alike.add_row(str(pair.one), str(pair.other), pair.because)
-    yield from (made for made in (persons, claims, alike) if made.rows)
+    title = f"\naccounts alike, and joined by nothing: {len(found.accounts)}"
+    firms = table(title, "one", "other", "by")
+    for pair in found.accounts[:limit]:
+        firms.add_row(str(pair.one), str(pair.other), pair.because)
+    yield from (made for made in (persons, claims, alike, firms) if made.rows)

@@ -16,7 +16,7 @@ from ibis import _
 
 from core.decision import Output
 from core.facts import LEADS, TIME, as_of
-from core.routing import KEPT, Assignment
+from core.routing import FREED, KEPT, Assignment
 from core.turns import Held
 from core.verdict import KEY
 from sync.aliases import Alias
@@ -234,7 +234,7 @@ class Holders:
         for one in made:
             record = (connection, one.lead_id)
             person = self.persons.get(record)
-            if person is None or one.follows:
+            if person is None or one.follows or one.waits == FREED:
                 continue
             owner = one.owner_id or (present.get(one.lead_id) if one.reason == KEPT else None)
             if one.waits:

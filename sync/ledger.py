@@ -15,6 +15,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from connectors.base import Change, WriteResult
 from core.decision import Decision, Output
+from core.routing import CHAMPION
 from sync import ledger_audit
 from sync.ledger_answers import AnswersLedger
 from sync.ledger_audit import Act, AuditLedger, Entry
@@ -357,14 +358,15 @@ def _decide(
 ) -> int:
     """Record some decisions and what follows from them; how many differ from the lead's latest."""
     latest = _latest(db, decisions)
-    before = {lead: row[1:] for lead, row in latest.items()}
+    before = {lead: row[2:] for lead, row in latest.items()}
     changed = [d for d in decisions if before.get(_lead(d)) != substance(d)]
     outdated = [latest[_lead(d)][0] for d in changed if _lead(d) in latest]
     if outdated:
         db.execute(update(DECISIONS).where(DECISIONS.c.id.in_(outdated)).values(latest=False))
     if changed:
         db.execute(insert(DECISIONS), [decision_row(run_id, d) for d in changed])
-    keep_stages(db, run_id, decisions, handed, kin)
+    apart = {lead for lead, row in latest.items() if row[1] == CHAMPION}
+    keep_stages(db, run_id, decisions, handed, kin, apart)
     if surging:
         keep_surges(db, run_id, changed, surging)
     ledger_audit.append(db, ledger_audit.decided(run_id, changed, before, owners))
@@ -376,9 +378,10 @@ def _lead(decision: Decision) -> tuple[str, str]:
 
 
 def _latest(db: Connection, decisions: Collection[Decision]) -> dict[tuple[str, str], Any]:
-    """The number and the substance of the latest decision about each of these leads."""
+    """The number, why it has its owner, and the substance of the latest decision about each of
+    these leads."""
     c = DECISIONS.c
-    columns = [c[name] for name in ("connection", "lead_id", "id", *SUBSTANCE)]
+    columns = [c[name] for name in ("connection", "lead_id", "id", "owner_reason", *SUBSTANCE)]
     query = select(*columns).where(
         c.latest,
         c.connection.in_({d.connection for d in decisions}),

@@ -21,7 +21,7 @@ class PaceLedger:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine.execution_options(leadgauge_counts=True)
+        self._engine = engine.execution_options(leadgauge_aside=True)
         self.common = not in_memory(engine)
 
     def reserve(

@@ -21,6 +21,7 @@ from core import past
 from core.decision import Decision
 from core.past import Kind, Override
 from core.points import units
+from core.routing import CHAMPION
 from core.stages import QUALIFIED
 from sync.ledger_audit import Act, Entry, append
 from sync.ledger_engine import listed, upsert
@@ -60,14 +61,17 @@ def keep_stages(
     decisions: Sequence[Decision],
     handed: Handed,
     kin: Kin = MappingProxyType({}),
+    apart: Collection[tuple[str, str]] = (),
 ) -> None:
     """Record whose stage changed, who is handed off by it, and what is to be told of that.
 
     What was recorded for the same instant before is replaced, but nobody is handed off twice. `kin`
-    are the other records of a lead's person of which sales may have been told already.
+    are the other records of a lead's person of which sales may have been told already. A champion
+    is handed off once it is none any more; `apart` are those that were, until now.
     """
     for at, group in groupby(decisions, key=lambda decision: decision.scored_at):
-        _keep_stages(db, run_id, {(d.connection, d.lead_id): d for d in group}, at, handed, kin)
+        leads = {(d.connection, d.lead_id): d for d in group}
+        _keep_stages(db, run_id, leads, at, handed, kin, apart)
 
 
 def _keep_stages(
@@ -77,6 +81,7 @@ def _keep_stages(
     at: datetime,
     handed: Handed,
     kin: Kin,
+    apart: Collection[tuple[str, str]],
 ) -> None:
     ids = {lead_id for _connection, lead_id in decisions}
     mine = STAGES.c.connection.in_({connection for connection, _lead_id in decisions})
@@ -84,14 +89,19 @@ def _keep_stages(
     last = {
         (r["connection"], r["lead_id"]): r for r in db.execute(last_stages(db, at, ids)).mappings()
     }
-    rows = []
+    rows, given = [], []
     for key, decision in decisions.items():
         before = last.get(key)
-        if decision.stage != (before and before["stage"]):
-            rows.append(_row(run_id, decision, before))
+        row = _row(run_id, decision, before)
+        moved = decision.stage != (before and before["stage"])
+        if moved:
+            rows.append(row)
+        offered = decision.stage in handed and decision.owner_reason != CHAMPION
+        if offered and (moved or key in apart):
+            given.append(row)
     if rows:
         db.execute(insert(STAGES), rows)
-    hand_off(db, [row for row in rows if row["stage"] in handed], at, handed, kin)
+    hand_off(db, given, at, handed, kin)
 
 
 def _row(run_id: str, decision: Decision, before: Mapping[Any, Any] | None) -> dict[str, Any]:

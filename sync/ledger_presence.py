@@ -3,22 +3,25 @@
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from sync.errors import StoreBusy
-from sync.ledger_engine import upsert
+from sync.errors import StoreBusy, StoreLost
+from sync.ledger_engine import in_memory, upsert
 from sync.ledger_schema import HEARTBEATS, LEASES, STATES
 
 
 class Presence:
     """The part of a ledger by which instances know of each other. Every method is one transaction.
 
-    Of the leases of one name, one instance has it at a time.
+    Of the leases of one name, one instance has it at a time. `common`: other instances see it.
     """
 
     def __init__(self, engine: Engine, readers: Engine) -> None:
         self._engine = engine
         self._readers = readers
+        # A renewal changes nothing that a run goes by, and comes at a time of its own.
+        self._aside = engine.execution_options(leadgauge_aside=True)
+        self.common = not in_memory(engine)
 
     def acquire(self, name: str, holder: str, *, at: datetime, lasts: timedelta) -> None:
         """Take a lease, or renew one's own. Raises StoreBusy while another holder has it."""
@@ -42,6 +45,27 @@ class Presence:
                     f"{held['holder']} is running on this ledger (its lease ends "
                     f"{held['expires_at']:%Y-%m-%dT%H:%M:%SZ} unless renewed); wait, or stop it"
                 )
+
+    def held_until(self, name: str, holder: str) -> datetime | None:
+        """Until when a holder has a lease unless it renews it; None: it has not."""
+        mine = (LEASES.c.name == name) & (LEASES.c.holder == holder)
+        with self._readers.begin() as db:
+            return db.scalar(select(LEASES.c.expires_at).where(mine))
+
+    def renew(self, name: str, holder: str, *, at: datetime, lasts: timedelta) -> bool:
+        """Renew one's own lease; False where it is one's own no more, also if nobody has it now.
+
+        Raises StoreLost where that cannot be written now, for whatever reason.
+        """
+        mine = (LEASES.c.name == name) & (LEASES.c.holder == holder)
+        renewing = update(LEASES).where(mine).values(expires_at=at + lasts)
+        try:
+            with self._aside.begin() as db:
+                return bool(db.execute(renewing).rowcount)
+        except SQLAlchemyError as error:
+            raise StoreLost(
+                "ledger: the lease cannot be renewed now; run again later, nothing is lost"
+            ) from error
 
     def release(self, name: str, holder: str) -> None:
         """Give a lease back; nothing if it is not one's own."""

@@ -26,7 +26,8 @@ class RunStatus(StrEnum):
     """How a run stands.
 
     refused: done, but the CRM refused some records; stopped: ended early, as asked; guarded: a
-    guard stopped it before the first write; failed: an error ended it; died: it never ended.
+    guard stopped it, before the first write or at its budget of calls; failed: an error ended it;
+    died: it never ended.
     """
 
     RUNNING = "running"

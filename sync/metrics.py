@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import socket
 from threading import Thread
 from typing import TypeVar
 
@@ -119,9 +120,12 @@ def _stamp(at: datetime | None) -> float | None:
 
 
 @contextmanager
-def serving(config: Config, ledger: Ledger, clock: Clock) -> Iterator[str]:
-    """Serve /metrics and /health as configured, at the address that is given.
+def serving(
+    config: Config, ledger: Ledger, clock: Clock, listener: socket | None = None
+) -> Iterator[socket]:
+    """Serve /metrics and /health as configured, at the socket that is given.
 
+    `listener` is one that listens at this address already, and may be closed meanwhile.
     Raises ConfigError where the port cannot be had.
     """
     assert config.metrics is not None, "only called where it is configured"
@@ -158,14 +162,19 @@ def serving(config: Config, ledger: Ledger, clock: Clock) -> Iterator[str]:
 
     place = (config.metrics.host, config.metrics.port)
     try:
-        server = ThreadingHTTPServer(place, Handler)
+        server = ThreadingHTTPServer(place, Handler, bind_and_activate=listener is None)
     except OSError as error:
         where = f"{place[0]}:{place[1]}"
         raise ConfigError([f"metrics: cannot listen on {where}: {error.strerror}"]) from None
+    if listener is not None:
+        server.socket.close()
+        server.socket = listener.dup()
+    # Of two that hear of one call, the one that comes late must not wait for the next.
+    server.socket.setblocking(False)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://{place[0]}:{server.server_address[1]}"
+        yield server.socket
     finally:
         server.shutdown()
         server.server_close()

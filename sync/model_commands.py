@@ -1,22 +1,21 @@
 """The commands that ask what a model says: of a lead, of a date, and what a change would move."""
 
-import csv
 import json
-import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import TypeAdapter, ValidationError
 
 from core.points import Share
-from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, Only, opened, outside_of, settings
+from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, Only, opened, outside_of, settings, vet
 from sync.guards import Team
-from sync.terminal import say, show
+from sync.terminal import csv_rows, say, show
 from sync.yaml_source import ConfigError
 
 Record = Annotated[str, typer.Argument(help="Record id of a lead or an account in its CRM.")]
@@ -167,17 +166,15 @@ def replay(
             past,
             session.config.identity,
         )
-        table = csv.DictWriter(sys.stdout, (*REPLAYED, "scored_at"), lineterminator="\n")
-        if not as_json:
-            table.writeheader()
+        put = _json_line if as_json else csv_rows((*REPLAYED, "scored_at"))
         for decision in decisions:
             row = {name: getattr(decision, name) for name in REPLAYED}
-            row["score"] = f"{decision.points:f}"
-            row["scored_at"] = f"{decision.scored_at:%Y-%m-%dT%H:%M:%SZ}"
-            if as_json:
-                typer.echo(json.dumps(row))
-            else:
-                table.writerow(row)
+            at_second = f"{decision.scored_at:%Y-%m-%dT%H:%M:%SZ}"
+            put({**row, "score": decision.points, "scored_at": at_second})
+
+
+def _json_line(row: Mapping[str, Any]) -> None:
+    typer.echo(json.dumps(row, default="{:f}".format))
 
 
 def _instant(ctx: typer.Context, as_of: datetime | None) -> datetime:
@@ -199,11 +196,13 @@ def preview(
     from sync import preview as previewing
     from sync import show_model as text
     from sync.config import replacing
+    from sync.lint import linted
     from sync.show import out
 
     with ExitStack() as stack:
         session = stack.enter_context(opened(ctx, config, only))
         changed = replacing(session.segments, model)
+        vet(linted(model, session.config, outside_of(ctx).connect))
         found = stack.enter_context(previewing.opened(session, changed, _instant(ctx, as_of)))
         if as_json:
             show(text.preview_data(found))
@@ -259,11 +258,14 @@ def sign(
     """Record that marketing or sales agrees to a model, by its content; a change needs it anew."""
     from sync.config import read_model, text_of
     from sync.ledger import Ledger
+    from sync.lint import linted
 
     if not by.strip():
         raise ConfigError(["say who agrees: --by WHO"])
-    chosen, now = read_model(model), outside_of(ctx).clock()
-    with Ledger(settings(ctx, config).ledger) as ledger:
+    configured, outside = settings(ctx, config), outside_of(ctx)
+    chosen, now = read_model(model), outside.clock()
+    vet(linted(model, configured, outside.connect))
+    with Ledger(configured.ledger) as ledger:
         ledger.models.sign(chosen, team, by=by.strip(), at=now)
         if text := text_of(model, chosen):
             ledger.models.keep(chosen, text, at=now)

@@ -19,13 +19,13 @@ from core.events import matches, present
 from core.past import Answer
 from core.persons import shared
 from core.scoring import Facts, belonging, known_columns, settled_events
-from core.stages import HELD_OUT, QUALIFIED, WITHHELD, Stage
-from core.verdict import KEY
-from sync.decide import facts_of
+from core.stages import QUALIFIED, UNSCORED, Stage
+from core.verdict import KEY, admitted
+from sync.decide import facts_of, past_of
 from sync.nurture_settings import Audience, Track
 from sync.session import Session
 
-OUT = (Stage.INELIGIBLE, Stage.DISQUALIFIED, *HELD_OUT, *WITHHELD)
+OUT = (Stage.INELIGIBLE, Stage.DISQUALIFIED, *UNSCORED)
 OPTED_OUT, BOUNCED = "email_opt_out", "bounced_at"
 
 
@@ -111,12 +111,16 @@ def _reason(track: Track, stage: str | None, answer: Answer | None) -> str:
 
 
 def members(session: Session, audience: Audience, at: datetime) -> list[Member]:
-    """The leads of an audience. Who opted out, or is not known not to have, is in none."""
+    """The leads of an audience, by what may count (`core.verdict.admitted`). Who opted out, or is
+    not known not to have, or whose e-mail bounced, is in none."""
+    past = past_of(session.ledger, None, at, session.segments)
     facts = shared(session.config.identity, facts_of(session.facts, at), at)
+    facts = admitted(session.segments, facts, at, past).facts
     wanted = audience.when.columns() if audience.when else frozenset[str]()
     wide = _wide(session, facts, wanted, at)
     holds = audience.when.holds(wide) if audience.when else ibis.literal(True)
-    rows = wide.filter(~wide[OPTED_OUT].fill_null(True) & holds.fill_null(False)).select(*KEY)
+    reached = ~wide[OPTED_OUT].fill_null(True) & wide[BOUNCED].isnull()
+    rows = wide.filter(reached & holds.fill_null(False)).select(*KEY)
     if audience.did:
         events = settled_events(facts, at)
         did = matches(present(facts.activities, at), events, [audience.did])

@@ -1,14 +1,12 @@
 """The commands about leads that are not ready for sales: their tracks, and audiences."""
 
-import csv
-import sys
 from dataclasses import asdict, fields
 from typing import Annotated
 
 import typer
 
 from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, Only, opened, outside_of
-from sync.terminal import say, show
+from sync.terminal import csv_rows, say, show
 from sync.yaml_source import ConfigError
 
 
@@ -46,8 +44,8 @@ def audience(
     only: Only = None,
     as_json: AsJson = False,
 ) -> None:
-    """The leads of an audience as CSV, with score, tier and stage: only those who did not opt
-    out."""
+    """The leads of an audience as CSV, with score, tier and stage: only those who may be
+    reached."""
     from sync.nurture import Member, members
 
     with opened(ctx, config, only) as session:
@@ -61,8 +59,7 @@ def audience(
     if as_json:
         show([asdict(member) for member in found])
         return
-    columns = [each.name for each in fields(Member)]
-    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(asdict, found))
+    put = csv_rows([each.name for each in fields(Member)])
+    for member in found:
+        put(asdict(member))
     say(f"{name}: {len(found)} leads")

@@ -1,9 +1,10 @@
 """Orphans: leads that nobody works, whatever the CRM shows as their owner."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from ibis import _
 from ibis.expr.types import Table
@@ -11,6 +12,8 @@ from ibis.expr.types import Table
 from core.decision import Output
 from core.facts import as_of
 from core.roster import Pool, Roster
+from core.scoring import known_columns
+from sync.decide import facts_of, past_of
 from sync.roster import find
 from sync.session import Session
 
@@ -23,6 +26,8 @@ class Kind(StrEnum):
     INACTIVE = "owner is not active"
     UNKNOWN = "owner is unknown to the CRM"
     DEAD_QUEUE = "in a queue that is not served"
+    UNOWNED = "nobody has it"
+    UNASSIGNED = "owner counts as nobody"
 
 
 @dataclass(frozen=True)
@@ -73,27 +78,50 @@ def _late(session: Session, name: str, roster: Roster, at: datetime) -> Iterator
 
 
 def _misplaced(session: Session, name: str, roster: Roster, at: datetime) -> Iterator[Orphan]:
-    """Leads with an owner who is gone, or in a queue from which nobody takes them."""
+    """Leads with an owner who is gone, or in a queue from which nobody takes them; and hot ones
+    that are with nobody, but for those that are apart from work: waiting, or champions."""
     owners = session.facts.table("owners").filter(_.connection == name)
-    leads = _leads(session, name, at).filter(_.owner.notnull())
     known = owners.select(owner="id", kind="kind", active="active")
-    rows = leads.left_join(known, "owner").order_by("id").to_pyarrow().to_pylist()
-    served = {share.owner_id for pool in roster.pools for share in pool.shares}
-    waiting = {one.lead_id for one in session.ledger.routing.waiting(name)}
-    for row in rows:
+    rows = _leads(session, name, at).left_join(known, "owner").order_by("id")
+    apart = {one.lead_id for one in session.ledger.routing.waiting(name)}
+    apart |= _champions(session, name, at)
+    for row in rows.to_pyarrow().to_pylist():
         hot = row["stage"] in roster.stages
-        if row["kind"] is None:
-            kind, why = Kind.UNKNOWN, "the CRM does not show this owner"
-        elif row["kind"] == "queue":
-            left = hot and row["owner"] not in served and row["id"] not in waiting
-            if row["active"] and not left:
-                continue
-            kind, why = Kind.DEAD_QUEUE, "the queue is in no pool" if left else "the queue is gone"
-        elif not row["active"]:
-            kind, why = Kind.INACTIVE, "the owner is not active any more"
-        else:
-            continue
-        yield Orphan(name, row["id"], kind, row["owner"], why, None, hot)
+        found = _fault(row, roster, unworked=hot and row["id"] not in apart)
+        if found is not None:
+            yield Orphan(name, row["id"], found[0], row["owner"], found[1], None, hot)
+
+
+def _fault(row: Mapping[str, Any], roster: Roster, *, unworked: bool) -> tuple[Kind, str] | None:
+    """What is wrong with the owner of a lead, if anything; `unworked`: it asks for one who works
+    it."""
+    owner = row["owner"]
+    if owner is None:
+        return (Kind.UNOWNED, "the CRM shows no owner") if unworked else None
+    if row["kind"] is None:
+        return Kind.UNKNOWN, "the CRM does not show this owner"
+    if row["kind"] == "queue":
+        served = any(owner == share.owner_id for pool in roster.pools for share in pool.shares)
+        if unworked and not served:
+            return Kind.DEAD_QUEUE, "the queue is in no pool"
+        return None if row["active"] else (Kind.DEAD_QUEUE, "the queue is gone")
+    if not row["active"]:
+        return Kind.INACTIVE, "the owner is not active any more"
+    if unworked and owner in roster.unassigned:
+        return Kind.UNASSIGNED, "the owner is one of `unassigned_owners`"
+    return None
+
+
+def _champions(session: Session, name: str, at: datetime) -> set[str]:
+    """The leads that are kept apart from reps."""
+    routing = session.config.routing
+    when = routing.champions if routing else None
+    if when is None:
+        return set()
+    past = past_of(session.ledger, routing, at, session.segments)
+    wide = known_columns(when.columns(), facts_of(session.facts, at), at, past)
+    apart = wide.filter(_.connection == name, when.holds(wide))
+    return set(apart.lead_id.to_pyarrow().to_pylist())
 
 
 def _leads(session: Session, name: str, at: datetime) -> Table:

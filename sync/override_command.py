@@ -63,8 +63,8 @@ def override(
             return
         if lead is None:
             raise ConfigError(["name a lead, or ask for --list"])
+        where = _connection(ledger, lead, connection)
         if remove:
-            where = _connection(ledger, lead, connection)
             if not ledger.past.remove_override(where, lead, by=by or None, at=now):
                 raise ConfigError([f"no override is in force on {lead} in {where}"])
             say(f"{where}: {lead}: override removed; the next cycle scores it by the model")
@@ -74,7 +74,6 @@ def override(
             raise ConfigError(problems)
         assert until is not None, "else it was a problem"
         ((kind, value),) = said.items()
-        where = _connection(ledger, lead, connection)
         end = until.replace(tzinfo=UTC)
         made = Override(where, lead, kind, value, reason.strip(), by.strip(), now, end)
         ledger.past.override(made)

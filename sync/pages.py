@@ -8,8 +8,11 @@ far the reading is (a bulk job was begun), and waits for no other.
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from connectors.base import Page
 from connectors.errors import ConnectorError
@@ -26,6 +29,21 @@ def read_ahead(pages: Iterator[Page]) -> Generator[Page]:
         while (page := following.result()) is not None:
             following = reader.submit(next, pages, None)
             yield page
+
+
+def no_later(page: Page, at: datetime) -> Page:
+    """The same page, no row of it stamped later than `at`, when it was read.
+
+    A stamp of the future would hide the record until then, and all that changes on it before.
+    """
+    place = page.rows.schema.get_field_index("modified_at")
+    field = page.rows.schema.field(place)
+    stamps, read = page.rows["modified_at"], pa.scalar(at, field.type)
+    later = pc.greater(stamps, read)
+    if not pc.any(later).as_py():
+        return page
+    stamps = pc.if_else(later, read, stamps)
+    return replace(page, rows=page.rows.set_column(place, field, stamps))
 
 
 def joined(pages: Iterator[Page], clock: Callable[[], float]) -> Iterator[Page]:

@@ -1,6 +1,7 @@
 """A person in the facts: which records are this person, everything they say, and their erasure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,8 @@ import ibis
 import pyarrow as pa
 
 from core.facts import ACTIVITIES, LEADS, OUTCOMES, TIME
-from core.identity import Identity, handles
+from core.folding import folded
+from core.identity import Identity, address, handles
 from sync.facts_file import FactsFile
 from sync.lead_numbers import NUMBER
 from sync.ledger_people import Record
@@ -47,6 +49,11 @@ _LINKS = """
 """
 """SQL for the records that a CRM itself made into others."""
 
+_HANDLES = ""
+"""The connection of what is no record but a handle that records share."""
+
+_ON = "JOIN ties t ON t.connection = n.connection AND t.id = n.id"
+
 
 @dataclass(frozen=True)
 class Expired:
@@ -65,31 +72,27 @@ class People:
     def __init__(self, file: FactsFile) -> None:
         self._file = file
 
-    def records(self, named: str) -> list[Record]:
-        """The leads with an id or an e-mail address, now or ever, in every connection.
+    def records(self, named: str, identity: Identity | None) -> list[Record]:
+        """The records of a person: those with an id or an e-mail address, now or ever, and all
+        that lead on from these, in every connection.
 
-        With all that were merged into them or converted to them, and that these were merged into.
+        That are records merged into them or converted to them, and that these were merged into,
+        and those that `identity` joins, as for `removed`.
         """
-        rows = self._file.rows(
-            """
-            WITH RECURSIVE same(connection, id) AS (
-                SELECT connection, id FROM leads WHERE id = $n OR lower(email) = lower($n)
-                UNION
-                SELECT linked.connection, linked.other FROM same JOIN (
-                    SELECT connection, id, survivor AS other FROM aliases
-                        WHERE table_name = 'leads'
-                    UNION ALL SELECT connection, survivor, id FROM aliases
-                        WHERE table_name = 'leads'
-                    UNION ALL SELECT connection, id, converted_to FROM leads
-                        WHERE converted_to IS NOT NULL
-                    UNION ALL SELECT connection, converted_to, id FROM leads
-                        WHERE converted_to IS NOT NULL
-                ) linked USING (connection, id)
+        leads, said = self._file.table(LEADS.name), ibis.literal(named.strip())
+        mail = (folded(leads.email) == folded(said)) | (address(leads.email) == address(said))
+        found = leads.filter((leads.id == said) | mail.fill_null(False))
+        start = ibis.to_sql(found.select("connection", "id"), "duckdb")
+        with self._tied(self._ties(identity)):
+            rows = self._file.rows(
+                f"""
+                WITH RECURSIVE same(connection, id) AS (
+                    FROM ({start})
+                    UNION SELECT t.to_connection, t.to_id FROM same n {_ON}
+                )
+                FROM same WHERE connection != '{_HANDLES}' ORDER BY ALL
+                """
             )
-            SELECT DISTINCT connection, id FROM same ORDER BY ALL
-            """,
-            n=named.strip(),
-        )
         return [(row["connection"], row["id"]) for row in rows]
 
     def living(self, records: Collection[Record]) -> list[Record]:
@@ -131,11 +134,8 @@ class People:
         One person are the records that `identity` joins (None: those of an equal address), at any
         time and whether or not others claim the same.
         """
-        known = handles(identity or Identity(), self._file.table(LEADS.name))
-        node = "'' AS to_connection, way || ' ' || handle AS to_id"
-        shared = f"SELECT connection, lead_id, {node} FROM ({ibis.to_sql(known, 'duckdb')})"
         gone = "NOT lives AND gone_at <= $before"
-        return self._expired(connection, before, gone, f"{_LINKS} UNION ALL {shared}")
+        return self._expired(connection, before, gone, self._ties(identity))
 
     def purged(self, connection: str, before: datetime) -> Expired:
         """The records that the CRM erased for good at `before` or earlier, and what was merged
@@ -147,39 +147,54 @@ class People:
 
     def _expired(self, connection: str, before: datetime, gone: str, ties: str) -> Expired:
         """The records for which `gone` holds, without those that ties lead to from one that lives
-        or was there after `before`. A tie leads both ways."""
+        or was there after `before`."""
         self._file.run(
             "CREATE OR REPLACE TEMP TABLE known AS SELECT connection, id, "
             "bool_or(valid_to IS NULL) AS lives, max(valid_to) AS gone_at FROM leads GROUP BY ALL"
         )
+        with self._tied(ties):
+            rows = self._file.rows(
+                f"""
+                WITH RECURSIVE
+                gone AS (SELECT connection, id FROM known WHERE connection = $c AND {gone}),
+                near(connection, id) AS (
+                    FROM gone UNION SELECT t.to_connection, t.to_id FROM near n {_ON}
+                ),
+                kept(connection, id) AS (
+                    SELECT connection, id FROM near JOIN known USING (connection, id)
+                        WHERE lives OR gone_at > $before
+                    UNION SELECT t.to_connection, t.to_id FROM kept n {_ON}
+                )
+                SELECT known.id, known.id IN (SELECT id FROM kept WHERE connection = $c) AS stays
+                    FROM near JOIN known USING (connection, id)
+                    WHERE connection = $c AND NOT lives AND gone_at <= $before ORDER BY id
+                """,
+                c=connection,
+                before=before,
+            )
+        self._file.run("DROP TABLE known")
+        records = [(connection, row["id"]) for row in rows if not row["stays"]]
+        return Expired(records, len(rows) - len(records))
+
+    def _ties(self, identity: Identity | None) -> str:
+        """SQL for what leads from each record to the others of the person: what a CRM made of it,
+        and the handles (records of no connection) by which `identity` knows it."""
+        known = handles(identity or Identity(), self._file.table(LEADS.name))
+        node = f"'{_HANDLES}' AS to_connection, way || ' ' || handle AS to_id"
+        shared = f"SELECT connection, lead_id, {node} FROM ({ibis.to_sql(known, 'duckdb')})"
+        return f"{_LINKS} UNION ALL {shared}"
+
+    @contextmanager
+    def _tied(self, ties: str) -> Iterator[None]:
+        """A table `ties` for so long; they lead both ways."""
         self._file.run(
             f"CREATE OR REPLACE TEMP TABLE ties AS WITH t AS ({ties}) FROM t UNION ALL "
             "SELECT to_connection, to_id, connection, id FROM t"
         )
-        on = "JOIN ties t ON t.connection = n.connection AND t.id = n.id"
-        rows = self._file.rows(
-            f"""
-            WITH RECURSIVE
-            gone AS (SELECT connection, id FROM known WHERE connection = $c AND {gone}),
-            near(connection, id) AS (
-                FROM gone UNION SELECT t.to_connection, t.to_id FROM near n {on}
-            ),
-            kept(connection, id) AS (
-                SELECT connection, id FROM near JOIN known USING (connection, id)
-                    WHERE lives OR gone_at > $before
-                UNION SELECT t.to_connection, t.to_id FROM kept n {on}
-            )
-            SELECT known.id, known.id IN (SELECT id FROM kept WHERE connection = $c) AS stays
-                FROM near JOIN known USING (connection, id)
-                WHERE connection = $c AND NOT lives AND gone_at <= $before ORDER BY id
-            """,
-            c=connection,
-            before=before,
-        )
-        for table in ("known", "ties"):
-            self._file.run(f"DROP TABLE {table}")
-        records = [(connection, row["id"]) for row in rows if not row["stays"]]
-        return Expired(records, len(rows) - len(records))
+        try:
+            yield
+        finally:
+            self._file.run("DROP TABLE ties")
 
     def note_purged(self, connection: str, ids: Collection[str]) -> None:
         """Note leads of which the CRM has not even a trace; those noted before that live after all

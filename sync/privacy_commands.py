@@ -110,7 +110,10 @@ def _records(session: "Session", person: str) -> "list[Record]":
 
     Facts that were pulled again do not know who was removed before; the ledger knows their ids.
     """
-    records = session.facts.people.records(person) or session.ledger.people.records(person)
+    if not person.strip():
+        raise ConfigError(["say whom: a record id or an e-mail address"])
+    people, identity = session.facts.people, session.config.identity
+    records = people.records(person, identity) or session.ledger.people.records(person)
     if not records:
         raise ConfigError([f"nothing is held of {_kind(person)}: check it, in every CRM"])
     return records

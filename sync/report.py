@@ -100,7 +100,8 @@ ERASE = "erase "
 class Cost:
     """What a part of a run costs in API calls by class: as predicted before it, and as made.
 
-    Reading only what changed is not predicted (None): asking how much that is costs as much.
+    Reading only what changed is not predicted (None): asking how much that is costs as much. The
+    budget of calls bounds it all the same.
     """
 
     predicted: Price | None = None

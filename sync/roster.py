@@ -41,7 +41,7 @@ def find(routing: Routing, store: FactsStore, connection: str, capabilities: Cap
         for account in one.accounts
     }
     queues = {row["id"] for row in rows if row["kind"] == "queue"}
-    free = {id_ for name in routing.unassigned_owners for id_ in owners.called(name)}
+    free = set(owners.free(routing.unassigned_owners))
     roster = Roster(
         active=frozenset(owners.may_hold),
         pool=general,
@@ -98,6 +98,14 @@ class _Owners:
             if not able:
                 (self.inactive if found else self.unknown)[name] = None
             yield from (able or found)[:1]
+
+    def free(self, names: Iterable[str]) -> Iterator[str]:
+        """All owners of some names, who need not be able to be given anything."""
+        for name in names:
+            found = self.called(name)
+            if not found:
+                self.unknown[name] = None
+            yield from found
 
 
 def _pool(pool: settings.Pool, owners: _Owners, routing: Routing, name: str = "") -> Pool:

@@ -64,12 +64,14 @@ def serve(
     ports: tuple[int, int],
     sample: tuple[int, int],
     faults: Sequence[str],
+    rate: float | None,
     minutes: float,
     stop: Stop,
     say: Callable[[str], None],
 ) -> None:
     """Serve both CRMs on `ports` with a `sample` of (leads, seed) until stopped or time is up.
 
+    With a `rate` the faults strike at random, by the same seed, and not each in its own time.
     Writes config.yaml and model.yaml for them into the folder sandbox/, and says how to go on.
     """
     chosen = [_fault(name) for name in faults]
@@ -77,8 +79,9 @@ def serve(
     with Sandbox.start(
         seed=seed, leads=leads, salesforce_port=ports[0], hubspot_port=ports[1]
     ) as sandbox:
-        for face, fault in chosen:
-            getattr(sandbox, face).faults.append(fault)
+        for name, (face, fault) in zip(faults, chosen, strict=True):
+            random = fault if rate is None else fault.at_random(rate, f"{seed} {name}")
+            getattr(sandbox, face).faults.append(random)
         folder = Path("sandbox")
         folder.mkdir(exist_ok=True)
         (folder / "config.yaml").write_text(config_for(sandbox), encoding="utf-8")

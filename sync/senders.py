@@ -5,14 +5,16 @@ NotifyError, whose message holds no address and no secret.
 """
 
 import json
+import os
 import smtplib
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.message import EmailMessage
 from http.client import HTTPException
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import (
     HTTPRedirectHandler,
     HTTPSHandler,
@@ -28,6 +30,9 @@ TIMEOUT = 20
 """Seconds that a server may be silent."""
 
 TLS_AT_ONCE = 465
+
+OTHER_HOST = 62
+"""What OpenSSL calls a certificate that is made out to another name."""
 
 UNACCEPTABLE = (400, 413, 422)
 """What a webhook answers to a document that it does not take."""
@@ -74,12 +79,31 @@ def _named(what: str) -> Iterator[None]:
         if isinstance(error, HTTPError):
             error.close()
         code = getattr(error, "smtp_code", getattr(error, "code", ""))
-        why = f"{type(error).__name__} {code}".strip()
+        why = f"{type(error).__name__} {code}".strip() if code else _reason(error)
         if isinstance(error, smtplib.SMTPRecipientsRefused) or code in UNACCEPTABLE:
             raise Unacceptable(f"{what} refused, will try again: {why}") from None
     else:
         return
     raise NotifyError(f"{what} not delivered, will try again: {why}") from None
+
+
+def _reason(error: Exception) -> str:
+    """What kept us from being heard, in the system's own words: they repeat nothing of ours."""
+    cause = error.reason if isinstance(error, URLError) else error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        # Of a mismatch the message names the host.
+        mismatch = cause.verify_code == OTHER_HOST
+        why = "it is another host's" if mismatch else cause.verify_message
+        return f"its certificate is not trusted: {why}"
+    if isinstance(cause, ssl.SSLError):
+        return f"no TLS: {cause.reason or type(cause).__name__}"
+    if isinstance(cause, socket.gaierror):
+        return "its host name is not known: check it, and the DNS"
+    if isinstance(cause, TimeoutError):
+        return f"no answer within {TIMEOUT} seconds"
+    if isinstance(cause, OSError) and cause.errno is not None:
+        return os.strerror(cause.errno).lower()
+    return type(error).__name__
 
 
 def _server(settings: MailServer) -> smtplib.SMTP:

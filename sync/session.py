@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from connectors.base import Connector
 from connectors.settings import ConnectionSettings
 from core.segments import Segments
 from sync.access import DeniedError, account, needed
-from sync.config import Config, load, read_models
+from sync.config import Config, load, read_models, replacing
 from sync.facts_store import FactsStore
 from sync.gate import gate
 from sync.ledger import Ledger
@@ -46,6 +46,21 @@ class Session:
     ledger: Ledger
     connectors: Mapping[str, Connector]
     clock: Clock
+
+
+def with_file(session: Session, path: Path) -> Session:
+    """A session with the model in a file in the place of its namesake, or of the only one.
+
+    Raises ConfigError as `replacing` does.
+    """
+    segments = replacing(session.segments, path)
+    files = zip(session.config.model, session.segments, segments, strict=True)
+    models = tuple(
+        file if before is after else file.model_copy(update={"model": path})
+        for file, before, after in files
+    )
+    config = session.config.model_copy(update={"model": models})
+    return replace(session, config=config, segments=segments)
 
 
 @dataclass(frozen=True)

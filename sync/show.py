@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from itertools import groupby, islice
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from core.decision import Decision
 from core.explain import Explanation, Known
 from core.past import History
 from core.provenance import Origin, Said
+from core.stages import UNSCORED
 from sync.health import Health, health
 from sync.hygiene import Cleanliness, Rate, rates
 from sync.ledger import Ledger
@@ -164,6 +166,8 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
     yield made
     notes = table("")
     notes.add_column("")
+    if decision.stage in UNSCORED:
+        notes.add_row(escape(decision.reason))
     if found.unknown:
         notes.add_row(f"unknown, so neither for nor against: {', '.join(found.unknown)}")
     if found.next_stage:

@@ -5,8 +5,10 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from types import FrameType
 
+from connectors.errors import Interrupted
 
-class StoppedError(Exception):
+
+class StoppedError(Interrupted):
     """The run was asked to stop and did, after finishing the batch in hand."""
 
 

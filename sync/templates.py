@@ -5,6 +5,12 @@ from pathlib import Path
 
 from sync.yaml_source import ConfigError
 
+HYGIENE = """
+# Junk, throw-away addresses and duplicates are held out before anything is scored: docs/model.md.
+hygiene: {}
+"""
+"""What every model begins with, whatever its preset scores by."""
+
 
 def presets() -> list[str]:
     """The names of the models that come with leadgauge."""
@@ -16,7 +22,8 @@ def presets() -> list[str]:
 
 
 def write(folder: Path, preset: str) -> list[Path]:
-    """Write config.yaml and model.yaml where they do not exist yet; which were written.
+    """Write config.yaml and model.yaml where they do not exist yet; which were written. The model
+    is the preset, with hygiene.
 
     Raises ConfigError for a preset that there is not.
     """
@@ -25,7 +32,7 @@ def write(folder: Path, preset: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
         "config.yaml": files("sync").joinpath("config.example.yaml").read_text(encoding="utf-8"),
-        "model.yaml": files("core.presets").joinpath(f"{preset}.yaml").read_text(encoding="utf-8"),
+        "model.yaml": _preset(preset) + HYGIENE,
     }
     written = []
     for name, text in contents.items():
@@ -34,3 +41,7 @@ def write(folder: Path, preset: str) -> list[Path]:
             path.write_text(text, encoding="utf-8")
             written.append(path)
     return written
+
+
+def _preset(name: str) -> str:
+    return files("core.presets").joinpath(f"{name}.yaml").read_text(encoding="utf-8")

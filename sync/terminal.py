@@ -1,14 +1,18 @@
 """How commands talk: data on stdout, talk and progress on stderr."""
 
+import csv
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from connectors.base import Progress
+from core.spreadsheet import neutralised
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -27,6 +31,22 @@ def say(text: str) -> None:
 def show(data: Any) -> None:
     """Data for machines goes to stdout."""
     typer.echo(json.dumps(data, indent=2, default=str))
+
+
+def csv_rows(columns: Sequence[str]) -> Callable[[Mapping[str, Any]], None]:
+    """Data for spreadsheets goes to stdout as CSV: the header now, a row with each call of what is
+    returned. Numbers stay numbers; no text is a formula.
+
+    Lines end as RFC 4180 says: only then is a carriage return within a text quoted too."""
+    writer = csv.DictWriter(sys.stdout, columns)
+    writer.writeheader()
+    return lambda row: writer.writerow({name: _cell(value) for name, value in row.items()})
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return neutralised(value) if isinstance(value, str) else value
 
 
 @contextmanager

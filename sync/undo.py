@@ -78,17 +78,18 @@ def undo(
     The next cycle decides anew about the records. Raises what a cycle raises.
     """
     report = RunReport(new_run(session.clock()))
-    with Lease(session.ledger, session.clock) as lease, recorded(session, "undo", report, limits):
-
-        def shown(stage: str, done: int, total: int | None) -> None:
-            lease.renew()
-            progress(stage, done, total)
-
+    with (
+        Lease(session.ledger, session.clock) as lease,
+        recorded(session, "undo", report, limits, stop),
+    ):
         report.connections += [ConnectionReport(name) for name in session.connectors]
         for connector in session.connectors.values():
             settle_unanswered(connector, session.facts, session.ledger, session.clock)
-        found = look(session, run_id, shown)
-        findings = [f for planned in found.plans for f in guards.changes(planned, True, limits)]
+        found = look(session, run_id, progress)
+        findings = []
+        for planned in found.plans:
+            made = session.connectors[planned.connection].usage.total
+            findings += guards.changes(planned, True, limits, made)
         if findings:
             raise GuardStopError(findings)
         reports = {part.connection: part for part in report.connections}
@@ -101,8 +102,9 @@ def undo(
             for portion in planned.portions():
                 ids = [change.change.id for change in portion]
                 session.facts.touched.ids(planned.connection, LEADS, ids)
-            writer = Writer(report.run_id, session.connectors[planned.connection], session)
-            writer.carry_out(planned, part, stop, shown)
+            connector = session.connectors[planned.connection]
+            writer = Writer(report.run_id, connector, session, lease)
+            writer.carry_out(planned, part, stop, progress)
     return report, found
 
 

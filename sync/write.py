@@ -13,21 +13,23 @@ from connectors.base import Change, Connector, Progress, Status, WriteResult
 from connectors.errors import ConnectorError
 from core.diff import Values
 from sync.facts_store import WRITTEN, FactsStore
+from sync.lease import Lease
 from sync.ledger import Ledger
 from sync.plan import ConnectionPlan, PlannedChange
 from sync.price import read_back
 from sync.report import ConnectionReport, Step
 from sync.session import Clock, Session
-from sync.stop import Stop
+from sync.stop import Stop, StoppedError
 from sync.verify import borne_out
 
 
 class Writer:
-    """Carries out plans for one connection, within one run."""
+    """Carries out plans for one connection, within one run, as long as its lease is held."""
 
-    def __init__(self, run_id: str, connector: Connector, session: Session) -> None:
+    def __init__(self, run_id: str, connector: Connector, session: Session, lease: Lease) -> None:
         self._run_id = run_id
         self._connector = connector
+        self._lease = lease
         self._facts = session.facts
         self._ledger = session.ledger
         self._clock = session.clock
@@ -39,7 +41,7 @@ class Writer:
 
         Returns the records that nothing is known of: the next run must decide about them again.
         Raises what the connector raises; by then what was sent is settled, and the rest is not
-        recorded as sent.
+        recorded as sent. Raises StoreBusy before sending anything once the lease is lost.
         """
         before = dict(self._connector.usage.calls)
         try:
@@ -55,6 +57,7 @@ class Writer:
         start = 0
         for portion in plan.portions():
             stop.check()
+            self._lease.hold()
             name, done = self._connector.name, 0
             changes = self._intended(portion)
             try:
@@ -63,6 +66,7 @@ class Writer:
                     waiting += [r.change.id for r in results if r.status is Status.UNKNOWN]
                     done += len({result.change.id for result in results})
                     progress(f"{name}: write", start + done, len(plan.changes))
+                    self._lease.hold()
             except ConnectorError:
                 # A change without a result was not sent: the next run decides about it anew.
                 self._ledger.withdraw(self._run_id, name)
@@ -83,13 +87,13 @@ class Writer:
         return changes
 
     def _results(self, chunk: Sequence[Change], *, verify: bool) -> Iterator[list[WriteResult]]:
-        """The connector's results in groups of a call, those before an error too.
+        """The connector's results in groups of a call, those before an error or a stop too.
 
         Those to be read back come last, together, as that takes fewer calls.
         """
         group: list[WriteResult] = []
         acknowledged: list[WriteResult] = []
-        failure: ConnectorError | None = None
+        failure: ConnectorError | StoppedError | None = None
         try:
             for result in self._connector.write(chunk):
                 if result.status is Status.WRITTEN and read_back(result.change, verify=verify):
@@ -99,7 +103,7 @@ class Writer:
                 if len(group) == self._connector.capabilities.write_batch:
                     yield group
                     group = []
-        except ConnectorError as error:
+        except (ConnectorError, StoppedError) as error:
             failure = error
         if group:
             yield group

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from core.mistakes import Place, dotted
+
 M = TypeVar("M", bound=BaseModel)
-Place = tuple[str | int, ...]
-"""Keys and indexes from the top of a file to a value."""
 
 
 class ConfigError(Exception):
@@ -146,16 +146,20 @@ def _explained(
             continue  # Items that are wrong, as is said of each, were not counted.
         if kind == "missing":
             place, mark = _locate(loc[:-1], source)
-            yield mark, f"{_dotted(place) or 'the file'}: {loc[-1]} is missing"
+            yield mark, f"{dotted(place) or 'the file'}: {loc[-1]} is missing"
             continue
         place, mark = _locate(loc, source)
         if place in source.unset:
             continue  # Said already: the variable is not set.
-        if kind == "extra_forbidden":
-            yield mark, f"{_dotted(place)}: unknown key{_meant(str(loc[-1]), _known(model, loc))}"
+        if kind in ("model_type", "tuple_type"):
+            keys = ", ".join(f"{key}: ..." for key in _known(model, (*place, ""))[:3])
+            said = f"keys under it: {{{keys}}}" if kind == "model_type" else "a list: [...]"
+            yield mark, f"{dotted(place) or 'the file'}: there must be {said}"
+        elif kind == "extra_forbidden":
+            yield mark, f"{dotted(place)}: unknown key{_meant(str(loc[-1]), _known(model, loc))}"
         else:
             text = item["msg"].removeprefix("Value error, ")
-            yield mark, f"{_dotted(place) or 'the file'}: {text[:1].lower()}{text[1:]}"
+            yield mark, f"{dotted(place) or 'the file'}: {text[:1].lower()}{text[1:]}"
 
 
 def _locate(loc: Place, source: _Source) -> tuple[Place, yaml.Mark]:
@@ -168,11 +172,6 @@ def _locate(loc: Place, source: _Source) -> tuple[Place, yaml.Mark]:
         if (*place, step) in source.marks:
             place = (*place, step)
     return place, source.marks[place]
-
-
-def _dotted(place: Place) -> str:
-    text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place)
-    return text.removeprefix(".")
 
 
 def _meant(name: str, known: list[str]) -> str:

@@ -10,6 +10,37 @@ from connectors.sandbox.crm import Kind
 from core.facts import BY_NAME, arrow_schema
 from tests.world import Mirror, World, lead_ids, lead_streams, mirrored, populate, reported
 
+FIRM = {
+    "website": "https://www.muster.example",
+    "industry": "Retail",
+    "employees": 12,
+    "revenue": Decimal(5000),
+    "country": "United States",
+    "state": "Ohio",
+    "technologies": ["sap"],
+}
+PERSON = {
+    "first_name": "Ada",
+    "email": "ada@muster.example",
+    "phone": "+1 212 5550100",
+    "title": "Head of Sales",
+    "company": "Muster Ltd",
+    "opt_out": True,
+}
+DEEDS = (
+    {"type": "page_view", "asset": "/pricing", "area": "hr", "channel": "web"},
+    {"type": "call", "subject": "Call", "direction": "inbound", "duration": 90},
+)
+_PLACED = {"industry", "employees", "revenue", "country", "state", "region", "us_region"}
+_NAMED = {"first_name", "last_name", "company", "title", "seniority", "function"}
+_REACHED = {"email", "email_valid", "phone", "phone_number", "phone_valid", "email_opt_out"}
+EVERYBODYS = {
+    "leads": _PLACED | _NAMED | _REACHED | {"website", "technologies", "owner_id", "created_at"},
+    "accounts": _PLACED | {"name", "domain", "technologies", "owner_id", "created_at"},
+    "activities": {"type", "asset", "channel", "direction", "duration", "occurred_at"},
+}
+"""Facts table -> the fields that every CRM has for what is told above."""
+
 
 def pages_of_leads(world: World) -> list[Page]:
     """The pages of the streams that feed the leads."""
@@ -81,6 +112,26 @@ class ReadContract:
             "owner_id": world.id(world.rep),
         }
         assert {name: row[name] for name in expected} == expected
+
+    def test_fields_are_filled_as_declared(self, world: World) -> None:
+        """U20: what arrives without a mapping is what `fills` declares; no more, and no less of
+        what everybody has."""
+        owner = world.rep.number
+        firm = world.crm.add(Kind.ACCOUNT, {"name": "Muster Ltd", "owner": owner, **FIRM})
+        person = {**FIRM, **PERSON, "account": firm.number}
+        people = [world.lead(kind, **person).number for kind in (Kind.LEAD, Kind.CONTACT)]
+        deed = {"at": world.clock(), "owner": owner, "people": people[1:]}
+        for told in DEEDS:
+            world.crm.add(Kind.ACTIVITY, {**deed, **told})
+        world.clock.tick()
+        mirror, declared = mirrored(world), world.connector.capabilities.fills
+        for table, everybodys in EVERYBODYS.items():
+            rows = mirror.table(table)
+            held = {name for row in rows for name, value in row.items() if value not in (None, "")}
+            further = {f"custom.{name}" for row in rows for name, _ in row["custom"] or ()}
+            filled = held - {"custom", "present"} | further
+            assert filled <= declared[table]
+            assert everybodys <= filled
 
     def test_company_people_and_owner_are_joined(self, world: World) -> None:
         """Accounts, activities, outcomes and owners name each other by the ids of their rows."""

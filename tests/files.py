@@ -12,6 +12,7 @@ from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.neutral import FIELDS
 from connectors.settings import FieldMapping
 from core.decision import OPTIONAL, Output
+from core.spreadsheet import plain
 from tests.world import DEFAULT, Clock, World
 
 PAGE = 3
@@ -69,7 +70,7 @@ def take_over(crm: Crm, file: Path) -> None:
     for key, cells in imports.load(file, "id").items():
         record = next(r for r in crm.records(*TABLES["leads"]) if r.number == int(key))
         values = {
-            "owner" if name == "owner_id" else name: None if cell == "#N/A" else imports.plain(cell)
+            "owner" if name == "owner_id" else name: None if cell == "#N/A" else plain(cell)
             for name, cell in cells.items()
         }
         crm.update(record, values)

@@ -35,9 +35,14 @@ class Child:
     """A child that runs a command, as seen from its parent. Leaves nothing running behind."""
 
     def __init__(
-        self, arguments: list[str], env: Mapping[str, str], at: datetime, die: int | None = None
+        self,
+        arguments: list[str],
+        env: Mapping[str, str],
+        at: datetime | Path,
+        die: int | None = None,
     ) -> None:
-        """Begin a command in a world where it is always `at`; it dies before its `die`-th effect.
+        """Begin a command in a world where it is always `at`, or what a file says that it is; it
+        dies before its `die`-th effect.
 
         Returns once everything is imported, just before the command begins.
         """
@@ -49,7 +54,7 @@ class Child:
             text=True,
             cwd=Path(__file__).parent.parent,
         )
-        order = {"arguments": arguments, "env": dict(env), "at": at.isoformat(), "die": die}
+        order = {"arguments": arguments, "env": dict(env), "at": str(at), "die": die}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(order) + "\n")
@@ -66,6 +71,16 @@ class Child:
     def kill(self) -> None:
         """Kill it now."""
         self._process.kill()
+
+    def ask(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def heard(self, text: str) -> None:
+        """Wait until it says something."""
+        assert self._process.stderr is not None
+        said = next((line for line in self._process.stderr if text in line), None)
+        assert said, f"it ended without {text!r}"
 
     def end(self, *, kill_after: float | None = None) -> Ended:
         """Wait for its end; with `kill_after`, kill it after so many seconds if it still runs."""
@@ -113,8 +128,8 @@ class _Effects:
             run(file, sql, **values)
 
         def commits(connection: Connection) -> None:
-            # A count of calls is no state that a run goes by, and comes at a time of its own.
-            if not {"leadgauge_reads", "leadgauge_counts"} & {*connection.get_execution_options()}:
+            # No run goes by a count of calls, or a lease's renewal: they come at their own times.
+            if not {"leadgauge_reads", "leadgauge_aside"} & {*connection.get_execution_options()}:
                 self.about_to("commit to the ledger")
 
         HTTPConnectionPool.urlopen = asked  # type: ignore[assignment]
@@ -138,9 +153,13 @@ def be_the_child() -> None:
         os.write(out, f"{what}\n".encode())
 
     _Effects(order["die"], say).watch()
-    at = datetime.fromisoformat(order["at"])
+    at = Path(order["at"])
+
+    def clock() -> datetime:
+        return datetime.fromisoformat(at.read_text() if at.exists() else str(at))
+
     say("ready")
-    sys.exit(run(order["arguments"], Outside(order["env"], lambda: at)))
+    sys.exit(run(order["arguments"], Outside(order["env"], clock)))
 
 
 if __name__ == "__main__":

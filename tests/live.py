@@ -244,7 +244,8 @@ class Live:
 
     def ledger(self) -> Ledger:
         """The ledger of the configuration, to look into."""
-        return Ledger(f"sqlite:///{self.folder / 'ledger.db'}")
+        configured = yaml.safe_load(self.config.read_text()).get("ledger")
+        return Ledger(configured or f"sqlite:///{self.folder / 'ledger.db'}")
 
     def open(self, name: str, settings: ConnectionSettings) -> Connector:
         """The connector of a connection, as the registry opens it, but in our time."""
@@ -268,8 +269,8 @@ def live(folder: Path, timer: Timer | None = None, *, index_lag: float = 0.0) ->
     salesforce = SalesforceFace(crms["sales"], credentials=Credentials(client_secret=secret))
     hubspot = HubSpotFace(crms["marketing"], tokens=(token,), timer=timer, index_lag=index_lag)
     with (
-        Server(salesforce, clock=clock) as sales,
-        Server(hubspot, clock=clock) as marketing,
+        Server(salesforce, clock=crms["sales"].now) as sales,
+        Server(hubspot, clock=crms["marketing"].now) as marketing,
     ):
         sellers = {
             "sales": Seller("sales", crms["sales"], sales, users["sales"], salesforce),

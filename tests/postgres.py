@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -77,6 +78,17 @@ def database(server: str) -> str:
         connection.execute(text(f"CREATE DATABASE {name}"))
     engine.dispose()
     return server.format(database=name)
+
+
+@dataclass(frozen=True)
+class Ledgers:
+    """Where the ledgers of tests are: on a server, or, without one, in files."""
+
+    server: str = ""
+
+    def fresh(self) -> dict[str, str]:
+        """What a configuration says of a ledger of its own."""
+        return {"ledger": database(self.server)} if self.server else {}
 
 
 def hang_up(url: str) -> None:

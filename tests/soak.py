@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from sync.talk import as_text
 from tests.hubspot import RunningTimer
 from tests.killed import KILLED, Child
 from tests.live import ANA, BEN, FIELDS, Live, Seller, live
+from tests.postgres import Ledgers
 from tests.written import Place, Written
 
 PER_DAY = 3
@@ -72,6 +73,7 @@ PASSING = {
 }  # fmt: skip
 """What passes without anybody's doing, by the next cycle at the latest."""
 
+FILES = Ledgers()
 PEOPLE = (Kind.LEAD, Kind.CONTACT)
 
 
@@ -192,7 +194,7 @@ class Soak:
 
         def happens(request: Request) -> Response:
             answer = seller.face(request)
-            self._happens(seller, under_way=True)
+            self.happens(seller, under_way=True)
             return answer
 
         return Fault("", skip=skip, response=happens)
@@ -208,10 +210,10 @@ class Soak:
             moment = end - timedelta(seconds=int(time.total_seconds() * (1 - share)))
             clock.now = max(clock.now, moment)
             for seller in self.live.sellers.values():
-                self._happens(seller)
+                self.happens(seller)
         clock.now = end
 
-    def _happens(self, seller: Seller, *, under_way: bool = False) -> None:
+    def happens(self, seller: Seller, *, under_way: bool = False) -> None:
         """One thing that people do in a CRM.
 
         An edit of what is just being written is not told from what was there: that race is the
@@ -236,7 +238,7 @@ class Soak:
     def _act(self, seller: Seller, leads: list[Record], **more: Any) -> Record:
         what = self.chance.choice(({"type": "call"}, {"type": "page_view", "asset": "/pricing"}))
         people = [self.chance.choice(leads).number]
-        done = {"at": self.live.clock(), "people": people, **what, **more}
+        done = {"at": seller.crm.now(), "people": people, **what, **more}
         return seller.crm.add(Kind.ACTIVITY, done)
 
     def _industry(self, seller: Seller, leads: list[Record]) -> None:
@@ -248,14 +250,14 @@ class Soak:
         """A call that is nobody's, and one of before that is found to be somebody's."""
         self._act(seller, leads, type="call", people=[])
         for call in seller.crm.records(Kind.ACTIVITY):
-            if not call.values["people"] and call.created < self.live.clock():
+            if not call.values["people"] and call.created < seller.crm.now():
                 seller.crm.update(call, {"people": [self.chance.choice(leads).number]})
                 return
 
     def _late_commit(self, seller: Seller, leads: list[Record]) -> None:
         """A call that is seen some minutes after it was stamped."""
         call = self._act(seller, leads, type="call")
-        call.visible_from = self.live.clock() + timedelta(minutes=4)
+        call.visible_from = seller.crm.now() + timedelta(minutes=4)
 
     def _edit(self, seller: Seller, leads: list[Record]) -> None:
         """Somebody sets a written field, and means it."""
@@ -294,7 +296,7 @@ class Soak:
         """Scores and tiers that are not what the CRM's own records come to, and what they are."""
         wrong = {}
         for seller, record in self.standing():
-            shown, score = seller.shown(record), points(seller, record, self.live.clock())
+            shown, score = seller.shown(record), points(seller, record)
             tier = next(name for name, least in TIERS.items() if score >= least)
             place = (seller.name, record.number, FIELDS[seller.name][EDITABLE])
             expected = {"score": score, "tier": self.edits.get(place, tier)}
@@ -346,23 +348,23 @@ def firm(seller: Seller, person: Record) -> Record:
     return account
 
 
-def points(seller: Seller, person: Record, at: datetime) -> int:
+def points(seller: Seller, person: Record) -> int:
     """What a lead has earned, by its own record and what it did."""
     total = FIT if firm(seller, person).values.get("industry") == "Technology" else 0
     for deed in seller.crm.records(Kind.ACTIVITY):
         if person.number in deed.values["people"]:
-            age, kind = at - deed.values["at"], deed.values["type"]
+            age, kind = seller.crm.now() - deed.values["at"], deed.values["type"]
             total += CALL * (kind == "call" and age <= timedelta(days=CALL_DAYS))
             total += VISIT * (kind == "page_view" and age <= timedelta(days=VISIT_DAYS))
     return total
 
 
-def configure(live: Live, *, respect: bool) -> None:
+def configure(live: Live, *, respect: bool, **more: Any) -> None:
     """Write the configuration; `respect` False: as nobody had edited anything or got a lead."""
     routing = {"routing": {"pool": [ANA, BEN]}} if respect else {}
     # Windows end for many of these few leads at once: no reason to ask a person each time.
     schedule = {"delta": {"every": f"{24 // PER_DAY} hours"}, "reconcile": {"every": "2 days"}}
-    live.configure(**routing, guards={"max_change_share": 1}, schedule=schedule)
+    live.configure(**routing, **more, guards={"max_change_share": 1}, schedule=schedule)
     live.model(**MODEL)
     for name, fields in FIELDS.items():
         policy = {"policy": "respect_edits"} if respect else {}
@@ -370,11 +372,11 @@ def configure(live: Live, *, respect: bool) -> None:
 
 
 @contextmanager
-def soak(folder: Path, seed: int) -> Iterator[Soak]:
+def soak(folder: Path, seed: int, ledgers: Ledgers = FILES) -> Iterator[Soak]:
     """Both CRMs with some leads, before the daemon's first cycle."""
     with live(folder, RunningTimer()) as found:
         self = Soak(found, random.Random(seed))
-        configure(found, respect=True)
+        configure(found, respect=True, **ledgers.fresh())
         for seller in found.sellers.values():
             for _ in range(LEADS):
                 self._act(seller, [self._lead(seller, [])])

@@ -37,7 +37,8 @@ from connectors.mapping import MAPS, Mapped, field_map, table
 from connectors.usage import Usage
 from core import normalise
 from core.decision import Output
-from core.facts import BY_NAME
+from core.facts import BY_NAME, SCORED
+from core.spreadsheet import neutralised, plain
 
 STREAMS = ("owners", "accounts", "leads", "activities", "outcomes")
 _GIVEN = {"object_type": None, "modified_at": None, "kind": "person", "active": True}
@@ -78,6 +79,8 @@ class FilesConnector:
             queue_objects=("leads",),
             reports_removals=False,
             takes_entries=False,
+            # A column of an export is the field whose name it bears.
+            fills={t.name: frozenset(t.model.model_fields.keys() - MAPS) for t in SCORED},
         )
         self._settings = settings
         self._clock = clock
@@ -324,7 +327,7 @@ class FilesConnector:
         found: list[str | None] = []
         for key, exported in zip(ids, text(held).to_pylist(), strict=True):
             cell = pending.get(key or "", {}).get(column, exported)
-            found.append(None if cell in (None, self._settings.cleared) else imports.plain(cell))
+            found.append(None if cell in (None, self._settings.cleared) else plain(cell))
         return found
 
     def _pending(self) -> dict[str, dict[str, str]]:
@@ -339,7 +342,7 @@ class FilesConnector:
             return self._settings.cleared
         if values.WRITTEN_KINDS[output] in (FieldKind.NUMBER, FieldKind.DATETIME):
             return value
-        return imports.neutralised(value)
+        return neutralised(value)
 
 
 def _by_record(problems: Iterable[RowProblem]) -> dict[str, list[RowProblem]]:

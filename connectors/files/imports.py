@@ -2,21 +2,10 @@
 
 import csv
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-
-
-def neutralised(text: str) -> str:
-    """A text that a spreadsheet does not take for a formula: with an apostrophe before it."""
-    return f"'{text}" if _FORMULA.match(text) else text
-
-
-def plain(text: str) -> str:
-    """The text that was neutralised; any other stays."""
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+from core.spreadsheet import neutralised, plain
 
 
 def load(path: Path, id_column: str) -> dict[str, dict[str, str]]:

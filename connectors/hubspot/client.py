@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
 from hubspot.crm.associations.v4 import BatchApi as AssociationsApi
 from hubspot.crm.objects import ApiClient, BasicApi, BatchApi, Configuration, SearchApi
@@ -231,7 +232,7 @@ class Gateway:
     def submissions(self, form: str, after: str = "") -> Json:
         """One page of the submissions of a form, newest first."""
         query = {"limit": SUBMISSIONS_PAGE, **({"after": after} if after else {})}
-        return self._get(f"/form-integrations/v1/submissions/forms/{form}", query)
+        return self._get(f"/form-integrations/v1/submissions/forms/{quote(form, safe='')}", query)
 
     def email_events(self, kind: str, since: int, until: int, offset: str = "") -> Json:
         """One page of marketing e-mail events of the account; times in epoch milliseconds."""

@@ -22,7 +22,15 @@ from connectors.hubspot import entries
 from connectors.hubspot.activities import EMAIL_EVENTS, LAST_SEEN, Activities
 from connectors.hubspot.client import BATCH, Gateway
 from connectors.hubspot.failures import MissingScope, Refused
-from connectors.hubspot.fields import COMPANIES, CONTACTS, DEALS, ENGAGEMENTS, MODIFIED, Fields
+from connectors.hubspot.fields import (
+    COMPANIES,
+    CONTACTS,
+    DEALS,
+    ENGAGEMENTS,
+    FILLS,
+    MODIFIED,
+    Fields,
+)
 from connectors.hubspot.price import reading
 from connectors.hubspot.pull import Records
 from connectors.hubspot.settings import HubSpotSettings
@@ -68,6 +76,7 @@ class HubSpotConnector:
             history=settings.history,
             # The recycle bin has no record of a GDPR delete.
             tells_removed=timedelta(days=90),
+            fills=FILLS,
         )
         self._gateway = Gateway(name, settings, self.usage, clock=clock, sleep=sleep)
         self._fields = Fields(self._gateway, name, settings)

@@ -11,7 +11,7 @@ from connectors.errors import MappingError
 from connectors.hubspot.client import Gateway, Json
 from connectors.hubspot.failures import MissingScope, Refused
 from connectors.hubspot.settings import HubSpotSettings
-from connectors.mapping import field_map
+from connectors.mapping import field_map, filled
 from connectors.settings import MappedTo, WrittenField
 from connectors.sources import common_field, merged
 from connectors.values import WRITTEN_KINDS
@@ -85,6 +85,18 @@ ENGAGEMENT: Mapping[str, str] = {
     "modified_at": "hs_lastmodifieddate",
     "owner_id": "hubspot_owner_id",
 }
+ACTIVITY = (
+    *ENGAGEMENT,
+    *("lead_id", "account_id", "type", "asset", "area", "campaign", "direction", "outcome"),
+    *("duration", "message_id", "subject"),
+)
+"""What is read of activities: the properties that all engagements have, and what each kind has."""
+FILLS = {
+    "leads": filled(Lead, LEAD),
+    "accounts": filled(Account, ACCOUNT),
+    "activities": filled(Activity, ACTIVITY),
+}
+"""Facts table -> the fields of it that are read unless a mapping says otherwise."""
 WRITTEN: Mapping[Output, WrittenField] = {
     Output.SCORE: WrittenField(field="leadgauge_score"),
     Output.TIER: WrittenField(field="leadgauge_tier"),

@@ -16,12 +16,16 @@ FINAL = frozenset({"JobComplete", "Failed", "Aborted"})
 
 
 def wait_for_job(client: SalesforceClient, path: str, sleep: Sleep) -> Mapping[str, Any]:
-    """The job, once it has ended, well or not. Raises TemporaryError past patience."""
+    """The job, once it has ended, well or not.
+
+    Raises TemporaryError past patience, Interrupted where the run was asked to stop.
+    """
     wait, waited = FIRST_WAIT, 0.0
     while waited < PATIENCE:
         job: Mapping[str, Any] = client.get(path)
         if job["state"] in FINAL:
             return job
+        client.look()
         sleep(wait)
         waited += wait
         wait = min(wait * 1.5, LONGEST_WAIT)

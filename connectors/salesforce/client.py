@@ -151,6 +151,10 @@ class SalesforceClient:
             idempotent=False,
         )
 
+    def look(self) -> None:
+        """Raise Interrupted where whoever uses the client was asked to stop."""
+        self._usage.look()
+
     def close(self) -> None:
         """Close the connections. No log-out: other programs may share the user's session."""
         self._wire.close()

@@ -21,7 +21,7 @@ from connectors.errors import CredentialsError
 from connectors.salesforce import entries, setup, soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.failures import CallRefused, QueryTooHeavy
-from connectors.salesforce.fields import BY_NAME, OBJECTS, WRITTEN_OBJECTS, Schema
+from connectors.salesforce.fields import BY_NAME, FILLS, OBJECTS, WRITTEN_OBJECTS, Schema
 from connectors.salesforce.history import HISTORIES, FieldHistory
 from connectors.salesforce.ingest import JOB_ROWS
 from connectors.salesforce.price import histories, reading
@@ -63,6 +63,7 @@ class SalesforceConnector:
             bulk_write_calls=BULK_CALLS,
             queue_objects=("Lead",),
             history=settings.history,
+            fills=FILLS,
         )
 
     def now(self) -> datetime:

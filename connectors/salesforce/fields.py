@@ -7,6 +7,7 @@ from typing import Any
 
 from connectors.base import Field, FieldKind, Problem
 from connectors.errors import ConnectorError
+from connectors.mapping import filled
 from connectors.salesforce import soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.failures import CallRefused
@@ -15,6 +16,7 @@ from connectors.settings import MappedTo
 from connectors.sources import common_field, merged
 from connectors.values import WRITTEN_KINDS
 from core.decision import Output
+from core.facts import SCORED
 
 PERSON = {
     "created_at": "CreatedDate",
@@ -236,6 +238,9 @@ OBJECTS = (
     ),
 )
 BY_NAME = {item.name: item for item in OBJECTS}
+_READ = [(item.table, n) for item in OBJECTS for n in item.fields if not n.startswith("_")]
+FILLS = {t.name: filled(t.model, (n for name, n in _READ if name == t.name)) for t in SCORED}
+"""Facts table -> the fields of it that are read unless a mapping says otherwise."""
 CAMPAIGN = "Campaign"
 """What a campaign member leads to; not a stream of its own."""
 

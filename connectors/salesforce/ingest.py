@@ -3,9 +3,10 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from connectors.errors import OutcomeUnknown
+from connectors.errors import ConnectorError, Interrupted, OutcomeUnknown
 from connectors.salesforce.bulk import wait_for_job
 from connectors.salesforce.client import SalesforceClient
 from connectors.throttle import Sleep
@@ -39,13 +40,19 @@ class IngestJob:
         """Start the job and wait for its end: record id -> why not, None where written.
 
         Raises TemporaryError when its end could not be seen: rows may be written at any time.
+        Interrupted, it is aborted, so that what it has not come to is not written later.
         """
         try:
             self._start()
         except OutcomeUnknown:
             if self.client.get(self.path)["state"] == "Open":
                 self._start()
-        job = wait_for_job(self.client, self.path, self.sleep)
+        try:
+            job = wait_for_job(self.client, self.path, self.sleep)
+        except Interrupted:
+            with suppress(ConnectorError):
+                self.client.send("PATCH", self.path, {"state": "Aborted"})
+            raise
         ended = Refusal("", f"bulk job {job['state']}: {job.get('errorMessage') or 'unprocessed'}")
         outcomes: dict[str, Refusal | None] = {}
         for row in self._results("unprocessedrecords"):
@@ -82,7 +89,7 @@ def prepare(
         "object": object_type,
         "operation": "update",
         "contentType": "CSV",
-        "lineEnding": "LF",
+        "lineEnding": "CRLF",
         "columnDelimiter": "COMMA",
     }
     content = _csv(names, rows)
@@ -104,7 +111,9 @@ def _uploaded(
 def _csv(names: Sequence[str], rows: Iterable[Row]) -> bytes:
     content = io.BytesIO()
     text = io.TextIOWrapper(content, "utf-8", newline="")
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    # With lines that end in CRLF a cell with either character is quoted; with LF, one with a
+    # carriage return is not, and would end its row.
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\r\n")
     writer.writeheader()
     for row in rows:
         writer.writerow({name: CLEAR if v is None else v for name, v in row.items()})

@@ -105,6 +105,10 @@ class Crm:
     )
     _next: int = 1
 
+    def now(self) -> datetime:
+        """The time by the CRM's clock, which may be another one later."""
+        return self.clock()
+
     def add(self, kind: Kind, values: Mapping[str, Any], *, at: datetime | None = None) -> Record:
         """Create a record, stamped `at` (default: now)."""
         with self.lock:

@@ -5,11 +5,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import Random
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from connectors.sandbox.crm import Clock, utc_now
@@ -38,6 +39,8 @@ class Response:
 
 
 Face = Callable[[Request], Response]
+Around = Callable[[Any, Request], Response]
+"""What is made of a request, with the face at hand to carry it out."""
 
 
 @dataclass
@@ -47,8 +50,9 @@ class Fault:
     The first `skip` matching requests pass, the next `times` are hit (None: all that follow).
     `response` (or what it makes of the request) is sent instead of the face's; with `drop`
     "before" the connection closes and the face never sees the request, with "after" the face
-    carries it out and its answer is lost, with "truncate" half the body is sent. `alter` makes
-    another answer of the face's. `delay` is in seconds, before anything else.
+    carries it out and its answer is lost, with "truncate" half the body is sent. `around` answers
+    instead, given the face. `delay` is in seconds, before anything else. With `chance` a request
+    is hit by chance, as often as `rate` says.
     """
 
     path: str
@@ -57,11 +61,17 @@ class Fault:
     skip: int = 0
     times: int | None = 1
     response: Response | Face | None = None
-    alter: Callable[[Response], Response] | None = None
+    around: Around | None = None
     drop: str = ""
     delay: float = 0.0
+    rate: float = 1.0
+    chance: Random | None = None
     seen: int = 0
     hit: int = 0
+
+    def at_random(self, rate: float, seed: str) -> "Fault":
+        """The same, but at any matching request by chance; a seed always hits the same ones."""
+        return replace(self, skip=0, times=None, rate=rate, chance=Random(seed))
 
     def strikes(self, request: Request) -> bool:
         """Whether this request is hit; counts the match."""
@@ -73,6 +83,8 @@ class Fault:
             return False
         self.seen += 1
         if self.seen <= self.skip or (self.times is not None and self.hit >= self.times):
+            return False
+        if self.chance and self.chance.random() >= self.rate:
             return False
         self.hit += 1
         return True
@@ -131,8 +143,8 @@ class Server:
             return None, "before"
         if fault.drop:
             return self._face(request), fault.drop
-        if fault.alter:
-            return fault.alter(self._face(request)), ""
+        if fault.around:
+            return fault.around(self._face, request), ""
         if isinstance(fault.response, Response):
             return fault.response, ""
         return (fault.response or self._face)(request), ""

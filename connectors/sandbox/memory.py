@@ -39,7 +39,7 @@ from connectors.throttle import Sleep, retried
 from connectors.usage import Usage
 from connectors.values import WRITTEN_KINDS, canonical
 from core.decision import Output
-from core.facts import BY_NAME
+from core.facts import BY_NAME, SCORED
 
 Hook = Callable[[str], None]
 """Told the class of a call (login, describe, read, write); raises to let the call fail."""
@@ -110,6 +110,10 @@ class MemoryConnector:
             lookback=lookback,
             queue_objects=LEAD_OBJECTS,
             history=bool(history),
+            fills={
+                t.name: mapping.filled(t.model, (*FIELDS[t.name], *neutral.COMPUTED[t.name]))
+                for t in SCORED
+            },
         )
         self._settings = settings or ConnectionSettings()
         self._outputs = {

@@ -39,6 +39,13 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
 }
 """Facts table -> common field -> neutral name, where nothing is computed."""
 
+COMPUTED = {
+    "leads": ("created_at",),
+    "accounts": ("created_at",),
+    "activities": ("lead_id",),
+}
+"""Facts table -> the other fields that a row of it has."""
+
 _REFERENCES = {"account", "owner", "parent", "converted_to"}
 
 

@@ -43,8 +43,9 @@ class Sandbox:
             Server(
                 SalesforceFace(salesforce, credentials=CREDENTIALS),
                 salesforce_port,
+                salesforce.now,
             ),
-            Server(HubSpotFace(hubspot, ten_secondly=5000), hubspot_port),
+            Server(HubSpotFace(hubspot, ten_secondly=5000), hubspot_port, hubspot.now),
             salesforce,
             hubspot,
         )

@@ -6,7 +6,7 @@ import pytest
 
 from connectors.hubspot import client, walk
 from connectors.sandbox.crm import Kind
-from connectors.sandbox.http import Fault, Request, Response
+from connectors.sandbox.http import Fault
 from sync.facts_store import FactsStore
 from sync.pull import pull
 from sync.report import Step
@@ -52,17 +52,7 @@ def test_a_call_that_hangs_in_the_engagements(
 
 def test_a_record_on_two_pages_counts_once(own: Account) -> None:
     """Records move between pages while a list is read: one that comes twice is one."""
-
-    def first_page_again(request: Request) -> Response:
-        from_the_start = Request(
-            request.method, request.path, {**request.query, "after": ["0"]}, request.headers, b""
-        )
-        return face(from_the_start)
-
-    face = own.server._face
-    own.server.faults.append(
-        Fault("/objects/calls/?$", method="GET", skip=1, response=first_page_again)
-    )
+    own.fail(name="repeated-row", times=None)
     with FactsStore(":memory:") as facts:
         pull(own.connect(), facts, Step("pull"), Stop(), lambda *_: None)
         assert facts.counts("marketing")["activities"] == 250

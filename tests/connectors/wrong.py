@@ -397,6 +397,15 @@ class QueuesUndeclared(MemoryConnector):
         self.capabilities = replace(self.capabilities, queue_objects=())
 
 
+class TitlesUndeclared(MemoryConnector):
+    """Fills job titles, and does not say so."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        fills = {table: names - {"title"} for table, names in self.capabilities.fills.items()}
+        self.capabilities = replace(self.capabilities, fills=fills)
+
+
 class FreeOfCharge(MemoryConnector):
     """Counts no call."""
 

@@ -1,18 +1,22 @@
 """Consent: whose activities count, and who is scored at all."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import ibis
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from core.permitted import NOTHING_LEFT, REASON
 from core.rules import Model, parse
 from core.segments import Segment
+from core.sources import Kind, Sources
 from core.verdict import Judged, judge
-from tests.core.golden import T0, World, activity, lead
+from tests.core.golden import T0, World, account, activity, lead
 
 BASE: dict[str, Any] = {
     "name": "m",
@@ -20,6 +24,7 @@ BASE: dict[str, Any] = {
     "behaviour": [{"id": "call", "points": 7, "count": "each", "when": {"type": "call"}}],
     "thresholds": {"mql": 5, "sql": 12},
 }
+DOCS = (Path(__file__).parents[2] / "docs" / "privacy.md").read_text(encoding="utf-8")
 FOLLOWED = {"custom": {"tracking": "yes"}}
 BOUGHT = {
     "any": [
@@ -72,6 +77,26 @@ def test_activities_count_where_consent_is_known() -> None:
     assert set(points(world, model()).values()) == {12}
 
 
+def test_who_is_of_a_bought_list_is_followed_on_a_legal_basis_alone() -> None:
+    """S045: the sources of a kind are named by their words, as the docs have it: whoever is of a
+    third party's needs a known basis before what it does counts; others, and of unknown source, do
+    not."""
+    (section,) = re.findall(r"```yaml\n(consent:\n  behaviour:\n    any:\n.*?)```", DOCS, re.S)[-1:]
+    consent = yaml.safe_load(section)["consent"]
+    words = [word for word, kind in Sources().of().items() if kind is Kind.THIRD_PARTY]
+    bought = [lead(word, title="CTO", source=word.upper()) for word in words]
+    others = [
+        lead("basis", title="CTO", source="Purchased list", custom={"legal_basis": "contract"}),
+        lead("web", title="CTO", source="Web"),
+        lead("unknown", title="CTO"),
+    ]
+    world = World([*bought, *others], called(*(row.id for row in (*bought, *others))))
+    assert points(world, model(consent=consent)) == {
+        **dict.fromkeys(words, 5),
+        **dict.fromkeys(("basis", "web", "unknown"), 12),
+    }
+
+
 def test_what_was_merged_into_a_record_goes_by_its_consent() -> None:
     """S081: the survivor decides, also about what its former records did."""
     for tracking, score in (("yes", 12), ("no", 5)):
@@ -118,7 +143,16 @@ def test_who_may_not_be_scored_is_not(withdrawn: str, stage: str) -> None:
     out = {id_ for id_, row in found.items() if row["stage"] == stage}
     assert out == {"eu", "unknown"}
     assert all((found[id_]["score"], found[id_]["tier"]) == (0, None) for id_ in out)
-    assert all(found[id_]["reason"] == REASON for id_ in out)
+    asked = (
+        "{any: [{not: {source: Purchased list}}, {not: {region: europe}}, "
+        "{custom: {basis: {known: true}}}]}"
+    )
+    since = "since 2000-01-01"
+    assert {id_: found[id_]["reason"] for id_ in out} == {
+        id_: f"{REASON}; {asked} not met: custom.basis not known {since}, region {region} {since}, "
+        f"source Purchased list {since}"
+        for id_, region in (("eu", "europe"), ("unknown", "not known"))
+    }
     assert {id_: row["score"] // 10_000 for id_, row in found.items() if id_ not in out} == {
         "us": 12,
         "web": 5,
@@ -145,7 +179,25 @@ def test_who_is_a_lead_by_withheld_activities_alone_has_no_score() -> None:
             "open": "MQL",
             "known": None,
         }
-        assert found["silent"]["reason"] == NOTHING_LEFT
+        evidence = "{custom: {tracking: yes}} not met: custom.tracking no since 2000-01-01"
+        assert found["silent"]["reason"] == f"{NOTHING_LEFT}; {evidence}"
+
+
+def test_evidence_names_what_is_not_met_and_repeats_nothing_personal() -> None:
+    """S081: of several conditions those that do not hold are told, with what they read: of an
+    address only that it is known."""
+    asked = [
+        {"email_opt_out": False},
+        {"email": {"known": False}},
+        {"account": {"industry": "technology"}},
+    ]
+    people = [lead("L", email="a@b.example", email_opt_out=True, account_id="A")]
+    world = World(people, accounts=[account("A", industry="technology")])
+    reason = judged(world, model(consent={"scoring": {"all": asked}}))["L"]["reason"]
+    assert reason == (
+        f"{REASON}; {{email_opt_out: false}} not met: email_opt_out true since 2000-01-01"
+        "; {email: {known: false}} not met: email known since 2000-01-01"
+    )
 
 
 def test_each_model_asks_its_own_leads() -> None:

@@ -19,7 +19,8 @@ from core.cleaning import findings
 from core.explain import reasons
 from core.facts import as_of
 from core.folding import folded
-from core.identity import Identity, alike, persons
+from core.identity import Identity, companies, persons
+from core.likeness import alike, alike_accounts
 from core.model import Account, Activity, Lead
 from core.past import OVERRIDES, STAGES, Past
 from core.persons import shared
@@ -31,7 +32,7 @@ from core.scoring import Facts, Scored, checklists, icp_fit, score, unknown
 from core.segments import Segment
 from core.verdict import Judged, judge
 from tests.core.engines import Spark, missing_for_spark, spark_session
-from tests.core.golden import T0, World, account, activity, golden, lead, weighted
+from tests.core.golden import T0, Elsewhere, World, account, activity, golden, lead, weighted
 from tests.core.test_presets import NAMES as PRESETS
 from tests.core.test_presets import preset
 
@@ -461,10 +462,12 @@ def test_persons_are_the_same(spark: Spark) -> None:
         leads, engine = as_of(side.facts.leads, NOW), side.facts.leads.get_backend()
         facts = shared(identity, side.facts, NOW, side.keep)
         assert facts.persons is not None
+        firms = as_of(side.facts.accounts, NOW)
         tables = (
             facts.persons,
             persons(identity, leads).unclear,
             alike(leads, facts.persons),
+            alike_accounts(firms, companies(firms)),
             facts.activities.select("connection", "lead_id", "object_type", "id", "subject"),
         )
         rows = (engine.to_pyarrow(table).to_pylist() for table in tables)
@@ -488,7 +491,17 @@ def acquainted() -> World:
     did = [activity(f"t{n}", row.id, "call", subject="Call") for n, row in enumerate(ours)]
     seen = [("marketing", activity(f"c{n}", row.id, "call", subject=" call"))
             for n, (_name, row) in enumerate(theirs)]  # fmt: skip
-    return World([*ours, *theirs], [*did, *seen], aliases=[("leads", "old", "l0")])
+    ours.append(lead("l8", email=None, first_name="Jürgen", last_name="Müller", company="É Ltd."))
+    there = {"first_name": "Jurgen", "last_name": "Müller", "company": "é"}
+    theirs.append(("marketing", lead("h8", object_type="contacts", email=None, **there)))
+    firms: list[Account | Elsewhere] = [
+        account("a1", name="Ärzte & Co. KG"),
+        ("marketing", account("b1", name="ärzte")),
+        account("a2", name="Birch Sÿstems"),
+        ("marketing", account("b2", name="Birch Systems")),
+    ]
+    merged = [("leads", "old", "l0")]
+    return World([*ours, *theirs], [*did, *seen], firms, aliases=merged)
 
 
 @on_spark

@@ -132,6 +132,39 @@ def test_addresses_by_kind() -> None:
     assert found(wrong, {}) == {"one": {"invalid-phone"}}
 
 
+def test_companies_behind_any_address() -> None:
+    """U15: who works for a competitor, or for us, is found behind a private address as well: by the
+    name of the company, by the web site and by the account, domain or name; a name that merely
+    begins alike is not, and each lead is found once."""
+    gmail = [
+        ("name", {"company": " RIVAL Works "}), ("site", {"website": "https://www.Rival.example/a"}),
+        ("sub", {"website": "eu.rival.example:443"}), ("domain", {"account_id": "r"}),
+        ("firm", {"account_id": "n"}), ("ours", {"company": "Own Ltd"}),
+        ("both", {"company": "Rival Works", "website": "rival.example", "account_id": "r"}),
+        ("like", {"company": "Rival Works East", "website": "https://x.example/rival.example"}),
+        ("other", {"website": "notrival.example", "account_id": "x"}), ("free", {}),
+    ]  # fmt: skip
+    people = [lead(name, email=f"{name}@gmail.com", **values) for name, values in gmail]
+    people.append(lead("mail", email="a@rival.example", company="Rival Works"))
+    firms = [
+        account("r", domain="rival.example"), account("n", name="Rival works"),
+        account("x", name="Fine", domain="fine.example"),
+    ]  # fmt: skip
+    lists = {"internal": ["Own Ltd"], "competitors": ["rival.example", "Rival Works"]}
+    world = World(people, accounts=firms)
+    rules = model(lists)
+    assert rules.hygiene
+    rows = [
+        (r["lead_id"], r["check"]) for r in world.rows(findings(rules.hygiene, world.facts, T0))
+    ]
+    rivals = ("both", "domain", "firm", "mail", "name", "site", "sub")
+    assert sorted(rows) == sorted(
+        [*((name, "competitor") for name in rivals), ("ours", "internal")]
+    )
+    said = verdicts(world, rules)["name"]
+    assert said["reason"] == "unusable (competitor): works for a competitor"
+
+
 def test_free_mail_is_a_fact_and_no_defect() -> None:
     """U15: a rule may ask for it, without an address it is unknown, and no check finds it."""
     rule = {"id": "private", "points": -3, "when": {"free_mail": True}}
@@ -329,7 +362,7 @@ def test_the_share_beside_what_is_usual(held: int, leads: int, standing: Standin
         ({"hold": ["stale"]}, ("hold", 0), "stale: say `stale:"),
         ({"hold": ["incomplete"]}, ("hold", 0), "incomplete: say `complete:"),
         ({"hold": ["bounced"], "ignore": ["bounced"]}, ("hold", 0), "both holds and is ignored"),
-        ({"internal": ["acme"]}, ("internal", 0), "String should match"),
+        ({"internal": [" "]}, ("internal", 0), "at least 1 character"),
         ({"complete": {"fields": ["titel"], "at_least": 1}}, ("complete", "fields", 0), "no field"),
         ({"usual": {"at_least": "0.3"}}, ("usual",), "at_most 0.21 is below at_least 0.3"),
         ({"names": {"fake": []}}, ("names", "fake"), "Extra inputs"),

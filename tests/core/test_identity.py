@@ -13,7 +13,8 @@ from ibis.expr.types import Table
 from pydantic import ValidationError
 
 from core.facts import as_of
-from core.identity import CONTRADICTION, Identity, alike, companies, persons
+from core.identity import CONTRADICTION, Identity, companies, persons
+from core.likeness import BLOCK, alike, alike_accounts
 from core.model import Account, Lead
 from core.persons import shared, shown_by
 from core.propensity import propensity
@@ -137,6 +138,70 @@ def test_what_is_alike_is_proposed_and_joins_nobody() -> None:
         ("l1", "h1", "name and company"), ("l2", "h2", "address but for a tag"),
         ("l5", "h5", "telephone number"),
     }  # fmt: skip
+
+
+def _firms_alike(identity: Identity, facts: Facts, at: datetime) -> Table:
+    firms = as_of(facts.accounts, at)
+    known = companies(firms)
+    return alike_accounts(firms, known if identity.accounts else known.limit(0))
+
+
+def test_a_similar_name_at_one_company_is_proposed() -> None:
+    """One letter in six may differ, whatever the alphabet, among people of one company, legal forms
+    aside, or of one employer's domain; elsewhere, and in a crowd, nobody is compared."""
+
+    def named(first: str, last: str, company: str | None) -> dict[str, Any]:
+        return {"first_name": first, "last_name": last, "company": company}
+
+    crowd = [f"{n:03}" for n in range(BLOCK)]
+    records: list[Lead | Elsewhere] = [
+        lead("l1", email="j.smith@fern.example", **named("John", "Smith", "Fern GmbH & Co. KG")),
+        contact("h1", email="jon@mail.example", **named("Jon", "Smith", "FERN")),
+        contact("h2", email="jo@mail.example", **named("Jo", "Schmidt", "Fern, Inc.")),
+        contact("h3", email="john@fern.example", **named("John", "Smyth", None)),
+        lead("l4", email="a@oak.example", **named("Jürgen", "Müller", "Oak")),
+        contact("h4", email="b@oak.example", **named("Jürgen", "Möller", None)),
+        contact("h5", email="x@gmail.com", **named("Jon", "Smith", "Limited")),
+        lead("l6", email="y@gmail.com", **named("Anna", "Bell", "Crowd")),
+        *(contact(f"c{n}", email=f"{n}@gmail.com", **named("Ann", "Bell", "Crowd")) for n in crowd),
+        lead("l7", email=None, **named("Bo", "Ek", "Ash Ltd.")),
+        contact("h7", email=None, **named("Bo", "Ek", "Ash")),
+    ]
+    world = World(records)
+    rows = world.rows(world.asked(_alike, EMAIL))
+    assert {(r["lead_id"], r["other_id"], r["because"]) for r in rows} == {
+        ("l1", "h1", "similar name, and company"),
+        ("l1", "h3", "similar name, and e-mail domain"),
+        ("l4", "h4", "similar name, and e-mail domain"),
+        ("l7", "h7", "name and company"),
+    }
+
+
+def test_accounts_that_are_alike_are_proposed() -> None:
+    """The same domain, the same name but for its legal form, or a similar one; those that are known
+    to be one company are not, where that is asked."""
+    ours = [
+        account("a1", name="Acme GmbH", domain="acme.example"),
+        account("a2", name="Birch Systems Ltd."),
+        account("a3", name="Cedar AG", domain="cedar.example"),
+        account("a4", name="Dune"),
+    ]
+    theirs: list[Account | Elsewhere] = [
+        ("marketing", account("b1", name="ACME, Inc.")),
+        ("marketing", account("b2", name="Birch Sistems")),
+        ("marketing", account("b3", name="Another", domain="cedar.example")),
+        ("marketing", account("b4", name="Dunes")),
+    ]
+    world = World([], accounts=[*ours, *theirs])
+    found = {
+        asked: {
+            (r["lead_id"], r["other_id"], r["because"])
+            for r in world.rows(world.asked(_firms_alike, Identity(accounts=asked)))
+        }
+        for asked in (False, True)
+    }
+    told = {("a1", "b1", "name but for its legal form"), ("a2", "b2", "similar name")}
+    assert found == {False: told | {("a3", "b3", "web domain")}, True: told}
 
 
 HANDLES = st.sampled_from(["a@x.example", "b@x.example", "c@x.example", None])

@@ -14,10 +14,11 @@ from ibis.expr.types import Table
 from pydantic import ValidationError
 
 from core.decision import UNIT
-from core.lint import lint, unmapped
+from core.lint import lint
 from core.model import Activity
 from core.profile import Profile, areas, channels, engagement, parts, profile, stages
 from core.rules import Model, parse
+from core.unmapped import unmapped
 from tests.core.golden import T0, World, activity, lead
 from tests.core.test_presets import NAMES, preset
 
@@ -397,7 +398,8 @@ def test_an_explicit_role_needs_none_to_infer() -> None:
 def test_the_field_of_explicit_roles_must_be_mapped() -> None:
     """S194: a field that nobody fills names no role."""
     rules = model(roles={"explicit": "r"})
-    facts: dict[str, set[str]] = {"leads": {"email"}, "accounts": set(), "activities": {"type"}}
+    activities = {"type", "area"}
+    facts: dict[str, set[str]] = {"leads": {"email"}, "accounts": set(), "activities": activities}
     (found,) = unmapped(rules, facts)
     assert (found.severity, found.place) == ("error", ("roles", "explicit"))
     assert unmapped(rules, {**facts, "leads": {"email", "custom.r"}}) == []

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from core.allowed import exclude
 from core.covering import covers
-from core.lint import fired, lint, silent, unmapped, unscored
+from core.lint import fired, lint, silent, unscored
 from core.rules import Model, parse
+from core.unmapped import unmapped
 from tests.core.golden import GOLDEN_LEADS, World, activity, golden, weighted
 
 BOSS = {"id": "boss", "points": 60, "when": {"seniority": "executive"}}
@@ -135,6 +137,28 @@ def test_a_condition_that_covers_another(wide: Any, narrow: Any, covered: bool) 
     rules = [{"id": f"r{n}", "points": 1, "when": w} for n, w in enumerate((wide, narrow))]
     first, second = model(fit=rules).fit_rules
     assert covers(first.when, second.when) is covered
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "excluded"),
+    [
+        ({"country": "DE"}, {"country": ["fr ", "IT"]}, True),
+        ({"country": "DE"}, {"country": ["FR", " de"]}, False),
+        ({"country": "DE"}, {"country": {"starts_with": "F"}}, True),
+        ({"country": "DE"}, {"industry": "retail"}, False),
+        ({"country": "DE", "industry": "retail"}, {"country": "FR"}, True),
+        ({"employees": {"below": 50}}, {"employees": {"at_least": 50}}, True),
+        ({"employees": {"at_most": 50}}, {"employees": {"at_least": 50}}, False),
+        ({"employees": {"above": 90}}, {"employees": {"at_least": 10, "below": 50}}, True),
+        ({"employees": 10}, {"employees": 20}, True),
+        ({"not": {"country": "DE"}}, {"country": "DE"}, True),
+    ],
+)
+def test_conditions_that_exclude_each_other(one: Any, other: Any, excluded: bool) -> None:
+    """Only what never holds together counts, from either side."""
+    rules = [{"id": f"r{n}", "points": 1, "when": w} for n, w in enumerate((one, other))]
+    first, second = (rule.when for rule in model(fit=rules).fit_rules)
+    assert (exclude(first, second), exclude(second, first)) == (excluded, excluded)
 
 
 def test_a_condition_on_an_unmapped_field() -> None:

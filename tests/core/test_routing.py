@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.availability import Leave, Terms
 from core.roster import Pool, Roster, Share
-from core.routing import HUMAN, KEPT, NOT_READY, PENDING, UNSCORED, Candidate, ranked, route
+from core.routing import FREED, HUMAN, KEPT, NOT_READY, PENDING, UNSCORED, Candidate, ranked, route
 from core.turns import BELOW_CUT, NOBODY, UNIT, Had, Held
 
 ROSTER = Roster(
@@ -63,8 +63,8 @@ def lead(**values):
         ),
         (lead(present_owner="desk", written_owner="desk"), None, KEPT),
         (lead(present_owner="desk"), "ann", "round robin"),
-        (lead(present_owner="queue", written_owner="ann"), None, HUMAN),
-        (lead(present_owner=None, written_owner="ann"), None, HUMAN),
+        (lead(present_owner="queue", written_owner="ann"), None, FREED),
+        (lead(present_owner=None, written_owner="ann"), None, FREED),
         (lead(present_owner="queue"), "ann", "round robin"),
         (lead(present_owner="robot"), "ann", "round robin"),
         (lead(present_owner="gone"), "ann", "round robin"),
@@ -237,3 +237,11 @@ def test_a_person_is_one_turn(records, weights, cap):
     assert [m for m in whole.assignments if not m.follows] == list(alone.assignments)
     assert whole.levels == alone.levels
     assert route(leads[::-1], roster, NOTHING, NOON) == whole
+
+
+def test_who_was_taken_from_everybody_holds_no_other_record_back():
+    """Only the record that a person took the owner from is left alone, and shown to wait."""
+    taken = lead(present_owner=None, written_owner="ann", person="p")
+    freed, other = routed([taken, lead(lead_id="L2", person="p")], ROSTER, Had())
+    assert (freed.owner_id, freed.waits) == (None, FREED)
+    assert (other.owner_id, other.waits) == ("ann", None)

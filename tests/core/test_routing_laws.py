@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from core.availability import Hours, Leave, Terms
 from core.fairness import at_turn
 from core.roster import By, Pool, Roster, Share
-from core.routing import Assignment, Candidate, Routed, route
-from core.turns import BELOW_CUT, NOBODY, OFF_DUTY, UNIT, Had
+from core.routing import FREED, HUMAN, KEPT, Assignment, Candidate, Routed, route
+from core.turns import BELOW_CUT, NOBODY, OFF_DUTY, REASONS, UNIT, Had
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -47,7 +48,7 @@ class Desk:
     def route(self, leads: list[Candidate]) -> Routed:
         """Route leads, and remember what a ledger does."""
         made = route(leads, self.roster, self.had, self.at)
-        owners = Counter(a.owner_id for a in made.assignments if a.owner_id)
+        owners = Counter(a.owner_id for a in made.assignments if a.owner_id and not a.waits)
         pools = Counter(a.pool for a in made.assignments if a.pool is not None)
         today = Counter(self.had.in_day) + owners
         self.had = replace(
@@ -55,9 +56,19 @@ class Desk:
             pool_in_day=Counter(self.had.pool_in_day) + pools,
         )  # fmt: skip
         self.all += owners
-        waits = {a.lead_id for a in made.assignments if a.waits}
-        self.waiting = [replace(lead, waits=True) for lead in leads if lead.lead_id in waits]
+        waits = {a.lead_id: a.owner_id for a in made.assignments if a.waits}
+        self.waiting = [
+            replace(lead, waits=True, **_parked(waits[lead.lead_id]))
+            for lead in leads
+            if lead.lead_id in waits
+        ]
         return made
+
+
+def _parked(queue: str | None) -> dict[str, Any]:
+    """What is known of a lead that was put into a queue."""
+    names = ("present_owner", "written_owner", "assigned_owner")
+    return dict.fromkeys(names, queue) if queue else {}
 
 
 def team(*shares: Share, pool: Pool | None = None, **more: object) -> Roster:
@@ -313,25 +324,48 @@ SHARES = st.lists(
     unique_by=lambda share: share.owner_id,
 ).map(tuple)
 CAP = st.none() | st.integers(1, 12)
-POOLS = st.builds(Pool, SHARES, by=st.sampled_from(By), daily=CAP, total=CAP)
+ENDS = st.sampled_from([None, QUEUE, *NAMES])
+POOLS = st.builds(Pool, SHARES, by=st.sampled_from(By), daily=CAP, total=CAP, fallback=ENDS)
 ROSTERS = st.builds(
-    lambda active, pool, west, terms, sticky: Roster(
-        active, pool, {"west": replace(west, name="west", passes_on=True)}, terms=terms,
+    lambda active, pool, west, passes, terms, sticky, objects: Roster(
+        active | {QUEUE},
+        pool,
+        {"west": replace(west, name="west", passes_on=passes)},
+        unassigned=frozenset({QUEUE}),
+        queues=frozenset({QUEUE}),
+        queue_objects=objects,
+        terms=terms,
         sticky=sticky,
     ),
     st.frozensets(st.sampled_from(NAMES)),
     POOLS,
     POOLS,
+    st.booleans(),
     st.dictionaries(st.sampled_from(NAMES), TERMS),
     st.booleans(),
-)  # fmt: skip
+    st.sampled_from([frozenset(), frozenset({"Lead"})]),
+)
+OWNED = st.sampled_from(NAMES).flatmap(
+    lambda name: st.sampled_from(
+        [
+            {},
+            {"present_owner": QUEUE},
+            {"present_owner": name},
+            {"present_owner": name, "written_owner": name},
+            {"written_owner": name},
+        ]
+    )
+)
+"""With nobody, in a queue, chosen by a human, given by us, taken away by a human."""
 COMING = st.lists(
     st.builds(
-        hot,
+        lambda number, owned, **values: hot(number, **values, **owned),
         st.integers(0, 99),
+        OWNED,
         territory=st.sampled_from([None, "west"]),
         account_owner=st.sampled_from([None, None, *NAMES]),
         account_id=st.sampled_from([None, "A1", "A2"]),
+        missed=st.frozensets(st.sampled_from(NAMES), max_size=2),
     ),
     max_size=25,
     unique_by=lambda lead: lead.lead_id,
@@ -341,9 +375,10 @@ COMING = st.lists(
 @given(ROSTERS, st.lists(COMING, min_size=1, max_size=4), st.randoms(use_true_random=False))
 @settings(max_examples=150, deadline=None)
 def test_laws(roster: Roster, days: list[list[Candidate]], random: object) -> None:
-    """Over random rosters, hours, leave and caps: nobody is above a cap, nobody away or inactive
-    is given anything, nobody off duty by turn, the order of leads is irrelevant, and every lead is
-    given or waits for a reason."""
+    """Over random rosters, hours, leave, caps, queues and fallbacks: nobody is above a cap, nobody
+    away or inactive is given anything, nobody off duty by turn, nobody who was late again, and
+    nothing is taken from whom a human chose; the order of leads is irrelevant, and every lead has
+    somebody, or waits for a reason."""
     desk = Desk(roster)
     for number, leads in enumerate(days):
         leads = [replace(lead, lead_id=f"{number}-{lead.lead_id}") for lead in leads]
@@ -351,14 +386,14 @@ def test_laws(roster: Roster, days: list[list[Candidate]], random: object) -> No
         shuffled = list(leads)
         random.shuffle(shuffled)  # type: ignore[attr-defined]
         again = route(shuffled, roster, desk.had, desk.at)
+        before, at = Counter(desk.had.open), desk.at
         made = desk.route(leads)
         assert made == again
+        by_id = {lead.lead_id: lead for lead in leads}
+        assert by_id.keys() == {one.lead_id for one in made.assignments}
         for one in made.assignments:
-            assert (one.owner_id is None) == bool(one.waits)
-            if one.owner_id:
-                assert one.owner_id in roster.active
-                assert not roster.terms_of(one.owner_id).absent(desk.at)
-                assert one.pool is None or roster.terms_of(one.owner_id).working(desk.at)
+            _lawful(one, by_id[one.lead_id], roster, at)
+        _within_totals(made, roster, before)
         for owner in NAMES:
             terms = roster.terms_of(owner)
             assert terms.daily is None or desk.had.in_day.get(owner, 0) <= terms.daily
@@ -367,6 +402,42 @@ def test_laws(roster: Roster, days: list[list[Candidate]], random: object) -> No
             assert pool.daily is None or desk.had.pool_in_day.get(pool.name, 0) <= pool.daily
         desk.at += DAY
         desk.had = replace(desk.had, in_day={}, pool_in_day={})
+
+
+def _lawful(one: Assignment, lead: Candidate, roster: Roster, at: datetime) -> None:
+    """What holds of each lead by itself."""
+    works = lead.present_owner in roster.active and lead.present_owner != QUEUE
+    ours = lead.present_owner == lead.written_owner
+    if one.owner_id is None and not one.waits:
+        assert works
+        assert one.reason == (KEPT if ours else HUMAN)
+        return
+    assert not works or (ours and lead.present_owner in lead.missed)
+    freed = lead.written_owner not in (None, lead.present_owner)
+    if one.owner_id is None:
+        assert (one.waits == FREED) == (freed and lead.present_owner in (None, QUEUE))
+        return
+    assert one.owner_id in roster.active
+    assert one.owner_id not in lead.missed
+    if one.owner_id == QUEUE:
+        assert one.waits in REASONS
+        assert "Lead" in roster.queue_objects
+        return
+    assert not one.waits
+    assert not roster.terms_of(one.owner_id).absent(at)
+    assert one.pool is None or roster.terms_of(one.owner_id).working(at)
+    if one.reason.startswith("fallback"):
+        assert one.owner_id in {pool.fallback for pool in roster.pools}
+
+
+def _within_totals(made: Routed, roster: Roster, open_: Counter[str]) -> None:
+    """No turn of a pool came whose owners had as many open leads as they are to have together."""
+    pools = {pool.name: pool for pool in roster.pools}
+    for one in made.assignments:
+        if one.pool is not None and (total := pools[one.pool].total) is not None:
+            assert sum(open_[share.owner_id] for share in pools[one.pool].shares) < total
+        if one.owner_id and not one.waits:
+            open_[one.owner_id] += 1
 
 
 @given(SHARES, st.lists(st.integers(0, 30), min_size=1, max_size=6))
@@ -383,18 +454,36 @@ def test_weights_are_met_within_one_lead(shares: tuple[Share, ...], days: list[i
                 assert abs(given[share.owner_id] - Fraction(count * share.weight, weight)) <= 1
 
 
+TURNS = 5
+"""How many turns each comes to on a day of the long run."""
+FIRST = MONDAY.date()
+LEAVES = st.lists(
+    st.tuples(st.integers(0, 11), st.integers(0, 4)).map(
+        lambda days: Leave(FIRST + days[0] * DAY, FIRST + sum(days) * DAY)
+    ),
+    max_size=3,
+).map(tuple)
+
+
 @given(SHARES, st.data())
-@settings(max_examples=60, deadline=None)
-def test_the_long_run_with_people_away(shares: tuple[Share, ...], data: st.DataObject) -> None:
-    """Whoever is at work on a day has the share of the weights of those who are, within two leads,
-    however the days of absence fall."""
-    desk = Desk(team(*shares))
+@settings(max_examples=100, deadline=None)
+def test_the_long_run_with_leave_and_caps(shares: tuple[Share, ...], data: st.DataObject) -> None:
+    """However leave and daily caps fall: nobody away is given anything, who is capped has the cap
+    and no more, and all others have the share of their weights, within one lead, day by day and in
+    all."""
+    caps = {
+        share.owner_id: data.draw(st.none() | st.integers(1, (TURNS - 1) * share.weight))
+        for share in shares
+    }
+    terms = {name: Terms(leave=data.draw(LEAVES), daily=cap) for name, cap in caps.items()}
+    desk = Desk(team(*shares, terms=terms))
+    off: Counter[str] = Counter()
     for _ in range(12):
-        names = [share.owner_id for share in shares]
-        there = data.draw(st.sets(st.sampled_from(names), min_size=1))
-        desk.roster = replace(desk.roster, active=frozenset(there))
-        present = [share for share in shares if share.owner_id in there]
-        whole = sum(share.weight for share in present)
-        given = Counter(owners(desk.day(5 * whole)).values())
-        for share in present:
-            assert abs(given[share.owner_id] - 5 * share.weight) <= 2
+        there = {s.owner_id: s.weight for s in shares if not terms[s.owner_id].absent(desk.at)}
+        due = {name: caps[name] or TURNS * weight for name, weight in there.items()}
+        given = Counter(owners(desk.day(sum(due.values()))).values())
+        assert given.keys() <= due.keys()
+        for name, count in due.items():
+            off[name] += given[name] - count
+            assert abs(given[name] - count) <= (0 if caps[name] else 1)
+            assert abs(off[name]) <= 1

@@ -16,6 +16,15 @@ def server():
         yield address
 
 
+@pytest.fixture(
+    scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
+)
+def ledgers(request) -> postgres.Ledgers:
+    """Files, and in the slow tests databases on a server too."""
+    on_server = request.param == "postgresql"
+    return postgres.Ledgers(request.getfixturevalue("server") if on_server else "")
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request, tmp_path: Path) -> str:
     """The address of a fresh ledger."""

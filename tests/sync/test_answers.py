@@ -8,6 +8,7 @@ import pytest
 from sync.exits import Exit
 from tests.live import ANA, BEN, Live, live
 from tests.sync.test_calls import MODEL, TIERS, lead, listing
+from tests.sync.test_nurture import nurtured
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWarning")
 
@@ -21,13 +22,14 @@ def refused(world: Live, *arguments: str) -> str:
 
 @pytest.mark.slow
 def test_sales_answers(tmp_path: Path) -> None:
-    """S186 S211: sales rejects a lead that the machine holds for an SQL; both verdicts stand side
-    by side in explain, dossier, list and audit, and neither moves the other. A rejected lead is in
-    no call list until it is handed off anew. Stage, score with its tier, and owner are what a
-    person says, cycle after cycle, and what was said is kept."""
+    """S011 S186 S211: sales rejects a lead that the machine holds for an SQL; both verdicts stand
+    side by side in explain, dossier, list and audit, and neither moves the other. A rejected lead
+    is in no call list and on a nurture track until it is handed off anew. Stage, score with its
+    tier, and owner are what a person says, cycle after cycle, and what was said is kept."""
     with live(tmp_path) as world:
         handoff = {"tiers": TIERS, "reasons": ["no budget", "wrong person"]}
-        world.configure("sales", handoff=handoff, routing={"pool": [ANA]})
+        nurture = {"tracks": [{"name": "again", "steps": ["30 days"]}]}
+        world.configure("sales", handoff=handoff, routing={"pool": [ANA]}, nurture=nurture)
         world.model(**MODEL)
         world.set_up()
         person, other = lead(world, "Hot", "CTO", ANA), lead(world, "Warm", "VP", ANA)
@@ -42,6 +44,7 @@ def test_sales_answers(tmp_path: Path) -> None:
         assert "say who" in refused(world, hot, "--reject", "--reason", "no budget")
         assert world.run("answer", hot, "--accept", *says).code == Exit.DONE
         assert len(listing(world)) == 2
+        assert hot not in nurtured(world)
         said = world.run("answer", hot, "--reject", "--reason", "no budget", *says)
         assert said.err == f"sales: {hot}: rejected, beside stage SQL\n"
         world.sync()
@@ -62,11 +65,14 @@ def test_sales_answers(tmp_path: Path) -> None:
         assert [each["lead_id"] for each in listing(world)] == [warm]
         (why,) = (e for e in listing(world, "--all") if e["lead_id"] == hot)
         assert why["call"]["not_called"] == "rejected by ana: no budget"
+        said_why = "rejected by ana: no budget; on no other track"
+        assert nurtured(world)[hot][:3] == ("again", said_why, 1)
         for title in ("Intern", "CTO"):
             world.clock.tick(days=1)
             world.sales.crm.update(person, {"title": title})
             world.sync("--max-change-share", "1")
         assert [each["lead_id"] for each in listing(world)] == [hot, warm]
+        assert hot not in nurtured(world)
         world.sales.edit(person, "owner", world.sales.users[BEN].number)
         until = ("--until", "2026-12-31", "--reason", "met them", *says)
         assert world.run("override", hot, "--stage", "MQL", *until).code == Exit.DONE

@@ -69,7 +69,10 @@ def test_whom_to_call(world: Live) -> None:
     """S096 S208 S209 S210: each owner's leads, those who are due by score and then the others by
     when they are; a tier A lead a day after its last call and a tier C one 30 days after. The 8th
     call in vain exhausts a tier A lead, the 7th does not, and an answer starts the count anew. Who
-    is out, or below the floor, is not to be called, and why; and is in no list."""
+    is out by a rule or by the gates, or below the floor, is not to be called, and why; and is in no
+    list."""
+    gates = {"worth": 0, "criteria": [{"id": "open", "when": {"not": {"company": "Shut"}}}]}
+    world.model(**MODEL, gates=gates)
     tried = [called(n * HOUR) for n in range(30, 38)]
     lead(world, "Top", "CTO", ANA, *tried[:7])
     lead(world, "Second", "CFO", ANA)
@@ -81,6 +84,7 @@ def test_whom_to_call(world: Live) -> None:
     lead(world, "Vain", "VP", BEN, *tried[:5])
     lead(world, "Low", "Intern", BEN)
     lead(world, "Rival", "CTO", BEN, company="Rival")
+    lead(world, "Shut", "CTO", BEN, company="Shut")
     start = world.clock()
     world.sync()
     found = listing(world)
@@ -101,8 +105,9 @@ def test_whom_to_call(world: Live) -> None:
         "Vain, F": "exhausted: 5 attempts without an answer",
         "Low, F": "tier D is not called",
         "Rival, Rival": "Disqualified",
+        "Shut, Shut": "Ineligible",
     }
-    assert "do not call: 5" in world.run("calls", "--all").out
+    assert "do not call: 6" in world.run("calls", "--all").out
     assert {each["owner"] for each in listing(world, "--owner", "Ben")} == {"Ben"}
     assert world.run("calls", "--owner", "Zoë").code == Exit.USAGE
     world.configure("sales")

@@ -10,6 +10,7 @@ import pytest
 from connectors.sandbox.scenario import GOLDEN_107, Did, Story
 from sync.exits import Exit
 from tests.live import Live, live
+from tests.reference import DOCS
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWarning")
 
@@ -116,6 +117,43 @@ BAD_INPUT: dict[str, tuple[Exit, dict[str, str], str, str]] = {
     "an unknown class": (
         REFUSED, {"fit": f"- {{{BOSS}, ^class: esential}}"}, "class", "'essential', 'typical'",
     ),
+    "two rules of one name": (
+        REFUSED, {"fit": f"- {{{BOSS}}}\n- {{^{BOSS}}}"}, "two rules are called boss",
+        "give this one another name",
+    ),
+    "a text for a list": (
+        REFUSED, {"fit": "- {id: boss, points: 60, when: {^technologies: salesforce}}"},
+        "technologies: say what is asked of it", "{contains: salesforce}",
+    ),
+    "a word for a time": (
+        REFUSED, {"fit": "- {id: boss, points: 60, when: {^created_at: yesterday}}"},
+        "created_at: say what is asked of it", "{at_most_ago: 90 days}",
+    ),
+    "a word for a count": (
+        REFUSED, {"behaviour": f"- {{{PAPER}, ^count: twice}}"}, "count: say once, each",
+        "{per: week}",
+    ),
+    "a number for thresholds": (
+        REFUSED, {"^thresholds": "50"}, "thresholds: there must be keys under it",
+        "{mql: ..., sql: ..., keep: ...}",
+    ),
+    "a word for a condition": (
+        REFUSED, {"fit": "- {id: boss, points: 60, ^when: executive}"},
+        "when: say what must hold", "{industry: technology}",
+    ),
+    "a rule for a list of them": (
+        REFUSED, {"^behaviour": f"{{{PAPER}}}"}, "behaviour: there must be a list", "[...]",
+    ),
+    "a cap of what takes points away": (
+        REFUSED, {"behaviour": "- {id: jobs, points: -5, when: {type: x}, count: each, ^cap: 9}"},
+        "cap needs positive points", "give some, or remove the cap",
+    ),
+    "no points at all": (
+        REFUSED,
+        {"fit": "", "behaviour": "- {id: jobs, points: -5, when: {type: x}}",
+         "^thresholds": "{mql: 1, ^sql: 2}"},
+        "is out of reach: all rules together give 0", "Give points",
+    ),
     "a decay that is not there": (
         REFUSED, {"behaviour": f"- {{{PAPER}, ^decay: slow}}", "decays": "{old: {over: 9 days}}"},
         "no decay is called slow", "there are: old",
@@ -137,13 +175,47 @@ BAD_INPUT: dict[str, tuple[Exit, dict[str, str], str, str]] = {
         REFUSED, {"^probability": "budgets"},
         "custom.budgets of leads", "Did you mean custom.budget?",
     ),
+    "a field that no connector fills by itself": (
+        REFUSED,
+        {"behaviour": "- {id: paper, points: 45, ^when: {type: w, attended: {at_least: 0.75}}}"},
+        "rule paper asks for length", "activities: {length: FIELD}",
+    ),
+    "a verification that is not mapped": (
+        REFUSED, {"hygiene": "{stale: {^field: verified, after: 9 days}}"},
+        "hygiene.stale.field is custom.verified of leads", "leads: {custom.verified: FIELD}",
+    ),
+    "a key field that is not mapped": (
+        REFUSED, {"hygiene": "{complete: {fields: [title, ^custom.zz], at_least: 0.5}}"},
+        "hygiene.complete.fields[1] is custom.zz of leads", "leads: {custom.zz: FIELD}",
+    ),
+    "an unmapped field without a rule": (
+        REFUSED, {"icp": "{^company: {type: x, origins: {type: given}}, persona: {title: x}}"},
+        "icp.company asks for account.origins.type", "Map it to several sources",
+    ),
     "a threshold out of reach": (
         REFUSED, {"thresholds": "{mql: 70, ^sql: 106}"},
         "sql 106 is out of reach", "Lower it to 105",
     ),
     "bounds that exclude each other": (
         REFUSED, {"disqualify": "[{id: out, ^when: {employees: {above: 9, below: 9}}}]"},
-        "rule out never holds", "Mend the bounds",
+        "rule out never holds", "nothing meets all of it at once",
+    ),
+    "a country by its name": (
+        REFUSED, {"fit": "- {id: boss, points: 60, when: {^country: Deutschland}}"},
+        "rule boss asks for country Deutschland, which no fact holds", "Say DE",
+    ),
+    "a web address for a page": (
+        REFUSED,
+        {"behaviour": "- {id: paper, points: 45, when: {any: [{^asset: 'https://a.com/p'}]}}"},
+        "rule paper asks for asset https://a.com/p", "Say /p",
+    ),
+    "a share in per cent": (
+        REFUSED, {"behaviour": "- {id: paper, points: 45, when: {^attended: {at_least: 75}}}"},
+        "attended: 75 is no share from 0 to 1", "three quarters of the length are 0.75",
+    ),
+    "a cap of a part below its rule's points": (
+        WARNED, {"limits": "{fit: {^cap: 59}}", "thresholds": "{mql: 70, sql: 104}"},
+        "cap 59 is below the 60 points of rule boss", "Raise the cap",
     ),
     "a tier out of reach": (
         WARNED, {"tiers": "{^S: 106, A: 0}"}, "tier S from 106 is out of reach", "Move the points",
@@ -201,6 +273,22 @@ def test_bad_input_is_named_with_its_place_and_what_would_be_right(seller: Live,
     assert advice in found
 
 
+def test_the_examples_of_the_privacy_page_are_accepted(world: Live) -> None:
+    """U20: what people chose in a CRM can be asked for without a mapping, as docs/privacy.md says
+    it; `tracking` is the field of the reader's own there."""
+    mapping = {"leads": {"custom.tracking": "Title"}}
+    world.configure(sales={"mapping": mapping})
+    world.set_up()
+    page = (DOCS / "privacy.md").read_text(encoding="utf-8")
+    blocks = [b for b in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "consent:" in b]
+    assert len(blocks) == 2
+    for block in blocks:
+        (world.folder / "model.yaml").write_text(written(SOUND) + block)
+        outcome = world.run("check")
+        assert outcome.code == Exit.DONE, outcome.err
+        assert "model.yaml" not in outcome.err
+
+
 def test_what_a_model_says_right_is_not_blamed(seller: Live) -> None:
     """U20: the model that the cases above spoil, and a date to come in a mapped field."""
     bant = "{bant: [{id: soon, when: {custom: {budget: {within_next: 9 days}}}}]}"
@@ -208,3 +296,39 @@ def test_what_a_model_says_right_is_not_blamed(seller: Live) -> None:
     outcome = seller.run("check")
     assert outcome.code == Exit.DONE
     assert "model.yaml" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("check", "--model"), ("preview",), ("sign", "--as", "sales", "--by", "Ann")],
+    ids=lambda c: c[0],
+)
+def test_a_model_file_is_looked_at_before_it_is_used(
+    seller: Live, command: tuple[str, ...]
+) -> None:
+    """U20 U04: whichever command takes it, an error refuses it and a warning is told, each with
+    its place in that file; the configured one is sound."""
+    (seller.folder / "model.yaml").write_text(written(SOUND))
+    new = seller.folder / "new.yaml"
+    wrong = {"fit": "- {id: boss, points: 60, when: {seniority: boss}}", "tiers": "{S: 200}"}
+    new.write_text(written({**SOUND, **wrong}))
+    refused = seller.run(*command, str(new))
+    assert refused.code == Exit.USAGE
+    assert "error: " + str(new) + ":3:33: rule boss asks for seniority boss" in refused.err
+    assert "warning: " + str(new) in refused.err
+    new.write_text(written({**SOUND, "tiers": "{S: 200}"}))
+    taken = seller.run(*command, str(new))
+    assert taken.code == Exit.DONE, taken.err
+    assert "warning: " + str(new) + ":7:9: tier S from 200 is out of reach" in taken.err
+
+
+@pytest.mark.slow
+def test_errors_of_the_model_are_told_of_by_every_run(seller: Live) -> None:
+    """U20: a run goes on, and says once, on stderr and in its report, what check would refuse."""
+    sections = {**SOUND, "fit": "- {id: boss, points: 60, when: {seniority: [boss, executive]}}"}
+    (seller.folder / "model.yaml").write_text(written(sections))
+    said = "model m: rule boss asks for seniority boss, which no fact holds: `leadgauge check`"
+    for command in ("plan", "sync"):
+        outcome = seller.run(command)
+        assert outcome.code == Exit.DONE, outcome.err
+        assert outcome.err.count(said) == 1

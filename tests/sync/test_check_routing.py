@@ -1,6 +1,7 @@
 """What `check` says of routing: each with its place in the file, and what to do."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ routing:
   named_accounts:
     - {owner: ana@seller.example, accounts: [acme.example]}
     - {owner: ben@seller.example, accounts: [Acme.example]}
+  unassigned_owners: [robot@seller.example, ghost@seller.example]
   everyone: {holidays: [2025-12-25, 2027-12-25]}
   owners:
     ana@seller.example:
@@ -48,9 +50,10 @@ SAID = [
     ("warning", 10, "territories europe and big overlap: 4 leads fit both, and go to europe"),
     ("warning", 10, "territory big has 0 leads, fewer than 3"),
     ("error", 13, "account Acme.example is named for ana@seller.example as well"),
-    ("warning", 14, "the holiday 2025-12-25 is in the past"),
-    ("warning", 19, "leave of ana@seller.example from 2026-04-09 overlaps an earlier entry"),
-    ("warning", 20, "leave of ana@seller.example to 2026-01-05 is in the past"),
+    ("error", 14, "owner ghost@seller.example is known to no CRM"),
+    ("warning", 15, "the holiday 2025-12-25 is in the past"),
+    ("warning", 20, "leave of ana@seller.example from 2026-04-09 overlaps an earlier entry"),
+    ("warning", 21, "leave of ana@seller.example to 2026-01-05 is in the past"),
 ]  # fmt: skip
 
 
@@ -84,6 +87,48 @@ def test_everything_that_is_wrong_is_said_at_its_place(world: Live) -> None:
         assert len(found) == 1, (number, what)
         lines.remove(found[0])
     assert lines == []
+
+
+def test_territories_that_may_overlap_are_told_of_before_anything_was_read(tmp_path: Path) -> None:
+    """Bad input: overlapping territories, before the first pull: what the conditions alone show."""
+    territories = [
+        {"name": "de", "when": {"country": "DE"}, "owners": [ANA]},
+        {"name": "fr", "when": {"country": "FR"}, "owners": [BEN]},
+        {"name": "big", "when": {"country": "FR", "employees": {"above": 5}}, "owners": [BEN]},
+        {"name": "shops", "when": {"industry": "retail"}, "owners": [ANA]},
+    ]
+    with live(tmp_path) as world:
+        world.configure("sales", routing={"pool": [ANA], "territories": territories})
+        world.set_up()
+        said = world.run("check").err
+    assert [line.split(": ")[2:] for line in said.splitlines() if "may overlap" in line] == [
+        [f"territories {name} and shops may overlap",
+         "no lead was read yet to tell. Check again after the first sync"]
+        for name in ("de", "fr")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["plan", "sync"])
+def test_a_run_says_that_owners_are_passed_over(world: Live, command: str) -> None:
+    """Bad input: a rep and a queue that no CRM knows, an inactive rep and a pool of nobody are
+    warned of in every run as well, once each, and by no address."""
+    before = world.config.read_text()
+    territory = {"name": "west", "when": {"region": "europe"}, "owners": [LEFT]}
+    world.configure(routing={
+        "pool": {"owners": [STRANGER], "fallback": "Missing Queue"},
+        "territories": [territory],
+        "unassigned_owners": ["ghost@seller.example"],
+    })  # fmt: skip
+    outcome = world.run(command, "--json")
+    alone = world.run(command, "--json", "--connection", "sales")
+    world.config.write_text(before)
+    assert outcome.code == Exit.DONE
+    passed = "owners who are passed over: 3 known to no CRM, 2 not active; `leadgauge check` says"
+    for said in (passed, "the pool is covered by nobody", "territory west is covered by nobody"):
+        assert outcome.err.count(f"warning: routing: {said}") == 1
+    assert "known to no CRM" not in alone.err, "the other CRM was not asked"
+    assert "passed over: 1 not active" in alone.err
+    assert "seller.example" not in outcome.err + alone.err
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from connectors.sandbox.crm import Kind
 from connectors.sandbox.http import Fault, Request, Response
 from connectors.sandbox.hubspot.faults import fault
 from connectors.sandbox.scenario import GOLDEN_107, build
+from core.hygiene import Hygiene
+from core.lint import lint
+from core.rules import parse
 from sync.exits import Exit
 from sync.ledger import Ledger
 from sync.ledger_rows import RunStatus
@@ -85,12 +89,15 @@ def test_init_writes_what_is_not_there(tmp_path: Path, read: Live) -> None:
     assert all(name in refused.err for name in PRESETS)
 
 
-@pytest.mark.parametrize("name", ["marketing_operations", "marketing_operations_trials"])
+@pytest.mark.parametrize("name", PRESETS)
 def test_init_starts_from_a_preset(tmp_path: Path, read: Live, name: str) -> None:
-    """The model file is the preset, comments included."""
+    """S078: the model file is the preset, comments included; and every one asks for hygiene."""
     assert read.run("init", str(tmp_path), "--preset", name).code == Exit.DONE
     text = resources.files("core.presets").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    assert (tmp_path / "model.yaml").read_text(encoding="utf-8") == text
+    written = (tmp_path / "model.yaml").read_text(encoding="utf-8")
+    assert written.startswith(text)
+    assert parse(yaml.safe_load(written)).hygiene == Hygiene()
+    assert lint(parse(yaml.safe_load(written))) == lint(parse(yaml.safe_load(text)))
 
 
 @pytest.mark.slow
@@ -489,7 +496,7 @@ def test_sandbox_stops_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with live(tmp_path) as world:
         outcome = world.run(
             "sandbox", "--leads", "50", "--minutes", "0.001", "--salesforce-port", "0",
-            "--hubspot-port", "0",
+            "--hubspot-port", "0", "--fault", "hubspot:index-lag", "--rate", "0.5",
         )  # fmt: skip
     assert outcome.code == Exit.DONE
     assert "http://127.0.0.1:" in outcome.err

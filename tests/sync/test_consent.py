@@ -55,8 +55,8 @@ def shown(world: Live, records: dict[str, Record], output: str) -> list[Any]:
 
 
 def test_withdrawn_consent_clears_or_freezes_and_comes_back(world: Live) -> None:
-    """S081: the score fields are cleared, nobody is told, the chain says so; the owner stays; given
-    again, all is back. Frozen, nothing is touched."""
+    """S081: the score fields are cleared, nobody is told, the chain says so, with what was read and
+    since when; the owner stays; given again, all is back. Frozen, nothing is touched."""
     world.model(**MODEL, consent={"scoring": AGREED})
     records = somebody(world)
     world.sync()
@@ -64,7 +64,9 @@ def test_withdrawn_consent_clears_or_freezes_and_comes_back(world: Live) -> None
     assert shown(world, records, "owner") == [ANA, ANA]
     handed = len(world.run("status", "--json").json["handoffs"])
 
+    world.clock.tick(days=2)
     object_to(world, records, opt_out=True)
+    seen = f"{world.clock():%Y-%m-%d}"
     report = world.sync("--max-change-share", "1")
     assert balanced(report.json)
     for output in ("score", "tier", "stage", "reason", "model", "scored_at"):
@@ -75,8 +77,16 @@ def test_withdrawn_consent_clears_or_freezes_and_comes_back(world: Live) -> None
         lead = seller.id(records[name])
         explained = world.run("explain", lead, "--json").json[0]
         assert (explained["stage"], explained["score"]) == ("No consent", "0")
+        assert explained["reason"].startswith("no consent to be scored; {any: [{email_opt_out: f")
+        assert explained["reason"].endswith(f"not met: email_opt_out true since {seen}")
+        assert (explained["next_stage"], explained["missing"]) == (None, None)
         latest = world.run("audit", lead, "--json").json["entries"][-1]
         assert latest["detail"]["changed"]["stage"] == ["SQL", "No consent"]
+        assert latest["detail"]["cause"]["score"] == explained["reason"]
+        for command in ("explain", "dossier"):
+            said = world.run(command, lead).out
+            assert f"email_opt_out true since {seen}" in " ".join(said.split()), command
+            assert "points to" not in said, command
     idle = world.sync()
     assert [part["steps"][-1]["out"] for part in idle.json["connections"]] == [0, 0]
 
@@ -89,6 +99,42 @@ def test_withdrawn_consent_clears_or_freezes_and_comes_back(world: Live) -> None
     world.sync("--max-change-share", "1")
     assert shown(world, records, "score") == [107, 107]
     assert shown(world, records, "stage") == ["SQL", "SQL"]
+
+
+def told_of(world: Live) -> list[tuple[str, int]]:
+    """The leads of which sales is told by a task, as the CRMs hold it."""
+    return [
+        (name, person)
+        for name, seller in world.sellers.items()
+        for task in seller.crm.records(Kind.ACTIVITY)
+        if "[leadgauge:" in (task.values.get("subject") or "")
+        for person in task.values["people"]
+    ]
+
+
+def test_nobody_is_told_of_who_withdrew_consent(world: Live) -> None:
+    """S081: who becomes hot without consent raises no alert, while another does; given again, sales
+    is told."""
+    routing = {"stages": ["SQL"], "pool": [ANA], "unassigned_owners": [ROBOT]}
+    world.configure(routing=routing, handoff={"task": {"due": "4 hours"}})
+    world.model(**MODEL, consent={"scoring": AGREED})
+    cold = {"industry": None}
+    silent, other = somebody(world, **cold), somebody(world, email="q@firm.example", **cold)
+    world.sync()
+    assert told_of(world) == []
+    object_to(world, silent, opt_out=True)
+    for name, seller in world.sellers.items():
+        for records in (silent, other):
+            seller.crm.update(records[name], {"industry": "Technology"})
+    world.clock.tick(hours=1)
+    world.sync("--max-change-share", "1")
+    assert shown(world, other, "stage") == ["SQL", "SQL"]
+    assert sorted(told_of(world)) == sorted((n, other[n].number) for n in world.sellers)
+    assert world.run("status", "--json").json["notices"] == []
+    object_to(world, silent, opt_out=False)
+    world.sync("--max-change-share", "1")
+    everybody = [(n, who[n].number) for n in world.sellers for who in (silent, other)]
+    assert sorted(told_of(world)) == sorted(everybody)
 
 
 @pytest.mark.parametrize(("gate", "stored"), [("pull", 0), ("score", 1)])
@@ -105,7 +151,7 @@ def test_who_is_not_to_be_followed_is_not(world: Live, gate: str, stored: int) -
         held = report.step(name, "pull")["held"].get("no consent", 0)
         assert held == 1 - stored
         known = world.run("subject", seller.id(silent[name]), "--json").json["facts"]
-        assert len(known.get("activities", ())) == stored
+        assert len(known.get("activities", ())) == 2 * stored, "one person, of one address"
         assert world.run("explain", seller.id(open_[name])).code == Exit.DONE
     object_to(world, silent, opt_out=False)
     world.sync("--reconcile", "--max-change-share", "1")

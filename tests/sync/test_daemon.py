@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.error import HTTPError
@@ -370,7 +370,9 @@ def test_each_change_is_told_once_and_until_it_is_heard(world: Live) -> None:
         world.configure("sales", alerts={"webhook": {"url": url}})
         setup = read_setup(world.config, world.outside)
         one, two = (
-            daemon.Term(setup, world.outside, Stop(), talk.as_text(said.append), stack)
+            stack.enter_context(
+                closing(daemon.Term(setup, world.outside, Stop(), talk.as_text(said.append)))
+            )
             for _ in range(2)
         )
 

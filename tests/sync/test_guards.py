@@ -37,22 +37,33 @@ def plan(changes: int, records: int) -> ConnectionPlan:
 )
 def test_changes(changed, records, known, limits, says):
     """Too large a share, or too many calls, is one finding that names its override."""
-    found = guards.changes(plan(changed, records), known, limits)
+    found = guards.changes(plan(changed, records), known, limits, 0)
     assert (says is None) == (found == [])
     assert says is None or says in found[0]
 
 
 def test_a_budget_of_calls():
     """U06: with a budget of 100 calls a plan of 100 passes, and one of 101 is refused."""
-    assert guards.changes(plan(20_000, 20_000), True, Limits(1, calls=100)) == []
-    (finding,) = guards.changes(plan(20_001, 20_001), True, Limits(1, calls=100))
-    assert "writing costs 101 calls (write 101), more than the budget of 100" in finding
+    limits = Limits(1, calls=100)
+    assert guards.changes(plan(20_000, 20_000), True, limits, 0) == []
+    (finding,) = guards.changes(plan(20_001, 20_001), True, limits, 0)
+    assert "writing costs 101 calls (write 101) beside the 0 made, more than the budget" in finding
     assert "run again with --max-calls 101" in finding
+
+
+def test_what_was_read_is_of_the_budget():
+    """U06: calls made before count; a plan that needs none is never too expensive."""
+    limits = Limits(1, calls=100)
+    assert guards.changes(plan(2_000, 2_000), True, limits, 90) == []
+    (finding,) = guards.changes(plan(2_000, 2_000), True, limits, 91)
+    assert "beside the 91 made" in finding
+    assert "run again with --max-calls 101" in finding
+    assert guards.changes(plan(0, 2_000), True, limits, 101) == []
 
 
 def test_both_findings_are_reported_at_once():
     """All the reasons, not the first."""
-    assert len(guards.changes(plan(900, 1000), True, Limits(0.5, calls=1))) == 2
+    assert len(guards.changes(plan(900, 1000), True, Limits(0.5, calls=1), 0)) == 2
 
 
 @pytest.mark.parametrize(

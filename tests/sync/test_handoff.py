@@ -159,6 +159,32 @@ def test_one_notice_a_qualification(desk: Desk) -> None:
 
 
 @pytest.mark.slow
+def test_a_surge_is_told_once_by_a_sync(desk: Desk) -> None:
+    """S172: a lead whose score rises within a day is flagged, and told of once however often it is
+    synced; explain shows it, and a rise that is too small is none."""
+    world = desk.world
+    desk.configure("sales", surge={"points": 40, "by": ["webhook"]})
+    rising = world.tell(Story({**PERSON, "title": "Intern"}))["sales"]
+    other = {"last_name": "Slow", "company": "S", "email": "s@slow.example", "title": "Intern"}
+    calm = world.tell(Story(other))["sales"]
+    world.sync()
+    told = len(desk.posted)
+    world.clock.tick(hours=2)
+    world.sales.crm.update(rising, {"title": "VP"})
+    world.sales.crm.update(calm, {"phone": "+1 303 555 0100"})
+    for _again in range(3):
+        world.clock.tick(hours=1)
+        world.sync("--max-change-share", "1")
+    (posted,) = desk.posted[told:]
+    document = json.loads(posted.body)
+    assert document["lead"] == world.sales.id(rising)
+    (found,) = world.run("explain", world.sales.id(rising), "--json").json
+    assert found["history"]["surge"]
+    assert "surge: +" in world.run("explain", world.sales.id(rising)).out
+    assert "surge" not in world.run("explain", world.sales.id(calm)).out
+
+
+@pytest.mark.slow
 def test_what_is_told_and_to_whom(desk: Desk) -> None:
     """S065 S067 S008 S187: the owner gets the dossier as an e-mail and on the record: the criteria
     met in the words of the model file, every point, what the lead did, its engagement, people's

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -191,7 +191,7 @@ def test_an_unusual_share_is_told_once(world: Live) -> None:
         world.configure("sales", alerts={"webhook": {"url": server.url}})
         setup = read_setup(world.config, world.outside)
         said = talk.as_text(lambda _line: None)
-        term = daemon.Term(setup, world.outside, Stop(), said, stack)
+        term = stack.enter_context(closing(daemon.Term(setup, world.outside, Stop(), said)))
 
         def ran(*counts: int, status: RunStatus = RunStatus.DONE) -> list[tuple[str, str]]:
             at = world.clock.tick(minutes=1)

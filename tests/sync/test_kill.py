@@ -3,7 +3,8 @@
 The next run must reach the state that an unbroken run reaches, with exactly one effective write
 for every record and field. Every state that a kill can leave is reached by killing just before
 an effect (see `tests.killed`). From planning on all are tried; LEADGAUGE_KILLS says how many of
-those in a pull (0: every one), which take long and are much the same.
+those in a pull (0: every one), which take long and are much the same. With the ledger on a
+PostgreSQL server some are tried of each.
 """
 
 import os
@@ -29,6 +30,7 @@ from tests.conftest import Prove
 from tests.hubspot import RunningTimer
 from tests.killed import KILLED, Child, Ended
 from tests.live import ANA, BEN, Live, Outcome, Seller, live
+from tests.postgres import Ledgers
 from tests.written import Written
 
 MODEL = {
@@ -52,6 +54,10 @@ SHARES = 4
 """Among how many tests the effects are shared, so that no worker is left with them all."""
 
 KILLS = int(os.environ.get("LEADGAUGE_KILLS", "5"))
+ON_SERVER = 4
+"""How many effects of a cycle are tried with the ledger on a server."""
+
+FILES = Ledgers()
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
 
 
@@ -147,7 +153,12 @@ def visit(seller: Seller, person: Record, at: datetime) -> None:
 
 @contextmanager
 def world(
-    folder: Path, *, cycle: int, index_lag: float = 0.0, leads: Mapping[str, int] = LEADS
+    folder: Path,
+    *,
+    cycle: int,
+    ledgers: Ledgers = FILES,
+    index_lag: float = 0.0,
+    leads: Mapping[str, int] = LEADS,
 ) -> Iterator[World]:
     """Before the first cycle, which reads and writes everything; or a later one, with changes."""
     folder.mkdir()
@@ -157,7 +168,7 @@ def world(
                 person = lead(seller, n)
                 if n % 50 == 3:
                     visit(seller, person, found.clock())
-        found.configure(routing={"pool": [ANA, BEN]})
+        found.configure(routing={"pool": [ANA, BEN]}, **ledgers.fresh())
         found.model(**MODEL)
         found.set_up()
         self = World(found, Written())
@@ -185,9 +196,10 @@ def cycle(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory, cycle: int) -> Unbroken:
+def unbroken(tmp_path_factory: pytest.TempPathFactory, cycle: int, ledgers: Ledgers) -> Unbroken:
     """The same cycle, left alone."""
-    with world(tmp_path_factory.mktemp("unbroken") / "w", cycle=cycle) as found:
+    folder = tmp_path_factory.mktemp("unbroken") / "w"
+    with world(folder, cycle=cycle, ledgers=ledgers) as found:
         with found.child() as child:
             begun = time.monotonic()
             ended = child.end()
@@ -222,18 +234,20 @@ def differing(there: Any, expected: Any) -> Any:
     }
 
 
-def points(effects: tuple[str, ...]) -> list[int]:
-    """Before which effects to kill: all, or some of pulling and all from planning on."""
+def points(effects: tuple[str, ...], *, on_server: bool) -> list[int]:
+    """Before which effects to kill: all, or some of pulling and all from planning on, or some."""
+    if on_server:
+        return [len(effects) - n * len(effects) // ON_SERVER for n in range(ON_SERVER)]
     planned = next(n for n, what in enumerate(effects) if WRITES.search(what)) - PLANNING
     pulling = range(1, planned + 1)
     some = range(1, planned + 1, max(1, planned // KILLS)) if KILLS else pulling
     return [*some, *range(planned + 1, len(effects) + 1)]
 
 
-def test_killed_before_an_answer(tmp_path: Path) -> None:
+def test_killed_before_an_answer(tmp_path: Path, ledgers: Ledgers) -> None:
     """D01, U05: of four calls two were settled, one was carried out and never answered, and one
     was never sent; each field of each record is written once all the same."""
-    with world(tmp_path / "w", cycle=1) as found, found.child() as child:
+    with world(tmp_path / "w", cycle=1, ledgers=ledgers) as found, found.child() as child:
         sales = found.live.sales
 
         def carried_out(request: Request) -> Response:
@@ -256,14 +270,19 @@ def test_killed_before_an_answer(tmp_path: Path) -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_killed_before_every_effect(
-    tmp_path: Path, unbroken: Unbroken, cycle: int, share: int, prove: Prove
+    tmp_path: Path,
+    unbroken: Unbroken,
+    ledgers: Ledgers,
+    cycle: int,
+    share: int,
+    prove: Prove,
 ) -> None:
     """D01, U05: whatever was done by then; each record and field is written once all the same."""
     failures = {}
-    killed = points(unbroken.effects)[share::SHARES]
+    killed = points(unbroken.effects, on_server=bool(ledgers.server))[share::SHARES]
     doubled = 0
     for n in killed:
-        with world(tmp_path / str(n), cycle=cycle) as found:
+        with world(tmp_path / str(n), cycle=cycle, ledgers=ledgers) as found:
             ended = found.sync(die=n)
             assert ended.code == KILLED, ended.said
             if difference := lost(found, unbroken):
@@ -275,6 +294,7 @@ def test_killed_before_every_effect(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("ledgers", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("after", [2, 3])
 def test_killed_before_search_shows_what_was_written(
     tmp_path: Path, unbroken: Unbroken, cycle: int, after: int
@@ -291,14 +311,19 @@ def test_killed_before_search_shows_what_was_written(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("ledgers", "seed"),
+    [*(("sqlite", seed) for seed in range(3)), ("postgresql", 3)],
+    indirect=["ledgers"],
+    scope="module",
+)
 def test_killed_at_random_instants(
-    tmp_path: Path, unbroken: Unbroken, cycle: int, seed: int, prove: Prove
+    tmp_path: Path, unbroken: Unbroken, ledgers: Ledgers, cycle: int, seed: int, prove: Prove
 ) -> None:
     """D01, U05: several times in a row, wherever it happens to be."""
     chance = random.Random(seed)
     kills = 0
-    with world(tmp_path / "w", cycle=cycle) as found:
+    with world(tmp_path / "w", cycle=cycle, ledgers=ledgers) as found:
         for _ in range(3):
             with found.child() as child:
                 ended = child.end(kill_after=chance.uniform(0, unbroken.seconds))

@@ -1,16 +1,18 @@
 """Alerts reach who is to be told, over TLS that is verified, and repeat no secret."""
 
 import json
+import socket
 import socketserver
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_string
 from email.policy import default
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -163,7 +165,7 @@ def test_no_password_goes_to_a_mail_server_that_is_not_trusted(certificate):
     """A certificate that does not verify ends it before the log-in, on a loopback address too."""
     with mail_server(certificate) as box:
         said = untold(mail(box.port))
-    assert said.startswith("alert by e-mail not delivered, will try again: SSLCert")
+    assert said.startswith("alert by e-mail not delivered, will try again: its certificate is ")
     assert not [line for line in box.lines if "AUTH" in line]
 
 
@@ -210,4 +212,31 @@ def test_a_webhook_that_fails_or_leads_elsewhere():
         assert untold(hook(f"{server.url}/secret-path")).endswith("HTTPError 302")
         assert [path for _method, path in server.requests] == ["/secret-path", "/secret-path"]
         url = server.url
-    assert "URLError" in untold(hook(url))
+    assert untold(hook(url)).endswith("will try again: connection refused")
+
+
+def test_what_keeps_us_from_being_heard_is_said(certificate, monkeypatch):
+    """A name that nobody knows, a certificate that is not trusted, and silence are told apart."""
+    unknown = "https://hooks.acme.invalid/secret-path"
+
+    def nowhere(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", nowhere)
+        assert untold(hook(unknown)).endswith("its host name is not known: check it, and the DNS")
+        assert "its host name is not known" in untold(mail(25, server="mail.acme.invalid"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(str(certificate))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def greet() -> None:
+            with suppress(OSError):
+                context.wrap_socket(server.accept()[0], server_side=True).close()
+
+        thread = threading.Thread(target=greet, daemon=True)
+        thread.start()
+        said = untold(hook(f"https://127.0.0.1:{port}/secret-path"))
+        thread.join()
+    assert "its certificate is not trusted: self-signed certificate" in said

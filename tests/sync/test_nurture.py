@@ -127,3 +127,59 @@ def test_who_is_not_ready(tmp_path: Path) -> None:
         assert ids["away"] not in exported(world, "pricing")
         world.clock.tick(days=40)
         assert nurtured(world)[ids["near"]][2:] == (1, None)
+
+
+@pytest.mark.slow
+def test_an_audience_holds_nobody_who_may_not_be_in_one(tmp_path: Path) -> None:
+    """S069 S081 S090: what somebody did who may not be followed counts for no audience; who may not
+    be scored, is unusable, stands twice or bounced is in none. A duplicate's visit counts for the
+    record that stands for it. Once everybody agrees and is mended, they are all there."""
+    everybody = {"when": {"title": "CTO"}, "name": "everybody"}
+    with live(tmp_path) as world:
+        audiences = [*NURTURE["audiences"][:1], everybody]
+        world.configure("sales", nurture={"audiences": audiences})
+        world.sales.face.rules.privacy = True  # type: ignore[attr-defined]
+        known = ("false", {"known": False})
+        consent = {
+            gate: {"any": [{"custom": {f"opted_out_{of}": value}} for value in known]}
+            for gate, of in (("behaviour", "tracking"), ("scoring", "profiling"))
+        }
+        world.model(**MODEL, consent=consent, hygiene={})
+        world.set_up()
+        seen, crm = page("/pricing", ago=DAY), world.sales.crm
+        given = {"title": "CTO", "opt_out": False}
+        private = crm.add(Kind.INDIVIDUAL, {"last_name": "U", "no_tracking": True})
+        nobody = crm.add(Kind.INDIVIDUAL, {"last_name": "R", "no_profiling": True})
+        fine = person(world, "Fine", "CTO", seen, opt_out=False)
+        untracked = person(world, "U", "CTO", seen, opt_out=False, individual=private.number)
+        refused = person(world, "Refused", "CTO", seen, opt_out=False, individual=nobody.number)
+        junk = person(world, "Mouse", "CTO", seen, opt_out=False, first_name="Mickey")
+        bounced = person(world, "B", "CTO", seen, opt_out=False, bounced_at=world.clock() - DAY)
+        twin = {**given, "last_name": "Twin", "company": "F", "email": "twin@firm.example"}
+        first = crm.add(Kind.LEAD, twin)
+        world.clock.tick(minutes=1)
+        second = build(crm, Story(twin, (page("/pricing"),)), at=world.clock())
+        world.sync()
+        id_ = world.sales.id
+        stages = {
+            entry["lead_id"]: entry["stage"]
+            for entry in (
+                world.run("explain", id_(lead), "--json").json[0]
+                for lead in (refused, junk, first, second)
+            )
+        }
+        assert sorted(stages.values()) == ["Duplicate", "No consent", "SQL", "Unusable"]
+        (stands,) = (lead for lead in (id_(first), id_(second)) if stages[lead] == "SQL")
+        assert exported(world, "pricing") == sorted([id_(fine), stands])
+        assert exported(world, "everybody") == sorted([id_(fine), id_(untracked), stands])
+
+        world.clock.tick(hours=1)
+        crm.update(private, {"no_tracking": False})
+        crm.update(nobody, {"no_profiling": False})
+        crm.update(junk, {"first_name": "Mickey R.", "last_name": "Rourke"})
+        crm.update(bounced, {"bounced_at": None})
+        crm.update(second, {"email": "other@firm.example"})
+        world.sync("--max-change-share", "1")
+        everyone = [fine, untracked, refused, junk, bounced, first, second]
+        assert exported(world, "everybody") == sorted(map(id_, everyone))
+        assert exported(world, "pricing") == sorted(id_(w) for w in everyone if w is not first)

@@ -26,7 +26,8 @@ LATER_TABLES = (
     "notices", "answers", "surges", "given", "turns", "rounds", "waiting", "timers",
     "rates", "quotas", "models",
 )  # fmt: skip
-LATER_COLUMNS = (("intents", "before"), ("quarantine", "next_try"), ("quarantine", "fields"))
+LATER_COLUMNS = (("intents", "before"), ("quarantine", "next_try"), ("quarantine", "fields"),
+                 ("sign_offs", "by"))  # fmt: skip
 """What ledgers have got since the first that had sign-offs."""
 
 

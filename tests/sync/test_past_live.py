@@ -11,6 +11,7 @@ import pytest
 
 from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.scenario import GOLDEN_50, GOLDEN_107, Story
+from core.decision import Decision
 from sync.exits import Exit
 from tests.live import ANA, BEN, ROBOT, Live, live
 from tests.sync.test_replay import iso
@@ -204,13 +205,19 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     (("--stage", "SLQ"), "SLQ"),
     (("--stage", "Unusable"), "hygiene alone gives Unusable: say --stage Disqualified"),
     (("--points", "1", "--connection", "other"), "no lead 00Q was ever scored in other"),
-    (("--points", "1"), "no lead 00Q was ever scored: check the id"),
-    (("--remove",), "no lead 00Q was ever scored"),
 ]
 
 
 def test_an_override_that_says_too_little_is_refused(world: Live) -> None:
-    """D53: exit code 2, and what to do."""
+    """D53: exit code 2, and what to do; first of all that there is no such lead."""
+    for nothing in ("", "--points many", "--remove"):
+        outcome = world.run("override", "00Q", *nothing.split())
+        assert outcome.code == Exit.USAGE
+        assert outcome.err == "no lead 00Q was ever scored: check the id\n"
+    with world.ledger() as ledger:
+        at = world.clock()
+        ledger.start("r1", "test", model="m", at=at)
+        ledger.decide("r1", [Decision("sales", "00Q", "Lead", 0, None, None, "0", "m", at)])
     for arguments, said in REFUSED:
         given = ("--reason", "x", "--by", "ana", "--until", "2030-01-01")
         outcome = world.run("override", "00Q", *given, *arguments)

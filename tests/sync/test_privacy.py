@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,25 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from sqlalchemy import JSON, Boolean, Connection, Integer, String, Table, insert, select
 
+from connectors.base import Removed, Stream
 from connectors.sandbox.crm import Kind, Record
+from connectors.sandbox.hubspot.schema import add_formula
 from core.facts import TABLES
+from core.identity import Identity
 from core.routing import FOLLOWING, Assignment, Routed
 from sync.access import Access, Role
 from sync.exits import Exit
+from sync.facts_store import FactsStore
 from sync.ledger import Ledger
+from sync.ledger_audit import Act, Entry, append
 from sync.ledger_people import ERASED
+from sync.ledger_schema import AUDIT, METADATA, UtcTime
 from sync.session import Outside
 from tests.live import ANA, BEN, ROBOT, Live, live
-from tests.sync.test_facts_store import T0
+from tests.sync.test_facts_store import T0, page
+from tests.sync.test_facts_store import lead as row
 
 MAIL, NAME = "zelda.quux@firm.example", "Zeldaquux"
 TECHNOLOGY = {
@@ -116,10 +125,124 @@ def test_erased_is_everything_but_what_is_counted(world: Live) -> None:
     nothing = world.run("subject", MAIL)
     assert nothing.code == Exit.USAGE
     assert "nothing is held of this e-mail address" in nothing.err
+    for nobody in ("", "  "):
+        for command in ("subject", "erase"):
+            unsaid = world.run(command, nobody)
+            assert (unsaid.code, "say whom" in unsaid.err) == (Exit.USAGE, True)
     again = world.sync()
     assert [part["steps"][-1]["out"] for part in again.json["connections"]] == [0, 0]
     kept = world.sellers["sales"].id(stays["sales"])
     assert world.run("explain", kept).code == Exit.DONE
+
+
+OTHERWISE = {
+    *("account_id", "act", "buyer_stage", "code", "connection", "digest", "error", "fields"),
+    *("hash", "holder", "id", "kind", "model", "name", "nonce", "object_type", "output", "area"),
+    *("owner_id", "owner_reason", "pool", "rate", "reason", "removed_by", "run_id", "stage"),
+    *("state", "status", "team", "tier", "value", "version", "way", "what", "by", "follows"),
+}
+"""The columns with text by which tables of the ledger name no record, or only among words."""
+
+
+def filled(db: Connection, table: Table, lead: str) -> None:
+    """A row of a table about a lead, with something in every column."""
+    kinds: dict[type, Any] = {UtcTime: T0, Boolean: True, Integer: 7, JSON: {}, String: "x"}
+    values = {
+        column.name: next(v for kind, v in kinds.items() if isinstance(column.type, kind))
+        for column in table.columns
+        if column.name != "id"
+    }
+    named = {"lead_id": lead, "record_id": lead, "connection": "sales", "run_id": "r1"}
+    values |= {name: value for name, value in named.items() if name in values}
+    db.execute(insert(table).values(values))
+
+
+def test_no_table_that_names_a_record_is_forgotten() -> None:
+    """U16: a lead is reported of, and erased, from every table of the ledger with its id: hand-offs
+    and by which way they were told, answers, overrides, surges, timers and whoever waits too."""
+    lead = "00Q0000000000lvEAA"
+    texts = {c.name for t in METADATA.sorted_tables for c in t.c if isinstance(c.type, String)}
+    assert texts - OTHERWISE == {"lead_id", "record_id"}, "does a new column name a record?"
+    naming = [t for t in METADATA.sorted_tables if {"lead_id", "record_id"} & {*t.c.keys()}]
+    with Ledger("sqlite://") as ledger:
+        ledger.start("r1", "test", model="m", at=T0)
+        with ledger._engine.begin() as db:
+            for table in naming:
+                if table is AUDIT:
+                    append(db, [Entry(Act.ANSWERED, T0, {}, connection="sales", lead_id=lead)])
+                else:
+                    filled(db, table, lead)
+        held = ledger.people.held([("sales", lead)])
+        assert set(held) == {table.name for table in naming}
+        assert ledger.people.held([("marketing", lead), ("sales", lead[:-1])]) == {}
+        counts = ledger.people.erase([("sales", lead)], by="ana", at=T0)
+        assert counts == dict.fromkeys(held, 1)
+        with ledger._engine.begin() as db:
+            for table in METADATA.sorted_tables:
+                assert lead not in str(db.execute(select(table)).all()), table.name
+        assert ledger.audit.fault() is None
+
+
+def test_every_record_of_a_person_is_found() -> None:
+    """U16: by any id or address of hers, over merges and whatever `identity` joins: a key that
+    another CRM holds, also of a lead that is gone, and the variants of one mailbox."""
+    key = Identity(keys=({"marketing": "custom.sales_id", "sales": "id"},))
+    mailbox, other = "zelda.quux@gmail.com", "zq@firm.example"
+    leads, contacts = Stream("Lead", "leads"), Stream("contacts", "leads")
+    with FactsStore(":memory:") as store:
+        mine, merged = row("L1", email=other), row("L2", email=None)
+        store.store("sales", page(leads, mine, merged, row("L3", email="n@gmail.com")), at=T0)
+        linked = row("7", email=mailbox, custom={"sales_id": "L1"})
+        variant = row("8", email="ZeldaQuux+news@googlemail.com")
+        nobody = row("9", email=None)
+        store.store("marketing", page(contacts, linked, variant, nobody), at=T0)
+        gone = Removed("L1", T0), Removed("L2", T0, "L1")
+        store.store("sales", page(leads, removed=gone), at=T0)
+        whole = [("marketing", "7"), ("marketing", "8"), ("sales", "L1"), ("sales", "L2")]
+        for named in ("L1", "L2", "7", "8", mailbox, f" {other.upper()}", "zeldaquux@gmail.com"):
+            assert store.people.records(named, key) == whole, named
+        assert store.people.living(whole) == whole[:2]
+        assert store.people.records("L1", None) == whole[2:]
+        assert store.people.records("7", None) == whole[:2]
+        assert store.people.records("9", key) == [("marketing", "9")]
+        assert store.people.records("L4", key) == []
+
+
+@pytest.mark.slow
+def test_whom_another_crm_still_has_by_a_key_is_not_erased(world: Live) -> None:
+    """U16: the lead is gone, the contact that holds its id in a key lives: the command refuses and
+    names it. With it goes what is told of hand-offs, answers and overrides."""
+    crm = world.marketing.crm
+    add_formula(crm, "contacts", "sales_id", lambda record: record.values.get("sales_id"))
+    world.configure(
+        routing=ROUTING,
+        handoff={"task": {"due": "4 hours"}},
+        identity={"keys": [{"marketing": "custom.sales_id", "sales": "id"}]},
+        marketing={"mapping": {"leads": {"custom.sales_id": "sales_id"}}},
+    )
+    world.model(**TECHNOLOGY)
+    gone = person(world, NAME, MAIL)
+    ids = {name: seller.id(gone[name]) for name, seller in world.sellers.items()}
+    crm.update(gone["marketing"], {"email": f"z.{MAIL}", "sales_id": ids["sales"]})
+    world.sync()
+    said = ("--reason", "big", "--by", "ana", "--until", f"{world.clock() + timedelta(days=9):%F}")
+    for decided in (("override", "--points", "1", *said), ("answer", "--accept", "--by", "ana")):
+        assert world.run(decided[0], ids["sales"], *decided[1:]).code == Exit.DONE
+    world.sales.crm.delete(gone["sales"])
+    world.clock.tick(hours=1)
+    world.sync("--max-change-share", "1")
+    report = world.run("subject", ids["sales"], "--json").json
+    assert sorted(map(tuple, report["records"])) == sorted(ids.items())
+    assert {"handoffs", "notices", "answers", "overrides", "given"} <= set(report["ledger"])
+
+    refused = world.run("erase", ids["sales"], "--yes")
+    assert refused.code == Exit.USAGE
+    assert f"marketing: {ids['marketing']}: the CRM still shows this record" in refused.err
+    crm.delete(gone["marketing"])
+    world.clock.tick(hours=1)
+    world.sync("--max-change-share", "1")
+    assert world.run("erase", ids["sales"], "--yes").code == Exit.DONE
+    assert traces(stores(world) + told(world).encode(), *ids.values(), MAIL, NAME) == []
 
 
 def test_nobody_follows_who_is_erased() -> None:
@@ -159,10 +282,21 @@ def test_an_entry_emptied_without_an_erasure_is_found(world: Live) -> None:
         assert "no erasure tells of it" in (ledger.audit.fault() or "")
 
 
+def always(value: str) -> Callable[[Record], str]:
+    """What every record says in a field."""
+    return lambda _record: value
+
+
 @pytest.mark.slow
 def test_an_export_has_everything_or_nobody(world: Live) -> None:
-    """S089: anonymous: no name, address, number; ids salted, stable over tables and exports; as
-    many rows as there are."""
+    """S089: anonymous: no name, address, number, nor what a further field says, such as an address
+    on the net; ids salted, stable over tables and exports; as many rows as there are."""
+    further = {"ip_address": "203.0.113.77", "hobby": "Glassblowing"}
+    for name, value in further.items():
+        add_formula(world.marketing.crm, "contacts", name, always(value))
+    mapped = {"mapping": {"leads": {f"custom.{name}": name for name in further}}}
+    world.configure(routing=ROUTING, marketing=mapped)
+    world.model(**TECHNOLOGY)
     gone = person(world, NAME, MAIL)
     world.sync()
     plain, masked, other = (world.folder / name for name in ("plain", "masked", "other"))
@@ -171,7 +305,7 @@ def test_an_export_has_everything_or_nobody(world: Live) -> None:
     assert said.code == Exit.USAGE
     assert "export_salt" in said.err
     world.env["EXPORT_SALT"] = "a salt of more than sixteen"
-    world.configure(routing=ROUTING, export_salt="${EXPORT_SALT}")
+    world.configure(routing=ROUTING, marketing=mapped, export_salt="${EXPORT_SALT}")
     assert world.run("export", str(masked), "--anonymise").code == Exit.DONE
     world.env["EXPORT_SALT"] = "another salt of that length"
     assert world.run("export", str(other), "--anonymise").code == Exit.DONE
@@ -184,11 +318,13 @@ def test_an_export_has_everything_or_nobody(world: Live) -> None:
     for name in names:
         assert len({len(read[folder][name]) for folder in read}) == 1, name
     lead = world.sellers["sales"].id(gone["sales"])
-    assert MAIL in str(read[plain])
+    for personal in (MAIL, *further.values()):
+        assert personal in str(read[plain])
     assert lead in str(read[plain])
     for folder in (masked, other):
         text = json.dumps(read[folder], default=str)
-        assert traces(text.encode(), MAIL, NAME, lead, "+15550199", "Firm", ANA) == []
+        named = (MAIL, NAME, lead, "+15550199", "Firm", ANA, *further.values())
+        assert traces(text.encode(), *named) == []
     assert {row["industry"] for row in read[masked]["leads"]} == {"technology"}
     known = {row["id"] for row in read[masked]["leads"]}
     assert {row["lead_id"] for row in read[masked]["decisions"]} == known

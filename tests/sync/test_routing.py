@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ import yaml
 from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.http import Request, Response, Server
 from connectors.sandbox.scenario import Story, page
+from core.routing import FREED, UNSCORED
 from core.turns import BELOW_CUT
 from sync import daemon, talk
 from sync.exits import Exit
@@ -74,10 +75,8 @@ def flood(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flood]:
         world.set_up()
         found.runs["plan"] = world.run("plan", "--json")
         found.runs["after the plan"] = world.run("status", "--json")
-        term = daemon.Term(
-            read_setup(world.config, world.outside), world.outside, Stop(),
-            talk.as_text(lambda _: None), stack,
-        )  # fmt: skip
+        setup, quiet = read_setup(world.config, world.outside), talk.as_text(lambda _: None)
+        term = stack.enter_context(closing(daemon.Term(setup, world.outside, Stop(), quiet)))
         for day in ("first", "same day", "next day"):
             if day == "next day":
                 world.clock.tick(days=1)
@@ -247,9 +246,122 @@ def test_leads_of_owners_who_are_gone(tmp_path: Path) -> None:
         assert "x.example" not in shown.out + shown.err
 
 
+def test_a_hot_lead_that_is_taken_from_everybody_is_not_lost(tmp_path: Path) -> None:
+    """D73: an owner that a person took away, for nobody or for one who counts as nobody, is left
+    alone, and the lead is shown by `status`, `audit-routing` and what a run says; until a person
+    gives it to somebody."""
+    with live(tmp_path) as world:
+        world.configure(routing={"pool": [ANA, BEN], "unassigned_owners": [ROBOT]})
+        world.model(**HOT)
+        people = world.tell(visitor("lost", 1))
+        world.set_up()
+        world.sync()
+        robot = world.sales.users[ROBOT].number
+        nobody: dict[str, tuple[int | None, str | None]] = {
+            "sales": (robot, ROBOT), "marketing": (None, None)
+        }  # fmt: skip
+        for name, (number, _email) in nobody.items():
+            world.sellers[name].edit(people[name], "owner", number)
+        for _ in range(2):
+            world.clock.tick(days=1)
+            report = world.sync()
+        leads = [(n, world.sellers[n].id(people[n])) for n in sorted(SELLERS)]
+        for name, (_number, owner) in nobody.items():
+            assert report.step(name, "route")["held"] == {FREED: 1}
+            assert world.sellers[name].shown(people[name])["owner"] == owner
+        waiting = world.run("status", "--json").json["waiting"]
+        assert [(w["connection"], w["lead_id"], w["reason"]) for w in waiting] == [
+            (*lead, FREED) for lead in leads
+        ]
+        audit = world.run("audit-routing", "--json")
+        assert audit.code == Exit.ORPHANS
+        assert [(o["connection"], o["lead_id"]) for o in audit.json["orphans"]] == leads
+        for name, seller in world.sellers.items():
+            seller.edit(people[name], "owner", seller.users[BEN].number)
+        world.sync()
+        assert world.run("status", "--json").json["waiting"] == []
+        assert world.run("audit-routing").code == Exit.DONE
+
+
+def test_a_hot_lead_that_is_with_nobody_is_found(tmp_path: Path) -> None:
+    """D73: also where routing has not left it so: the CRM took no owner, or nothing routes."""
+    with live(tmp_path) as world:
+        world.configure()
+        world.model(**HOT)
+        people = world.tell(visitor("hot", 1))
+        world.tell(Story({"last_name": "Cold", "company": "C", "email": "c@cold.example"}))
+        world.set_up()
+        world.sync()
+        routing = {"pool": [ANA, BEN], "unassigned_owners": [ROBOT]}
+        world.configure(routing=routing)
+        world.model(**HOT)
+        found = world.run("audit-routing", "--json")
+        assert [(o["connection"], o["lead_id"], o["kind"]) for o in found.json["orphans"]] == [
+            ("marketing", world.marketing.id(people["marketing"]), "nobody has it"),
+            ("sales", world.sales.id(people["sales"]), "owner counts as nobody"),
+        ]
+        world.configure(routing={**routing, "champions": {"title": {"known": False}}})
+        world.model(**HOT)
+        assert world.run("audit-routing").code == Exit.DONE
+
+
+def test_who_has_no_score_gets_no_owner(tmp_path: Path) -> None:
+    """S018: whoever may not be scored, or is held out of the score, is refused as unscored, also
+    where the configuration names such a stage among those that get an owner; the owner is not
+    written, and of whom may not be scored nothing is. Who is scored beside them is routed."""
+    with live(tmp_path) as world:
+        stages = ["SQL", "No consent", "Unusable"]
+        world.configure(routing={"stages": stages, "pool": [ANA], "unassigned_owners": [ROBOT]})
+        agreed = {"any": [{"email_opt_out": False}, {"email_opt_out": {"known": False}}]}
+        world.model(**HOT, hygiene={}, consent={"scoring": agreed})
+        seen = (page("/pricing"),)
+        junk = {
+            "first_name": "Mickey",
+            "last_name": "Mouse",
+            "company": "M",
+            "email": "m@m.example",
+        }
+        objects = {"last_name": "O", "company": "O", "email": "quiet@firm.example", "opt_out": True}
+        mouse, silent = world.tell(Story(junk, seen)), world.tell(Story(objects, seen))
+        scored = world.tell(visitor("scored", 1))
+        world.set_up()
+        before = {name: dict(silent[name].values) for name in SELLERS}
+        world.sync()
+        with world.ledger() as ledger:
+            for name, seller in world.sellers.items():
+                assert seller.shown(scored[name])["owner"] == ANA
+                assert seller.shown(mouse[name])["owner"] != ANA
+                assert silent[name].values == before[name]
+                for who in (mouse, silent):
+                    (one,) = ledger.decisions(name, seller.id(who[name]))
+                    assert (one.decision.owner_id, one.decision.owner_reason) == (None, UNSCORED)
+                    assert ledger.routing.given(seller.id(who[name])) == []
+
+
+@pytest.mark.parametrize("years", [1, 6])
+def test_an_old_lead_is_routed(tmp_path: Path, years: int) -> None:
+    """D60: there is no window: a lead that was made, changed and active years ago gets an owner in
+    the first sync, in both CRMs."""
+    with live(tmp_path) as world:
+        world.configure(routing={"pool": [ANA], "unassigned_owners": [ROBOT]})
+        world.model(**HOT)
+        ago = timedelta(days=365 * years)
+        lead = {"last_name": "Old", "company": "Old", "email": "old@old.example"}
+        now = world.clock.now
+        world.clock.now = now - ago
+        people = world.tell(Story(lead, (page("/pricing"),)))
+        world.clock.now = now
+        world.set_up()
+        world.sync()
+        for name, seller in world.sellers.items():
+            assert seller.shown(people[name])["owner"] == ANA
+
+
+@pytest.mark.slow
 def test_champions_are_kept_apart_from_new_leads(tmp_path: Path) -> None:
     """S097: an active customer whose satisfaction is 9 or more gets no rep, and is in an audience
-    apart; one who is less satisfied, gone or no customer is routed as any other is."""
+    apart; one who is less satisfied, gone or no customer is routed as any other is. Sales is not
+    told of a champion and does not call it, until it is none any more."""
     stamp = "2026-02-01T00:00:00Z"
     people = (
         ("L1", "9", "Customer"), ("L2", "8", "Customer"), ("L3", "10", "Churned"), ("L4", "9", ""),
@@ -271,6 +383,7 @@ def test_champions_are_kept_apart_from_new_leads(tmp_path: Path) -> None:
     config = {
         "connections": {"crm": files},
         "routing": {"pool": ["rep"], "champions": champion},
+        "handoff": {"tiers": {"A": {"every": "1 day"}}},
         "nurture": {
             "tracks": [{"name": "all", "steps": ["1 day"]}],
             "audiences": [{"name": "champions", "when": champion}],
@@ -291,3 +404,23 @@ def test_champions_are_kept_apart_from_new_leads(tmp_path: Path) -> None:
         audience = world.run("audience", "champions")
         assert audience.code == Exit.DONE, audience.err
         assert [id_ for id_, *_rest in people if f"{id_}" in audience.out] == ["L1", "L5"]
+        others = ["L2", "L3", "L4"]
+        assert handed(world) == others
+        listed = world.run("calls", "--all", "--json").json
+        assert sorted(c["lead_id"] for c in listed if c["call"]["due"]) == others
+        why = {c["lead_id"]: c["call"]["not_called"] for c in listed if not c["call"]["due"]}
+        assert why == dict.fromkeys(("L1", "L5"), "champion: kept apart from new leads")
+
+        leads = tmp_path / "leads.csv"
+        gone = leads.read_text().replace("10,Customer,false,2026-02-01", "10,Gone,false,2026-02-02")
+        leads.write_text(gone)
+        world.sync("--max-change-share", "1")
+        assert handed(world) == [*others, "L5"]
+        world.sync()
+        assert handed(world) == [*others, "L5"]
+
+
+def handed(world: Live) -> list[str]:
+    """The leads that sales was handed, each as often as it was."""
+    with world.ledger() as ledger:
+        return sorted(handoff.lead_id for handoff in ledger.past.handoffs(99))

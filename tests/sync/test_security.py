@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.base import Change, Status, WriteResult
+from connectors.base import Change, Connector, Status, WriteResult
 from connectors.sandbox.crm import Kind
 from connectors.sandbox.http import Fault, Request, Response
 from core.decision import Decision, Output
@@ -176,3 +176,64 @@ def test_an_id_is_a_value_in_every_statement(tmp_path: Path, text: str) -> None:
         assert ledger.last_written("crm") == {text: {Output.SCORE: text}}
         assert [change.id for change in ledger.open_intents("crm")] == ["other"]
         assert [c.entry.lead_id for c in ledger.audit.entries(lead_id=text)] == [text]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [["check"], ["setup", "--yes"], ["plan"], ["status"]])
+def test_no_command_says_what_a_server_echoes(world: Live, command: list[str]) -> None:
+    """Also what does not sync passes no credentials on, whatever a server answers; `status` tells
+    of the run that failed, and `check` and `setup` of what they met."""
+    if command == ["status"]:
+        world.set_up()
+    client = f"{world.env['SF_CLIENT_ID']}:{world.env['SF_CLIENT_SECRET']}"
+    secrets = [*SECRETS.values(), b64encode(client.encode()).decode()]
+    for code in (401, 500):
+        for seller in world.sellers.values():
+            seller.server.faults[:] = [echo(code)]
+        if command == ["status"]:
+            assert world.run("sync").code != Exit.DONE
+        for options in ([], ["--json"] if command[0] != "setup" else []):
+            outcome = world.run(*command, *options)
+            said = outcome.out + outcome.err
+            assert said
+            assert (outcome.code == Exit.DONE) == (command == ["status"])
+            assert not [secret for secret in secrets if secret in said]
+
+
+def test_an_error_that_nobody_expected(
+    world: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One message, exit code 1, and a file of the owner's alone with where it happened: neither
+    says what the error does, which may hold credentials or a person's data."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    secret, (name, *_) = SECRETS["HUBSPOT_TOKEN"], PERSON
+
+    def broken(*_: object) -> Connector:
+        try:
+            raise LookupError(f"no {secret}")
+        except LookupError as error:
+            raise RuntimeError(f"token {secret} of {name}") from error
+
+    world.connect = broken
+    outcome = world.run("sync")
+    assert outcome.code == Exit.UNEXPECTED
+    (line,) = outcome.err.splitlines()
+    assert "RuntimeError" in line
+    (kept,) = tmp_path.glob("leadgauge-*.log")
+    assert str(kept) in line
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    trace = kept.read_text()
+    assert "LookupError\nwhich led to:\n" in trace
+    assert "in broken" in trace
+    for text in (outcome.out, outcome.err, trace):
+        assert secret not in text
+        assert name not in text
+
+
+def test_an_error_that_cannot_be_kept(world: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without room for the file there is still the message."""
+    monkeypatch.setattr("tempfile.tempdir", str(world.folder / "nowhere"))
+    world.connect = lambda *_: 1 / 0  # type: ignore[assignment]
+    outcome = world.run("sync")
+    assert outcome.code == Exit.UNEXPECTED
+    assert "unexpected error (ZeroDivisionError)" in outcome.err

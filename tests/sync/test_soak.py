@@ -5,17 +5,24 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Prove
+from tests.postgres import Ledgers
 from tests.soak import PER_DAY, soak
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_unattended_days_end_consistent(tmp_path: Path, prove: Prove) -> None:
+@pytest.mark.parametrize(
+    ("ledgers", "days"), [("sqlite", 30), ("postgresql", 3)], indirect=["ledgers"], scope="module"
+)
+def test_unattended_days_end_consistent(
+    tmp_path: Path, ledgers: Ledgers, days: int, prove: Prove
+) -> None:
     """S175: thirty days of changes, faults and kills on both CRMs need nobody. At the end each lead
     holds what its CRM's own records come to, people's edits stand, and nothing was written twice.
+    The ledger may be on a server.
     """
-    with soak(tmp_path, seed=5) as run:
-        run.run(30 * PER_DAY)
+    with soak(tmp_path, seed=5, ledgers=ledgers) as run:
+        run.run(days * PER_DAY)
         lost = [*run.miscounted().items(), *run.unlike_fresh(), *run.unowned()]
         doubled = sum(run.written.idle.values())
         prove(run.tally.faults.total(), run.tally.kills, len(lost), doubled)

@@ -15,6 +15,7 @@ from connectors.sandbox.http import Face, Fault, Request, Response
 from sync.exits import Exit
 from tests.conftest import Prove
 from tests.live import Live, Seller, live
+from tests.postgres import Ledgers
 from tests.written import Written
 
 pytestmark = pytest.mark.slow
@@ -38,13 +39,13 @@ Trouble = Callable[[Seller], list[Fault]]
 
 
 @pytest.fixture(params=["sales", "marketing"])
-def seller(request: pytest.FixtureRequest, world: Live) -> Seller:
+def seller(request: pytest.FixtureRequest, world: Live, ledgers: Ledgers) -> Seller:
     """One of both CRMs, with leads, configured alone."""
     seller = world.sellers[request.param]
     for n in range(LEADS):
         person = {"last_name": f"P{n}", "company": "Firm", "email": f"p{n}@firm.example"}
         seller.crm.add(Kind.LEAD, {**person, "industry": "Technology"})
-    world.configure(seller.name)
+    world.configure(seller.name, **ledgers.fresh())
     world.model(**MODEL)
     world.set_up()
     return seller
@@ -127,8 +128,16 @@ TROUBLES: dict[str, tuple[Trouble, bool]] = {
 }
 """What happens, and whether the same run gets over it."""
 
+ON_SERVER = ("answer lost", "half done", "out of reach, half done")
+"""What is tried with the ledger on a server too."""
 
-@pytest.mark.parametrize("name", TROUBLES)
+
+@pytest.mark.parametrize(
+    ("ledgers", "name"),
+    [*(("sqlite", name) for name in TROUBLES), *(("postgresql", name) for name in ON_SERVER)],
+    indirect=["ledgers"],
+    scope="module",
+)
 def test_each_record_is_written_once(world: Live, seller: Seller, name: str, prove: Prove) -> None:
     """U05: whatever becomes of a write call, one effective write a field, and none in vain."""
     stage, at_once = TROUBLES[name]
@@ -166,6 +175,7 @@ def assert_read_before_sent_again(seller: Seller) -> None:
         assert any(READING_BACK.match(request) for request in seen[first:second])
 
 
+@pytest.mark.parametrize("ledgers", ["sqlite"], indirect=True)
 def test_an_edit_between_the_loss_and_the_next_run(world: Live, seller: Seller) -> None:
     """U05: what a person changed meanwhile is theirs; the fields beside it stay ours."""
     policies = {"score": "respect_edits", "tier": "respect_edits"}

@@ -39,7 +39,8 @@ class HubSpotFace:
     `searches_per_second` and `daily` are the account's limits. Search shows what was
     `index_lag` seconds ago. Only an `enterprise` account answers the events API. `timer`
     gives seconds for rate windows and the life of tokens; stamps are the CRM clock's. What is
-    used of the quotas is in `limits`, and may be changed at any time.
+    used of the quotas is in `limits` and what search shows in `lagging`; both may be changed at
+    any time.
     """
 
     def __init__(
@@ -55,12 +56,12 @@ class HubSpotFace:
         enterprise: bool = True,
         timer: Timer = time.monotonic,
     ) -> None:
-        self._crm = crm
+        self.crm = crm
         self._access = Access(tokens, scopes, timer)
         self.limits = Limits(
             Window(ten_secondly, 10.0, timer), Window(searches_per_second, 1.0, timer), daily
         )
-        self._lagging = LaggingIndex(crm, index_lag)
+        self.lagging = LaggingIndex(crm, index_lag)
         self._groups = schema.Groups()
         with crm.lock:
             schema.install(crm)
@@ -78,7 +79,7 @@ class HubSpotFace:
         path = request.path.rstrip("/")
         searching = request.method == "POST" and path.endswith("/search")
         headers: dict[str, str] = {}
-        with self._crm.lock:
+        with self.crm.lock:
             try:
                 if (request.method, path) == ("POST", "/oauth/v1/token"):
                     return self._access.issue(request)
@@ -95,7 +96,7 @@ class HubSpotFace:
 
     def _answer(self, request: Request, path: str) -> Response:
         if not self._index.holds():
-            self._index = Index(self._crm)
+            self._index = Index(self.crm)
             self._observe()
         handler, arguments = self._route(request.method, path)
         key = f"{request.method} {request.target} {request.body!r}"
@@ -103,14 +104,14 @@ class HubSpotFace:
         kept: Response | None = index.memo.get(key)
         if kept is not None:
             return kept
-        response = handler(Call(request, self._crm, index, self._access), *arguments)
+        response = handler(Call(request, self.crm, index, self._access), *arguments)
         if handler in _KEPT and index.holds():
             index.memo[key] = response
         return response
 
     def _observe(self) -> None:
         for kind in OBJECTS.values():
-            self._lagging.observe(self._index, kind)
+            self.lagging.observe(self._index, kind)
 
     def _route(self, method: str, path: str) -> tuple[Handler, tuple[str, ...]]:
         for verb, pattern, handler in self._routes:
@@ -120,7 +121,7 @@ class HubSpotFace:
 
     def _table(self, enterprise: bool) -> list[tuple[str, str, Handler]]:
         objects, properties = r"/crm/v3/objects/([\w-]+)", r"/crm/v3/properties/([\w-]+)"
-        groups, lagging, limits = self._groups, self._lagging, self.limits
+        groups, lagging, limits = self._groups, self.lagging, self.limits
         return [
             ("GET", objects, reading.page),
             ("POST", objects, writing.create),

@@ -1,9 +1,17 @@
 """Things that go wrong with a HubSpot account, by name, to be switched on at a `Server`."""
 
 import json
+from typing import Any
 
-from connectors.sandbox.http import Fault, Response
-from connectors.sandbox.hubspot.replies import ApiError, html, missing_scopes, rate_limited
+from connectors.sandbox import happenings
+from connectors.sandbox.http import Around, Face, Fault, Request, Response
+from connectors.sandbox.hubspot.replies import (
+    ApiError,
+    html,
+    invalid_values,
+    missing_scopes,
+    rate_limited,
+)
 
 FAULTS = {
     "ten-secondly": "a call is refused by the 10-second rate limit",
@@ -16,10 +24,18 @@ FAULTS = {
     "conflict": "a batch update is refused as a whole for a conflict (409)",
     "truncated": "an answer breaks off halfway",
     "list-ends-early": "a list says that its first page is the last one, though there are more",
+    "drop-before-write": "the connection is lost before a batch update arrives",
+    "row-refused": "a batch update is refused for the values of its first record, from now on",
+    "hang": "no answer comes to a list for ten minutes, once",
+    "index-lag": "search shows what was a minute ago, from now on",
+    "repeated-row": "the last record of a list's page comes again on the next one, from now on",
+    **happenings.NAMES,
 }
 """What can be switched on, and what then happens."""
 
+LAG = 60.0
 _OBJECTS = "^/crm/v3/objects/"
+_LIST = rf"{_OBJECTS}\w+/?$"
 _UPDATE = "/batch/update/?$"
 
 
@@ -33,6 +49,11 @@ def fault(name: str) -> Fault:
     )
     conflict = ApiError(409, "CONFLICT", "A record of the batch conflicts with another one")
     faults = {
+        name: Fault(_OBJECTS, around=happenings.after(happens))
+        for name, happens in happenings.AFTERWARDS.items()
+    }
+    return {
+        **faults,
         "ten-secondly": Fault(_OBJECTS, response=rate_limited("TEN_SECONDLY_ROLLING").response),
         "daily-limit": Fault("", times=None, response=rate_limited("DAILY").response),
         "expired-token": Fault(_OBJECTS, response=expired.response),
@@ -44,14 +65,42 @@ def fault(name: str) -> Fault:
         "drop-after-write": Fault(_UPDATE, drop="after"),
         "conflict": Fault(_UPDATE, response=conflict.response),
         "truncated": Fault(_OBJECTS, method="GET", drop="truncate"),
-        "list-ends-early": Fault(
-            rf"{_OBJECTS}\w+/?$", method="GET", times=None, alter=_without_next_page
+        "list-ends-early": Fault(_LIST, method="GET", times=None, around=_without_next_page),
+        "drop-before-write": Fault(_UPDATE, drop="before"),
+        "row-refused": Fault(_UPDATE, times=None, around=_refusing_one()),
+        "hang": Fault(_LIST, method="GET", delay=600.0),
+        "index-lag": Fault(_OBJECTS, around=_lagging),
+        "repeated-row": Fault(
+            _LIST,
+            method="GET",
+            times=None,
+            around=happenings.repeating("results", lambda request: "after" in request.query),
         ),
-    }
-    return faults[name]
+    }[name]
 
 
-def _without_next_page(response: Response) -> Response:
+def _lagging(face: Any, request: Request) -> Response:
+    face.lagging.lag = LAG
+    answer: Response = face(request)
+    return answer
+
+
+def _refusing_one() -> Around:
+    """The record is the first of the first call; alone or among others, it is refused."""
+    bad: list[str] = []
+
+    def around(face: Face, request: Request) -> Response:
+        ids = [each["id"] for each in json.loads(request.body)["inputs"]]
+        bad[:] = bad or ids[:1]
+        if bad[0] not in ids:
+            return face(request)
+        return invalid_values([{"isValid": False, "error": "INVALID_OPTION"}]).response
+
+    return around
+
+
+def _without_next_page(face: Face, request: Request) -> Response:
+    response = face(request)
     body = {name: part for name, part in json.loads(response.body).items() if name != "paging"}
     headers = {n: v for n, v in response.headers.items() if n != "Content-Encoding"}
     return Response(response.status, json.dumps(body).encode(), headers)

@@ -35,27 +35,27 @@ class LaggingIndex:
 
     def __init__(self, crm: Crm, lag: float) -> None:
         self._crm = crm
-        self._lag = timedelta(seconds=lag)
+        self.lag = lag
         self._versions: dict[int, list[Record]] = {}
         self._seen: dict[str, int] = {}
 
     @property
     def lags(self) -> bool:
         """Whether search answers from the past."""
-        return bool(self._lag)
+        return bool(self.lag)
 
     def records(self, index: Index, kind: ObjectType) -> list[Record]:
         """The records as search shows them now, by number; archived ones never appear."""
-        if not self._lag:
+        if not self.lag:
             return index.live(kind)
         self.observe(index, kind)
-        limit = self._crm.clock() - self._lag
+        limit = self._crm.clock() - timedelta(seconds=self.lag)
         shown = (self._shown(record.number, limit) for record in index.live(kind))
         return [record for record in shown if record is not None]
 
     def observe(self, index: Index, kind: ObjectType) -> None:
         """Take the versions that are new in this revision."""
-        if not self._lag or self._seen.get(kind.name) == index.revision:
+        if not self.lag or self._seen.get(kind.name) == index.revision:
             return
         self._seen[kind.name] = index.revision
         for record in index.live(kind):

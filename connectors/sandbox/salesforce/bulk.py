@@ -35,7 +35,10 @@ _WRITES = ("insert", "update", "upsert", "delete", "hardDelete")
 
 @dataclass
 class Job:
-    """One job. `rows` are what was uploaded; the outcomes are (record id, words, row)."""
+    """One job. `rows` are what was uploaded; the outcomes are (record id, words, row).
+
+    `breaks` lets it fail with half of its rows tried.
+    """
 
     id: str
     operation: str
@@ -50,6 +53,7 @@ class Job:
     done: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     failed: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     error: str = ""
+    breaks: bool = False
 
     @property
     def delimiter(self) -> str:
@@ -196,7 +200,7 @@ class Bulk:
         rows: Iterator[list[str]]
         if which == "unprocessedrecords":
             tried = len(job.done) + len(job.failed)
-            head, rows = job.header, (list(row.values()) for row in job.rows[tried:])
+            head, rows = job.header, (list(r.values()) for r in job.rows[: len(job.rows) - tried])
         else:
             second = "sf__Created" if which == "successfulresults" else "sf__Error"
             found = job.done if which == "successfulresults" else job.failed
@@ -230,7 +234,8 @@ class Bulk:
             job.error = f"InvalidBatch : Field name not found : {unknown[0]}"
             return
         # Results come in an order of their own; a client must match them by id.
-        for row in reversed(job.rows):
+        rows = job.rows[len(job.rows) // 2 :] if job.breaks else job.rows
+        for row in reversed(rows):
             identity = next((row[c] for c in row if c.lower() == "id"), "")
             try:
                 done, created = self._write(job, sobject, identity, row)
@@ -239,6 +244,8 @@ class Bulk:
                 job.failed.append((identity, words, row))
             else:
                 job.done.append((done, str(created).lower(), row))
+        if job.breaks:
+            job.state, job.error = "Failed", "InternalServerError : The job was ended."
 
     def _write(
         self, job: Job, sobject: SObject, identity: str, row: Mapping[str, str]

@@ -52,7 +52,7 @@ class SalesforceFace:
         self.daily_limit = daily_limit
         self.used = 0
         self.rules = Rules()
-        self._crm = crm
+        self.crm = crm
         self._org = Org(crm)
         self.sessions = Sessions(
             credentials or Credentials(),
@@ -67,7 +67,7 @@ class SalesforceFace:
         writer = Writer(self._org, self.rules)
         self._writer = writer
         self._records = Records(self._org, writer)
-        self._bulk = Bulk(crm, self._results, self._pages, writer)
+        self.bulk = Bulk(crm, self._results, self._pages, writer)
 
     def __call__(self, request: Request) -> Response:
         """Answer one request."""
@@ -91,7 +91,7 @@ class SalesforceFace:
 
     def _counted(self, request: Request, path: str) -> Response:
         session = self.sessions.require(request)
-        with self._crm.lock:
+        with self.crm.lock:
             if self.used >= self.daily_limit:
                 raise daily_limit()
             self.used += 1
@@ -122,13 +122,13 @@ class SalesforceFace:
         )
 
     def _known(self) -> Objects:
-        if self._objects[0] != self._crm.revision:
+        if self._objects[0] != self.crm.revision:
             standard = standard_objects(
                 self._org, self._customs.visible, privacy=self.rules.privacy
             )
             found = [*standard, *self._customs.objects()]
             found += history_objects(self._org, self.rules, tuple(found))
-            self._objects = (self._crm.revision, {s.name.lower(): s for s in found})
+            self._objects = (self.crm.revision, {s.name.lower(): s for s in found})
         return self._objects[1]
 
     # Queries
@@ -269,11 +269,11 @@ class SalesforceFace:
     # Bulk
 
     def _create_job(self, call: Call, which: str) -> Response:
-        create = self._bulk.create_query if which == "query" else self._bulk.create_ingest
+        create = self.bulk.create_query if which == "query" else self.bulk.create_ingest
         return self._job(call, create(call.body(), call.objects, call.version))
 
     def _read_job(self, call: Call, _: str, job_id: str) -> Response:
-        job = self._bulk.job(job_id)
+        job = self.bulk.job(job_id)
         job.polled()
         return self._job(call, job)
 
@@ -281,29 +281,29 @@ class SalesforceFace:
         return call.json(job.describe(self._org.user_id(None)))
 
     def _upload(self, call: Call, job_id: str) -> Response:
-        self._bulk.upload(self._bulk.job(job_id), call.request.body)
+        self.bulk.upload(self.bulk.job(job_id), call.request.body)
         return Response(201)
 
     def _change_job(self, call: Call, _: str, job_id: str) -> Response:
-        job = self._bulk.job(job_id)
-        self._bulk.change_state(job, str(call.body().get("state")), call.objects)
+        job = self.bulk.job(job_id)
+        self.bulk.change_state(job, str(call.body().get("state")), call.objects)
         return self._job(call, job)
 
     def _delete_job(self, call: Call, _: str, job_id: str) -> Response:
         del call
-        self._bulk.delete(self._bulk.job(job_id))
+        self.bulk.delete(self.bulk.job(job_id))
         return Response(204)
 
     def _job_page(self, call: Call, job_id: str) -> Response:
-        job = self._bulk.job(job_id)
+        job = self.bulk.job(job_id)
         if job.version != call.version:
             raise ApiError(409, "VERSION_MISMATCH", f"Job was created with version {job.version}")
         size = int(call.parameter("maxRecords") or PAGE_ROWS)
-        return self._bulk.page(job, call.parameter("locator"), size, packed=call.packed)
+        return self.bulk.page(job, call.parameter("locator"), size, packed=call.packed)
 
     def _job_outcome(self, call: Call, job_id: str, which: str) -> Response:
         del call
-        return self._bulk.outcome(self._bulk.job(job_id), which.lower())
+        return self.bulk.outcome(self.bulk.job(job_id), which.lower())
 
 
 def _versions() -> Response:

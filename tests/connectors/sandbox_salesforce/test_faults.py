@@ -1,5 +1,8 @@
 """Limits, paths and named faults of the Salesforce face."""
 
+import csv
+import io
+
 import pytest
 import requests
 from simple_salesforce.exceptions import (
@@ -9,7 +12,7 @@ from simple_salesforce.exceptions import (
     SalesforceRefusedRequest,
 )
 
-from connectors.sandbox.http import Fault
+from connectors.sandbox.http import Fault, Request
 from connectors.sandbox.salesforce.faults import FAULTS, fault
 from connectors.sandbox.salesforce.org import id_of
 from tests.connectors.sandbox_salesforce.world import World, patch, refusal
@@ -179,3 +182,65 @@ def test_faults_are_named_once_and_new_each_time() -> None:
     assert fault("server-error") is not made["server-error"]
     with pytest.raises(KeyError):
         fault("nonsense")
+
+
+def test_the_same_seed_strikes_the_same_calls() -> None:
+    """Faults at random go on for ever, as often as they are told, and as the seed says."""
+    request = Request("PATCH", "/services/data/v66.0/composite/sobjects", {}, {}, b"")
+
+    def struck(seed: str) -> list[bool]:
+        given = fault("drop-after-write").at_random(0.25, seed)
+        return [given.strikes(request) for _ in range(400)]
+
+    assert struck("7") == struck("7") != struck("8")
+    assert 60 < sum(struck("7")) < 140
+
+
+def test_fault_bulk_failed(world: World) -> None:
+    """Half of the rows are written and stay so, the others are told as never tried."""
+    leads, client = world.leads(4), world.client()
+    world.server.faults.append(fault("bulk-failed"))
+    job, told = bulk_update(client, leads)
+    assert job["state"] == "Failed"
+    assert sorted(lead.values.get("title") == "CEO" for lead in leads) == [False, False, True, True]
+    written = {id_of(lead) for lead in leads if lead.values.get("title") == "CEO"}
+    assert told("successfulResults") == written
+    assert told("unprocessedrecords") == {id_of(lead) for lead in leads} - written
+
+
+def test_fault_bulk_unchanged(world: World) -> None:
+    """D27: the job says that all is written, and nothing is."""
+    leads, client = world.leads(2), world.client()
+    world.server.faults.append(fault("bulk-unchanged"))
+    job, told = bulk_update(client, leads)
+    assert job["state"] == "JobComplete"
+    assert told("successfulResults") == {id_of(lead) for lead in leads}
+    assert not any(lead.values.get("title") == "CEO" for lead in leads)
+
+
+def test_fault_row_refused(world: World) -> None:
+    """A validation rule refuses one record of a collection, time and again."""
+    leads, client = world.leads(2), world.client()
+    world.server.faults.append(fault("row-refused"))
+    records = [{"id": id_of(lead), "Title": "CEO"} for lead in leads]
+    for _ in range(2):
+        assert [o["success"] for o in patch(client, *records)] == [False, True]
+
+
+def bulk_update(client, leads):
+    """Set the titles of leads by a bulk job: how it ended, and the ids that it tells of."""
+    job = client.restful(
+        "jobs/ingest", method="POST", json={"object": "Lead", "operation": "update"}
+    )
+    path = f"jobs/ingest/{job['id']}"
+    text = "Id,Title\n" + "".join(f"{id_of(lead)},CEO\n" for lead in leads)
+    url, head = client.base_url + path, {**client.headers, "Content-Type": "text/csv"}
+    client.session.put(f"{url}/batches", data=text.encode(), headers=head)
+    client.restful(path, method="PATCH", json={"state": "UploadComplete"})
+    states = [client.restful(path) for _ in range(3)]
+
+    def told(which: str) -> set[str]:
+        rows = csv.DictReader(io.StringIO(client.session.get(f"{url}/{which}", headers=head).text))
+        return {row["Id"] for row in rows}
+
+    return states[-1], told

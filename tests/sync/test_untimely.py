@@ -1,0 +1,138 @@
+"""Clocks that disagree, stamps of the future, and records that move while they are read: what
+the CRMs hold in the end is what their own records come to, and nothing was written twice."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from connectors.sandbox.crm import Kind
+from connectors.sandbox.hubspot import faults as hubspot_faults
+from connectors.sandbox.salesforce import faults as salesforce_faults
+from tests.live import ANA, Live, Seller, live
+from tests.soak import soak
+from tests.written import Written
+
+FAULTS = {"sales": salesforce_faults.fault, "marketing": hubspot_faults.fault}
+MODEL = {
+    "fit": [{"id": "technology", "points": 60, "when": {"industry": "technology"}}],
+    "behaviour": [
+        {"id": "pricing", "points": 50, "when": {"type": "page_view", "asset": "/pricing"}}
+    ],
+    "decays": {},
+}
+PAGES = {"sales": r"/query(All)?/(01g|$)|/queryAll$", "marketing": r"/objects/contacts/?$"}
+"""How each CRM gives out pages of leads."""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Live]:
+    """Both CRMs, without leads."""
+    with live(tmp_path) as world:
+        world.configure(guards={"max_change_share": 1})
+        world.model(**MODEL)
+        yield world
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["clock-ahead", "clock-behind"])
+def test_clocks_that_disagree(tmp_path: Path, fault: str) -> None:
+    """Both CRMs' clocks are ten minutes off: of what happens minutes before and between the
+    cycles nothing is lost."""
+    chance = random.Random(fault)
+    with soak(tmp_path, seed=3) as run:
+        clock, sellers = run.live.clock, run.live.sellers
+        # What there is was made by the same clock, long ago.
+        clock.tick()
+        for name, seller in sellers.items():
+            seller.server.faults.append(FAULTS[name](fault))
+        for _ in range(6):
+            run.live.sync()
+            for _ in range(4):
+                clock.tick(seconds=chance.randint(1, 200))
+                for seller in sellers.values():
+                    run.happens(seller)
+        clock.tick(minutes=5)
+        run.live.sync()
+        apart = {abs(seller.crm.now() - clock()) for seller in sellers.values()}
+        assert apart == {timedelta(minutes=10)}
+        assert run.miscounted() == {}
+        assert (run.unlike_fresh(), run.unowned()) == ([], [])
+        assert not run.written.idle
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sales", "marketing"])
+def test_stamps_of_the_future(world: Live, name: str) -> None:
+    """A change stamped ahead of the CRM's clock is read when that time has come, or with the next
+    one, also where it was there from the first; what is said to happen later counts from then on.
+    """
+    seller = world.sellers[name]
+    somebody = seller.users[ANA].number
+    first, second, third = (person(seller, n) for n in range(3))
+    world.set_up()
+    seller.crm.update(first, {}, by=somebody, at=seller.crm.now() + timedelta(minutes=30))
+    world.sync()
+    seller.crm.update(first, {"industry": "Retail"}, by=somebody)
+    world.sync()
+    assert scores(seller) == [0, 60, 60]
+    seller.crm.update(first, {"industry": "Technology"}, by=somebody)
+    world.sync()
+    assert scores(seller) == [60, 60, 60]
+    ahead = seller.crm.now() + timedelta(minutes=10)
+    for lead in (first, second):
+        seller.crm.update(lead, {"industry": "Retail"}, by=somebody, at=ahead)
+    visit = {"type": "page_view", "asset": "/pricing", "people": [third.number]}
+    seller.crm.add(Kind.ACTIVITY, {**visit, "at": world.clock() + timedelta(hours=2)})
+    world.sync()
+    seller.crm.update(second, {"title": "CTO"}, by=somebody)
+    world.sync()
+    assert scores(seller)[1:] == [0, 60]
+    world.clock.tick(minutes=10)
+    world.sync()
+    assert scores(seller) == [0, 0, 60]
+    world.clock.tick(hours=2)
+    world.sync()
+    assert scores(seller) == [0, 0, 110]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["changed-under-way", "repeated-row"])
+@pytest.mark.parametrize(("name", "leads"), [("sales", 2_010), ("marketing", 210)])
+def test_pages_that_move(world: Live, name: str, leads: int, fault: str) -> None:
+    """Leads change after each page, those that were read and those yet to come; or one of each
+    page comes again on the next: every lead is there once, as it is."""
+    seller, written = world.sellers[name], Written()
+    for n in range(leads):
+        person(seller, n)
+    world.set_up()
+    written.watch(name, seller.crm)
+    moving = replace(FAULTS[name](fault), path=PAGES[name], times=None)
+    seller.server.faults.append(moving)
+    outcome = world.sync("--connection", name)
+    assert moving.hit > 1
+    assert outcome.step(name, "score")["in"] == leads
+    seller.server.faults.clear()
+    world.clock.tick()
+    world.sync("--connection", name)
+    expected = [
+        60 if lead.values["industry"] == "Technology" else 0
+        for lead in seller.crm.records(Kind.LEAD)
+    ]
+    assert scores(seller) == expected
+    assert (0 in expected) is (fault == "changed-under-way")
+    assert not written.idle
+
+
+def person(seller: Seller, n: int):
+    """A lead of technology."""
+    values = {"last_name": f"P{n}", "company": "Firm", "email": f"p{n}@firm.example"}
+    return seller.crm.add(Kind.LEAD, {**values, "industry": "Technology"})
+
+
+def scores(seller: Seller) -> list[float]:
+    """What the CRM shows as scores."""
+    return [seller.shown(lead)["score"] for lead in seller.crm.records(Kind.LEAD)]
