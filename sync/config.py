@@ -284,6 +284,15 @@ def replacing(segments: Segments, path: Path) -> Segments:
         raise ConfigError([f"{path}: {error}"]) from None
 
 
+def text_of(path: Path, model: Model) -> str | None:
+    """The text of a model's file; None where it does not say that any more."""
+    try:
+        text, said = path.read_text(encoding="utf-8"), read_model(path)
+    except (OSError, UnicodeDecodeError, ConfigError):
+        return None
+    return text if said.version == model.version else None
+
+
 def read_model(path: Path) -> Model:
     """The scoring model in a file. Raises ConfigError with all its mistakes."""
     return load_yaml(path, Model, {})

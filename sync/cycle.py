@@ -21,7 +21,7 @@ from core.routing import NOT_READY, Assignment
 from core.stages import HELD_OUT, RULED_OUT
 from sync import guards, handoff, price, retention
 from sync.compare import Comparer
-from sync.config import SignOff
+from sync.config import SignOff, text_of
 from sync.decide import Decider, past_of
 from sync.errors import StoreError
 from sync.facts_store import FactsStore
@@ -175,6 +175,7 @@ def recorded(
     ledger.close_dead_runs(at=clock())
     labels = ", ".join(segment.model.label for segment in session.segments)
     ledger.start(run_id, kind, model=labels, at=clock())
+    _keep_models(session)
     status, error = RunStatus.FAILED, None
     guards.keep(session.connectors.values(), limits)
     for connector in session.connectors.values():
@@ -203,6 +204,14 @@ def recorded(
         ledger.finish(run_id, status, at=clock(), counts=counts, calls=calls, error=error)
 
 
+def _keep_models(session: Session) -> None:
+    """Keep what the models say, where it is the first run of their versions."""
+    kept = {version.version for version in session.ledger.models.kept()}
+    for file, segment in zip(session.config.model, session.segments, strict=False):
+        if segment.model.version not in kept and (text := text_of(file.model, segment.model)):
+            session.ledger.models.keep(segment.model, text, at=session.clock())
+
+
 def _signed_off(session: Session) -> list[str]:
     """Refuse a model that lacks a required sign-off; what to warn of where it is only asked for."""
     asked = session.config.model_signoff
@@ -211,7 +220,9 @@ def _signed_off(session: Session) -> list[str]:
     findings = [
         finding
         for segment in session.segments
-        for finding in guards.unsigned(segment.model, session.ledger.signed(segment.model))
+        for finding in guards.unsigned(
+            segment.model, session.ledger.models.signed(segment.model.version)
+        )
     ]
     if findings and asked is SignOff.REQUIRED:
         raise GuardStopError(findings)

@@ -48,8 +48,8 @@ def unsigned(model: Model, signed: Collection[str]) -> list[str]:
         return []
     return [
         f"model {model.label} has no sign-off by {' and '.join(missing)}. Look at it with "
-        f"`leadgauge preview`, then sign it with `leadgauge sign MODEL --as {missing[0]}` "
-        "(model_signoff in the configuration asks for it)"
+        f"`leadgauge preview`, then sign it with `leadgauge sign MODEL --as {missing[0]} "
+        "--by WHO` (model_signoff in the configuration asks for it)"
     ]
 
 

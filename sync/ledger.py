@@ -16,14 +16,14 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from connectors.base import Change, WriteResult
 from core.decision import Decision, Output
 from core.routing import CHAMPION
-from core.rules import Model
 from sync import ledger_audit
 from sync.ledger_answers import AnswersLedger
 from sync.ledger_audit import Act, AuditLedger, Entry
-from sync.ledger_engine import open_ledger, upsert
+from sync.ledger_engine import open_ledger
 from sync.ledger_handoffs import HANDED, Handed, HandoffsLedger, Kin
 from sync.ledger_heirs import HeirsLedger
 from sync.ledger_held import HeldLedger
+from sync.ledger_models import ModelsLedger
 from sync.ledger_notices import NoticesLedger
 from sync.ledger_pace import PaceLedger
 from sync.ledger_past import PastLedger, forget_unsent, keep_stages
@@ -51,7 +51,6 @@ from sync.ledger_schema import (
     NOTICES,
     QUARANTINE,
     RUNS,
-    SIGN_OFFS,
     WRITTEN,
 )
 from sync.ledger_settling import OPEN, settle, unanswered
@@ -72,7 +71,8 @@ class Ledger:
     what sales said of hand-offs, `surges` the fast rises of scores, `held` are the fields that
     humans hold, `writes` is for what is taken back or sent again, `usage` says how much the APIs
     were used, `pace` counts their calls as they are made, `audit` is the part that nobody changes,
-    `presence` says which instance runs, and `people` what is held about people.
+    `models` are the versions of models with their sign-offs, `presence` says which instance runs,
+    and `people` what is held about people.
     Raises StoreError where `sync.ledger_engine.open_ledger` does.
     """
 
@@ -92,6 +92,7 @@ class Ledger:
         self.usage = UsageLedger(self._readers)
         self.pace = PaceLedger(self._engine)
         self.audit = AuditLedger(self._readers)
+        self.models = ModelsLedger(self._engine, self._readers)
         self.presence = Presence(self._engine, self._readers)
         self.people = PeopleLedger(self._engine, self._readers)
 
@@ -344,22 +345,6 @@ class Ledger:
                 Quarantined(**{**row, "values": outputs(row["values"])})
                 for row in db.execute(query).mappings()
             ]
-
-    # Sign-offs
-
-    def sign(self, model: Model, team: str, *, at: datetime) -> None:
-        """Record that a team agrees to a model, by its content; the first time counts."""
-        row = {"version": model.version, "team": team, "model": model.name, "at": at}
-        with self._engine.begin() as db:
-            upsert(db, SIGN_OFFS, [row], keep=("at",))
-            signed = {"model": model.label, "team": team}
-            ledger_audit.append(db, [Entry(Act.SIGNED, at, signed)])
-
-    def signed(self, model: Model) -> dict[str, datetime]:
-        """The teams that agreed to a model of this content, and when."""
-        query = select(SIGN_OFFS.c.team, SIGN_OFFS.c.at).where(SIGN_OFFS.c.version == model.version)
-        with self._readers.begin() as db:
-            return {row[0]: row[1] for row in db.execute(query.order_by(SIGN_OFFS.c.team))}
 
 
 def _decide(

@@ -279,6 +279,17 @@ SIGN_OFFS = Table(
     Column("team", String, primary_key=True),
     Column("model", String, nullable=False),
     Column("at", UtcTime, nullable=False),
+    # Null: signed before persons were asked for.
+    Column("by", String),
+)
+
+MODELS = Table(
+    "models",
+    METADATA,
+    Column("version", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
 )
 
 STAGES = Table(

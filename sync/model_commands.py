@@ -252,18 +252,56 @@ def sign(
     ctx: typer.Context,
     model: Annotated[Path, typer.Argument(help="The model file that the team agrees to.")],
     team: Annotated[Team, typer.Option("--as", help="The team that agrees.")],
+    by: Annotated[str, typer.Option(help="Who agrees in its name.")] = "",
     config: ConfigPath = DEFAULT_CONFIG,
 ) -> None:
     """Record that marketing or sales agrees to a model, by its content; a change needs it anew."""
-    from sync.config import read_model
+    from sync.config import read_model, text_of
     from sync.ledger import Ledger
     from sync.lint import linted
 
-    configured = settings(ctx, config)
-    chosen, outside = read_model(model), outside_of(ctx)
+    if not by.strip():
+        raise ConfigError(["say who agrees: --by WHO"])
+    configured, outside = settings(ctx, config), outside_of(ctx)
+    chosen, now = read_model(model), outside.clock()
     vet(linted(model, configured, outside.connect))
     with Ledger(configured.ledger) as ledger:
-        ledger.sign(chosen, team, at=outside.clock())
-        missing = [other for other in Team if other not in ledger.signed(chosen)]
-    typer.echo(f"{chosen.label}: signed by {team}")
+        ledger.models.sign(chosen, team, by=by.strip(), at=now)
+        if text := text_of(model, chosen):
+            ledger.models.keep(chosen, text, at=now)
+        signed = ledger.models.signed(chosen.version)
+    typer.echo(f"{chosen.label}: signed by {team} ({by.strip()})")
+    missing = [other for other in Team if other not in signed]
     say(f"still to sign: {', '.join(missing)}" if missing else "both teams have signed")
+
+
+def models(
+    ctx: typer.Context,
+    version: Annotated[
+        str | None,
+        typer.Argument(help="A version, with its model's name or without: print its file."),
+    ] = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Every version of the models that ever was run or signed, and by whom; or the file of one."""
+    from sync.ledger import Ledger
+    from sync.show import out, table
+
+    with Ledger(settings(ctx, config).ledger) as ledger:
+        kept = ledger.models.kept()
+        signed = {one.version: ledger.models.signed(one.version).values() for one in kept}
+    if version is not None:
+        texts = [one.text for one in kept if version in (one.version, one.label)]
+        if not texts:
+            raise ConfigError([f"no model {version} was ever run or signed: see leadgauge models"])
+        typer.echo(texts[0], nl=False)
+        return
+    if as_json:
+        show([{**vars(one), "signed": [vars(s) for s in signed[one.version]]} for one in kept])
+        return
+    made = table("models, newest first", "model", "first used", "signed by")
+    for one in kept:
+        by = ", ".join(map(str, signed[one.version]))
+        made.add_row(one.label, f"{one.at:%Y-%m-%d %H:%M}", by)
+    out().print(made)

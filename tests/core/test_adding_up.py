@@ -86,9 +86,8 @@ def models(draw: st.DrawFn) -> Model:
     for section, letter, rule in kinds:
         rules = draw(st.lists(rule, min_size=section != "ageing", max_size=3))
         named[section] = [{"id": f"{letter}{n}", **said} for n, said in enumerate(rules)]
-    first, second, *rest = [*named["fit"], {"id": "best", "points": 3, "when": FIT[0]}]
-    if draw(st.booleans()):
-        named["fit"] = [{"best_of": [first, second]}, *rest]
+    if len(named["fit"]) > 1 and draw(st.booleans()):
+        named["fit"] = [{"best_of": named["fit"][:2]}, *named["fit"][2:]]
     if draw(st.booleans()):
         named["measures"] = [
             {"id": "busy", "count": {"type": "call"}, "steps": {1: 2, 3: draw(st.integers(3, 9))}},

@@ -293,7 +293,9 @@ def test_what_a_model_says_right_is_not_blamed(seller: Live) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [("check", "--model"), ("preview",), ("sign", "--as", "sales")], ids=lambda c: c[0]
+    "command",
+    [("check", "--model"), ("preview",), ("sign", "--as", "sales", "--by", "Ann")],
+    ids=lambda c: c[0],
 )
 def test_a_model_file_is_looked_at_before_it_is_used(
     seller: Live, command: tuple[str, ...]

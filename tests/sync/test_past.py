@@ -24,9 +24,10 @@ DAY = timedelta(days=1)
 LATER_TABLES = (
     "stages", "handoffs", "overrides", "scored", "held", "audit", "audit_head", "states",
     "notices", "answers", "surges", "given", "turns", "rounds", "waiting", "timers",
-    "rates", "quotas",
+    "rates", "quotas", "models",
 )  # fmt: skip
-LATER_COLUMNS = (("intents", "before"), ("quarantine", "next_try"), ("quarantine", "fields"))
+LATER_COLUMNS = (("intents", "before"), ("quarantine", "next_try"), ("quarantine", "fields"),
+                 ("sign_offs", "by"))  # fmt: skip
 """What ledgers have got since the first that had sign-offs."""
 
 

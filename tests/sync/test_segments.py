@@ -134,7 +134,10 @@ def test_check_and_sign_off_look_at_every_model(world: Live) -> None:
             Exit.GUARD, 2 if file == "europe.yaml" else 1,
         )  # fmt: skip
         for team in ("marketing", "sales"):
-            assert world.run("sign", str(world.folder / file), "--as", team).code == Exit.DONE
+            assert (
+                world.run("sign", str(world.folder / file), "--as", team, "--by", "Ann").code
+                == Exit.DONE
+            )
     world.sync()
 
 

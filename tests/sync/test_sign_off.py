@@ -9,6 +9,7 @@ from connectors.sandbox.scenario import GOLDEN_107
 from sync.exits import Exit
 from sync.guards import Team
 from sync.ledger import Ledger
+from sync.ledger_models import SignOff
 from tests.core.golden import T0, weighted
 from tests.live import Live, live
 
@@ -25,8 +26,8 @@ def world(tmp_path: Path) -> Iterator[Live]:
 def sign(world: Live, *teams: str) -> None:
     """Sign the configured model."""
     for team in teams:
-        outcome = world.run("sign", str(world.folder / "model.yaml"), "--as", team)
-        assert (outcome.code, f"signed by {team}" in outcome.out) == (Exit.DONE, True)
+        outcome = world.run("sign", str(world.folder / "model.yaml"), "--as", team, "--by", "Ann")
+        assert (outcome.code, f"signed by {team} (Ann)" in outcome.out) == (Exit.DONE, True)
 
 
 @pytest.mark.slow
@@ -59,7 +60,12 @@ def test_without_both_sign_offs_nothing_is_written(world: Live) -> None:
     sign(world, "marketing", "sales")
     world.sync()
     assert {s.shown(people[n])["score"] for n, s in world.sellers.items()} == {109}
-    model.write_text("# As it was.\n" + agreed)
+    listed = world.run("models", "--json").json
+    assert [{(s["team"], s["by"]) for s in one["signed"]} for one in listed] == [
+        {("marketing", "Ann"), ("sales", "Ann")}
+    ] * 2
+    assert world.run("models", listed[1]["version"]).out == agreed
+    model.write_text(world.run("models", f"{listed[1]['name']} {listed[1]['version']}").out)
     world.sync()
     assert {s.shown(people[n])["score"] for n, s in world.sellers.items()} == {107}
 
@@ -82,10 +88,36 @@ def test_a_warning_where_it_is_only_asked_for(world: Live) -> None:
     assert world.sync().json["warnings"] == []
 
 
+@pytest.mark.slow
+def test_a_run_keeps_what_its_model_said(world: Live) -> None:
+    """D74: what the model was before a change, though nobody signed it."""
+    world.set_up()
+    world.sync()
+    model = world.folder / "model.yaml"
+    before = model.read_text()
+    model.write_text(before.replace("points: 20", "points: 21"))
+    world.sync()
+    new, old = world.run("models", "--json").json
+    assert new["text"] == model.read_text()
+    assert (old["text"], old["signed"]) == (before, [])
+    unknown = world.run("models", "0123456789")
+    assert (unknown.code, "no model 0123456789" in unknown.err) == (Exit.USAGE, True)
+
+
+def test_a_sign_off_names_a_person(tmp_path: Path) -> None:
+    """D74: without one nothing is signed."""
+    with live(tmp_path) as world:
+        outcome = world.run("sign", str(world.folder / "model.yaml"), "--as", "sales")
+        assert (outcome.code, "--by WHO" in outcome.err) == (Exit.USAGE, True)
+        assert world.run("models", "--json").json == []
+
+
 def test_a_sign_off_keeps_its_first_time() -> None:
     """D74: who agreed to which content, and when; signing again changes nothing."""
     with Ledger("sqlite://") as ledger:
-        ledger.sign(weighted(), Team.SALES, at=T0)
-        ledger.sign(weighted(), Team.SALES, at=T0.replace(hour=13))
-        assert ledger.signed(weighted()) == {"sales": T0}
-        assert ledger.signed(weighted(name="other")) == {}
+        ledger.models.sign(weighted(), Team.SALES, by="Ann", at=T0)
+        ledger.models.sign(weighted(), Team.SALES, by="Bob", at=T0.replace(hour=13))
+        assert ledger.models.signed(weighted().version) == {"sales": SignOff("sales", "Ann", T0)}
+        assert ledger.models.signed(weighted(name="other").version) == {}
+        entries = [one.entry for one in ledger.audit.entries()]
+        assert [entry.detail["by"] for entry in entries] == ["Ann", "Bob"]
