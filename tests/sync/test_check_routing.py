@@ -108,6 +108,7 @@ def test_territories_that_may_overlap_are_told_of_before_anything_was_read(tmp_p
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["plan", "sync"])
 def test_a_run_says_that_owners_are_passed_over(world: Live, command: str) -> None:
     """Bad input: a rep and a queue that no CRM knows, an inactive rep and a pool of nobody are

@@ -178,6 +178,7 @@ def test_sources_that_disagree_and_what_is_missing_are_shown(world: Live) -> Non
     assert "state: 120 (appended, Phone), not Bayern (given, State)" in kept
 
 
+@pytest.mark.slow
 def test_an_unusual_share_is_told_once(world: Live) -> None:
     """S196 U15: 40 % is an alert, and so is what is unusually low, each once, and the return to
     what is usual; status and metrics show the share of the last complete run."""

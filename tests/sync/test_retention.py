@@ -58,6 +58,7 @@ def store() -> Iterator[FactsStore]:
         yield opened
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     records=st.lists(

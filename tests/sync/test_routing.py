@@ -246,6 +246,7 @@ def test_leads_of_owners_who_are_gone(tmp_path: Path) -> None:
         assert "x.example" not in shown.out + shown.err
 
 
+@pytest.mark.slow
 def test_a_hot_lead_that_is_taken_from_everybody_is_not_lost(tmp_path: Path) -> None:
     """D73: an owner that a person took away, for nobody or for one who counts as nobody, is left
     alone, and the lead is shown by `status`, `audit-routing` and what a run says; until a person
@@ -283,6 +284,7 @@ def test_a_hot_lead_that_is_taken_from_everybody_is_not_lost(tmp_path: Path) -> 
         assert world.run("audit-routing").code == Exit.DONE
 
 
+@pytest.mark.slow
 def test_a_hot_lead_that_is_with_nobody_is_found(tmp_path: Path) -> None:
     """D73: also where routing has not left it so: the CRM took no owner, or nothing routes."""
     with live(tmp_path) as world:
@@ -305,6 +307,7 @@ def test_a_hot_lead_that_is_with_nobody_is_found(tmp_path: Path) -> None:
         assert world.run("audit-routing").code == Exit.DONE
 
 
+@pytest.mark.slow
 def test_who_has_no_score_gets_no_owner(tmp_path: Path) -> None:
     """S018: whoever may not be scored, or is held out of the score, is refused as unscored, also
     where the configuration names such a stage among those that get an owner; the owner is not
@@ -338,6 +341,7 @@ def test_who_has_no_score_gets_no_owner(tmp_path: Path) -> None:
                     assert ledger.routing.given(seller.id(who[name])) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("years", [1, 6])
 def test_an_old_lead_is_routed(tmp_path: Path, years: int) -> None:
     """D60: there is no window: a lead that was made, changed and active years ago gets an owner in

@@ -156,6 +156,7 @@ def test_to_be_slowed_down_is_no_failure(world: Live, name: str) -> None:
     assert (found["quarantine"], found["usage"][0]["waits"]) == ([], ATTEMPTS + 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sales", "marketing"])
 def test_the_rest_of_the_day_is_left_to_others(world: Live, name: str) -> None:
     """A run stops before it passes its share of the daily quota, and a backfill before that."""
@@ -178,6 +179,7 @@ def test_the_rest_of_the_day_is_left_to_others(world: Live, name: str) -> None:
     world.sync()
 
 
+@pytest.mark.slow
 def test_a_first_run_that_broke_off_goes_on(world: Live) -> None:
     """U05: what is left of it is most of the records, and no implausible change."""
     prepare(world, "marketing")
