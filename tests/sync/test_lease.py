@@ -308,7 +308,7 @@ def test_sigterm_while_a_job_writes(
     with Ledger(url) as ledger:
         assert [run.status for run in ledger.runs()] == [RunStatus.STOPPED]
         assert len(ledger.open_intents("sales")) == LEADS
-    states = [job.state for job in world.sales.face._bulk._jobs.values()]  # type: ignore[attr-defined]
+    states = [job.state for job in world.sales.face.bulk._jobs.values()]  # type: ignore[attr-defined]
     assert states == ["Aborted"]
     long.ends = True
     world.sync()
