@@ -328,9 +328,9 @@ class Connector(Protocol):
         """Send changes; exactly one result for each, as soon as it is known.
 
         At most one change for each record. Only the given fields are sent. One refused record
-        never stops the others. Raises only CredentialsError and QuotaExhausted, and
-        TemporaryError when nothing of the remaining changes was sent; Interrupted (`Usage.look`)
-        where some of them may have been.
+        never stops the others. Raises only CredentialsError, QuotaExhausted and TemporaryError;
+        a change without a result was then not sent. Interrupted (`Usage.look`) where some of them
+        may have been.
         """
 
     def read_back(

@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 
-from connectors.base import Entry, EntryKind, Status
-from connectors.errors import ConnectorError, OutcomeUnknown
+import pytest
+
+from connectors.base import Entry, EntryKind, Status, WriteResult
+from connectors.errors import ConnectorError, OutcomeUnknown, QuotaExhausted
 from connectors.sandbox.crm import Kind
 from core.decision import Output
 from tests.world import World, entries, lead_streams, live, mirrored, populate, ready, reported
@@ -115,6 +117,20 @@ class WriteContract:
         (result,) = world.write(world.change(lead, tier="A"))
         assert result.status in (Status.WRITTEN, Status.UNKNOWN)
         assert world.held(lead)[Output.TIER] == "A"
+
+    def test_what_ends_a_write_loses_no_result(self, world: World) -> None:
+        """U05, D01: what was sent is told, whatever comes after; what is not told was not sent."""
+        ready(world)
+        live(world)
+        leads = world.leads(4)
+        world.connector.fields(world.address(leads[0])[0])
+        results: list[WriteResult] = []
+        with world.broken_off(), pytest.raises(QuotaExhausted):
+            results.extend(world.connector.write([world.change(r, tier="A") for r in leads]))
+        told = {result.change.id: result.status for result in results}
+        held = [world.id(lead) for lead in leads if world.held(lead)[Output.TIER] == "A"]
+        assert len(held) == 2
+        assert told == dict.fromkeys(held, Status.WRITTEN)
 
     def test_merged_record_is_never_written_unsaid(self, world: World) -> None:
         """A write to a merged record is refused, or lands on the survivor and says so."""

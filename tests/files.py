@@ -114,4 +114,4 @@ def files_world(folder: Path) -> World:
     def never(*_: Any) -> None:
         raise NotImplementedError("nothing of the kind happens with files")
 
-    return World(crm, clock, connect, address, never, never, [], PAGE, live=False)
+    return World(crm, clock, connect, address, never, never, never, [], PAGE, live=False)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connectors.hubspot.connector import HubSpotConnector
@@ -94,6 +94,12 @@ def hubspot_world() -> Iterator[World]:
                 Fault(".*/objects/(contacts/batch/update|tasks)/?$", drop="after")
             )
 
-        yield World(
-            own.crm, own.clock, connect, address, slow_down, lose_answer, own.timer.waits, page=200
-        )
+        @contextmanager
+        def broken_off() -> Iterator[None]:
+            own.fail(name="conflict")
+            own.server.faults.append(replace(fault("daily-limit"), skip=1))
+            yield
+            own.server.faults.clear()
+
+        staged = (slow_down, lose_answer, broken_off)
+        yield World(own.crm, own.clock, connect, address, *staged, own.timer.waits, page=200)

@@ -8,15 +8,17 @@ settled by reading back before anything is sent again.
 from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from itertools import groupby
 
 from connectors.base import Change, Field, FieldKind, Status, WriteResult
-from connectors.errors import OutcomeUnknown, QuotaExhausted, TemporaryError
+from connectors.errors import ConnectorError, OutcomeUnknown
 from connectors.salesforce import ingest, soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.failures import CallRefused
 from connectors.salesforce.fields import Schema
 from connectors.throttle import Sleep
+from connectors.unanswered import complete, settled
 from connectors.values import canonical
 from core.decision import Output
 
@@ -32,9 +34,6 @@ BULK_CALLS = 12
 
 LOCK_ROUNDS = ((COLLECTION, 0.0), (50, 1.0), (10, 3.0), (1, 6.0))
 """Batch size and wait in seconds, round by round, for records that were locked before."""
-
-SENDS = 2
-"""How often a batch is sent whose answer is lost."""
 
 TRANSIENT_CODES = frozenset(
     {"", "UNABLE_TO_LOCK_ROW", "ALL_OR_NONE_OPERATION_ROLLED_BACK", "PROCESSING_HALTED"}
@@ -59,6 +58,9 @@ class Writer:
 
     def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
         """One result for each change, as soon as it is known."""
+        return complete(changes, self._results(changes))
+
+    def _results(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
         refusals = [(change, self._impossible(change)) for change in changes]
         yield from (refusal for _, refusal in refusals if refusal)
         pending = [change for change, refusal in refusals if not refusal]
@@ -99,25 +101,11 @@ class Writer:
 
     def _by_collections(self, pending: Sequence[Change], size: int) -> Iterator[WriteResult]:
         for start in range(0, len(pending), size):
-            yield from self._settled(pending[start : start + size])
+            yield from self._sent(pending[start : start + size])
 
-    def _settled(self, batch: Sequence[Change]) -> list[WriteResult]:
-        """Send a batch; while no answer comes, read back, and send again what was not done."""
-        done: list[WriteResult] = []
-        for _ in range(SENDS):
-            try:
-                return done + self._sent(batch)
-            except OutcomeUnknown as error:
-                reason = str(error)
-            try:
-                held = self._held_by(batch)
-            except (TemporaryError, QuotaExhausted):
-                break
-            done += [WriteResult(c, Status.WRITTEN) for c in batch if _holds(held, c)]
-            batch = [c for c in batch if not _holds(held, c)]
-            if not batch:
-                return done
-        return done + [WriteResult(c, Status.UNKNOWN, reason=reason) for c in batch]
+    def _arrived(self, batch: Sequence[Change]) -> Iterator[WriteResult]:
+        held = self._held_by(batch)
+        return (WriteResult(c, Status.WRITTEN) for c in batch if _holds(held, c))
 
     def _held_by(self, batch: Sequence[Change]) -> Held:
         held: Held = {}
@@ -125,22 +113,28 @@ class Writer:
             held |= self._held(object_type, [change.id for change in same])
         return held
 
-    def _sent(self, batch: Sequence[Change]) -> list[WriteResult]:
+    def _sent(self, batch: Sequence[Change], *, again: bool = False) -> Iterator[WriteResult]:
         """One Collections call. A call refused as a whole is halved until the culprit is alone."""
         body = {"allOrNone": False, "records": [self._record(change) for change in batch]}
         try:
             reply = self.client.send("PATCH", "composite/sobjects", body, idempotent=False)
         except CallRefused as error:
             if len(batch) == 1:
-                return [_refused(batch[0], error.code, error.reason)]
+                yield _refused(batch[0], error.code, error.reason)
+                return
             half = len(batch) // 2
-            return self._sent(batch[:half]) + self._sent(batch[half:])
-        return [
-            WriteResult(change, Status.WRITTEN)
-            if row["success"]
-            else _refused(change, row["errors"][0]["statusCode"], row["errors"][0]["message"])
-            for change, row in zip(batch, reply, strict=True)
-        ]
+            yield from self._sent(batch[:half], again=again)
+            yield from self._sent(batch[half:], again=again)
+        except OutcomeUnknown as error:
+            resend = None if again else partial(self._sent, again=True)
+            yield from settled(batch, error, self._arrived, resend)
+        else:
+            for change, row in zip(batch, reply, strict=True):
+                if row["success"]:
+                    yield WriteResult(change, Status.WRITTEN)
+                else:
+                    problem = row["errors"][0]
+                    yield _refused(change, problem["statusCode"], problem["message"])
 
     def _record(self, change: Change) -> dict[str, object]:
         known = self.schema.written(change.object_type)
@@ -206,7 +200,7 @@ def _without_transient(
 def _ran(job: ingest.IngestJob, changes: Sequence[Change]) -> Iterator[WriteResult]:
     try:
         outcomes = job.run()
-    except (TemporaryError, QuotaExhausted) as error:
+    except ConnectorError as error:
         yield from (WriteResult(c, Status.UNKNOWN, reason=str(error)) for c in changes)
         return
     for change in changes:

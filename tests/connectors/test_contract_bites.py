@@ -50,6 +50,7 @@ REJECTED_BY: dict[str, type[MemoryConnector]] = {
     "test_only_named_fields_are_sent": wrong.WholeRecord,
     "test_none_clears": wrong.NothingCleared,
     "test_lost_answer_is_settled_or_unknown": wrong.LostIsRefused,
+    "test_what_ends_a_write_loses_no_result": wrong.TellsAtTheEnd,
     "test_merged_record_is_never_written_unsaid": wrong.SurvivorUnsaid,
     "test_read_back_of_gone_and_merged": wrong.AnswersUnderNewId,
     "test_own_write_comes_back_as_present": wrong.NoEcho,

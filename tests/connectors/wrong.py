@@ -356,6 +356,13 @@ class LostIsRefused(MemoryConnector):
             yield replace(result, status=Status.REFUSED) if lost else result
 
 
+class TellsAtTheEnd(MemoryConnector):
+    """Tells nothing before all is done, and so nothing at all where it breaks off."""
+
+    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        return iter(list(super().write(changes)))
+
+
 class SurvivorUnsaid(MemoryConnector):
     """Writes to the survivor of a merge without a word."""
 
