@@ -374,7 +374,7 @@ def test_a_file_that_is_no_database(tmp_path):
     """Any other file is refused, and left as it is."""
     file = tmp_path / "ledger.db"
     file.write_text("not a database, but long enough to be taken for one" * 50)
-    with pytest.raises(StoreError, match="cannot be used"):
+    with pytest.raises(StoreError, match="is no SQLite database"):
         Ledger(f"sqlite:///{file}")
     assert file.read_text().startswith("not a database")
 
