@@ -1,6 +1,7 @@
 """The lease: kept while its holder works, however long that takes; once lost, nothing is sent."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from sync.exits import Exit
 from sync.lease import LASTS, Lease
 from sync.ledger import Ledger, RunStatus
 from tests.live import Live, live
+from tests.salesforce import CONCURRENT
 from tests.world import Clock
 from tests.written import Written
 
@@ -276,6 +278,25 @@ def test_sigterm_within_a_write_call(
         assert [run.status for run in ledger.runs()] == [RunStatus.STOPPED]
         assert len(ledger.last_written("sales")) == CALL
         assert ledger.open_intents("sales") == []
+    world.sync()
+    once(written)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "path"), [("GET", "/query"), ("PATCH", WRITING)])
+def test_sigterm_while_a_call_waits_to_be_repeated(
+    world: Live, written: Written, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    """The wait ends, no other call is made, and the next run does the rest."""
+    long = Long(world, monkeypatch)
+    long.happens = long.told_to_stop
+    world.sales.server.faults.append(Fault(path, method=method, times=None, response=CONCURRENT))
+    world.sales.server.requests.clear()
+    assert world.run("sync").code == Exit.INTERRUPTED
+    assert world.sales.server.requests[-1][0] == method
+    tried = [p for m, p in world.sales.server.requests if m == method and re.search(path, p)]
+    assert len(tried) == 1
+    world.sales.server.faults.clear()
     world.sync()
     once(written)
 
