@@ -119,7 +119,14 @@ def _look_at(
     """Add to `found` what undoing some writes of one connection would do."""
     name = connector.name
     targets = {o: connector.written_fields(o) for o in connector.capabilities.objects}
-    planned = ConnectionPlan(name, connector.capabilities, targets, {}, session.facts.folder)
+    planned = ConnectionPlan(
+        name,
+        connector.capabilities,
+        targets,
+        policies={},
+        folder=session.facts.folder,
+        verify=session.config.connections[name].verify,
+    )
     planned.records = len(sent)
     planned.unaffected = max(session.facts.counts(name)[LEADS.name] - len(sent), 0)
     later = session.ledger.writes.later(run_id, name, [write.record_id for write in sent])
