@@ -359,6 +359,13 @@ class Connector(Protocol):
         A record that is gone is absent; one that was merged answers under the id asked for.
         """
 
+    def stand_ins(self, object_type: str, ids: Collection[str]) -> dict[str, str]:
+        """Of some records those that another one stands for by now, with its id.
+
+        They were merged into it, or converted to it: what is written to them is refused, or lands
+        on the other one.
+        """
+
     def add_entry(self, entry: Entry) -> None:
         """Put a task or a note on a record; it never comes back in a pull as an activity.
 

@@ -169,6 +169,22 @@ class WriteContract:
         tiers = {key: values[Output.TIER] for key, values in held.items()}
         assert tiers == {world.id(loser): "A", world.id(there): "C"}
 
+    def test_stand_ins(self, world: World) -> None:
+        """Who stands for a merged and a converted record is told, and nobody for another one."""
+        ready(world)
+        reported(world)
+        winner, loser, gone, converted = world.leads(4)
+        world.crm.delete(gone)
+        world.crm.merge(winner, loser)
+        contact = world.crm.convert(converted)
+        world.clock.tick()
+        object_type = world.address(winner)[0]
+        ids = [world.id(record) for record in (winner, loser, gone, converted)]
+        assert world.connector.stand_ins(object_type, ids) == {
+            world.id(loser): world.id(winner),
+            world.id(converted): world.id(contact),
+        }
+
     def test_own_write_comes_back_as_present(self, world: World) -> None:
         """What was written is present, in canonical text, in the next pull (the echo)."""
         ready(world)

@@ -68,6 +68,11 @@ class Writer:
         found = self._look_up(object_type, ids)
         return {asked: self._present(record) for asked, record in found.items()}
 
+    def stand_ins(self, object_type: str, ids: Collection[str]) -> dict[str, str]:
+        """Merged record -> the one that answers under its id."""
+        found = self._look_up(object_type, ids)
+        return {asked: record["id"] for asked, record in found.items() if record["id"] != asked}
+
     def _send(self, changes: Sequence[Change], *, resent: bool = False) -> Iterator[WriteResult]:
         try:
             reply = self._gateway.update(

@@ -44,6 +44,9 @@ TRIGGER_CODES = frozenset(
 PASSING = ("UNABLE_TO_LOCK_ROW", "CPU time limit")
 """What in a failed trigger's message passes by itself."""
 
+MASTER, CONVERTED = "MasterRecordId", "ConvertedContactId"
+"""The fields that lead to who stands for a record that was merged, or converted."""
+
 Held = dict[str, dict[Output, str | None]]
 
 
@@ -92,9 +95,14 @@ class Writer:
     def read_back(self, object_type: str, ids: Collection[str]) -> Held:
         """The written fields by record id; one that was merged answers with its survivor's."""
         found = self._held(object_type, list(ids))
-        masters = self._masters(object_type, [key for key in ids if key not in found])
+        masters = self._leading(object_type, [key for key in ids if key not in found], [MASTER])
         survivors = self._held(object_type, sorted(set(masters.values())))
         return found | {key: survivors[m] for key, m in masters.items() if m in survivors}
+
+    def stand_ins(self, object_type: str, ids: Collection[str]) -> dict[str, str]:
+        """Merged record -> its master, converted lead -> its contact."""
+        ways = [way for way in (MASTER, CONVERTED) if way in self.schema.fields(object_type)]
+        return self._leading(object_type, ids, ways)
 
     def _impossible(self, change: Change) -> WriteResult | None:
         """A refusal without a call: one unknown field could fail the whole call."""
@@ -179,16 +187,19 @@ class Writer:
                     }
         return held
 
-    def _masters(self, object_type: str, ids: Sequence[str]) -> dict[str, str]:
-        """Merged record -> the record that now stands for it, over merges of merges."""
+    def _leading(
+        self, object_type: str, ids: Collection[str], ways: Sequence[str]
+    ) -> dict[str, str]:
+        """Record -> the one that a field of `ways` leads to, over merges of merges."""
         into: dict[str, str] = {}
         asked = list(ids)
         while asked:
             found: dict[str, str] = {}
             for start in range(0, len(asked), soql.IDS_PER_QUERY):
                 part = f"Id IN {soql.literal(asked[start : start + soql.IDS_PER_QUERY])}"
-                query = soql.select(("Id", "MasterRecordId"), object_type, part)
-                found |= {r["Id"]: r["MasterRecordId"] for r in self.client.records(query)}
+                query = soql.select(("Id", *ways), object_type, part)
+                for row in self.client.records(query):
+                    found[row["Id"]] = next((row[way] for way in ways if row[way]), "")
             into |= {key: master for key, master in found.items() if master}
             asked = [master for master in found.values() if master and master not in into]
         return {key: _end(into, key) for key in ids if key in into}

@@ -54,6 +54,7 @@ REJECTED_BY: dict[str, type[MemoryConnector]] = {
     "test_what_ends_a_write_loses_no_result": wrong.TellsAtTheEnd,
     "test_merged_record_is_never_written_unsaid": wrong.SurvivorUnsaid,
     "test_read_back_of_gone_and_merged": wrong.AnswersUnderNewId,
+    "test_stand_ins": wrong.NobodyStandsIn,
     "test_own_write_comes_back_as_present": wrong.NoEcho,
     "test_objects_are_those_that_leads_are": wrong.HalfTheObjects,
     "test_queue_is_assigned_as_declared": wrong.QueuesUndeclared,
