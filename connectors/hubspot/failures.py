@@ -77,6 +77,8 @@ REACTIONS: Mapping[tuple[int, str], Reaction] = {
 """(status, category or policy) -> reaction. Other 4xx are refusals. After a 5xx a write may have
 been carried out: HubSpot failed within it, or the edge before it gave up after passing it on."""
 
+SENT_ON = "sent on, and not followed, as that would be told the token: check url"
+
 _EMAIL = re.compile(r"[^\s\"'<>:,;]+@[^\s\"'<>:,;]+")
 
 
@@ -87,6 +89,8 @@ def translated(
     reply = _reply(body)
     word = reply.get("policyName") or reply.get("category") or reply.get("status") or ""
     reaction = REACTIONS.get((status, word)) or REACTIONS.get((status, ""))
+    if reaction is None and status < 400:
+        reaction = Reaction(TemporaryError, SENT_ON)
     if reaction is None:
         reaction = Reaction(OutcomeUnknown if status >= 500 else Refused)
     said = refusal(reply, status)
