@@ -185,6 +185,15 @@ class WriteResult:
     survivor: str | None = None
 
 
+Began = Callable[[str, Sequence[Change]], None]
+"""Told (job, its changes) as a job of the CRM that writes was made, before it can take effect."""
+
+
+def untold(job: str, changes: Sequence[Change]) -> None:
+    """For whoever does not ask a job again."""
+    del job, changes
+
+
 class EntryKind(StrEnum):
     """What can be put on a lead's record for people to read."""
 
@@ -324,13 +333,22 @@ class Connector(Protocol):
         TemporaryError, and Interrupted (`Usage.look`); what was yielded before stays valid.
         """
 
-    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+    def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
         """Send changes; exactly one result for each, as soon as it is known.
 
         At most one change for each record. Only the given fields are sent. One refused record
-        never stops the others. Raises only CredentialsError and QuotaExhausted, and
-        TemporaryError when nothing of the remaining changes was sent; Interrupted (`Usage.look`)
-        where some of them may have been.
+        never stops the others. Where the CRM carries some out by a job of its own, `began` hears
+        of it first; what it raises ends the writing, and the job does nothing. Raises only
+        CredentialsError and QuotaExhausted, and TemporaryError when nothing of the remaining
+        changes was sent; Interrupted (`Usage.look`) where some of them may have been.
+        """
+
+    def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """What became of the changes of a job that an earlier process began; a result for each.
+
+        Afterwards it writes nothing more: one that was not started yet is called off, one under
+        way is waited for. UNKNOWN is what it does not tell, or the CRM tells of it no more.
+        Raises what `write` raises, TemporaryError also while the job's end cannot be seen.
         """
 
     def read_back(

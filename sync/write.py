@@ -1,7 +1,8 @@
 """Write: carry a plan out, so that nothing is lost and nothing is sent twice.
 
 A change is recorded before it is sent, and settled when the CRM answers. What was sent and
-never answered is read back before anything is sent again, in this run or the next.
+never answered is read back before anything is sent again, in this run or the next; a job of the
+CRM that carries changes out is recorded too, and has ended before.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -109,6 +110,11 @@ class Writer:
         self._ledger.intend(self._run_id, self._connector.name, each(), at=self._clock())
         return changes
 
+    def _began(self, job: str, changes: Sequence[Change]) -> None:
+        """Record a job before it can take effect, and let none begin once the lease is lost."""
+        self._lease.hold()
+        self._ledger.begin_job(self._run_id, self._connector.name, job, changes)
+
     def _results(self, chunk: Sequence[Change], *, verify: bool) -> Iterator[list[WriteResult]]:
         """The connector's results in groups of a call, those before an error or a stop too.
 
@@ -118,7 +124,7 @@ class Writer:
         acknowledged: list[WriteResult] = []
         failure: ConnectorError | StoppedError | None = None
         try:
-            for result in self._connector.write(chunk):
+            for result in self._connector.write(chunk, self._began):
                 if result.status is Status.WRITTEN and read_back(result.change, verify=verify):
                     acknowledged.append(result)
                     continue
@@ -173,12 +179,19 @@ def written_table(results: Sequence[WriteResult]) -> pa.Table:
 def settle_unanswered(connector: Connector, facts: FactsStore, ledger: Ledger, clock: Clock) -> int:
     """Settle what an earlier run sent without getting an answer: read it back.
 
-    A field that the CRM holds as it was sent counts as written; any other is as if never sent, or
-    somebody has edited it since, and the diff decides about it anew. Returns how many were open.
+    A job of the CRM that was to write is asked first, and writes nothing more then. A field that
+    the CRM holds as it was sent counts as written; any other is as if never sent, or somebody has
+    edited it since, and the diff decides about it anew. Returns how many were open.
     """
     opened = ledger.open_intents(connector.name)
+    for job, changes in ledger.open_jobs(connector.name).items():
+        # What it did not write may have been sent again after it, and is read back all the same.
+        written = [r for r in connector.conclude(job, changes) if r.status is Status.WRITTEN]
+        asked = [r for r in written if read_back(r.change, verify=False)]
+        known = [r for r in written if not read_back(r.change, verify=False)]
+        _settle(known + borne_out(connector, asked), connector, facts, ledger, clock)
     by_type: dict[str, list[Change]] = {}
-    for change in opened:
+    for change in ledger.open_intents(connector.name):
         by_type.setdefault(change.object_type, []).append(change)
     for object_type, changes in by_type.items():
         held = connector.read_back(object_type, [change.id for change in changes])
@@ -187,7 +200,18 @@ def settle_unanswered(connector: Connector, facts: FactsStore, ledger: Ledger, c
             for change in changes
             if (same := change.values.items() & held.get(change.id, {}).items())
         ]
-        facts.settle(connector.name, written_table(arrived))
-        ledger.settle(None, connector.name, arrived, at=clock())
+        _settle(arrived, connector, facts, ledger, clock)
     ledger.withdraw_unanswered(connector.name)
     return len(opened)
+
+
+def _settle(
+    results: Sequence[WriteResult],
+    connector: Connector,
+    facts: FactsStore,
+    ledger: Ledger,
+    clock: Clock,
+) -> None:
+    """Keep what became of an earlier run's changes."""
+    facts.settle(connector.name, written_table(results))
+    ledger.settle(None, connector.name, results, at=clock())

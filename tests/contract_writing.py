@@ -72,6 +72,13 @@ class WriteContract:
         assert {r.status for r in results.values()} == {Status.WRITTEN}
         assert [world.held(r)[Output.TIER] for r in leads] == ["A", "A", None, "A", "A"]
 
+    def test_job_of_nobody(self, world: World) -> None:
+        """Of a job that the CRM does not know nothing is known, and nothing is made up."""
+        ready(world)
+        changes = [world.change(lead, tier="A") for lead in world.leads(2)]
+        results = list(world.connector.conclude("75000000000000AAAA", changes))
+        assert [(r.change, r.status) for r in results] == [(c, Status.UNKNOWN) for c in changes]
+
     def test_unknown_id_is_refused(self, world: World) -> None:
         """A record that is not there, and one that is deleted, are refused."""
         ready(world)

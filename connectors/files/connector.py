@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from connectors import values
 from connectors.base import (
+    Began,
     Capabilities,
     Change,
     Cursor,
@@ -28,6 +29,7 @@ from connectors.base import (
     Status,
     Stream,
     WriteResult,
+    untold,
 )
 from connectors.columns import by_distinct, text
 from connectors.errors import MappingError, TemporaryError
@@ -194,8 +196,9 @@ class FilesConnector:
             told = tuple(problem for key in ids for problem in problems.get(key, ()))
             yield Page(stream, page, reached, rejected=told)
 
-    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+    def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
         """Put changes into the import file, beside those that wait in it for the same records."""
+        del began
         if not changes:
             return
         column = self._mapped("leads")["id"]
@@ -220,6 +223,11 @@ class FilesConnector:
             else:
                 reason = f"{self._settings.leads} holds no such record"
                 yield WriteResult(change, Status.REFUSED, "NOT_FOUND", reason)
+
+    def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """Nothing is known: no job is ever begun here."""
+        del job
+        return (WriteResult(change, Status.UNKNOWN) for change in changes)
 
     def read_back(
         self, object_type: str, ids: Collection[str]

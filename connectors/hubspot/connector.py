@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from connectors.base import (
+    Began,
     Capabilities,
     Change,
     Cursor,
@@ -14,8 +15,10 @@ from connectors.base import (
     Page,
     Price,
     Problem,
+    Status,
     Stream,
     WriteResult,
+    untold,
 )
 from connectors.errors import CredentialsError
 from connectors.hubspot import entries
@@ -201,9 +204,15 @@ class HubSpotConnector:
         }
         return pulls.get(stream, self._activities.engagements)(stream, cursor, until)
 
-    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+    def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
         """Update contacts, 100 a call."""
+        del began
         return self._writer.write(changes)
+
+    def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """Nothing is known: no job is ever begun here."""
+        del job
+        return (WriteResult(change, Status.UNKNOWN) for change in changes)
 
     def read_back(
         self, object_type: str, ids: Collection[str]

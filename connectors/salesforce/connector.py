@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from connectors.base import (
+    Began,
     Capabilities,
     Change,
     Cursor,
@@ -16,6 +17,7 @@ from connectors.base import (
     Problem,
     Stream,
     WriteResult,
+    untold,
 )
 from connectors.errors import CredentialsError
 from connectors.salesforce import entries, setup, soql
@@ -150,9 +152,13 @@ class SalesforceConnector:
         )
         yield from pull.pages(cursor or Cursor())
 
-    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+    def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
         """Send changes, by Collections calls or, when there are many, by a bulk job."""
-        yield from self._writer.write(changes)
+        yield from self._writer.write(changes, began)
+
+    def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """By the results of an ingest job; one that is still open is aborted."""
+        yield from self._writer.conclude(job, changes)
 
     def read_back(
         self, object_type: str, ids: Collection[str]

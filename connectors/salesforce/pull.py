@@ -2,13 +2,14 @@
 
 REST answers in (SystemModstamp, Id) order, so every page has a cursor of its own. Bulk answers
 in no order, so the cursors of its pages name the job and the page to read next: a reading that
-breaks off goes on with the same job. What is too much for either is read in halves of its time.
+breaks off goes on with the same job. What is too much for either is read in halves of its time,
+and what shares a second in order of id, by so many at a time as Salesforce manages.
 """
 
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from operator import itemgetter
 from typing import Any
@@ -37,6 +38,12 @@ BULK_FROM = 50 * REST_PAGE
 
 BULK_PAGE = 122_880
 """A row group of DuckDB, which it takes whole at a third of the cost; about 45 MB of CSV."""
+
+ID_PAGES = (REST_PAGE, 200, 20, 1)
+"""How many records of one second are asked for at a time: fewer where that ran too long."""
+
+SECOND = timedelta(seconds=1)
+"""What a query can tell instants apart by."""
 
 BEGINNING = datetime(1999, 1, 1, tzinfo=UTC)
 """No record of Salesforce is older."""
@@ -97,15 +104,57 @@ class Pull:
         start = cursor.stamp or BEGINNING
         middle = (start + (self.until - start) / 2).replace(microsecond=0)
         if middle <= start:
-            raise TemporaryError(
-                f"{self.item.name} is too much for one query", connection=self.client.name
-            )
+            yield from self._by_ids(start)
+            return
         for until in (middle, self.until):
             for page in replace(self, until=until).pages(cursor):
                 if page.cursor == Cursor(middle):
                     page = replace(page, cursor=Cursor(middle, until=self.until))
                 yield page
                 cursor = page.cursor
+
+    def _by_ids(self, start: datetime) -> Iterator[Page]:
+        """Each second from its beginning, in order of id."""
+        second, last, sizes = start.replace(microsecond=0), "", list(ID_PAGES)
+        while second <= self.until:
+            try:
+                records = self._next_ids(second, last, sizes[0])
+            except (QueryTooHeavy, LocatorLost):
+                del sizes[0]
+                if not sizes:
+                    raise self._too_much() from None
+                continue
+            if len(records) == sizes[0]:
+                last = records[-1]["Id"]
+            else:
+                second, last = second + SECOND, ""
+            more = second <= self.until
+            cursor = Cursor(second, last, self.until) if more else Cursor(self.until)
+            yield self._page_of_records(records, cursor)
+
+    def _next_ids(self, second: datetime, last: str, count: int) -> list[dict[str, Any]]:
+        """The records of a second after an id."""
+        query = soql.select(
+            self._selected(),
+            self.item.name,
+            self.item.where,
+            f"SystemModstamp >= {soql.literal(second)}",
+            f"SystemModstamp < {soql.literal(second + SECOND)}",
+            f"SystemModstamp <= {soql.literal(self.until)}",
+            f"Id > {soql.literal(last)}" if last else "",
+            order=("Id",),
+            limit=count,
+        )
+        if not soql.fits_uri(query):
+            raise self._too_much()
+        return list(self.client.records(query))
+
+    def _too_much(self) -> TemporaryError:
+        return TemporaryError(
+            f"{self.item.name}: the records of a second are too much for one query, even one by "
+            "one: map fewer fields",
+            connection=self.client.name,
+        )
 
     def _by_rest(self, cursor: Cursor) -> Iterator[Page]:
         while True:

@@ -5,12 +5,12 @@ no harm by itself; yet every write runs the org's triggers, so a call whose answ
 settled by reading back before anything is sent again.
 """
 
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 
-from connectors.base import Change, Field, FieldKind, Status, WriteResult
+from connectors.base import Began, Change, Field, FieldKind, Status, WriteResult
 from connectors.errors import OutcomeUnknown, QuotaExhausted, TemporaryError
 from connectors.salesforce import ingest, soql
 from connectors.salesforce.client import SalesforceClient
@@ -57,7 +57,7 @@ class Writer:
     sleep: Sleep
     bulk_from: int | None
 
-    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+    def write(self, changes: Sequence[Change], began: Began) -> Iterator[WriteResult]:
         """One result for each change, as soon as it is known."""
         refusals = [(change, self._impossible(change)) for change in changes]
         yield from (refusal for _, refusal in refusals if refusal)
@@ -66,7 +66,7 @@ class Writer:
         pending.sort(key=lambda c: (c.object_type, c.group, c.id))
         rounds: Sequence[tuple[int, float]] = LOCK_ROUNDS
         if self.bulk_from is not None and len(pending) >= self.bulk_from:
-            pending = yield from _without_transient(self._by_bulk(pending))
+            pending = yield from _without_transient(self._by_bulk(pending, began))
             rounds = LOCK_ROUNDS[1:]
         for size, wait in rounds:
             if not pending:
@@ -78,6 +78,14 @@ class Writer:
                 yield from results
             else:
                 pending = yield from _without_transient(results)
+
+    def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """What became of changes, by the ingest job that an earlier process began."""
+        try:
+            outcomes = ingest.IngestJob(self.client, self.sleep, job).conclude()
+        except CallRefused:
+            outcomes = {}  # Jobs are known for a week.
+        yield from _told(outcomes, changes)
 
     def read_back(self, object_type: str, ids: Collection[str]) -> Held:
         """The written fields by record id; one that was merged answers with its survivor's."""
@@ -147,7 +155,7 @@ class Writer:
         values = {known[o].name: _json(known[o], value) for o, value in change.values.items()}
         return {"attributes": {"type": change.object_type}, "id": change.id, **values}
 
-    def _by_bulk(self, pending: Sequence[Change]) -> Iterator[WriteResult]:
+    def _by_bulk(self, pending: Sequence[Change], began: Began) -> Iterator[WriteResult]:
         """Bulk jobs, each for changes of one object."""
         for object_type, group in groupby(pending, key=lambda c: c.object_type):
             same = list(group)
@@ -157,7 +165,9 @@ class Writer:
                 sent = {output for change in part for output in change.values}
                 columns = ["Id", *(name for output, name in names.items() if output in sent)]
                 rows = ({"Id": c.id, **{names[o]: v for o, v in c.values.items()}} for c in part)
-                job = ingest.prepare(self.client, self.sleep, object_type, columns, rows)
+                job = ingest.prepare(
+                    self.client, self.sleep, object_type, columns, rows, _of(part, began)
+                )
                 yield from _ran(job, part)
 
     def _held(self, object_type: str, ids: Sequence[str]) -> Held:
@@ -203,12 +213,20 @@ def _without_transient(
     return again
 
 
+def _of(changes: Sequence[Change], began: Began) -> Callable[[str], None]:
+    return lambda job: began(job, changes)
+
+
 def _ran(job: ingest.IngestJob, changes: Sequence[Change]) -> Iterator[WriteResult]:
     try:
         outcomes = job.run()
     except (TemporaryError, QuotaExhausted) as error:
         yield from (WriteResult(c, Status.UNKNOWN, reason=str(error)) for c in changes)
         return
+    yield from _told(outcomes, changes)
+
+
+def _told(outcomes: ingest.Outcomes, changes: Sequence[Change]) -> Iterator[WriteResult]:
     for change in changes:
         if change.id not in outcomes:
             yield WriteResult(change, Status.UNKNOWN, reason="absent from the bulk job's results")

@@ -15,6 +15,7 @@ from typing import Any
 from connectors import mapping
 from connectors.base import (
     MARK,
+    Began,
     Capabilities,
     Change,
     Cursor,
@@ -28,6 +29,7 @@ from connectors.base import (
     Status,
     Stream,
     WriteResult,
+    untold,
 )
 from connectors.errors import CredentialsError, MappingError, OutcomeUnknown
 from connectors.history import Steps, earlier
@@ -230,8 +232,9 @@ class MemoryConnector:
             if not more:
                 return
 
-    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+    def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
         """In batches; each record stands or falls alone."""
+        del began
         size = self.capabilities.write_batch
         for start in range(0, len(changes), size):
             batch = changes[start : start + size]
@@ -242,6 +245,11 @@ class MemoryConnector:
             except OutcomeUnknown as error:
                 results = [WriteResult(c, Status.UNKNOWN, reason=str(error)) for c in batch]
             yield from results
+
+    def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """Nothing is known: no job is ever begun here."""
+        del job
+        return (WriteResult(change, Status.UNKNOWN) for change in changes)
 
     def read_back(
         self, object_type: str, ids: Collection[str]

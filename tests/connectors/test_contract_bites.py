@@ -46,6 +46,7 @@ REJECTED_BY: dict[str, type[MemoryConnector]] = {
     "test_written_is_read_back": wrong.WholePoints,
     "test_one_result_for_each_change": wrong.FirstBatchOnly,
     "test_refused_record_stands_alone": wrong.AllOrNothing,
+    "test_job_of_nobody": wrong.EveryJobIsDone,
     "test_unknown_id_is_refused": wrong.WrittenToNobody,
     "test_only_named_fields_are_sent": wrong.WholeRecord,
     "test_none_clears": wrong.NothingCleared,

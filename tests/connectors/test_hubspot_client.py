@@ -244,7 +244,7 @@ def test_trouble_of_a_moment_is_repeated(own: Account, name: str) -> None:
     connector = own.connect()
     (page,) = connector.pull(connector.streams()[2], None, own.clock())
     assert page.rows.num_rows == 3
-    assert len(own.timer.waits) == 2
+    assert len(own.timer.waits) >= 2
 
 
 def test_unreachable_host() -> None:
