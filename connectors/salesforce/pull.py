@@ -6,7 +6,7 @@ breaks off goes on with the same job. What is too much for either is read in hal
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -195,16 +195,19 @@ class Pull:
 
     @cached_property
     def _columns(self) -> dict[str, str]:
-        return self.schema.columns(self.item)
+        columns = self.schema.columns(self.item)
+        # What an activity is, is made of several fields.
+        whole = self.item.table == facts.ACTIVITIES.name
+        return columns if whole else mapping.narrowed(columns, self.stream.only)
 
     @cached_property
     def _written(self) -> dict[str, str]:
-        if self.item.table != "leads":
+        if self.item.table != facts.LEADS.name or self.stream.only:
             return {}
         written = self.schema.written(self.item.name)
         return {f"present.{output}": known.name for output, known in written.items()}
 
-    def page_of(self, field: str, ids: list[str], cursor: Cursor) -> Page:
+    def page_of(self, field: str, ids: Sequence[str], cursor: Cursor) -> Page:
         """The records with some ids in a field, whatever their stamps."""
         found: list[dict[str, Any]] = []
         for start in range(0, len(ids), soql.IDS_PER_QUERY):

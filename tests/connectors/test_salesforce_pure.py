@@ -19,8 +19,8 @@ from connectors.errors import (
     TemporaryError,
 )
 from connectors.salesforce import failures, soql
+from connectors.salesforce.described import described
 from connectors.salesforce.failures import CallRefused, LocatorLost, QueryTooHeavy
-from connectors.salesforce.fields import described
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.salesforce.shape import Columns, Shaper
 
