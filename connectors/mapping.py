@@ -120,9 +120,9 @@ def refuse_unmapped(names: Iterable[str], mapped: Iterable[str], connection: str
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "map it, or take it off the list"
+            hint = f"; did you mean {near[0]}?" if near else ""
             raise MappingError(
-                f"mapping.unstamped: no mapped field is called {name}: {hint}",
+                f"mapping.unstamped names {name}, which no field is mapped to{hint}",
                 connection=connection,
             )
 

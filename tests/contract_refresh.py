@@ -30,7 +30,7 @@ class RefreshContract:
         recalculate(world, contact, "silver")
         world.crm.delete(gone)
         world.clock.tick()
-        shown: dict[str, object] = {}
+        shown: dict[str, dict[str, str]] = {}
         for stream in streams:
             count = world.connector.count(stream, None)
             price, before = (

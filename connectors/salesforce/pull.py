@@ -211,10 +211,17 @@ class Pull:
         """The records with some ids in a field, whatever their stamps."""
         found: list[dict[str, Any]] = []
         for start in range(0, len(ids), soql.IDS_PER_QUERY):
-            listed = soql.literal(ids[start : start + soql.IDS_PER_QUERY])
-            some = f"{soql.name(field)} IN {listed}"
-            found += self.client.records(soql.select(self._selected(), self.item.name, some))
+            found += self._with(field, ids[start : start + soql.IDS_PER_QUERY])
         return self._page_of_records(found, cursor)
+
+    def _with(self, field: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The records with some ids in a field; asked for in halves where they are too many."""
+        some = f"{soql.name(field)} IN {soql.literal(ids)}"
+        query = soql.select(self._selected(), self.item.name, some)
+        if soql.fits_uri(query) or len(ids) == 1:
+            return list(self.client.records(query))
+        middle = len(ids) // 2
+        return self._with(field, ids[:middle]) + self._with(field, ids[middle:])
 
     def _page_of_records(self, records: list[dict[str, Any]], cursor: Cursor) -> Page:
         gone = [r for r in records if r.get("IsDeleted")]

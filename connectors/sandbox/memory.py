@@ -35,6 +35,7 @@ from connectors.sandbox import neutral
 from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.neutral import FIELDS
 from connectors.settings import ConnectionSettings, WrittenField
+from connectors.sources import common_field
 from connectors.throttle import Sleep, retried
 from connectors.usage import Usage
 from connectors.values import WRITTEN_KINDS, canonical
@@ -237,8 +238,8 @@ class MemoryConnector:
         """The calculated fields, and those that the mapping names."""
         known, named = self.fields(stream.name), self._settings.mapping.unstamped
         return frozenset(
-            common
-            for common, name in self._mapped(stream).items()
+            common_field(column)
+            for column, name in self._mapped(stream).items()
             if name in named or known[name].calculated
         )
 
