@@ -7,6 +7,7 @@ that pass while a job runs are one with its next.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from sync.hygiene import Rate, rates
 from sync.lease import Lease
 from sync.ledger import Ledger
 from sync.notify import Alert, NotifyError, ways
+from sync.progress import Standing, now_and_then
 from sync.reconcile import reconciled
 from sync.refresh import refreshed
 from sync.report import RunReport
@@ -236,7 +238,7 @@ class Term:
                     session,
                     kind=job,
                     stop=self._stop,
-                    progress=lambda *_: None,
+                    progress=now_and_then(partial(self._tell, job), time.monotonic),
                     limits=Limits(
                         guards.max_change_share, guards.max_calls, guards.daily_quota_share
                     ),
@@ -250,6 +252,9 @@ class Term:
             self._talk(f"will try again: {error}", job=job)
         else:
             self._say_what(job, done.report)
+
+    def _tell(self, job: Job, at: Standing) -> None:
+        self._talk("going on", job=job, stage=at.stage, done=at.done, total=at.total, left=at.left)
 
     def _say_what(self, job: Job, report: RunReport) -> None:
         """What a run did, and which records the CRM refused in it."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from connectors.base import Capabilities, Change, Connector, Cursor, Price, Stream
 from core.decision import Output
 
-ALWAYS = frozenset({Output.OWNER})
-"""What is read back after every write: a CRM's own rules decide about it too."""
+SHARED = frozenset({Output.OWNER})
+"""What people and a CRM's own rules decide about too: it is looked at just before it is written,
+and read back afterwards."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,18 @@ def by_bulk(changes: int, capabilities: Capabilities) -> bool:
     return capabilities.bulk_write_from is not None and changes >= capabilities.bulk_write_from
 
 
+def looked_at(change: Change) -> bool:
+    """Whether a record is looked at just before it is written."""
+    return not SHARED.isdisjoint(change.values)
+
+
 def read_back(change: Change, *, verify: bool) -> bool:
     """Whether a write is read back before it counts; `verify`: every one is."""
-    return verify or not ALWAYS.isdisjoint(change.values)
+    return verify or looked_at(change)
 
 
 def writing(changes: Sequence[Change], capabilities: Capabilities, *, verify: bool) -> Price:
-    """The price of sending changes at once, and of reading back those that are to be."""
+    """The price of sending changes at once, and of looking at their records before and after."""
     calls = Counter[str]()
     bulk = by_bulk(len(changes), capabilities)
     if bulk:
@@ -58,8 +64,9 @@ def writing(changes: Sequence[Change], capabilities: Capabilities, *, verify: bo
         calls["bulk"] += jobs * capabilities.bulk_write_calls
     else:
         calls["write"] += -(-len(changes) // capabilities.write_batch)
-    asked = (c.object_type for c in changes if read_back(c, verify=verify))
-    calls["read"] += _calls(asked, capabilities.read_back_batch)
+    before = (c.object_type for c in changes if looked_at(c))
+    after = (c.object_type for c in changes if read_back(c, verify=verify))
+    calls["read"] += sum(_calls(types, capabilities.read_back_batch) for types in (before, after))
     return Price(+calls, exact=not bulk)
 
 

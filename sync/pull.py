@@ -55,10 +55,12 @@ def pull(
     stop: Stop,
     progress: Progress,
     streams: Iterable[Stream] | None = None,
+    counted: Mapping[str, int] | None = None,
 ) -> Pulled:
     """Read streams on from their cursors, up to the CRM's own present; None: all of them.
 
-    What was stored before an error or a stop stays, cursors included: the next pull goes on.
+    `counted` is how much there is to read of streams where that is known, for the progress. What
+    was stored before an error or a stop stays, cursors included: the next pull goes on.
     """
     name = connector.name
     pulled = Pulled(until=connector.now())
@@ -78,7 +80,8 @@ def pull(
                 if stream.table == LEADS.name:
                     pulled.leads_removed += stored.removed
                 done += page.rows.num_rows
-                progress(f"{name}: pull {stream.name}", done, None)
+                there_is = counted and counted.get(stream.name)
+                progress(f"{name}: pull {stream.name}", done, there_is or None)
                 stop.check()
     pulled.calls = connector.usage.since(before)
     return pulled

@@ -11,12 +11,13 @@ import pyarrow as pa
 
 from connectors.base import Change, Connector, Progress, Status, WriteResult
 from connectors.errors import ConnectorError
+from core.decision import Output
 from core.diff import Values
 from sync.facts_store import WRITTEN, FactsStore
 from sync.lease import Lease
 from sync.ledger import Ledger
 from sync.plan import ConnectionPlan, PlannedChange
-from sync.price import read_back
+from sync.price import looked_at, read_back
 from sync.report import ConnectionReport, Step
 from sync.session import Clock, Session
 from sync.stop import Stop, StoppedError
@@ -55,11 +56,16 @@ class Writer:
         fields = plan.fields
         waiting: list[str] = []
         start = 0
-        for portion in plan.portions():
+        for ahead, portion in zip(plan.portions(), plan.portions(), strict=True):
             stop.check()
             self._lease.hold()
             name, done = self._connector.name, 0
-            changes = self._intended(portion)
+            moved = self._moved(ahead)
+            if moved:
+                step.hold("owner changed meanwhile", len(moved))
+            waiting += moved
+            start += len(moved)
+            changes = self._intended(p for p in portion if p.change.id not in moved)
             try:
                 for results in self._results(changes, verify=plan.verify):
                     self._settle(results, step, fields)
@@ -73,6 +79,23 @@ class Writer:
                 raise
             start += len(changes)
         return waiting
+
+    def _moved(self, portion: Iterable[PlannedChange]) -> set[str]:
+        """The records that somebody gave to another owner since they were read.
+
+        Nothing is written to them: whose they are is decided again, by the next run.
+        """
+        expected: dict[str, dict[str, set[str | None]]] = {}
+        for planned in portion:
+            change = planned.change
+            if looked_at(change) and Output.OWNER in planned.before:
+                owners = {planned.before[Output.OWNER], change.values[Output.OWNER]}
+                expected.setdefault(change.object_type, {})[change.id] = owners
+        moved = set[str]()
+        for object_type, records in expected.items():
+            held = self._connector.read_back(object_type, list(records))
+            moved |= {i for i, now in held.items() if now.get(Output.OWNER) not in records[i]}
+        return moved
 
     def _intended(self, portion: Iterable[PlannedChange]) -> list[Change]:
         """Record what is about to be sent; what it replaces is not kept in memory any longer."""

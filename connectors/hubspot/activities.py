@@ -6,7 +6,7 @@ last such event of each contact stand in for it: fewer events, the same meaning.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from connectors import values
@@ -215,22 +215,23 @@ class Activities:
     def email_events(
         self, stream: Stream, cursor: Cursor | None, until: datetime
     ) -> Iterator[Page]:
-        """Opens and clicks of marketing e-mail, all contacts at a time, without those of bots."""
-        since = cursor.stamp if cursor and cursor.stamp else EPOCH
+        """Opens and clicks of marketing e-mail, all contacts at a time, without those of bots.
+
+        No order is promised: the whole window counts as unread until its end is reached.
+        """
+        since, until, (begun, offset) = _resumed(cursor, until)
         try:
-            for word in EMAIL_EVENTS:
-                offset = ""
+            for word in EMAIL_EVENTS[EMAIL_EVENTS.index(begun) if begun in EMAIL_EVENTS else 0 :]:
                 while True:
                     page = self._gateway.email_events(
-                        word, milliseconds(since), milliseconds(until), offset
+                        word, milliseconds(since or EPOCH), milliseconds(until), offset
                     )
                     events = [e for e in page["events"] if not e.get("filteredEvent")]
                     rows = self._joined([(e["recipient"], self._email_row(e)) for e in events])
-                    # No order is promised, so the cursor stays until the end.
-                    yield self._page(stream, rows, cursor or Cursor())
-                    if not page.get("hasMore"):
+                    yield self._page(stream, rows, Cursor(since, f"{word}:{offset}", until))
+                    offset = page["offset"] if page.get("hasMore") else ""
+                    if not offset:
                         break
-                    offset = page["offset"]
         except MissingScope:
             yield from self._last(stream, LAST_EMAIL, cursor, until)
             return
@@ -250,10 +251,15 @@ class Activities:
         self, stream: Stream, cursor: Cursor | None, until: datetime
     ) -> Iterator[Page]:
         """Submissions of every form, newest first, back to the cursor."""
+        since, until, (begun, after) = _resumed(cursor, until)
         try:
-            for form in self._forms():
-                for rows in self._submissions(form, cursor, until):
-                    yield self._page(stream, self._joined(rows), cursor or Cursor())
+            forms = list(self._forms())
+            place = next((n for n, form in enumerate(forms) if form["id"] == begun), None)
+            for form in forms[place or 0 :]:
+                first = after if form["id"] == begun else ""
+                for rows, read in self._submissions(form, since, until, first):
+                    reached = Cursor(since, f"{form['id']}:{read}", until)
+                    yield self._page(stream, self._joined(rows), reached)
         except MissingScope:
             yield from self._last(stream, LAST_FORM, cursor, until)
             return
@@ -269,17 +275,17 @@ class Activities:
                 return
 
     def _submissions(
-        self, form: Json, cursor: Cursor | None, until: datetime
-    ) -> Iterator[list[tuple[str, Json]]]:
-        oldest = milliseconds(cursor.stamp) if cursor and cursor.stamp else 0
-        newest = milliseconds(until)
+        self, form: Json, since: datetime | None, until: datetime, after: str
+    ) -> Iterator[tuple[list[tuple[str, Json]], str]]:
+        """Submissions of a form in the window, and the token of the last page that was read."""
+        oldest, newest = milliseconds(since) if since else 0, milliseconds(until)
         rows: list[tuple[str, Json]] = []
-        after = ""
         while True:
+            read = after
             try:
-                page = self._gateway.submissions(form["id"], after)
+                page = self._gateway.submissions(form["id"], read)
             except Gone:
-                yield rows
+                yield rows, read
                 return
             found = page["results"]
             for submission in found:
@@ -288,7 +294,7 @@ class Activities:
             after = next_page(page)
             reached = any(s["submittedAt"] < oldest for s in found)
             if not after or reached or len(rows) >= PAGE:
-                yield rows
+                yield rows, read
                 rows = []
             if not after or reached:
                 return
@@ -360,6 +366,19 @@ class Activities:
         raw["modified_at"] = raw.get("occurred_at", [])
         mapped = table(Activity, raw)
         return Page(stream, mapped.rows, cursor, (), mapped.rejected)
+
+
+def _resumed(
+    cursor: Cursor | None, until: datetime
+) -> tuple[datetime | None, datetime, tuple[str, str]]:
+    """The window to read, and where in it to go on: a kind or form, and a page's token.
+
+    That page is read again: what vanished moves up those after it. No token is trusted for long.
+    """
+    if cursor is None or cursor.until is None or until - cursor.until > timedelta(days=1):
+        return cursor.stamp if cursor else None, until, ("", "")
+    begun, _, token = cursor.id.partition(":")
+    return cursor.stamp, cursor.until, (begun, token)
 
 
 def _email_of(submission: Json) -> str:

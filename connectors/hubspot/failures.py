@@ -80,6 +80,8 @@ REACTIONS: Mapping[tuple[int, str], Reaction] = {
 """(status, category or policy) -> reaction. Other 4xx are refusals; other 5xx come from the
 edge in front of HubSpot (502, 504, 520-526), which may or may not have passed the request on."""
 
+SENT_ON = "sent on, and not followed, as that would be told the token: check url"
+
 _EMAIL = re.compile(r"[^\s\"'<>:,;]+@[^\s\"'<>:,;]+")
 
 
@@ -90,6 +92,8 @@ def translated(
     reply = _reply(body)
     word = reply.get("policyName") or reply.get("category") or reply.get("status") or ""
     reaction = REACTIONS.get((status, word)) or REACTIONS.get((status, ""))
+    if reaction is None and status < 400:
+        reaction = Reaction(TemporaryError, SENT_ON)
     if reaction is None:
         reaction = Reaction(OutcomeUnknown if status >= 500 else Refused)
     said = refusal(reply, status)

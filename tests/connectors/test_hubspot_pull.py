@@ -122,16 +122,16 @@ def test_only_what_changed_is_read_again(own: Account) -> None:
 
 def test_first_load_goes_on_where_it_stopped(own: Account) -> None:
     """The walk ends where its first attempt began: what changed since comes with the next."""
-    for n in range(5_100):
+    for n in range(1_100):
         contact(own, email=f"p{n}@buyer.example")
     began = own.clock()
     connector = own.connect()
     (stream,) = [s for s in connector.streams() if s.name == "contacts"]
     first = next(iter(connector.pull(stream, None, began)))
-    assert first.rows.num_rows == 5_000
+    assert first.rows.num_rows == 1_000
     own.clock.tick()
     rest = pages(own.connect(), "contacts", first.cursor, own.clock())
-    assert len({row["id"] for row in rows([first, *rest])}) == 5_100
+    assert len({row["id"] for row in rows([first, *rest])}) == 1_100
     assert rest[-1].cursor == Cursor(stamp=began)
 
 

@@ -23,6 +23,7 @@ TECHNOLOGY = {
     "decays": {},
 }
 WRITES = {"sales": ("PATCH", "/composite/sobjects/?$"), "marketing": ("POST", "/batch/update/?$")}
+READS = {"sales": "/composite/sobjects/Lead$", "marketing": "/objects/contacts/batch/read$"}
 NAMES = ("sales", "marketing")
 
 
@@ -281,10 +282,9 @@ def test_a_write_that_cannot_be_read_back_is_so_in_the_next_run(world: Live) -> 
     the next run reads it back and sends nothing again."""
     people(world, 3)
     prepare(world)
-    paths = {"sales": "/composite/sobjects/Lead$", "marketing": "/objects/contacts/batch/read$"}
     before = {}
     for name, seller in world.sellers.items():
-        seller.server.faults.append(Fault(paths[name], drop="before", times=None))
+        seller.server.faults.append(Fault(READS[name], drop="before", times=None))
         before[name] = seller.crm.revision
     outcome = world.sync("--verify", code=Exit.TEMPORARY)
     for name, seller in world.sellers.items():
@@ -327,6 +327,36 @@ def test_an_owner_that_the_crm_overrides(world: Live) -> None:
         world.clock.tick(hours=3)
         world.sync()
     assert [seller.writes() for seller in world.sellers.values()] == writes
+
+
+@pytest.mark.slow
+def test_who_takes_a_lead_in_mid_run_keeps_it(world: Live) -> None:
+    """U09: somebody takes a lead by hand after it was read and before it would be given away: it is
+    looked at just before, nothing is written to it, and the next run scores it and leaves it."""
+    records = people(world, 3, owner=ROBOT)
+    prepare(world, routing={"pool": [ANA], "unassigned_owners": [ROBOT]})
+    for name, seller in world.sellers.items():
+
+        def taking(request: Request, name: str = name, seller: Seller = seller) -> Response:
+            seller.edit(records[name][0], "owner", seller.users[BEN].number)
+            return seller.face(request)
+
+        seller.server.faults.append(Fault(READS[name], response=taking))
+    outcome = world.sync(code=Exit.TEMPORARY)
+    assert balanced(outcome.json)
+    for name, seller in world.sellers.items():
+        write = outcome.step(name, "write")
+        assert (write["out"], write["held"]) == (2, {"owner changed meanwhile": 1})
+        (part,) = (c for c in outcome.json["connections"] if c["connection"] == name)
+        made, predicted = part["writing"]["made"], part["writing"]["predicted"]["calls"]
+        assert made == predicted == {"write": 1, "read": 2}
+        assert [seller.shown(r)["owner"] for r in records[name]] == [BEN, ANA, ANA]
+        assert seller.shown(records[name][0])["score"] is None
+    again = world.sync()
+    for name, seller in world.sellers.items():
+        assert again.step(name, "write")["in"] == 1
+        assert [seller.shown(r)["owner"] for r in records[name]] == [BEN, ANA, ANA]
+        assert seller.shown(records[name][0])["score"] == 100
 
 
 @pytest.mark.slow
