@@ -111,21 +111,26 @@ def test_one_of_several_sources_moves() -> None:
 
 
 def test_what_changes_meanwhile_is_left_to_a_pull(followed: Followed) -> None:
-    """A record that is edited while a refresh looks at it comes whole with the next pull."""
-    lead, *_ = followed.crm.records(Kind.LEAD)
+    """A record that is edited after it was looked at and before it is read again comes with the
+    next pull, as of when it was edited."""
+    lead = list(followed.crm.records(Kind.LEAD))[2]
     unstamped(followed.crm, lead, title="Director")
+    calls: list[str] = []
 
     def edit() -> None:
-        if any("refresh" in stage for stage in followed.steps) and lead.values["company"] != "New":
+        calls.extend(stage for stage in followed.steps[-1:] if "refresh" in stage)
+        if len(calls) == 2:  # The second page is read; now its first record is.
             followed.clock.tick(seconds=20)
             followed.crm.update(lead, {"company": "New"})
 
     followed.meanwhile = edit
-    followed.crm.records(Kind.LEAD)
     followed.refresh()
     followed.meanwhile = lambda: None
     followed.pull()
     assert followed.held() == followed.truth()
+    table = followed.facts.table("leads").filter(lambda row: row.id == str(lead.number))
+    versions = {row["company"]: row["valid_from"] for row in table.to_pyarrow().to_pylist()}
+    assert versions["New"] == lead.modified
 
 
 @pytest.mark.parametrize("killed_at", [9, 10, 11])
