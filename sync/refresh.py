@@ -17,7 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.base import Connector, Cursor, Page, Progress, Stream
+from core.segments import Segments
 from sync import guards, price
+from sync.config import Config
 from sync.cycle import Cycle, run_cycle
 from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
@@ -55,15 +57,15 @@ def refreshed(
         limits=limits,
         full=full,
         verify=verify,
-        read=partial(read_on, limits, words(session)),
+        read=partial(read_on, limits, words(session.config, session.segments)),
     )
 
 
-def words(session: Session) -> frozenset[str]:
+def words(config: Config, segments: Segments) -> frozenset[str]:
     """Every word in the models and in the configuration but for the connections: a further field
     counts for something only where it is named."""
-    said = [session.config.model_dump(exclude={"connections"})]
-    said += [segment.model.model_dump() for segment in session.segments]
+    said = [config.model_dump(exclude={"connections"})]
+    said += [segment.model.model_dump() for segment in segments]
     return frozenset(word.rpartition(CUSTOM)[2] for word in _words(said))
 
 

@@ -15,13 +15,15 @@ from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.hubspot.schema import add_formula as add_calculated
 from connectors.sandbox.salesforce.customs import add_formula
 from connectors.settings import ConnectionSettings, FieldMapping, Source
+from sync.config import Config
 from sync.exits import Exit
 from sync.lease import LASTS
 from sync.pull import Pulled
+from sync.refresh import asked, words
 from tests.followed import Followed, KilledError, unstamped
 from tests.hubspot import RunningTimer
 from tests.killed import KILLED, Child, Ended
-from tests.live import Live, Outcome, live
+from tests.live import ANA, Live, Outcome, live
 
 BOTH = pytest.mark.parametrize("name", ["sales", "marketing"])
 CONTACTS = {"sales": "Contact", "marketing": "contacts"}
@@ -131,6 +133,23 @@ def test_what_changes_meanwhile_is_left_to_a_pull(followed: Followed) -> None:
     table = followed.facts.table("leads").filter(lambda row: row.id == str(lead.number))
     versions = {row["company"]: row["valid_from"] for row in table.to_pyarrow().to_pylist()}
     assert versions["New"] == lead.modified
+
+
+def test_further_fields_are_asked_for_by_name(tmp_path: Path) -> None:
+    """D22: those that routing or identity name are looked at, one that is only mapped is not."""
+    mapping = {"leads": {"custom.unasked": "Unasked"}}
+    files = {"kind": "files", "folder": tmp_path, "leads": "leads.csv", "mapping": mapping}
+    north = {"name": "north", "when": {"custom": {"area": "north"}}, "owners": [ANA]}
+    config = Config.model_validate(
+        {
+            "connections": {"one": files, "two": files},
+            "identity": {"keys": [{"one": "custom.sales_id", "two": "id"}]},
+            "routing": {"pool": [ANA], "territories": [north]},
+        }
+    )
+    named = words(config, ())
+    fields = {"title", "custom.area", "custom.sales_id", "custom.unasked"}
+    assert asked(fields, named) == fields - {"custom.unasked"}
 
 
 @pytest.mark.parametrize("killed_at", [9, 10, 11])
