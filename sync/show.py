@@ -157,16 +157,19 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
     """Every point of a lead, adding up to its score."""
     head = f"{decision.object_type} {decision.lead_id} in {decision.connection}"
     stage = f"{decision.stage or 'no stage'}, tier {decision.tier or '-'}"
+    weighted = any(line.weight != 1 for line in found.lines)
     made = table(
         f"{head}\n{found.score} points, {stage}, by {decision.model} at "
         f"{decision.scored_at:%Y-%m-%d %H:%M:%S} UTC",
-        "rule", "part", "points>", "before decay>", "decay>", "cap>", "events>", "last", "evidence",
+        "rule", "part", "points>", *(["weight>"] if weighted else []), "before decay>", "decay>",
+        "cap>", "events>", "last", "evidence",
     )  # fmt: skip
     for line in found.lines:
         made.add_row(
             line.rule,
             f"{line.part}, appended" if line.data == Origin.APPENDED else line.part,
             f"{line.points:+}",
+            *([f"{line.weight:f}"] if weighted else []),
             str(line.raw),
             str(-line.decay_loss) if line.decay_loss else "",
             str(-line.cap_loss) if line.cap_loss else "",
