@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from connectors.base import Connector
+from connectors.base import Connector, FieldKind
 from connectors.errors import CredentialsError, OutcomeUnknown, RateLimited
-from connectors.sandbox.crm import Crm, Record
+from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.memory import MemoryConnector
 from connectors.settings import ConnectionSettings, FieldMapping
 from tests.world import DEFAULT, Clock, World
@@ -66,4 +66,20 @@ def memory_world(connector: type[MemoryConnector]) -> World:
     def address(record: Record) -> tuple[str, str]:
         return record.kind.value, str(record.number)
 
-    return World(crm, clock, connect, address, trouble.slow_down, trouble.lose_answer, waits, PAGE)
+    def formula() -> str:
+        made = {"label": "Rating", "kind": FieldKind.TEXT, "calculated": True}
+        for kind in (Kind.LEAD, Kind.CONTACT):
+            crm.custom[kind]["rating"] = made
+        return "rating"
+
+    return World(
+        crm,
+        clock,
+        connect,
+        address,
+        trouble.slow_down,
+        trouble.lose_answer,
+        waits,
+        PAGE,
+        formula=formula,
+    )

@@ -10,6 +10,7 @@ from connectors.salesforce.connector import SalesforceConnector
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.http import Fault, Request, Response, Server
+from connectors.sandbox.salesforce.customs import add_formula
 from connectors.sandbox.salesforce.face import SalesforceFace
 from connectors.sandbox.salesforce.org import id_of
 from connectors.settings import FieldMapping
@@ -85,7 +86,22 @@ def salesforce_world() -> Iterator[SalesforceWorld]:
                 Fault("/composite/sobjects$|/sobjects/Task/?$", method="PATCH|POST", drop="after")
             )
 
-        world = SalesforceWorld(crm, clock, connect, address, slow_down, lose_answer, waits, PAGE)
+        def formula() -> str:
+            for kind in (Kind.LEAD, Kind.CONTACT):
+                add_formula(crm, kind, "Rating__c", lambda row: row.values.get("rating"))
+            return "Rating__c"
+
+        world = SalesforceWorld(
+            crm,
+            clock,
+            connect,
+            address,
+            slow_down,
+            lose_answer,
+            waits,
+            PAGE,
+            formula=formula,
+        )
         world.server, world.face, world.open, world.seen = server, face, open_, seen
         yield world
         for connector in opened:

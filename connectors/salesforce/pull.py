@@ -7,7 +7,7 @@ and what shares a second in order of id, by so many at a time as Salesforce mana
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -244,23 +244,33 @@ class Pull:
 
     @cached_property
     def _columns(self) -> dict[str, str]:
-        return self.schema.columns(self.item)
+        columns = self.schema.columns(self.item)
+        # What an activity is, is made of several fields.
+        whole = self.item.table == facts.ACTIVITIES.name
+        return columns if whole else mapping.narrowed(columns, self.stream.only)
 
     @cached_property
     def _written(self) -> dict[str, str]:
-        if self.item.table != "leads":
+        if self.item.table != facts.LEADS.name or self.stream.only:
             return {}
         written = self.schema.written(self.item.name)
         return {f"present.{output}": known.name for output, known in written.items()}
 
-    def page_of(self, field: str, ids: list[str], cursor: Cursor) -> Page:
+    def page_of(self, field: str, ids: Sequence[str], cursor: Cursor) -> Page:
         """The records with some ids in a field, whatever their stamps."""
         found: list[dict[str, Any]] = []
         for start in range(0, len(ids), soql.IDS_PER_QUERY):
-            listed = soql.literal(ids[start : start + soql.IDS_PER_QUERY])
-            some = f"{soql.name(field)} IN {listed}"
-            found += self.client.records(soql.select(self._selected(), self.item.name, some))
+            found += self._with(field, ids[start : start + soql.IDS_PER_QUERY])
         return self._page_of_records(found, cursor)
+
+    def _with(self, field: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The records with some ids in a field; asked for in halves where they are too many."""
+        some = f"{soql.name(field)} IN {soql.literal(ids)}"
+        query = soql.select(self._selected(), self.item.name, some)
+        if soql.fits_uri(query) or len(ids) == 1:
+            return list(self.client.records(query))
+        middle = len(ids) // 2
+        return self._with(field, ids[:middle]) + self._with(field, ids[middle:])
 
     def _page_of_records(self, records: list[dict[str, Any]], cursor: Cursor) -> Page:
         gone = [r for r in records if r.get("IsDeleted")]

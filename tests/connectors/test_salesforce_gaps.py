@@ -15,6 +15,8 @@ from connectors.salesforce import pull, wire
 from connectors.sandbox.crm import Kind
 from connectors.sandbox.http import Fault, Request, Response
 from connectors.sandbox.salesforce import errors
+from connectors.sandbox.salesforce.customs import add_formula
+from connectors.settings import FieldMapping
 from tests.salesforce import SalesforceWorld, salesforce_world
 from tests.world import START
 
@@ -216,3 +218,17 @@ def test_what_cannot_be_read_one_by_one_is_said(world: SalesforceWorld) -> None:
     world.server.faults[:] = [Fault(QUERY, times=None, response=too_heavy(world, 0))]
     with pytest.raises(TemporaryError, match="Lead: the records of a second are too much"):
         list(_leads(world))
+
+
+def test_many_fields_of_many_records_are_asked_for_in_parts() -> None:
+    """A query for ids is not longer than an address may be, however much is mapped."""
+    with salesforce_world() as world:
+        names = [f"A_field_with_a_rather_long_name_{n}__c" for n in range(80)]
+        for name in names:
+            add_formula(world.crm, Kind.LEAD, name, lambda _: "x")
+        leads = world.leads(600)
+        mapping = FieldMapping(leads={f"custom.f{n}": name for n, name in enumerate(names)})
+        connector = world.connect(mapping=mapping)
+        page = connector.read_again(LEADS, [world.id(lead) for lead in leads])
+        assert sorted(page.rows["id"].to_pylist()) == sorted(world.id(lead) for lead in leads)
+        assert {len(custom) for custom in page.rows["custom"].to_pylist()} == {len(names)}
