@@ -354,8 +354,8 @@ class Connector(Protocol):
         At most one change for each record. Only the given fields are sent. One refused record
         never stops the others. Where the CRM carries some out by a job of its own, `began` hears
         of it first; what it raises ends the writing, and the job does nothing. Raises only
-        CredentialsError and QuotaExhausted, and TemporaryError when nothing of the remaining
-        changes was sent; Interrupted (`Usage.look`) where some of them may have been.
+        CredentialsError, QuotaExhausted and TemporaryError: a change without a result was then not
+        sent. Interrupted (`Usage.look`) where some of them may have been.
         """
 
     def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
@@ -372,6 +372,13 @@ class Connector(Protocol):
         """What the CRM now holds in the written fields, by record id, in canonical text.
 
         A record that is gone is absent; one that was merged answers under the id asked for.
+        """
+
+    def stand_ins(self, object_type: str, ids: Collection[str]) -> dict[str, str]:
+        """Of some records those that another one stands for by now, with its id.
+
+        They were merged into it, or converted to it: what is written to them is refused, or lands
+        on the other one.
         """
 
     def add_entry(self, entry: Entry) -> None:

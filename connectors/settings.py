@@ -101,6 +101,11 @@ class ConnectionSettings(Settings):
         description="Output -> CRM field and policy, where it differs from the defaults; "
         "area and buyer_stage are written only if they are named here.",
     )
+    verify: bool = Field(
+        False,
+        description="Read back every write before it counts, in every run and the daemon's too, as "
+        "with `sync --verify`; owners are so anyway.",
+    )
 
     def outputs(self) -> list[Output]:
         """What is written: never an output whose policy says so."""

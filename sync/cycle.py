@@ -261,13 +261,14 @@ class _Steps:
     ) -> _Part:
         """Begin a plan: what is written where, who gets leads, and which leads to decide about."""
         session, name, capabilities = self._session, connector.name, connector.capabilities
+        settings = session.config.connections[name]
         planned = ConnectionPlan(
             name,
             capabilities,
             targets={o: connector.written_fields(o) for o in capabilities.objects},
-            policies=session.config.connections[name].policies(),
+            policies=settings.policies(),
             folder=session.facts.folder,
-            verify=self._verify,
+            verify=self._verify or settings.verify,
         )
         roster = rosters[name]
         selection = select(session, planned, roster, at, past, run_id=self._run_id, full=full)

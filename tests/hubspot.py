@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connectors.hubspot.connector import HubSpotConnector
@@ -99,13 +99,20 @@ def hubspot_world() -> Iterator[World]:
             add_formula(own.crm, "contacts", "rating", lambda record: record.values.get("rating"))
             return "rating"
 
+        @contextmanager
+        def broken_off() -> Iterator[None]:
+            own.fail(name="conflict")
+            own.server.faults.append(replace(fault("daily-limit"), skip=1))
+            yield
+            own.server.faults.clear()
+
+        staged = (slow_down, lose_answer, broken_off)
         yield World(
             own.crm,
             own.clock,
             connect,
             address,
-            slow_down,
-            lose_answer,
+            *staged,
             own.timer.waits,
             page=200,
             formula=formula,

@@ -1,6 +1,7 @@
 """What a contract test is given: a CRM, a connector to it, and the trouble that can be staged."""
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -55,8 +56,10 @@ class World:
     `address` gives the object type and id that the connector knows a record by. `slow_down(n)`
     lets the CRM answer the next n calls with its rate limit; `waits` collects the seconds that
     the connector then waited. `lose_answer` lets the CRM carry out the next write and the
-    connection break before its answer. `page` is how many leads fill one page. `live` is False
-    where only files are exchanged: nobody logs in, waits, loses an answer or judges a value.
+    connection break before its answer. Within `broken_off` the CRM carries out one write call,
+    after having refused one as a whole if it ever does that, and then its quota is used up. `page`
+    is how many leads fill one page. `live` is False where only files are exchanged: nobody logs in,
+    waits, loses an answer or judges a value.
     `formula` gives leads a field that the CRM calculates, from what a record holds as `rating`, and
     tells its name; None: it has no such fields.
     """
@@ -67,6 +70,7 @@ class World:
     address: Callable[[Record], tuple[str, str]]
     slow_down: Callable[[int], None]
     lose_answer: Callable[[], None]
+    broken_off: Callable[[], AbstractContextManager[None]]
     waits: list[float]
     page: int
     live: bool = True

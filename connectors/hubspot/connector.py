@@ -231,6 +231,10 @@ class HubSpotConnector:
         """What HubSpot holds in the written fields."""
         return self._writer.read_back(object_type, ids)
 
+    def stand_ins(self, object_type: str, ids: Collection[str]) -> dict[str, str]:
+        """The records that answer for those that were merged into them."""
+        return self._writer.stand_ins(object_type, ids)
+
     def add_entry(self, entry: Entry) -> None:
         """Create a task or a note of the contact."""
         entries.add(self._gateway, entry)

@@ -162,7 +162,7 @@ class Records:
             "name": [_name(o) for o in found],
             "email": [o.get("email") for o in found],
             "active": [_active(o) for o in found],
-            "modified_at": [o["updatedAt"] for o in found],
+            "modified_at": [o.get("updatedAt") for o in found],
         }
         mapped = table(Owner, raw)
         yield Page(stream, mapped.rows, Cursor(stamp=until), (), mapped.rejected)

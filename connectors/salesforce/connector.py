@@ -179,6 +179,10 @@ class SalesforceConnector:
         """What the org now holds in the written fields."""
         return self._writer.read_back(object_type, ids)
 
+    def stand_ins(self, object_type: str, ids: Collection[str]) -> dict[str, str]:
+        """Masters of merged records, and the contacts of converted leads."""
+        return self._writer.stand_ins(object_type, ids)
+
     def add_entry(self, entry: Entry) -> None:
         """Create a task, done already if it stands for a note."""
         entries.add(self._client, entry)

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -274,12 +273,12 @@ class Pull:
 
     def _page_of_records(self, records: list[dict[str, Any]], cursor: Cursor) -> Page:
         gone = [r for r in records if r.get("IsDeleted")]
-        living = [r for r in records if not r["IsDeleted"]] if gone else records
+        living = [r for r in records if not r.get("IsDeleted")] if gone else records
         if marked := self._marked:
-            living = [r for r in living if MARK not in (r[marked] or "")]
+            living = [r for r in living if MARK not in (r.get(marked) or "")]
         columns: Columns = {path: _column(living, path) for path in self._paths}
         if self.item.children:
-            columns["_roles"] = [r["OpportunityContactRoles"] for r in living]
+            columns["_roles"] = [r.get("OpportunityContactRoles") for r in living]
         return self._page(columns, [_removed(r) for r in gone], cursor)
 
     def _page_of_table(self, table: pa.Table, cursor: Cursor) -> Page:
@@ -333,7 +332,7 @@ class WayPull(Pull):
     def _page_of_records(self, records: list[dict[str, Any]], cursor: Cursor) -> Page:
         pages = []
         for way in self.item.ways:
-            ids = list(dict.fromkeys(record[way.ours] for record in records))
+            ids = list(dict.fromkeys(r[way.ours] for r in records if r.get(way.ours)))
             whole = Pull(
                 self.client,
                 self.schema,
@@ -356,9 +355,9 @@ class WayPull(Pull):
 def _column(records: list[dict[str, Any]], path: str) -> list[Any]:
     """One field of all records; nothing where a relationship leads nowhere."""
     first, *rest = path.split(".")
-    column = list(map(itemgetter(first), records))
+    column = [record.get(first) for record in records]
     for name in rest:
-        column = [parent and parent[name] for parent in column]
+        column = [parent and parent.get(name) for parent in column]
     return column
 
 

@@ -279,6 +279,16 @@ class MemoryConnector:
         found = {key: self._find(Kind(object_type), key) for key in ids}
         return {key: self._present(record) for key, record in found.items() if record is not None}
 
+    def stand_ins(self, object_type: str, ids: Collection[str]) -> dict[str, str]:
+        """Survivors of merges, and contacts of converted leads."""
+        self._call("read")
+        found: dict[str, str] = {}
+        for key in ids:
+            if record := self._find(Kind(object_type), key):
+                other = str(record.values.get("converted_to") or record.number)
+                found |= {key: other} if other != key else {}
+        return found
+
     def add_entry(self, entry: Entry) -> None:
         """An activity of the person, kept out of the stream by its mark."""
         self._call("write")

@@ -155,9 +155,9 @@ def body(category: str = "", policy: str = "", message: str = "no") -> str:
         (429, body(policy="DAILY"), {}, QuotaExhausted, None),
         (429, "", {}, RateLimited, None),
         (477, body(), {"Retry-After": "600"}, TemporaryError, 600.0),
-        (500, body(), {}, TemporaryError, None),
+        (500, body(), {}, OutcomeUnknown, None),
         (502, "<html>", {}, OutcomeUnknown, None),
-        (503, "", {}, TemporaryError, None),
+        (503, "", {}, OutcomeUnknown, None),
         (524, "<html>", {}, OutcomeUnknown, None),
     ],
 )

@@ -388,6 +388,13 @@ class LostIsRefused(MemoryConnector):
             yield replace(result, status=Status.REFUSED) if lost else result
 
 
+class TellsAtTheEnd(MemoryConnector):
+    """Tells nothing before all is done, and so nothing at all where it breaks off."""
+
+    def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
+        return iter(list(super().write(changes, began)))
+
+
 class SurvivorUnsaid(MemoryConnector):
     """Writes to the survivor of a merge without a word."""
 
@@ -403,6 +410,13 @@ class AnswersUnderNewId(MemoryConnector):
     ) -> dict[str, dict[Output, str | None]]:
         found = [self._find(Kind(object_type), key) for key in ids]
         return {str(r.number): self._present(r) for r in found if r is not None}
+
+
+class NobodyStandsIn(MemoryConnector):
+    """Takes merged and converted records for what they were."""
+
+    def stand_ins(self, object_type: str, ids: Collection[str]) -> dict[str, str]:
+        return dict(list(super().stand_ins(object_type, ids).items())[:0])
 
 
 class NoEcho(MemoryConnector):

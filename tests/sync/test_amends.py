@@ -330,6 +330,36 @@ def test_an_owner_that_the_crm_overrides(world: Live) -> None:
 
 
 @pytest.mark.slow
+def test_records_that_are_others_by_now_are_not_taken_back(world: Live) -> None:
+    """U08: what was deleted, merged or converted since the run is listed with the reason and not
+    tried; what is counted as restored is restored."""
+    records = people(world, 6)
+    prepare(world)
+    run = world.sync().json["run"]
+    world.clock.tick(minutes=5)
+    contact = world.sales.crm.convert(records["sales"][0])
+    left = {world.sales.id(records["sales"][0]): f"{world.sales.id(contact)} stands for it"}
+    for name, seller in world.sellers.items():
+        _, gone, winner, loser, *_ = records[name]
+        seller.crm.delete(gone)
+        seller.crm.merge(winner, loser)
+        left |= {seller.id(gone): "gone", seller.id(loser): f"{seller.id(winner)} stands for it"}
+    outcome = world.run("undo", run, "--yes", "--json", "--max-change-share", "1")
+    assert outcome.code == Exit.DONE, outcome.err
+    told = {entry["record_id"]: entry["why"] for entry in outcome.json["left"]}
+    assert told.keys() == left.keys()
+    assert all(told[id_].endswith(why) for id_, why in left.items())
+    scores = {
+        name: [seller.shown(records[name][n])["score"] for n in (0, 2, 4, 5)]
+        for name, seller in world.sellers.items()
+    }
+    assert scores == {"sales": [100, None, None, None], "marketing": [None] * 4}
+    assert (outcome.json["restored"], outcome.json["restored_in_part"]) == (7, 0)
+    assert "restored 7 records, and 0 in part; left 5 fields" in outcome.err
+    assert quarantine(world) == {}
+
+
+@pytest.mark.slow
 def test_who_takes_a_lead_in_mid_run_keeps_it(world: Live) -> None:
     """U09: somebody takes a lead by hand after it was read and before it would be given away: it is
     looked at just before, nothing is written to it, and the next run scores it and leaves it."""
