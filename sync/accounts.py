@@ -17,9 +17,9 @@ from core.accounts import AccountScoring
 from core.decision import UNIT, Decision
 from core.explain import Explanation
 from core.facts import as_of
+from core.known import Facts
 from core.persons import shared
 from core.propensity import Accounts, propensity
-from core.scoring import Facts
 from core.segments import scoring_accounts
 from core.stages import HELD_OUT
 from core.verdict import judge

@@ -21,12 +21,13 @@ from core.duplicates import with_duplicates
 from core.events import done_by, until
 from core.facts import ACCOUNTS, LEADS, TIME, as_of
 from core.identity import Identity
+from core.known import Facts, belonging, companies, known_columns, lead_columns
 from core.matching import domain
 from core.past import PREFIX, Past
 from core.persons import nearby, of_persons, shared
 from core.profile import areas, stages
 from core.routing import Assignment
-from core.scoring import Facts, belonging, companies, known_columns, lead_columns, union
+from core.scoring import union
 from core.segments import Segments, scoring_accounts, shares
 from core.stages import HELD_OUT, WITHHELD
 from core.verdict import KEY, judge

@@ -17,13 +17,14 @@ from core.explain import explain as explain_lead
 from core.facts import LEADS, as_of
 from core.hygiene import Check, Found
 from core.icp import Match
+from core.known import FROM_ACCOUNT, Facts
 from core.persons import shown_by
 from core.prediction import probabilities
 from core.profile import channels, parts, profile
 from core.provenance import changed_answers, sourced
 from core.routing import KEPT
 from core.rules import Model
-from core.scoring import FROM_ACCOUNT, Facts, checklists, icp_fit, unknown
+from core.scoring import checklists, icp_fit, unknown
 from core.stages import UNSCORED
 from core.verdict import KEY
 from sync.identity import known

@@ -19,11 +19,11 @@ from ibis.expr.types import StringValue, Table
 from core.events import done_by
 from core.facts import ACCOUNTS, as_of
 from core.identity import Identity, companies
+from core.known import MATCHED, VALID, Facts, Keep, belonging
 from core.matching import domain, sure
 from core.past import Past
 from core.persons import shared
 from core.propensity import Accounts, propensity
-from core.scoring import MATCHED, VALID, Facts, Keep, belonging
 from core.segments import scoring_accounts
 from core.verdict import Judged, judge
 from sync.decide import about, all_of, facts_of, past_of
@@ -41,7 +41,7 @@ class Neighbours:
     """What is known, and what the models say, of one record's neighbourhood as of `at`.
 
     `versions` are the leads in all their versions, `people` those as of then, with the account of
-    each (`core.scoring.belonging`), `firms` the accounts, `verdicts` those of `judged`. `accounts`
+    each (`core.known.belonging`), `firms` the accounts, `verdicts` those of `judged`. `accounts`
     is None where no model scores accounts. `keep` copies what is read more than once into a table
     that lives as long.
     """
@@ -116,8 +116,8 @@ def _in_a_hurry() -> Iterator[None]:
 def _near(
     facts: Facts, record: str, at: datetime, identity: Identity | None
 ) -> tuple[set[str], set[str]]:
-    """The ids of the leads around a record, and of their accounts, or a few more: which of them
-    belong together, matching says.
+    """The ids of the leads around a record, and of their accounts and those merged with these, or
+    a few more: which of them belong together, matching says.
 
     It is asked of few rows each time: everything at once would be one long look at all leads.
     """
@@ -188,9 +188,10 @@ def _copied(facts: Facts, keep: Keep) -> Facts:
 
 
 def _apart(facts: Facts, leads: Iterable[Row], named: Collection[str], keep: Keep) -> Facts:
-    """The same facts, and of the accounts a copy of those that these leads may belong to."""
-    ids = {*named, *(row["account_id"] for row in leads if row["account_id"])}
-    ids = _with_merged(facts.aliases, ids)
+    """The same facts, and of the accounts a copy of those that these leads may belong to: they are
+    `named` with all that were merged into them, or the leads name them."""
+    others = {row["account_id"] for row in leads if row["account_id"]} - {*named}
+    ids = {*named, *(_with_merged(facts.aliases, others) if others else ())}
     hosts = {row["host"] for row in leads if row["host"]}
     perhaps = _.id.isin(sorted(ids)) | _.domain.isin(sorted(hosts))
     alike = facts.accounts.filter(perhaps).select("connection", "id").distinct()
