@@ -28,13 +28,15 @@ class Stream:
     `name` is the vendor's object name and identifies the stream's cursor. A stream that has
     no modified stamp to follow is read whole each time (`incremental` False). A stream is
     `complete` where reading it from its beginning shows every living record of the object type
-    `name`, and rows of no other: what it then does not show is gone.
+    `name`, and rows of no other: what it then does not show is gone. With `only`, nothing need be
+    read but the key, the stamp and these common fields: what else a row then holds is not known.
     """
 
     name: str
     table: str
     incremental: bool = True
     complete: bool = False
+    only: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ class Field:
     """A field of a CRM object, as the CRM describes it.
 
     `length` bounds text in characters, `whole_digits` and `decimals` bound numbers, `choices` are
-    the values a CHOICE accepts (empty: any). A field the user may not see is not described.
+    the values a CHOICE accepts (empty: any). A field that the CRM works out by itself is
+    `calculated`. A field the user may not see is not described.
     """
 
     name: str
@@ -118,6 +121,7 @@ class Field:
     whole_digits: int | None = None
     decimals: int | None = None
     choices: tuple[str, ...] = ()
+    calculated: bool = False
 
 
 @dataclass(frozen=True)
@@ -332,6 +336,17 @@ class Connector(Protocol):
         Raises MappingError for a field that is gone, CredentialsError, QuotaExhausted or
         TemporaryError, and Interrupted (`Usage.look`); what was yielded before stays valid.
         """
+
+    def unstamped(self, stream: Stream) -> frozenset[str]:
+        """The common fields of a complete stream that can change while its stamps stay.
+
+        They come from fields that the CRM calculates, or that `mapping.unstamped` names. Costs
+        no call once the stream was pulled. Raises MappingError for a name that is not mapped.
+        """
+
+    def read_again(self, stream: Stream, ids: Sequence[str]) -> Page:
+        """Records of a complete stream that has `unstamped` fields as `pull` shows them now,
+        whatever their stamps; one that is gone has no row. The cursor is of no use."""
 
     def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
         """Send changes; exactly one result for each, as soon as it is known.

@@ -71,6 +71,11 @@ class FieldMapping(Settings):
     activity_types: dict[str, str] = Field(
         {}, description="What the CRM calls a kind of activity -> the canonical type."
     )
+    unstamped: tuple[str, ...] = Field(
+        (),
+        description="Mapped CRM fields that change while the modified stamp of their record stays, "
+        "beside those that the CRM says it calculates: `sync --refresh` reads them again.",
+    )
 
     @field_validator("leads", "accounts")
     @classmethod

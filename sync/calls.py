@@ -16,9 +16,9 @@ from core.calls import Call, Tried, active, attempts, call
 from core.decision import UNIT, Output
 from core.events import settled
 from core.facts import as_of
+from core.known import Facts, inherited, known_columns
 from core.persons import of_persons, shared
 from core.routing import NEVER
-from core.scoring import Facts, inherited, known_columns
 from sync.decide import facts_of
 from sync.handoff_settings import Handoff
 from sync.session import Session

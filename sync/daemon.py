@@ -26,6 +26,7 @@ from sync.ledger import Ledger
 from sync.notify import Alert, NotifyError, ways
 from sync.progress import Standing, now_and_then
 from sync.reconcile import reconciled
+from sync.refresh import refreshed
 from sync.report import RunReport
 from sync.schedule import next_start
 from sync.service_settings import Job
@@ -39,6 +40,14 @@ NAME = "daemon"
 
 BEAT = timedelta(minutes=1)
 """How often it gives a sign of life while it waits."""
+
+RUNS = {
+    Job.DELTA: run_cycle,
+    Job.REFRESH: refreshed,
+    Job.RECONCILE: reconciled,
+    Job.FULL: run_cycle,
+}
+"""What each job runs."""
 
 WATCH_SECONDS = 30
 """How often it looks, in real time, whether a job is overdue: also while one hangs."""
@@ -225,8 +234,7 @@ class Term:
         guards = self._setup.config.guards
         try:
             with open_setup(self._setup, self._outside) as session:
-                run = reconciled if job is Job.RECONCILE else run_cycle
-                done = run(
+                done = RUNS[job](
                     session,
                     kind=job,
                     stop=self._stop,

@@ -59,6 +59,8 @@ def report(found: RunReport) -> Iterable[Table]:
             yield _hygiene(part.hygiene)
         if part.comparisons:
             yield _comparisons(part)
+        if part.refreshed:
+            yield _refreshed(part)
         yield _calls(part)
 
 
@@ -86,12 +88,22 @@ def _comparisons(part: ConnectionReport) -> Table:
     return made
 
 
+def _refreshed(part: ConnectionReport) -> Table:
+    """What changes without a stamp and was looked at, and how many records had moved."""
+    made = table("fields without a stamp", "object", "fields", "looked at>", "moved>")
+    for one in part.refreshed:
+        made.add_row(one.stream, ", ".join(one.fields), str(one.looked_at), str(one.moved))
+    return made
+
+
 def _calls(part: ConnectionReport) -> Table:
     """What the run cost, and what could not be read."""
     made = table("", "", "")
     waited = f", asked to slow down {part.waits} times" if part.waits else ""
     made.add_row("calls made", f"{sum(part.calls.values())}{by_class(part.calls)}{waited}")
     made.add_row("to read", cost(part.reading))
+    if part.refreshing.predicted:
+        made.add_row("to refresh", cost(part.refreshing))
     made.add_row("to write", cost(part.writing))
     for problem, count in part.unread.most_common(5):
         made.add_row("not readable", f"{problem} ({count})")

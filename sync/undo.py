@@ -13,12 +13,12 @@ from core.decision import Output
 from core.diff import COMPANIONS, Values
 from core.facts import LEADS
 from sync import guards
-from sync.cycle import new_run, recorded
 from sync.guards import GuardStopError, Limits
 from sync.lease import Lease
 from sync.ledger_rows import chunks
 from sync.ledger_writes import Sent
 from sync.plan import ConnectionPlan, PlannedChange
+from sync.recording import new_run, recorded
 from sync.report import ConnectionReport, RunReport
 from sync.session import Session
 from sync.stop import Stop

@@ -13,6 +13,7 @@ from connectors.sandbox.http import Fault, Server
 from connectors.sandbox.hubspot.face import HubSpotFace
 from connectors.sandbox.hubspot.faults import fault
 from connectors.sandbox.hubspot.limits import TOKEN
+from connectors.sandbox.hubspot.schema import add_formula
 from connectors.settings import FieldMapping
 from tests.world import DEFAULT, Clock, World
 
@@ -94,6 +95,10 @@ def hubspot_world() -> Iterator[World]:
                 Fault(".*/objects/(contacts/batch/update|tasks)/?$", drop="after")
             )
 
+        def formula() -> str:
+            add_formula(own.crm, "contacts", "rating", lambda record: record.values.get("rating"))
+            return "rating"
+
         @contextmanager
         def broken_off() -> Iterator[None]:
             own.fail(name="conflict")
@@ -102,4 +107,13 @@ def hubspot_world() -> Iterator[World]:
             own.server.faults.clear()
 
         staged = (slow_down, lose_answer, broken_off)
-        yield World(own.crm, own.clock, connect, address, *staged, own.timer.waits, page=200)
+        yield World(
+            own.crm,
+            own.clock,
+            connect,
+            address,
+            *staged,
+            own.timer.waits,
+            page=200,
+            formula=formula,
+        )

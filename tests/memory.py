@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from connectors.base import Connector
+from connectors.base import Connector, FieldKind
 from connectors.errors import CredentialsError, OutcomeUnknown, QuotaExhausted, RateLimited
-from connectors.sandbox.crm import Crm, Record
+from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.memory import MemoryConnector
 from connectors.settings import ConnectionSettings, FieldMapping
 from tests.world import DEFAULT, Clock, World
@@ -80,5 +80,11 @@ def memory_world(connector: type[MemoryConnector]) -> World:
     def address(record: Record) -> tuple[str, str]:
         return record.kind.value, str(record.number)
 
+    def formula() -> str:
+        made = {"label": "Rating", "kind": FieldKind.TEXT, "calculated": True}
+        for kind in (Kind.LEAD, Kind.CONTACT):
+            crm.custom[kind]["rating"] = made
+        return "rating"
+
     staged = (trouble.slow_down, trouble.lose_answer, trouble.broken_off)
-    return World(crm, clock, connect, address, *staged, waits, PAGE)
+    return World(crm, clock, connect, address, *staged, waits, PAGE, formula=formula)

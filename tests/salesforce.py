@@ -11,6 +11,7 @@ from connectors.salesforce.connector import SalesforceConnector
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.http import Fault, Request, Response, Server
+from connectors.sandbox.salesforce.customs import add_formula
 from connectors.sandbox.salesforce.face import SalesforceFace
 from connectors.sandbox.salesforce.faults import fault
 from connectors.sandbox.salesforce.org import id_of
@@ -88,6 +89,11 @@ def salesforce_world() -> Iterator[SalesforceWorld]:
                 Fault("/composite/sobjects$|/sobjects/Task/?$", method="PATCH|POST", drop="after")
             )
 
+        def formula() -> str:
+            for kind in (Kind.LEAD, Kind.CONTACT):
+                add_formula(crm, kind, "Rating__c", lambda row: row.values.get("rating"))
+            return "Rating__c"
+
         @contextmanager
         def broken_off() -> Iterator[None]:
             refused = Fault("/composite/sobjects$", "PATCH", response=REFUSED_AS_A_WHOLE)
@@ -97,7 +103,7 @@ def salesforce_world() -> Iterator[SalesforceWorld]:
             server.faults.clear()
 
         staged = (slow_down, lose_answer, broken_off)
-        world = SalesforceWorld(crm, clock, connect, address, *staged, waits, PAGE)
+        world = SalesforceWorld(crm, clock, connect, address, *staged, waits, PAGE, formula=formula)
         world.server, world.face, world.open, world.seen = server, face, open_, seen
         yield world
         for connector in opened:

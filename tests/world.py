@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -60,6 +60,8 @@ class World:
     after having refused one as a whole if it ever does that, and then its quota is used up. `page`
     is how many leads fill one page. `live` is False where only files are exchanged: nobody logs in,
     waits, loses an answer or judges a value.
+    `formula` gives leads a field that the CRM calculates, from what a record holds as `rating`, and
+    tells its name; None: it has no such fields.
     """
 
     crm: Crm
@@ -72,6 +74,7 @@ class World:
     waits: list[float]
     page: int
     live: bool = True
+    formula: Callable[[], str] | None = None
     rep: Record = field(init=False)
     connector: Connector = field(init=False)
 
@@ -225,6 +228,23 @@ def reported(world: World) -> None:
     """Skip where a CRM does not report what is gone."""
     if not world.connector.capabilities.reports_removals:
         pytest.skip("cannot report removals, by its capabilities")
+
+
+def rated(world: World, **mapping: Any) -> list[Stream]:
+    """Let the calculated rating be mapped, and more if asked; the streams of leads, narrowed to
+    what they have without a stamp. Skips where nothing is calculated."""
+    if world.formula is None:
+        pytest.skip("calculates no fields")
+    leads = {"custom.rating": world.formula(), **mapping.pop("leads", {})}
+    world.connector = world.connect(mapping=FieldMapping(leads=leads, **mapping))
+    complete = [stream for stream in lead_streams(world.connector) if stream.complete]
+    return [replace(stream, only=world.connector.unstamped(stream)) for stream in complete]
+
+
+def recalculate(world: World, record: Record, rating: str) -> None:
+    """Let the calculated rating of a record be another, under the stamp that it has."""
+    record.values["rating"] = rating
+    world.crm.revision += 1
 
 
 def live(world: World) -> None:

@@ -196,6 +196,14 @@ class FilesConnector:
             told = tuple(problem for key in ids for problem in problems.get(key, ()))
             yield Page(stream, page, reached, rejected=told)
 
+    def unstamped(self, stream: Stream) -> frozenset[str]:  # noqa: ARG002 - alike for all
+        """None: no stream is complete."""
+        return frozenset()
+
+    def read_again(self, stream: Stream, ids: Sequence[str]) -> Page:  # noqa: ARG002 - none is
+        """Files are read whole as they come."""
+        raise MappingError(f"{stream.name} is not read again", connection=self.name)
+
     def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
         """Put changes into the import file, beside those that wait in it for the same records."""
         del began

@@ -182,8 +182,9 @@ class HubSpotConnector:
 
         The properties of contacts are known before anything is read, those of companies may not be.
         """
-        describe = stream == ACCOUNTS and not self._fields.known(COMPANIES)
-        read = reading(stream.name, cursor, records, history=self.capabilities.history)
+        describe = stream.name == COMPANIES and not self._fields.known(COMPANIES)
+        history = self.capabilities.history and not stream.only
+        read = reading(stream.name, cursor, records, history=history)
         return Price({"describe": int(describe)}) + read
 
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
@@ -195,14 +196,24 @@ class HubSpotConnector:
         if stream == ARCHIVED_LEADS:
             return self._records.archived(stream, CONTACTS, cursor, until)
         pulls = {
-            LEADS: self._records.contacts,
-            ACCOUNTS: self._records.companies,
-            OUTCOMES: self._records.deals,
-            EVENTS: self._activities.events,
-            EMAIL: self._activities.email_events,
-            FORMS: self._activities.form_submissions,
+            LEADS.name: self._records.contacts,
+            ACCOUNTS.name: self._records.companies,
+            OUTCOMES.name: self._records.deals,
+            EVENTS.name: self._activities.events,
+            EMAIL.name: self._activities.email_events,
+            FORMS.name: self._activities.form_submissions,
         }
-        return pulls.get(stream, self._activities.engagements)(stream, cursor, until)
+        return pulls.get(stream.name, self._activities.engagements)(stream, cursor, until)
+
+    def unstamped(self, stream: Stream) -> frozenset[str]:
+        """The calculated properties of contacts and companies, and those that the mapping names."""
+        if stream.name not in (CONTACTS, COMPANIES):
+            return frozenset()
+        return self._fields.unstamped(stream.name)
+
+    def read_again(self, stream: Stream, ids: Sequence[str]) -> Page:
+        """Contacts or companies by their ids, 100 a call."""
+        return self._records.again(stream, ids)
 
     def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
         """Update contacts, 100 a call."""

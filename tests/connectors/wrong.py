@@ -162,6 +162,28 @@ class SilentlyEmpty(MemoryConnector):
         return replace(super()._page(stream, records, cursor), rejected=())
 
 
+class FormulasUndeclared(MemoryConnector):
+    """Takes every field for one that moves a stamp."""
+
+    def unstamped(self, stream: Stream) -> frozenset[str]:
+        return super().unstamped(stream) & frozenset()
+
+
+class NarrowToNothing(MemoryConnector):
+    """Leaves out what a narrowed stream is about."""
+
+    def _columns(self, stream: Stream, records: Sequence[Record]) -> Values:
+        columns = super()._columns(stream, records)
+        return {name: cells for name, cells in columns.items() if name not in stream.only}
+
+
+class ReadsOneAgain(MemoryConnector):
+    """Reads again the first of the records that it is asked for."""
+
+    def read_again(self, stream: Stream, ids: Sequence[str]) -> Page:
+        return super().read_again(stream, ids[:1])
+
+
 class GuessedCount(MemoryConnector):
     """Tells one too many."""
 

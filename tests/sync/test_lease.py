@@ -262,6 +262,28 @@ def test_a_run_whose_lease_was_taken_sends_nothing_more(
 
 
 @pytest.mark.slow
+def test_a_run_whose_lease_was_taken_starts_no_job(
+    world: Live, url: str, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """U05: it was asleep while the job was made; that never gets any rows."""
+    monkeypatch.setattr("connectors.salesforce.connector.BULK_FROM", 10)
+    with Ledger(url) as other:
+
+        def taken(request: Request) -> Response:
+            now = world.clock.tick(seconds=LASTS.total_seconds())
+            other.presence.acquire("sync", "other:1", at=now, lasts=LASTS)
+            return world.sales.face(request)
+
+        world.sales.server.faults.append(Fault("/jobs/ingest$", method="POST", response=taken))
+        assert world.run("sync").code == Exit.LEASE
+        other.presence.release("sync", "other:1")
+    (job,) = world.sales.face.bulk._jobs.values()  # type: ignore[attr-defined]
+    assert (job.state, job.rows) == ("Open", [])
+    world.sync()
+    once(written)
+
+
+@pytest.mark.slow
 def test_sigterm_within_a_write_call(
     world: Live, url: str, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
