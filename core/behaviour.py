@@ -195,10 +195,11 @@ def _engaged(model: Model, sums: Table) -> Table:
 
 
 def _saves(rows: Table, engaged: Table) -> Table:
-    """Rows with whether engagement has `saved` them: the last one saves every earlier event, but
-    none of its own instant."""
+    """Rows with whether engagement has `saved` them: the last one saves the events of every earlier
+    day, but none of its own: of some events a CRM tells the day alone."""
     judged = rows.left_join(engaged, LEAD).select(rows, engaged.engaged)
-    return judged.mutate(saved=(judged.late < judged.engaged).fill_null(False)).drop("engaged")
+    later = judged.late.truncate("D") < judged.engaged.truncate("D")
+    return judged.mutate(saved=later.fill_null(False)).drop("engaged")
 
 
 def _saved(model: Model, sums: Table, engaged: Table) -> Table:

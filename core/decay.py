@@ -25,7 +25,7 @@ class Step(Part):
     factor: Share | None = Field(None, lt=1, description="Share of the points it keeps.")
     minus: Points | None = Field(None, gt=0, description="Points it loses.")
     unless_engaged: bool = Field(
-        False, description="It keeps its points if a later activity earned points."
+        False, description="It keeps its points if an activity of a later day earned points."
     )
 
     @model_validator(mode="after")

@@ -147,6 +147,18 @@ def test_webinar_points_go_unless_engaged() -> None:
     assert webinar_points(old, call, at=T0) == 0
 
 
+def test_the_day_of_the_webinar_is_no_further_engagement() -> None:
+    """S152 U17: whether a CRM tells the instant of a webinar or its day alone, what else happened
+    on that day saves nothing, before it or after; the next day does, from its first second."""
+    midnight = T0.replace(hour=0)
+    for known in (midnight, T0, midnight + DAY - SECOND):
+        old = activity("w", "x", "webinar_attended", known)
+        for clicked in (midnight, T0, midnight + DAY - SECOND, midnight + DAY):
+            click = activity("c", "x", "email_click", clicked)
+            left = webinar_points(old, click, at=T0 + 92 * DAY)
+            assert left == (10 if clicked == midnight + DAY else 0), (known, clicked)
+
+
 def test_each_webinar_is_treated_on_its_own() -> None:
     """S152: the earlier of two is saved by the later; two at the same instant are both lost."""
     first = activity("w1", "x", "webinar_attended", T0 - 200 * DAY)

@@ -86,7 +86,7 @@ def expected(rules: Model, events: list[Activity], who: str) -> int:
             decay = rules.decays[rule.decay] if rule.decay else None
             assert decay is None or isinstance(decay, Step)
             old = decay is not None and event.occurred_at < T0 - decay.after
-            engaged = any(other.occurred_at > event.occurred_at for other in scored)
+            engaged = any(other.occurred_at.date() > event.occurred_at.date() for other in scored)
             if decay and decay.unless_engaged and engaged:
                 old = False
             worth.append(rules.left(rule) if old else rule.points)
