@@ -9,9 +9,8 @@ period, and bounded (`core.limits`). What is told of all activities together is 
 Amounts are counted in grains (`core.points.Grain`) until the end.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
-from itertools import count, takewhile
 from typing import Any
 
 import ibis
@@ -221,28 +220,36 @@ def _saved(model: Model, sums: Table, engaged: Table) -> Table:
 
 
 def _aged(model: Model, events: Table, at: datetime) -> Table:
-    """Each event with what is `left` of it once it is past its step; `fresh` falls with age."""
-    curve = list(_curves(model))
-    if not curve:
+    """Each event with what is `left` of it once it is past its step; what is `fresh` falls with age
+    where its decay is gradual."""
+    courses = dict(_courses(model))
+    if not courses:
         return events
     kinds = {"number": "int32", "age": "int64", "aged": "int64"}
-    table = ibis.memtable(pa.Table.from_pylist(curve, pa.schema(kinds)))
+    turns = [
+        {"number": number, "age": age, "aged": aged}
+        for number, decay in courses.items()
+        for age, aged in enumerate(decay.course(model.behaviour[number].points, model.grain))
+    ]
+    table = ibis.memtable(pa.Table.from_pylist(turns, pa.schema(kinds)))
     seconds = ibis.literal(int(at.timestamp())) - events.occurred_at.truncate("s").epoch_seconds()
-    dated = events.mutate(age=(seconds // 86_400).cast("int64"))
+    ages = ((number, decay.age(seconds).cast("int64")) for number, decay in courses.items())
+    dated = events.mutate(age=events.number.cases(*ages))
     joined = dated.left_join(table, ["number", "age"]).select(dated, table.aged)
-    gradual = sorted({row["number"] for row in curve})
-    fresh = joined.number.isin(gradual).ifelse(joined.aged.coalesce(0), joined.fresh)
-    return joined.mutate(fresh=fresh).drop("age", "aged")
+    said = {}
+    for column, kind in (("fresh", Gradual), ("left", Step)):
+        numbers = [number for number, decay in courses.items() if isinstance(decay, kind)]
+        mine = joined.number.isin(numbers)
+        said[column] = mine.ifelse(joined.aged.coalesce(0), joined[column])
+    return joined.mutate(**said).drop("age", "aged")
 
 
-def _curves(model: Model) -> Iterator[Mapping[str, int]]:
-    """What an event of each rule with a gradual decay is worth at each age, until nothing is."""
+def _courses(model: Model) -> Iterator[tuple[int, Gradual | Step]]:
+    """The rules whose events take more turns than one, by number, with their decay."""
     for number, rule in enumerate(model.behaviour):
         decay = model.decays[rule.decay] if rule.decay else None
-        if isinstance(decay, Gradual):
-            values = (model.grain.of(rule.points * decay.share(days)) for days in count())
-            for age, aged in enumerate(takewhile(bool, values)):
-                yield {"number": number, "age": age, "aged": aged}
+        if isinstance(decay, Gradual) or (decay and decay.repeat):
+            yield number, decay
 
 
 def _terms(model: Model, at: datetime) -> Table:

@@ -130,6 +130,25 @@ def test_email_points_halve_once(age: timedelta, score: Any) -> None:
     assert one({}, *events, at=T0 + age) == Decimal(score)
 
 
+@pytest.mark.parametrize(
+    ("after", "score"), [(0, "10"), (1, "5"), (2, "2.5"), (3, "1.25"), (4, "0.625"), (16, "0.0001"),
+                         (17, "0"), (99, "0")],
+)  # fmt: skip
+def test_a_decay_may_repeat(after: int, score: str) -> None:
+    """S151: with `repeat` the points halve again a second after each further 30 days, exact to
+    1/10,000 point and rounded down; `minus` goes down to zero and stays there."""
+    rule = {"id": "v", "points": 10, "when": {"type": "page_view"}, "decay": "again"}
+    halves = behaviour(rule, decays={"again": {"after": "30 days", "factor": 0.5, "repeat": True}})
+    less = behaviour(rule, decays={"again": {"after": "30 days", "minus": 4, "repeat": True}})
+    world = World([lead("x")], [activity("v", "x", "page_view")])
+    for seconds in (1, 30 * 24 * 3600):
+        at = T0 + after * 30 * DAY + seconds * SECOND
+        assert points_of(world, halves, at)["x"] == Decimal(score)
+        assert points_of(world, less, at)["x"] == max(10 - 4 * after, 0)
+    row = world.contributions(halves, T0 + 31 * DAY)["x", "v"]
+    assert (row["raw"], row["decay_loss"], row["points"]) == (100_000, 50_000, 50_000)
+
+
 def webinar_points(*events: Activity, at: datetime) -> Decimal:
     """What the webinar rule gives a lead with these events."""
     found = World([lead("x")], events).contributions(weighted(), at)

@@ -21,6 +21,7 @@ DECAYS = {
     "half": {"after": "3 days", "factor": 0.5},
     "minus": {"after": "2 days", "minus": 3},
     "silent": {"after": "2 days", "minus": 3, "unless_engaged": True},
+    "again": {"after": "2 days", "factor": 0.7, "repeat": True},
 }
 
 
@@ -89,7 +90,12 @@ def expected(rules: Model, events: list[Activity], who: str) -> int:
             engaged = any(other.occurred_at.date() > event.occurred_at.date() for other in scored)
             if decay and decay.unless_engaged and engaged:
                 old = False
-            worth.append(rules.left(rule) if old else rule.points)
+            left = rules.left(rule)
+            if decay and decay.repeat:
+                left, turns = rule.points, -((event.occurred_at - T0) // decay.after) - 1
+                for _turn in range(turns):
+                    left = rules.grain.points(rules.grain.of(left * Decimal("0.7")))
+            worth.append(left if old else rule.points)
         points = sum(worth) if rule.count == "each" else max(worth, default=Decimal(0))
         if rule.cap is not None:
             points = min(points, rule.cap)
