@@ -89,7 +89,7 @@ def _unreachable(model: Model) -> Iterator[Finding]:
     yield from _empty(("tiers",), "tier", spans, model.tiers)
     if model.matrix:
         for axis, span in (("fit", reach.fit(model)), ("behaviour", reach.behaviour(model))):
-            grades = getattr(model.matrix, axis)
+            grades = getattr(model.matrix, axis) or {}
             lowest = dict.fromkeys(list(grades)[-1:])
             yield from _empty(("matrix", axis), f"{axis} grade", [span], {**grades, **lowest})
 

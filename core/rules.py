@@ -199,6 +199,11 @@ class Model(Part):
             or any(name.startswith(PREFIX) for when in asking for name in when.columns())
         )
 
+    @property
+    def remembers(self) -> bool:
+        """Whether anything rests on all stages that were decided, not on the last alone."""
+        return any(rule.lasts for rule in self.ageing)
+
     def left(self, rule: BehaviourRule) -> Decimal:
         """The points of an event of this rule once its decay is through."""
         return self.decays[rule.decay].left(rule.points) if rule.decay else rule.points
@@ -219,7 +224,7 @@ class Model(Part):
     @property
     def most_ageing(self) -> Decimal | None:
         """The most that ageing rules can give together; None: no end to it."""
-        ends = [rule.points if rule.after else rule.cap for rule in self.ageing if rule.points > 0]
+        ends = [rule.most for rule in self.ageing if rule.points > 0]
         if None in ends:
             return None
         return sum((end for end in ends if end is not None), Decimal(0))

@@ -86,7 +86,7 @@ def score(
         did = behaviour(model, facts.activities, settled_events(facts, at), at, fit)
         parts += [did, *limits(model, "behaviour", did)]
     if model.ageing:
-        parts.append(ageing(model.ageing, versions(model, facts, at, past), at))
+        parts.append(ageing(model.ageing, versions(model, facts, at, past), at, past))
     if (left := room(model)) is not None:
         parts.append(_rest(left, union(parts)))
     if model.scale:

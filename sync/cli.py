@@ -29,6 +29,7 @@ from sync import (
     privacy_commands,
     routing_command,
     sources_command,
+    thresholds_command,
 )
 from sync.access import DeniedError
 from sync.command import (
@@ -211,6 +212,7 @@ app.command()(identity_command.identity)
 app.command()(model_commands.replay)
 app.command()(model_commands.preview)
 app.command()(model_commands.critical)
+app.command()(thresholds_command.thresholds)
 app.command()(model_commands.sign)
 app.command()(model_commands.models)
 app.command()(override_command.override)

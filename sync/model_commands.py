@@ -29,7 +29,8 @@ AsOf = Annotated[
 REPLAYED = ("connection", "object_type", "lead_id", "score", "tier", "stage", "reason", "model")
 
 
-def _share(given: str) -> Decimal:
+def share_of(given: str) -> Decimal:
+    """A share from 0 to 1, as it is given on the command line."""
     try:
         return TypeAdapter(Share).validate_python(given)
     except ValidationError:
@@ -217,7 +218,7 @@ def critical(
     share: Annotated[
         Decimal,
         typer.Option(
-            parser=_share, metavar="SHARE", help="The share of customers that earns a star."
+            parser=share_of, metavar="SHARE", help="The share of customers that earns a star."
         ),
     ] = "0.5",  # type: ignore[assignment]
     as_json: AsJson = False,

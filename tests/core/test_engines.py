@@ -23,7 +23,7 @@ from core.identity import Identity, companies, persons
 from core.known import Facts
 from core.likeness import alike, alike_accounts
 from core.model import Account, Activity, Lead
-from core.past import OVERRIDES, STAGES, Past
+from core.past import OVERRIDES, SPELLS, STAGES, Past
 from core.persons import shared
 from core.propensity import propensity
 from core.provenance import as_source
@@ -79,9 +79,11 @@ behaviour:
   - {id: yearly, points: 8, when: {type: webinar_attended}, count: {per: year}}
   - {id: talk, points: 10, when: {type: call, duration: {at_least: 300}}, count: {per: quarter}}
   - {id: jobs, points: -4, when: {type: page_view, asset: /jobs}, count: {per: month}}
+  - {id: demo, points: 9, when: {type: demo_requested}, count: each, decay: again}
 decays:
   slow: {half_life: 20 days}
   line: {over: 90 days}
+  again: {after: 20 days, factor: 0.7, repeat: true}
 groups:
   web: {cap: 30}
   mail: {cap: 6, per: quarter}
@@ -144,6 +146,7 @@ sizes:
   - {id: large, when: {employees: {at_least: 100}}}
 probability: budget
 thresholds: {mql: 1020, sql: 2000, keep: {mql: 1010, sql: 1900}}
+matrix: {fit: {A: 1, B: 0}, stage: {"1": [SQL, MQL], "2": none}}
 cool_down: 30 days
 """
 BUYING = """
@@ -298,7 +301,7 @@ def history(number: int, seed: int) -> Past:
     def ago() -> datetime:
         return NOW - timedelta(days=of.randrange(200))
 
-    stages = [
+    stages: list[dict[str, Any]] = [
         {"stage": of.choice(STAGES_HAD), "since": ago(), "mqls": of.randrange(3), "left": ago()}
         for _n in range(number // 2)
     ]
@@ -308,7 +311,17 @@ def history(number: int, seed: int) -> Past:
         rows = [{"connection": "crm", "lead_id": f"p{n}", **row} for n, row in enumerate(rows)]
         return ibis.memtable(pa.Table.from_pylist(rows, schema.to_pyarrow()), schema=schema)
 
-    return Past(table(stages, STAGES), table(overrides, OVERRIDES))
+    def spell(row: dict[str, Any], days: int, until: datetime | None) -> dict[str, Any]:
+        return {**row, "since": row["since"] - timedelta(days=days), "until": until}
+
+    spells = [spell(row, 0, None) for row in stages]
+    earlier = [spell({**row, "stage": "SQL"}, 100, row["since"]) for row in stages[::2]]
+    names = ("stage", "mqls", "since", "until")
+    had = [{name: row[name] for name in names} for row in spells]
+    before = table([{name: row[name] for name in names} for row in earlier], SPELLS)
+    return Past(
+        table(stages, STAGES), table(overrides, OVERRIDES), table(had, SPELLS).union(before)
+    )
 
 
 @dataclass(frozen=True)
