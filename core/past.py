@@ -231,7 +231,8 @@ def spells(past: Past) -> Table:
         had = past.stages.mutate(until=ibis.null(TIME)).select(*SPELLS)
     first = had.group_by("connection", "lead_id").aggregate(until=had.since.min())
     never = {"stage": ibis.null("string"), "mqls": ibis.literal(0, "int64")}
-    return had.union(first.mutate(**never, since=ibis.null(TIME)).select(*SPELLS))
+    begun = first.mutate(**never, since=ibis.null(TIME)).select(*SPELLS)
+    return had.select(*SPELLS).cast(SPELLS).union(begun.cast(SPELLS))
 
 
 def column(stages: Table | None, name: str) -> Value:

@@ -106,6 +106,7 @@ def test_a_stale_sql_loses_points_once_and_for_all(world: Live) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_score_that_swings_round_the_threshold_is_handed_off_once(world: Live) -> None:
     """U14: the default model as it comes, and a lead whose country is changed every day, so that it
     has 50 and 45 points in turn for 30 days: an MQL all the time, and one hand-off in each CRM."""

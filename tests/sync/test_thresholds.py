@@ -72,7 +72,7 @@ def test_a_threshold_is_suggested_from_what_became_of_leads(world: Live) -> None
     sold = world.clock.tick(days=5)
     world.clock.tick(days=1)
     for name, seller in world.sellers.items():
-        late = person(seller.crm, "late", Did("demo_requested", 2 * DAY), at=world.clock())
+        late = person(seller.crm, "late", at=world.clock())
         for who in (*buyers[name][:10], late):
             demo = {"type": "demo_requested", "at": world.clock(), "people": [who]}
             seller.crm.add(Kind.ACTIVITY, demo)
