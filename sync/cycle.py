@@ -215,7 +215,7 @@ class _Steps:
         """
         name, facts = connector.name, self._session.facts
         _require_fields(connector)
-        settle_unanswered(connector, facts, self._session.ledger, self._session.clock)
+        settle_unanswered(connector, self._session)
         predicted = report.reading.predicted = priced or self._first_price(connector)
         made = connector.usage.total
         if predicted and (over := guards.budget(name, "reading", predicted, self._limits, made)):
