@@ -12,7 +12,7 @@ import pytest
 from connectors.sandbox.crm import Kind
 from connectors.sandbox.hubspot import faults as hubspot_faults
 from connectors.sandbox.salesforce import faults as salesforce_faults
-from tests.live import ANA, Live, Seller, live
+from tests.live import ANA, FIELDS, Live, Seller, live
 from tests.soak import soak
 from tests.written import Written
 
@@ -97,6 +97,71 @@ def test_stamps_of_the_future(world: Live, name: str) -> None:
     world.clock.tick(hours=2)
     world.sync()
     assert scores(seller) == [0, 0, 110]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sales", "marketing"])
+def test_a_stamp_ahead_hides_no_change_after_it(world: Live, name: str) -> None:
+    """A lead that is stamped ahead of the CRM's clock in the middle of a run changes a minute
+    later: that is seen."""
+    seller = world.sellers[name]
+    for n in range(3):
+        person(seller, n)
+    world.set_up()
+    world.sync()
+    ahead = FAULTS[name]("future-stamp")
+    seller.server.faults.append(ahead)
+    world.sync()
+    assert ahead.hit
+    (lead,) = (r for r in seller.crm.records(Kind.LEAD) if r.modified > seller.crm.now())
+    world.sync()
+    seller.crm.update(lead, {"industry": "Retail"}, by=seller.users[ANA].number)
+    world.sync()
+    assert sorted(scores(seller)) == [0, 60, 60]
+
+
+@pytest.mark.slow
+def test_a_lead_that_is_committed_late(world: Live) -> None:
+    """Stamped before a run and seen after it: the next run looks back far enough."""
+    person(world.sales, 0)
+    world.set_up()
+    late = salesforce_faults.fault("late-commit")
+    world.sales.server.faults.append(late)
+    world.sync("--connection", "sales")
+    assert (late.hit, scores(world.sales)) == (1, [60])
+    world.clock.tick(minutes=4)
+    world.sync("--connection", "sales")
+    assert scores(world.sales) == [60, 60]
+
+
+@pytest.mark.slow
+def test_an_index_that_lags(world: Live) -> None:
+    """HubSpot's search shows what was a minute ago: a change and a person's edit right before a run
+    are found by a later one, and what we wrote is not taken for what was there before."""
+    seller, written = world.marketing, Written()
+    first, second = (person(seller, n) for n in range(2))
+    somebody = seller.users[ANA].number
+    world.configure_write(
+        "marketing", {"tier": {"field": FIELDS["marketing"]["tier"], "policy": "respect_edits"}}
+    )
+    world.set_up()
+    written.watch("marketing", seller.crm)
+    world.sync("--connection", "marketing")
+    lag = hubspot_faults.fault("index-lag")
+    seller.server.faults.append(lag)
+    world.clock.tick(seconds=30)
+    seller.crm.update(first, {"industry": "Retail"}, by=somebody)
+    seller.edit(second, "tier", "Z")
+    world.clock.now -= timedelta(seconds=25)
+    world.sync("--connection", "marketing")
+    assert (lag.hit, scores(seller)) == (1, [60, 60])
+    world.sync("--connection", "marketing")
+    assert scores(seller) == [0, 60]
+    seller.crm.update(second, {"industry": "Retail"}, by=somebody)
+    world.clock.tick()
+    world.sync("--connection", "marketing")
+    assert (scores(seller), seller.shown(second)["tier"]) == ([0, 0], "Z")
+    assert not written.idle
 
 
 @pytest.mark.slow
