@@ -11,6 +11,7 @@ from core.facts import LEADS
 from sync.facts_store import FactsStore
 from sync.pages import joined, read_ahead
 from sync.report import Comparison, Step
+from sync.session import Clock
 from sync.stop import Stop
 
 
@@ -49,6 +50,7 @@ def arriving(
 def pull(
     connector: Connector,
     facts: FactsStore,
+    clock: Clock,
     step: Step,
     stop: Stop,
     progress: Progress,
@@ -56,10 +58,13 @@ def pull(
 ) -> Pulled:
     """Read streams on from their cursors, up to the CRM's own present; None: all of them.
 
+    By our `clock` it is told whether the CRM's went back since.
+
     What was stored before an error or a stop stays, cursors included: the next pull goes on.
     """
     name = connector.name
     pulled = Pulled(until=connector.now())
+    facts.clocks.look(name, pulled.until, clock())
     before = dict(connector.usage.calls)
     for stream in connector.streams() if streams is None else streams:
         cursor = start_of(facts.cursor(name, stream.name), connector.capabilities.lookback)

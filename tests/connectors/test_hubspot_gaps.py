@@ -38,6 +38,7 @@ def test_a_call_that_hangs_in_the_engagements(
         pull(
             own.connect(),
             facts,
+            own.clock,
             Step("pull"),
             Stop(),
             lambda stage, done, _: said.append((stage, done)),
@@ -54,5 +55,5 @@ def test_a_record_on_two_pages_counts_once(own: Account) -> None:
     """Records move between pages while a list is read: one that comes twice is one."""
     own.fail(name="repeated-row", times=None)
     with FactsStore(":memory:") as facts:
-        pull(own.connect(), facts, Step("pull"), Stop(), lambda *_: None)
+        pull(own.connect(), facts, own.clock, Step("pull"), Stop(), lambda *_: None)
         assert facts.counts("marketing")["activities"] == 250

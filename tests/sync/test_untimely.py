@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from connectors.sandbox.crm import Kind
+from connectors.sandbox.crm import Crm, Kind, Record
+from connectors.sandbox.happenings import after, skew
+from connectors.sandbox.http import Fault
 from connectors.sandbox.hubspot import faults as hubspot_faults
 from connectors.sandbox.salesforce import faults as salesforce_faults
 from tests.live import ANA, FIELDS, Live, Seller, live
@@ -20,12 +22,16 @@ FAULTS = {"sales": salesforce_faults.fault, "marketing": hubspot_faults.fault}
 MODEL = {
     "fit": [{"id": "technology", "points": 60, "when": {"industry": "technology"}}],
     "behaviour": [
-        {"id": "pricing", "points": 50, "when": {"type": "page_view", "asset": "/pricing"}}
+        {"id": "pricing", "points": 50, "when": {"type": "page_view", "asset": "/pricing"}},
+        {"id": "call", "points": 50, "count": "each", "when": {"type": "call"}},
     ],
     "decays": {},
-}
+}  # fmt: skip
 PAGES = {"sales": r"/query(All)?/(01g|$)|/queryAll$", "marketing": r"/objects/contacts/?$"}
 """How each CRM gives out pages of leads."""
+
+LISTS = {"sales": r"/query(All)?/?$", "marketing": "/objects/contacts"}
+"""How each is asked for leads, at first and later."""
 
 
 @pytest.fixture
@@ -161,6 +167,41 @@ def test_an_index_that_lags(world: Live) -> None:
     world.clock.tick()
     world.sync("--connection", "marketing")
     assert (scores(seller), seller.shown(second)["tier"]) == ([0, 0], "Z")
+    assert not written.idle
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("minutes", [-120, -10, 10])
+@pytest.mark.parametrize("name", ["sales", "marketing"])
+def test_a_clock_that_jumps_in_mid_run(world: Live, name: str, minutes: int) -> None:
+    """A CRM's clock is set wrong in the middle of a run, and set right again in the middle of a
+    later one; each time somebody edits a written field right after. What it then takes to write to
+    that lead leaves the edit alone, and nothing is missed or written twice."""
+    seller, written = world.sellers[name], Written()
+    leads = [person(seller, n) for n in range(3)]
+    field = {"field": FIELDS[name]["tier"], "policy": "respect_edits"}
+    world.configure_write(name, {"tier": field})
+    world.set_up()
+    written.watch(name, seller.crm)
+    world.sync("--connection", name)
+    for lead, off in ((leads[0], minutes), (leads[1], 0)):
+
+        def happens(crm: Crm, lead: Record = lead, off: int = off) -> None:
+            skew(timedelta(minutes=off))(crm)
+            seller.edit(lead, "tier", "Z")
+
+        jump = Fault(LISTS[name], around=after(happens))
+        seller.server.faults[:] = [jump]
+        world.sync("--connection", name)
+        assert jump.hit
+        call = {"type": "call", "at": world.clock() - timedelta(days=1)}
+        for each in leads:
+            seller.crm.add(Kind.ACTIVITY, {**call, "people": [each.number]})
+        world.sync("--connection", name)
+        assert seller.shown(lead)["tier"] == "Z"
+        assert scores(seller) == [110 if off else 160] * 3
+        world.clock.tick(minutes=1)
+    assert [seller.shown(lead)["tier"] for lead in leads] == ["Z", "Z", "A"]
     assert not written.idle
 
 
