@@ -115,17 +115,26 @@ def test_a_call_that_hangs_ends(world: SalesforceWorld, monkeypatch: pytest.Monk
 # Windows
 
 
-def too_heavy(world: SalesforceWorld, rows: int) -> Callable[[Request], Response]:
-    """An org that gives up every query, or job, over a window of more than `rows` leads."""
+def too_heavy(
+    world: SalesforceWorld, rows: int, windows: list[list[datetime]] | None = None
+) -> Callable[[Request], Response]:
+    """An org that gives up every query, or job, over a window of more than `rows` leads; the bounds
+    of the others go to `windows`."""
 
     def answer(request: Request) -> Response:
         given = request.query.get("q") or [json.loads(request.body or b"{}").get("query", "")]
         bounds = re.findall(r"SystemModstamp (>=|>|<=) (\S+?Z)", given[0])
         stamps = [record.modified for record in world.crm.records(Kind.LEAD)]
-        for sign, text in bounds:
-            at = datetime.fromisoformat(text)
+        window = [datetime.fromisoformat(text) for _, text in bounds]
+        for (sign, _), at in zip(bounds, window, strict=True):
             stamps = [s for s in stamps if (s <= at if sign == "<=" else s >= at)]
-        return HEAVY if len(stamps) > rows and " FROM Lead" in given[0] else world.face(request)
+        if " FROM Lead" not in given[0]:
+            return world.face(request)
+        if len(stamps) > rows:
+            return HEAVY
+        if windows is not None:
+            windows.append(window)
+        return world.face(request)
 
     return answer
 
@@ -158,7 +167,9 @@ def test_the_halves_of_a_window_are_the_window(
     heavy: SalesforceWorld, stamps: list[timedelta], rows: int, since: int | None
 ) -> None:
     """D23: whatever runs too long is asked for in halves, and both are: every lead of the window
-    comes, the cursor ends at its end, and never passes a lead that did not come yet. Also of leads
+    comes, the windows that were answered are the whole one without a gap (a stamp may have
+    fractions that no org of ours has), the cursor ends at its end, and never passes a lead that did
+    not come yet. Also of leads
     within one second, and of those of seconds that follow each other; where more of them than a
     query takes are in what cannot be halved (a second with both its ends), that is said, and the
     cursor stands before them."""
@@ -168,7 +179,8 @@ def test_the_halves_of_a_window_are_the_window(
         world.crm.add(Kind.LEAD, {"last_name": "P"}, at=START + at)
     world.clock.now = until = START + timedelta(seconds=SPAN + 1)
     start = None if since is None else START + timedelta(seconds=since)
-    world.server.faults[:] = [Fault(QUERY, times=None, response=too_heavy(world, rows))]
+    windows = list[list[datetime]]()
+    world.server.faults[:] = [Fault(QUERY, times=None, response=too_heavy(world, rows, windows))]
     expected = {
         world.id(record): record.modified
         for record in world.crm.records(Kind.LEAD)
@@ -191,6 +203,11 @@ def test_the_halves_of_a_window_are_the_window(
         return
     assert came == set(expected)
     assert cursor == Cursor(until)
+    reached = start or pull.BEGINNING
+    for *begins, end in windows:
+        assert all(at <= reached for at in begins)
+        reached = max(reached, end)
+    assert reached == until
 
 
 def test_what_cannot_be_halved_is_said(world: SalesforceWorld) -> None:
