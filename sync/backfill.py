@@ -125,7 +125,8 @@ def read_on(since: datetime | None) -> Read:
         progress: Progress,
     ) -> Pulled:
         streams = remaining(connector, facts, since, clock())
-        return pull(connector, facts, clock, step, stop, progress, streams)
+        left = facts.backlog.of(connector.name)
+        return pull(connector, facts, clock, step, stop, progress, streams, left)
 
     return read
 

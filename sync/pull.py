@@ -10,7 +10,7 @@ from connectors.base import Connector, Cursor, Page, Progress, RowProblem, Strea
 from core.facts import LEADS
 from sync.facts_store import FactsStore
 from sync.pages import joined, read_ahead
-from sync.report import Comparison, Step
+from sync.report import Comparison, Cost, Refreshed, Step
 from sync.session import Clock
 from sync.stop import Stop
 
@@ -20,7 +20,7 @@ class Pulled:
     """What a pull brought. `until` is the CRM's clock at its start; `unread` are bad values.
 
     `comparisons` are there where the CRM was read whole and compared. `calls` are those that the
-    reading took, by class.
+    reading took, by class; `refreshed` is what was looked at besides, at the cost `refreshing`.
     """
 
     until: datetime
@@ -28,6 +28,8 @@ class Pulled:
     unread: list[RowProblem] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     calls: Mapping[str, int] = field(default_factory=dict)
+    refreshed: list[Refreshed] = field(default_factory=list)
+    refreshing: Cost = field(default_factory=Cost)
 
 
 def start_of(cursor: Cursor | None, lookback: timedelta) -> Cursor | None:
@@ -55,12 +57,12 @@ def pull(
     stop: Stop,
     progress: Progress,
     streams: Iterable[Stream] | None = None,
+    counted: Mapping[str, int] | None = None,
 ) -> Pulled:
     """Read streams on from their cursors, up to the CRM's own present; None: all of them.
 
-    By our `clock` it is told whether the CRM's went back since.
-
-    What was stored before an error or a stop stays, cursors included: the next pull goes on.
+    from sync.report import Comparison, Cost, Refreshed, Step
+    from sync.session import Clock
     """
     name = connector.name
     pulled = Pulled(until=connector.now())
@@ -81,7 +83,8 @@ def pull(
                 if stream.table == LEADS.name:
                     pulled.leads_removed += stored.removed
                 done += page.rows.num_rows
-                progress(f"{name}: pull {stream.name}", done, None)
+                there_is = counted and counted.get(stream.name)
+                progress(f"{name}: pull {stream.name}", done, there_is or None)
                 stop.check()
     pulled.calls = connector.usage.since(before)
     return pulled
