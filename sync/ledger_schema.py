@@ -149,6 +149,7 @@ QUARANTINE = Table(
     Column("tries", Integer, nullable=False),
     Column("next_try", UtcTime),
     Column("fields", String),
+    Column("modified_at", UtcTime),
     _run(nullable=True),
 )
 
