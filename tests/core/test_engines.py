@@ -24,6 +24,7 @@ from core.likeness import alike, alike_accounts
 from core.model import Account, Activity, Lead
 from core.past import OVERRIDES, STAGES, Past
 from core.persons import shared
+from core.prediction import probabilities
 from core.propensity import propensity
 from core.provenance import as_source
 from core.qualification import qualify
@@ -141,7 +142,7 @@ ageing:
 sizes:
   - {id: small, when: {employees: {below: 100}}}
   - {id: large, when: {employees: {at_least: 100}}}
-probability: budget
+probability: chance
 thresholds: {mql: 1020, sql: 2000, keep: {mql: 1010, sql: 1900}}
 cool_down: 30 days
 """
@@ -214,6 +215,7 @@ BOXES = (
     "a@a.com",
     "o@own.example",
 )
+CHANCES = ("0", "0.123456789", "1", "1.01", "much")
 TORN = {"employees": as_source("A", "given", "50") + as_source("B", "appended", "5,000")}
 
 KINDS = ("page_view", "email_open", "email_click", "call", "download", "webinar_attended",
@@ -259,7 +261,11 @@ def crowd(number: int, seed: int) -> dict[str, Any]:
             custom=here(
                 (
                     None,
-                    {"budget": here(("9999.5", "10000", "much")), "plan": "Gold"},
+                    {
+                        "budget": here(("9999.5", "10000", "much")),
+                        "plan": "Gold",
+                        "chance": also(CHANCES),
+                    },
                     {"born": here(("2005-02-15", "2005-02-16", "then"))},
                 )
             ),
@@ -363,6 +369,10 @@ def said(model: Model, side: Side) -> dict[str, list[Any]]:
         "unknown": unknown(model, facts, NOW, past),
         **profile.parts(model, facts, NOW),
     }
+    if model.probability:
+        judged = judge((Segment(model),), facts, NOW, past, side.keep)
+        tables["predicted"] = judged.verdicts.select("lead_id", "score", "probability")
+        tables["misread"] = probabilities(model.probability, facts, NOW)
     if model.checklists:
         tables["checklists"] = checklists(model, facts, NOW)
     if model.icp:
