@@ -94,7 +94,7 @@ behaviour:
   - {id: visit, points: 0, when: {type: page_view}}
   - {id: run, points: 6, when: {type: page_view}, at: {nth: 3, within: 7 days}}
   - {id: demo, points: 11, when: {type: demo_requested}, within: 300 days, decay: silent}
-ignore: [{id: office, when: {custom: {ip: {in_network: 203.0.113.0/25}}}}]
+ignore: [{id: office, when: {custom: {ip: {in_network: [203.0.113.0/25, "2001:db8::/120"]}}}}]
 decays:
   silent: {after: 30 days, minus: 4, unless_engaged: true}
 stages: {iql: [visit], pql: [visit, run], fast_lane: [demo]}
@@ -221,7 +221,8 @@ TORN = {"employees": as_source("A", "given", "50") + as_source("B", "appended", 
 KINDS = ("page_view", "email_open", "email_click", "call", "download", "webinar_attended",
          "demo_requested", "trial_started", "video_watched", "comparison_tool")  # fmt: skip
 ASSETS = (None, "/pricing", "/blog/1", "/jobs", "White paper", "Produktübersicht  ")
-ADDRESSES = (None, "203.0.113.7", "203.0.113.128", "not an address", "1.2", "::1")
+ADDRESSES = (None, "203.0.113.7", "203.0.113.128", "not an address", "1.2", "::1",
+             "::ffff:203.0.113.7", "2001:0DB8::fF", "2001:db8::1:0", "1::2::3")  # fmt: skip
 
 
 def crowd(number: int, seed: int) -> dict[str, Any]:
