@@ -173,6 +173,14 @@ accounts:
   rollup: {method: mean}
   committee: {points: 5, roles: {economic: {seniority: executive}, user: {seniority: staff}}}
   anonymous: {when: {channel: email}}
+  networks:
+    address: ip
+    at_least: 0.5
+    known:
+      - {network: 203.0.113.0/24, account: a3, confidence: 0.9}
+      - {network: 203.0.113.128-203.0.113.200, account: firm.example, confidence: 0.6}
+      - {network: "2001:db8::/64", account: a4}
+      - {network: "::/0", account: a5, confidence: 0.4}
   top: 60
 thresholds: {mql: 10, sql: 20}
 """
@@ -233,6 +241,7 @@ def crowd(number: int, seed: int) -> dict[str, Any]:
     firms: list[Account] = [
         account(
             f"a{n}",
+            domain="firm.example" if n == 1 else None,
             type=here((None, "Customer", "competitor")),
             industry=here((None, "technology", "retail")),
             employees=here((None, 49, 50, 5000)),
