@@ -4,13 +4,14 @@ An address is compared by its key: `4` and 8 hexadecimal digits, or `6` and 32. 
 is spelled it has one key; an IPv4 address within IPv6 (`::ffff:192.0.2.1`) is the IPv4 address.
 """
 
+from collections.abc import Callable
 from functools import reduce
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from operator import add
 from typing import Annotated
 
 import ibis
-from ibis.expr.types import StringValue
+from ibis.expr.types import StringValue, Value
 from pydantic import AfterValidator, WithJsonSchema
 
 from core.folding import folded
@@ -92,28 +93,59 @@ _MAPPED = "0" * 20 + "ffff"
 
 def keyed(text: StringValue) -> StringValue:
     """The key of the address that a text is; NULL where it is none."""
-    text = folded(text)
-    bytes_ = _bytes(text)
-    head = text.re_extract(f"^([0-9a-f:]*:){_DOTTED}$", 1)
-    spelled = (head != "").ifelse(head + bytes_.left(4) + ":" + bytes_.right(4), text)
-    full = spelled.re_search(f"^{_GROUPS}$")
+    return once(folded(text), lambda address: once(_bytes(address), _of(address)))
+
+
+def once(value: Value, use: Callable[[Value], Value]) -> Value:
+    """`use` of a value that it reads more than once: engines get a value as often as it is read.
+
+    The name of the parameter must be another one than those around it.
+    """
+    return ibis.array([value]).map(use)[0]
+
+
+def _of(address: StringValue) -> Callable[[Value], Value]:
+    """The key of an address, by the four bytes at its end that are written as numbers, if any."""
+
+    def key_of(bytes_: Value) -> Value:
+        head = address.re_extract(f"^([0-9a-f:]*:){_DOTTED}$", 1)
+        spelled = (head != "").ifelse(head + bytes_.left(4) + ":" + bytes_.right(4), address)
+        return ibis.cases(
+            (address.re_search(f"^{_DOTTED}$"), ibis.literal("4") + bytes_),
+            else_=once(spelled, _six),
+        )
+
+    return key_of
+
+
+def _six(spelled: Value) -> Value:
+    """The key of an address in groups."""
+    full, short = spelled.re_search(f"^{_GROUPS}$"), spelled.re_search(_SHORT)
     left = _digits(full.ifelse(spelled, spelled.re_extract(_SHORT, 1)))
     right = _digits(spelled.re_extract(_SHORT, 2))
-    given = left.length() + right.length()
-    digits = (left + "0" * 32).left(32 - right.length()) + right
-    known = (full & (given == 32)) | (spelled.re_search(_SHORT) & (given <= 28))
-    return ibis.cases(
-        (text.re_search(f"^{_DOTTED}$"), ibis.literal("4") + bytes_),
-        (known & digits.startswith(_MAPPED), ibis.literal("4") + digits.right(8)),
-        (known, ibis.literal("6") + digits),
-    )
+
+    def filled(halves: Value) -> Value:
+        whole = (full & (halves.length() == 33)) | (short & (halves.length() <= 29))
+        zeros = ibis.literal("0" * 32).left(33 - halves.length())
+        return whole.ifelse(halves.replace("-", zeros), ibis.null("string"))
+
+    def told(digits: Value) -> Value:
+        return digits.startswith(_MAPPED).ifelse(
+            ibis.literal("4") + digits.right(8), ibis.literal("6") + digits
+        )
+
+    return once(once(left + "-" + right, filled), told)
 
 
 def _bytes(text: StringValue) -> StringValue:
     """The four bytes at the end of a text that are written as numbers, in hexadecimal digits."""
-    every = ibis.literal(bytes(range(256)).hex())
+    digits = ibis.literal([*"0123456789abcdef"])
+
+    def hexadecimal(byte: Value) -> Value:
+        return digits[byte // 16] + digits[byte % 16]
+
     numbers = (text.re_extract(f"^(?:[0-9a-f:]*:)?{_DOTTED}$", n) for n in range(1, 5))
-    return reduce(add, (every.substr(number.try_cast("int64") * 2, 2) for number in numbers))
+    return reduce(add, (once(number.try_cast("int64"), hexadecimal) for number in numbers))
 
 
 def _digits(groups: StringValue) -> StringValue:

@@ -26,7 +26,7 @@ from pydantic import (
 
 from core.facts import TIME
 from core.folding import folded, word
-from core.networks import Network, bounds, keyed
+from core.networks import Network, bounds, keyed, once
 
 T = TypeVar("T")
 
@@ -144,9 +144,11 @@ class TextTest(ValueTest):
             starts = (text.startswith(word(w)) for w in self.starts_with)
             yield reduce(or_, starts)
         if self.in_network:
-            address = keyed(value)
-            ranges = map(bounds, self.in_network)
-            yield reduce(or_, (address.between(low, high) for low, high in ranges))
+            ranges = [*map(bounds, self.in_network)]
+            yield once(
+                keyed(value),
+                lambda found: reduce(or_, (found.between(low, high) for low, high in ranges)),
+            )
 
 
 class NumberTest(ValueTest):

@@ -174,7 +174,8 @@ def _found(
     if networks is None:
         return did
     found = visits(networks, known, as_of(firms, at))
-    return did.union(found.filter(found.account_id.isin(sorted(accounts))))
+    theirs = found.filter(found.account_id.isin(sorted(accounts)))
+    return did.union(theirs.select(did.columns).cast(did.schema()))
 
 
 def _copied(facts: Facts, keep: Keep) -> Facts:
