@@ -9,7 +9,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from core.facts import as_of
-from core.scoring import Facts
+from core.known import Facts
 
 PROBABILITY = dt.Decimal(38, 9)
 
