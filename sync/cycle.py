@@ -143,6 +143,7 @@ def _planned(
         rounds = assign(decider, rosters, session.ledger, people, known)
         for part in sorted(parts, key=lambda part: people.order.index(part.planned.connection)):
             steps.plan(part, decider, rounds[part.planned.connection], people)
+            report.warnings += decider.misread(part.planned.connection)
     return parts
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from connectors.base import Change
 from core.decision import OPTIONAL, Decision, Output
 
-SUBSTANCE = ("score", "tier", "stage", "owner_id", "model")
+SUBSTANCE = ("score", "tier", "stage", "owner_id", "model", "probability")
 """What of a decision makes it another one: the rest follows from it, or from the clock."""
 
 CHUNK = 5_000
