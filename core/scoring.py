@@ -39,7 +39,8 @@ from core.past import PREFIX, Past, overridden
 from core.past import column as past_column
 from core.points import Grain, units
 from core.reach import THOUSAND, room
-from core.rules import Model, Stages
+from core.rules import Model
+from core.sections import Stages
 
 PLACE = ("country", "region", "us_region")
 """What a lead takes from its account only as a whole: a lead in Japan does not become European."""

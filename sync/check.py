@@ -1,6 +1,6 @@
 """Check: what would fail in a run, found before it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from connectors.base import Connector, Problem
 from core.decision import Output
@@ -46,6 +46,11 @@ def check(session: Session, stop: Stop, address: Callable[[Place], str]) -> list
         problems += routing_problems(session, rosters, address)
     problems += small_segments(session, address)
     problems += _unworked(session)
+    return worst_first(problems)
+
+
+def worst_first(problems: Iterable[Problem]) -> list[Problem]:
+    """Problems by their severity."""
     return sorted(problems, key=lambda problem: SEVERITIES.index(problem.severity))
 
 

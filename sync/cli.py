@@ -104,13 +104,19 @@ def check(
 ) -> None:
     """Prove configuration, model and mapping against the live CRM, before a run fails."""
     from sync.check import check as find_problems
+    from sync.check import worst_first
     from sync.config import addresses
+    from sync.lint import mistaken
     from sync.session import with_file
 
-    with opened(ctx, config) as session:
-        session = with_file(session, model) if model else session
-        address = addresses(config, outside_of(ctx).env)
-        problems = find_problems(session, stop_on_signals(), address)
+    outside, configured = outside_of(ctx), settings(ctx, config)
+    files = [file.model for file in configured.model] + ([model] if model else [])
+    problems = worst_first(mistaken(files, configured, outside.connect))
+    if not problems:
+        with opened(ctx, config) as session:
+            session = with_file(session, model) if model else session
+            address = addresses(config, outside.env)
+            problems = find_problems(session, stop_on_signals(), address)
     if as_json:
         show([vars(problem) for problem in problems])
     for problem in problems:

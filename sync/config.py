@@ -21,12 +21,12 @@ from connectors.settings import ConnectionSettings, Settings
 from core.conditions import LeadCondition
 from core.identity import Identity
 from core.mistakes import Place
-from core.rules import Model
 from core.segments import Segment, Segments, with_model
 from core.sources import Sources
 from core.stages import Stage
 from sync.access import Access
 from sync.handoff_settings import Handoff
+from sync.model_file import read_model
 from sync.nurture_settings import Nurture
 from sync.retention_settings import Retention
 from sync.routing_settings import Routing
@@ -282,17 +282,3 @@ def replacing(segments: Segments, path: Path) -> Segments:
         return with_model(segments, read_model(path))
     except ValueError as error:
         raise ConfigError([f"{path}: {error}"]) from None
-
-
-def text_of(path: Path, model: Model) -> str | None:
-    """The text of a model's file; None where it does not say that any more."""
-    try:
-        text, said = path.read_text(encoding="utf-8"), read_model(path)
-    except (OSError, UnicodeDecodeError, ConfigError):
-        return None
-    return text if said.version == model.version else None
-
-
-def read_model(path: Path) -> Model:
-    """The scoring model in a file. Raises ConfigError with all its mistakes."""
-    return load_yaml(path, Model, {})

@@ -21,7 +21,7 @@ from core.routing import NOT_READY, Assignment
 from core.stages import HELD_OUT, RULED_OUT
 from sync import guards, handoff, price, retention
 from sync.compare import Comparer
-from sync.config import SignOff, text_of
+from sync.config import SignOff
 from sync.decide import Decider, past_of
 from sync.errors import StoreError
 from sync.facts_store import FactsStore
@@ -30,6 +30,7 @@ from sync.kin import People, hand_down
 from sync.lease import Lease
 from sync.ledger_rows import RunStatus
 from sync.lint import doubts
+from sync.model_file import text_of
 from sync.plan import ConnectionPlan
 from sync.pull import Pulled, pull
 from sync.report import ConnectionReport, RunReport, Step

@@ -1,6 +1,6 @@
 """What is suspicious in a model by itself, and by what the connections fill; no fact is asked."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -15,27 +15,46 @@ from core.rules import Model
 from core.unmapped import Mapped, unmapped
 from core.vocabulary import CLOSED, Words
 from sync.config import Config
+from sync.model_file import salvaged
 from sync.session import Session
-from sync.yaml_source import placed_yaml
 
 
-def in_itself(config: Config, fields: Mapped, model: Model) -> list[Finding]:
-    """Everything suspicious in a model; `fields` are those that the connections fill."""
-    return [*lint(model, _words(config)), *unmapped(model, fields)]
+def in_itself(
+    config: Config, fields: Mapped, model: Model, broken: Set[str] = frozenset()
+) -> list[Finding]:
+    """Everything suspicious in a model; `fields` are those that the connections fill, `broken` the
+    sections of it that are not whole."""
+    return [*lint(model, _words(config), broken), *unmapped(model, fields)]
 
 
 def linted(
     path: Path, config: Config, connect: Callable[[str, ConnectionSettings], Connector]
 ) -> list[Problem]:
-    """Everything suspicious in a model file. Raises ConfigError with its mistakes."""
-    model, address = placed_yaml(path, Model, {})
+    """Everything wrong or suspicious in a model file: of one with mistakes, in the rest of it too.
+
+    Raises ConfigError where it is no YAML.
+    """
+    model = salvaged(path)
+    problems = [Problem("error", wrong.where, wrong.what, "") for wrong in model.mistakes]
+    if model.rest is None:
+        return problems
     with ExitStack() as stack:
         connectors = {
             name: stack.enter_context(closing(connect(name, settings)))
             for name, settings in config.connections.items()
         }
-        findings = in_itself(config, mapped(config, connectors), model)
-    return [Problem(f.severity, address(f.place), f.what, f.advice) for f in findings]
+        findings = in_itself(config, mapped(config, connectors), model.rest, model.broken)
+    placed = (Problem(f.severity, model.address(f.place), f.what, f.advice) for f in findings)
+    return [*problems, *placed]
+
+
+def mistaken(
+    paths: Sequence[Path], config: Config, connect: Callable[[str, ConnectionSettings], Connector]
+) -> list[Problem]:
+    """All that is wrong or suspicious in model files of which one has mistakes; else nothing."""
+    if not any(salvaged(path).mistakes for path in paths):
+        return []
+    return [problem for path in paths for problem in linted(path, config, connect)]
 
 
 def doubts(session: Session) -> list[str]:

@@ -201,8 +201,8 @@ def preview(
 
     with ExitStack() as stack:
         session = stack.enter_context(opened(ctx, config, only))
-        changed = replacing(session.segments, model)
         vet(linted(model, session.config, outside_of(ctx).connect))
+        changed = replacing(session.segments, model)
         found = stack.enter_context(previewing.opened(session, changed, _instant(ctx, as_of)))
         if as_json:
             show(text.preview_data(found))
@@ -256,15 +256,15 @@ def sign(
     config: ConfigPath = DEFAULT_CONFIG,
 ) -> None:
     """Record that marketing or sales agrees to a model, by its content; a change needs it anew."""
-    from sync.config import read_model, text_of
     from sync.ledger import Ledger
     from sync.lint import linted
+    from sync.model_file import read_model, text_of
 
     if not by.strip():
         raise ConfigError(["say who agrees: --by WHO"])
     configured, outside = settings(ctx, config), outside_of(ctx)
-    chosen, now = read_model(model), outside.clock()
     vet(linted(model, configured, outside.connect))
+    chosen, now = read_model(model), outside.clock()
     with Ledger(configured.ledger) as ledger:
         ledger.models.sign(chosen, team, by=by.strip(), at=now)
         if text := text_of(model, chosen):

@@ -267,6 +267,61 @@ def test_bad_input_is_named_with_its_place_and_what_would_be_right(seller: Live,
     assert advice in found
 
 
+TOGETHER: dict[str, tuple[dict[str, str], list[str]]] = {
+    "what a part and what the whole is wrong in": (
+        {"fit": "- {id: boss, points: 60, when: {^seniorty: executive}}\n"
+         "- {id: size, points: 1, ^when: {custom: {budgte: {at_least: 5}}}}\n"
+         "- {^id: size, points: 1, when: {country: DE}}\n"
+         "- {id: land, points: 1, when: {^country: Deutschland}}",
+         "limits": "{behaviour: {^cap: 44}}"},
+        ["seniorty: unknown key", "which no connection maps", "two rules are called size",
+         "cap 44 is below"],
+    ),
+    "an entry that a rule names": (
+        {"behaviour": f"- {{{PAPER}, decay: old}}\n- {{id: web, ^points: 0, when: {{type: x}}}}",
+         "decays": "{old: {^over: 9}}"},
+        ["decays.old.over: ", "rule web gives no points"],
+    ),
+    "a rule that a stage is given by": (
+        {"behaviour": f"- {{{PAPER}, ^count: twice}}", "stages": "{iql: [paper]}",
+         "disqualify": "[{id: out, ^when: {employees: {above: 9, below: 9}}}]"},
+        ["count: say once, each", "rule out never holds"],
+    ),
+    "a section by another name": (
+        {"behaviour": "", "^behavior": f"- {{{PAPER}, group: web}}",
+         "groups": "{web: {cap: 45}}", "icp": "{^company: {custom: {x: a}}, persona: {title: x}}"},
+        ["behavior: unknown key", "icp.company asks for account.custom.x"],
+    ),
+    "sections that there must be": (
+        {"thresholds": "{mql: 70, ^sql: many}", "fit": f"- {{{BOSS}}}\n- {{^{BOSS}}}"},
+        ["two rules are called boss", "thresholds.sql"],
+    ),
+    "one key twice": (
+        {"fit": "- {id: boss, points: 60, when: {^country: Deutschland}}\n"
+         "- {id: a, points: 60, ^points: 1, when: {title: x}}"},
+        ["asks for country Deutschland", "points is given twice"],
+    ),
+}  # fmt: skip
+"""Sections, with ^ where something is to be found, and what it is, in the order of the file."""
+
+
+@pytest.mark.parametrize("case", TOGETHER)
+def test_all_problems_of_a_model_are_named_at_once(seller: Live, case: str) -> None:
+    """U20: what is wrong in one part hides nothing that is wrong elsewhere, and nothing is blamed
+    that only misses what is wrong."""
+    change, said = TOGETHER[case]
+    replaced = {key: text for key, text in SOUND.items() if f"^{key}" not in change}
+    marked = written({**replaced, **change}).splitlines()
+    marks = [n for n, line in enumerate(marked, start=1) for _ in range(line.count("^"))]
+    (seller.folder / "model.yaml").write_text("\n".join(marked).replace("^", "") + "\n")
+    outcome = seller.run("check", "--json")
+    assert outcome.code == Exit.USAGE, outcome.err
+    found = [(int(p["where"].split(":")[-2]), p["what"]) for p in outcome.json]
+    assert sorted(line for line, _what in found) == marks
+    for words in said:
+        assert [what for _line, what in found if words in what], (words, found)
+
+
 def test_the_examples_of_the_privacy_page_are_accepted(world: Live) -> None:
     """U20: what people chose in a CRM can be asked for without a mapping, as docs/privacy.md says
     it; `tracking` is the field of the reader's own there."""
