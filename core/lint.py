@@ -4,7 +4,7 @@ Everything here looks at the model alone; `core.unmapped` is told what the conne
 fill, `unscored` and `silent` what the facts show. Only what is called an error is surely one.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from decimal import ROUND_CEILING, Decimal
 from itertools import combinations
 
@@ -19,7 +19,7 @@ from core.conditions import ActivityCondition
 from core.covering import covers
 from core.decay import Step
 from core.earning import BehaviourRule, BestOf, FitRule
-from core.findings import Finding, placed_conditions, placed_rules
+from core.findings import Finding, Placed, placed_conditions, placed_rules
 from core.mistakes import Place
 from core.proportion import disproportions
 from core.reach import Span
@@ -38,11 +38,10 @@ def lint(
     `broken` are sections of which something was left out for what is wrong with it: what only the
     whole of them can tell is not looked for.
     """
-    checks: tuple[tuple[Iterator[Finding], Set[str]], ...] = (
+    checks: tuple[tuple[Iterable[Finding], Set[str]], ...] = (
         (_unreachable(model), {*POINTS, "thresholds", "tiers", "matrix"}),
         (_worthless(model), {"weights", "stages"}),
-        (_impossible(model), frozenset()),
-        (unheard(model, words), frozenset()),
+        (hopeless(placed_conditions(model), words), frozenset()),
         (_shadowed(model), frozenset()),
         (_capped(model), frozenset()),
         (_enough_alone(model, words), {*(POINTS if model.scale else BOUNDS), "thresholds"}),
@@ -51,6 +50,15 @@ def lint(
         (disproportions(model), frozenset()),
     )
     return [finding for found, whole in checks if not whole & broken for finding in found]
+
+
+def hopeless(placed: Iterable[Placed], words: Words) -> Iterator[Finding]:
+    """Conditions that nothing meets, and words in them that no fact holds."""
+    for place, name, condition in placed:
+        if never_holds(condition):
+            what = f"{name} never holds: what it asks excludes itself"
+            yield Finding("error", place, what, "Mend it: nothing meets all of it at once.")
+        yield from unheard([(place, name, condition)], words)
 
 
 def unscored(model: Model, activities: Table) -> Table:
@@ -150,15 +158,6 @@ def _worthless(model: Model) -> Iterator[Finding]:
         if measure.most == measure.least == 0:
             what = f"rule {measure.id} gives no points"
             yield Finding("warning", ("measures", number), what, "Give it points, or remove it.")
-
-
-def _impossible(model: Model) -> Iterator[Finding]:
-    """Conditions that nothing meets."""
-    for place, name, condition in placed_conditions(model):
-        if never_holds(condition):
-            what = f"{name} never holds: what it asks excludes itself"
-            advice = "Mend it: nothing meets all of it at once."
-            yield Finding("error", place, what, advice)
 
 
 def _shadowed(model: Model) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from sync.check_routing import routing_problems
 from sync.check_segments import small_segments
 from sync.decide import facts_of
 from sync.handoff_settings import Way
+from sync.lint import beside, mapped
 from sync.pull import pull
 from sync.report import Step
 from sync.roster import Found, find
@@ -28,7 +29,8 @@ def check(session: Session, stop: Stop, address: Callable[[Place], str]) -> list
 
     `address` says where a place of the configuration stands in its file.
     """
-    problems: list[Problem] = suspicions(session)
+    fields = mapped(session.config, session.connectors)
+    problems = [*suspicions(session, fields), *beside(session.config, fields, address)]
     problems += _claims(session)
     rosters: dict[str, Found] = {}
     for name, connector in session.connectors.items():

@@ -111,11 +111,11 @@ def check(
 
     outside, configured = outside_of(ctx), settings(ctx, config)
     files = [file.model for file in configured.model] + ([model] if model else [])
-    problems = worst_first(mistaken(files, configured, outside.connect))
+    address = addresses(config, outside.env)
+    problems = worst_first(mistaken(files, configured, outside.connect, address))
     if not problems:
         with opened(ctx, config) as session:
             session = with_file(session, model) if model else session
-            address = addresses(config, outside.env)
             problems = find_problems(session, stop_on_signals(), address)
     if as_json:
         show([vars(problem) for problem in problems])

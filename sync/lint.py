@@ -1,6 +1,6 @@
 """What is suspicious in a model by itself, and by what the connections fill; no fact is asked."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -9,14 +9,21 @@ from connectors.countries import country_code
 from connectors.mapping import filled
 from connectors.settings import ConnectionSettings
 from core.facts import SCORED
-from core.findings import Finding
-from core.lint import lint
+from core.findings import Finding, placed_conditions
+from core.lint import hopeless, lint
+from core.mistakes import Place
 from core.rules import Model
-from core.unmapped import Mapped, unmapped
+from core.unmapped import Mapped, unfilled, unmapped
 from core.vocabulary import CLOSED, Words
 from sync.config import Config
 from sync.model_file import salvaged
 from sync.session import Session
+
+Connect = Callable[[str, ConnectionSettings], Connector]
+"""The way to a CRM."""
+
+Address = Callable[[Place], str]
+"""Where a place stands in its file."""
 
 
 def in_itself(
@@ -27,9 +34,7 @@ def in_itself(
     return [*lint(model, _words(config), broken), *unmapped(model, fields)]
 
 
-def linted(
-    path: Path, config: Config, connect: Callable[[str, ConnectionSettings], Connector]
-) -> list[Problem]:
+def linted(path: Path, config: Config, connect: Connect) -> list[Problem]:
     """Everything wrong or suspicious in a model file: of one with mistakes, in the rest of it too.
 
     Raises ConfigError where it is no YAML.
@@ -38,23 +43,41 @@ def linted(
     problems = [Problem("error", wrong.where, wrong.what, "") for wrong in model.mistakes]
     if model.rest is None:
         return problems
+    findings = in_itself(config, _filled(config, connect), model.rest, model.broken)
+    return [*problems, *_addressed(findings, model.address)]
+
+
+def mistaken(
+    paths: Sequence[Path], config: Config, connect: Connect, address: Address
+) -> list[Problem]:
+    """All that is wrong or suspicious in model files of which one has mistakes, and beside them in
+    the configuration; else nothing."""
+    if not any(salvaged(path).mistakes for path in paths):
+        return []
+    problems = [problem for path in paths for problem in linted(path, config, connect)]
+    return problems + beside(config, _filled(config, connect), address)
+
+
+def beside(config: Config, fields: Mapped, address: Address) -> list[Problem]:
+    """Everything suspicious in the conditions of the configuration: which leads a model, a
+    territory, a track or an audience is for."""
+    conditions = list(placed_conditions(config))
+    findings = [*hopeless(conditions, _words(config)), *unfilled(conditions, fields)]
+    return _addressed(findings, address)
+
+
+def _addressed(findings: Iterable[Finding], address: Address) -> list[Problem]:
+    return [Problem(f.severity, address(f.place), f.what, f.advice) for f in findings]
+
+
+def _filled(config: Config, connect: Connect) -> Mapped:
+    """The fields that the connections of a configuration fill."""
     with ExitStack() as stack:
         connectors = {
             name: stack.enter_context(closing(connect(name, settings)))
             for name, settings in config.connections.items()
         }
-        findings = in_itself(config, mapped(config, connectors), model.rest, model.broken)
-    placed = (Problem(f.severity, model.address(f.place), f.what, f.advice) for f in findings)
-    return [*problems, *placed]
-
-
-def mistaken(
-    paths: Sequence[Path], config: Config, connect: Callable[[str, ConnectionSettings], Connector]
-) -> list[Problem]:
-    """All that is wrong or suspicious in model files of which one has mistakes; else nothing."""
-    if not any(salvaged(path).mistakes for path in paths):
-        return []
-    return [problem for path in paths for problem in linted(path, config, connect)]
+        return mapped(config, connectors)
 
 
 def doubts(session: Session) -> list[str]:
