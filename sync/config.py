@@ -21,6 +21,7 @@ from connectors.settings import ConnectionSettings, Settings
 from core.conditions import LeadCondition
 from core.identity import Identity
 from core.mistakes import Place
+from core.rules import Model
 from core.segments import Segment, Segments, with_model
 from core.sources import Sources
 from core.stages import Stage
@@ -273,12 +274,11 @@ def read_models(config: Config) -> Segments:
     return tuple(segments)
 
 
-def replacing(segments: Segments, path: Path) -> Segments:
-    """The models with the one in a file in the place of its namesake, or of the only one.
-
-    Raises ConfigError with all its mistakes, or where no model has its name.
+def replacing(segments: Segments, model: Model, said: object) -> Segments:
+    """The models with another one in the place of its namesake, or of the only one; `said` is what
+    it was given as. Raises ConfigError where no model has its name.
     """
     try:
-        return with_model(segments, read_model(path))
+        return with_model(segments, model)
     except ValueError as error:
-        raise ConfigError([f"{path}: {error}"]) from None
+        raise ConfigError([f"{said}: {error}"]) from None

@@ -1,4 +1,5 @@
-"""A scoring model file: read whole, or as far as it goes where something in it is wrong."""
+"""A scoring model file: read whole, or as far as it goes where something in it is wrong; and the
+versions that the ledger keeps."""
 
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
@@ -7,7 +8,8 @@ from pathlib import Path
 from core import salvage
 from core.mistakes import Place
 from core.rules import Model
-from sync.yaml_source import ConfigError, Wrong, composed, in_order, read, without
+from sync.ledger_models import Version
+from sync.yaml_source import ConfigError, Wrong, composed, in_order, read, text_in, without
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,17 @@ class Salvage:
 
 
 def salvaged(path: Path) -> Salvage:
-    """The model in a file, as far as it goes. Raises ConfigError where it is no YAML.
+    """The model in a file, as far as it goes. Raises ConfigError where it is no YAML."""
+    return _salvaged(text_in(path), path)
+
+
+def _salvaged(text: str, path: Path) -> Salvage:
+    """The model that a text says, as far as it goes; its places are told as those of `path`.
 
     What is wrong is left out and the rest looked at once more, until nothing in it is wrong: so
     what is wrong with the whole is found beside what is wrong with a part.
     """
-    node, wrong, broken = composed(path), list[Wrong](), set[str]()
+    node, wrong, broken = composed(text, path), list[Wrong](), set[str]()
     while True:
         stand_ins = {key: salvage.STAND_INS[key] for key in broken & salvage.STAND_INS.keys()}
         reading = read(node, path, Model, {}, stand_ins, broken)
@@ -40,10 +47,42 @@ def salvaged(path: Path) -> Salvage:
 
 def read_model(path: Path) -> Model:
     """The scoring model in a file. Raises ConfigError with all its mistakes."""
-    found = salvaged(path)
-    if found.mistakes or found.rest is None:
+    return _whole(salvaged(path))
+
+
+def _whole(found: Salvage) -> Model:
+    if found.rest is None or found.mistakes:
         raise ConfigError(list(map(str, found.mistakes)))
     return found.rest
+
+
+def named(said: str, kept: Sequence[Version]) -> Model:
+    """The model in a file, or that of a version that was kept.
+
+    Raises ConfigError with all its mistakes, or where there is neither.
+    """
+    if (path := Path(said)).is_file():
+        return read_model(path)
+    version = version_of(said, kept)
+    return _whole(_salvaged(version.text, Path(version.label)))
+
+
+def version_of(said: str, kept: Sequence[Version]) -> Version:
+    """The version that is called so or, alone, begins so, its model's name before it or not.
+
+    Raises ConfigError where there is none, or more than one.
+    """
+    names = {one.label: (one.version, one.label) for one in kept}
+    found = [one for one in kept if said in names[one.label]] or [
+        one for one in kept if any(name.startswith(said) for name in names[one.label])
+    ]
+    if not found:
+        unknown = f"no file, and no model {said} was ever run or signed: see `leadgauge models`"
+        raise ConfigError([f"{said}: {unknown}"])
+    if len(found) > 1:
+        labels = ", ".join(one.label for one in found)
+        raise ConfigError([f"{said}: several versions begin so, say more of it: {labels}"])
+    return found[0]
 
 
 def text_of(path: Path, model: Model) -> str | None:

@@ -128,7 +128,7 @@ def placed_yaml(
     path: Path, model: type[M], env: Mapping[str, str]
 ) -> tuple[M, Callable[[Place], str]]:
     """The content of a file, and where each of its places stands, as file:line:column."""
-    reading = read(composed(path), path, model, env)
+    reading = read(composed(text_in(path), path), path, model, env)
     if reading.content is None:
         raise ConfigError(list(map(str, in_order(reading.wrong))))
     return reading.content, reading.address
@@ -143,16 +143,21 @@ class Reading(Generic[M]):
     address: Callable[[Place], str]
 
 
-def composed(path: Path) -> yaml.Node:
-    """The content of a file, taken apart. Raises ConfigError where it is no YAML."""
+def text_in(path: Path) -> str:
+    """The text of a file. Raises ConfigError where it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
-        text = _WRITTEN_REFERENCE.sub("\ue000\ue001\\1\ue002", text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror}: run `leadgauge init` to make one"]) from None
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: not UTF-8 text (byte {error.start})"]) from None
+
+
+def composed(text: str, path: Path) -> yaml.Node:
+    """A file's text, taken apart. Raises ConfigError where it is no YAML."""
+    text = _WRITTEN_REFERENCE.sub("\ue000\ue001\\1\ue002", text)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or yaml.Mark(str(path), 0, 0, 0, None, 0)
         wrong = _Source(path, {}).wrong((), mark, f"not YAML: {error.problem}")
