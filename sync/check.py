@@ -1,6 +1,6 @@
 """Check: what would fail in a run, found before it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 
 from connectors.base import Connector, Problem
 from core.decision import Output
@@ -13,7 +13,7 @@ from sync.check_routing import routing_problems
 from sync.check_segments import small_segments
 from sync.decide import facts_of
 from sync.handoff_settings import Way
-from sync.lint import beside, mapped
+from sync.lint import absent, beside, mapped
 from sync.pull import pull
 from sync.report import Step
 from sync.roster import Found, find
@@ -33,6 +33,7 @@ def check(session: Session, stop: Stop, address: Callable[[Place], str]) -> list
     problems = [*suspicions(session, fields), *beside(session.config, fields, address)]
     problems += _claims(session)
     rosters: dict[str, Found] = {}
+    lacking: dict[str, Mapping[str, Set[str]]] = {}
     for name, connector in session.connectors.items():
         found = [
             Problem(p.severity, f"{name}: {p.where}", p.what, p.advice) for p in connector.check()
@@ -40,12 +41,15 @@ def check(session: Session, stop: Stop, address: Callable[[Place], str]) -> list
         problems += found
         if not found:
             problems += _choices(session, connector)
+            lacking[name] = connector.lacks()
         problems += _unsaid(session, name)
         problems += _untold(session, connector)
         if session.config.routing and not any(p.severity == "credentials" for p in found):
             rosters[name] = _roster(session, connector, stop)
     if session.config.routing:
         problems += routing_problems(session, rosters, address)
+    there = mapped(session.config, session.connectors, lacking)
+    problems += absent(session.config, fields, there, address)
     problems += small_segments(session, address)
     problems += _unworked(session)
     return worst_first(problems)

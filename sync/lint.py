@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from connectors.base import Connector, Problem
 from connectors.countries import country_code
@@ -18,6 +20,7 @@ from core.vocabulary import CLOSED, Words
 from sync.config import Config
 from sync.model_file import salvaged
 from sync.session import Session
+from sync.yaml_source import placed_yaml
 
 Connect = Callable[[str, ConnectionSettings], Connector]
 """The way to a CRM."""
@@ -66,6 +69,24 @@ def beside(config: Config, fields: Mapped, address: Address) -> list[Problem]:
     return _addressed(findings, address)
 
 
+def absent(config: Config, fields: Mapped, there: Mapped, address: Address) -> list[Problem]:
+    """What models and the configuration ask for, that is mapped by default, and that no CRM has a
+    field for: `there` are those of the `fields` that the CRMs have."""
+    models = [placed_yaml(file.model, Model, {}) for file in config.model]
+    asking: list[tuple[Callable[[Mapped], Iterable[Finding]], Address]] = [
+        (partial(unmapped, model), of_model) for model, of_model in models
+    ]
+    asking.append((partial(unfilled, list(placed_conditions(config))), address))
+    problems = []
+    for find, where in asking:
+        known = {(finding.place, finding.what) for finding in find(fields)}
+        for finding in find(there):
+            if (finding.place, finding.what) not in known:
+                what = f"{finding.what} to a field that its CRM has"
+                problems.append(Problem("warning", where(finding.place), what, finding.advice))
+    return problems
+
+
 def _addressed(findings: Iterable[Finding], address: Address) -> list[Problem]:
     return [Problem(f.severity, address(f.place), f.what, f.advice) for f in findings]
 
@@ -106,11 +127,16 @@ def _words(config: Config) -> Words:
     return Words(country_code, own)
 
 
-def mapped(config: Config, connectors: Mapping[str, Connector]) -> dict[str, set[str]]:
+def mapped(
+    config: Config,
+    connectors: Mapping[str, Connector],
+    lacking: Mapping[str, Mapping[str, Set[str]]] = MappingProxyType({}),
+) -> dict[str, set[str]]:
     """The fields of each facts table that some connection fills: what its connector does by
     itself, with what its mapping adds and leaves out.
 
-    One that is mapped to several sources has an origin as well.
+    One that is mapped to several sources has an origin as well. `lacking` is what the CRMs of some
+    connections have no field for.
     """
     fields: dict[str, set[str]] = {table.name: set() for table in SCORED}
     for name, connector in connectors.items():
@@ -118,6 +144,7 @@ def mapped(config: Config, connectors: Mapping[str, Connector]) -> dict[str, set
             given = getattr(config.connections[name].mapping, table.name)
             left_out = {field for field, to in given.items() if to is None}
             by_itself = connector.capabilities.fills.get(table.name, frozenset())
+            by_itself -= lacking.get(name, {}).get(table.name, frozenset())
             named = filled(table.model, {*by_itself, *given} - left_out)
             several = {f"origins.{field}" for field, to in given.items() if isinstance(to, tuple)}
             fields[table.name] |= named | several

@@ -65,6 +65,34 @@ def test_what_cannot_be_meant_is_an_error(world: Live) -> None:
     assert asked not in suspicious(world, Exit.DONE)
 
 
+@pytest.mark.slow
+def test_a_default_field_that_the_crm_lacks_is_told_of(world: Live) -> None:
+    """U20: what is mapped without being asked for counts as filled, until the CRM says that it has
+    no such field; what another CRM fills is known of somebody."""
+    fit = [{"id": "stack", "points": 60, "when": {"technologies": {"contains": "sap"}}}]
+    rules = [{"id": "paper", "points": 45, "when": {"asset": "/a"}, "count": "each", "cap": 45}]
+    for name, column in (("sales", "Tech_Stack__c"), ("marketing", "tech_stack")):
+        world.configure(name, **{name: {"mapping": {}}})
+        world.model(fit=fit, behaviour=rules, decays={})
+        world.set_up()
+        assert not [what for what in suspicious(world, Exit.DONE) if "its CRM has" in what]
+        crm = world.sellers[name].crm
+        crm.revision += 1
+        for fields in crm.custom.values():
+            fields.pop(column, None)
+            fields.pop("Asset__c", None)
+        found = suspicious(world, Exit.DONE)
+        asks = "asks for {}, which no connection maps to a field that its CRM has"
+        said = {f"rule stack {asks.format('technologies')}"}
+        said |= {f"rule paper {asks.format('asset')}"} if name == "sales" else set()
+        assert {what for what in found if "its CRM has" in what} == said
+        assert {found[what][0] for what in said} == {"warning"}
+    world.configure(sales={"mapping": {}}, marketing={"mapping": {}})
+    world.model(fit=[], behaviour=rules, decays={}, thresholds={"mql": 20, "sql": 45})
+    world.set_up()
+    assert not [what for what in suspicious(world, Exit.DONE) if "its CRM has" in what]
+
+
 SOUND = {
     "fit": "- {id: boss, points: 60, when: {seniority: executive}}",
     "behaviour": "- {id: paper, points: 45, when: {type: download}}",
