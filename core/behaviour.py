@@ -62,12 +62,12 @@ def _earned(
     model: Model, activities: Table, events: Table, at: datetime, fit: Table | None
 ) -> Iterator[Table]:
     """What rules give for events, and what the caps of groups and the path's limits take."""
-    worth = _worth(model, runs(model, _counting(model, activities, events, at)), at)
-    sums = _sums(worth)
+    events = _aged(model, runs(model, _counting(model, activities, events, at)), at)
+    sums = _sums(events)
     if lasting := _lasting(model):
         engaged = _engaged(model, sums)
         mine = sums.number.isin(lasting)
-        sums = sums.filter(~mine).drop("late").union(_saved(model, sums.filter(mine), engaged))
+        sums = sums.filter(~mine).drop("late").union(_saved(sums.filter(mine), engaged))
     paid = _paid(model, sums)
     rows = _summed(paid) if "period" in paid.columns else paid
     kept = (rows.amount > rows.cap).ifelse(rows.cap, rows.amount)
@@ -91,8 +91,9 @@ def _earned(
     limit = model.limits.behaviour
     if limit.on_the_way:
         if lasting:
-            saved = _saves(worth, engaged)
-            worth = saved.mutate(worth=saved.saved.ifelse(saved.fresh, saved.worth))
+            saved = _saves(events, engaged)
+            events = saved.mutate(recent=saved.recent | saved.saved)
+        worth = _worth(model, events)
         yield from path(limit, grain, gains(worth, _rules(model), model.groups, grain), fit)
 
 
@@ -110,12 +111,15 @@ def _counting(model: Model, activities: Table, events: Table, at: datetime) -> T
 
 def _sums(events: Table) -> Table:
     """The events of each lead and rule together, in each period if any rule or group tells
-    periods, those apart that are `late`: each time by itself."""
+    periods, those apart that are `late`: each time by itself. `recent` counts them."""
     keys = [*RULE, *(name for name in ("period", "late") if name in events.columns)]
+    aged = {}
+    if "aged" in events.columns:
+        aged = {"total": _.aged.sum(), "best": _.aged.max()}
     return events.group_by(keys).aggregate(
         count=_.count(),
-        total=_.worth.sum().cast("int64"),
-        best=_.worth.max(),
+        recent=_.count(where=_.recent),
+        **aged,
         first=_.occurred_at.min(),
         last=_.occurred_at.max(),
         evidence=_latest(events.id, events.occurred_at, events.id),
@@ -126,10 +130,20 @@ def _paid(model: Model, sums: Table) -> Table:
     """What each lead is paid by each rule, in each period: `gross` is what the paid events were
     worth when they were new, `amount` what they are now."""
     rows = sums.join(_rules(model), "number")
+    past = rows["count"] - rows.recent
+    total = rows.recent * rows.fresh + past * rows.stale
+    best = ibis.cases(
+        (past == 0, rows.fresh),
+        (rows.recent == 0, rows.stale),
+        else_=ibis.greatest(rows.fresh, rows.stale),
+    )
+    if gradual := _gradual(model):
+        mine = rows.number.isin(gradual)
+        total, best = mine.ifelse(rows.total, total), mine.ifelse(rows.best, best)
     return rows.mutate(
         events=rows["count"],
         gross=rows.each.ifelse(rows["count"], 1) * rows.fresh,
-        amount=rows.each.ifelse(rows.total, rows.best),
+        amount=rows.each.ifelse(total, best),
     )
 
 
@@ -151,7 +165,8 @@ def _latest(value: Value, time: Value, id_: Value) -> Value:
 
 
 def _rules(model: Model) -> Table:
-    """What holds of each behaviour rule as a whole."""
+    """What holds of each behaviour rule as a whole; an event is worth `fresh`, and `stale`
+    past the step of its decay."""
 
     def row(number: int, rule: BehaviourRule) -> dict[str, Any]:
         return {
@@ -159,26 +174,37 @@ def _rules(model: Model) -> Table:
             "rule": rule.id,
             "each": rule.count == "each",
             "fresh": model.grain.of(rule.points),
+            "stale": model.grain.of(model.left(rule)),
             "cap": None if rule.cap is None else model.grain.of(rule.cap),
             "group": rule.group,
         }
 
     kinds = {"number": "int32", "rule": "string", "each": "bool", "fresh": "int64"}
-    schema = pa.schema({**kinds, "cap": "int64", "group": "string"})
+    schema = pa.schema({**kinds, "stale": "int64", "cap": "int64", "group": "string"})
     rows = [row(number, rule) for number, rule in enumerate(model.behaviour)]
     return ibis.memtable(pa.Table.from_pylist(rows, schema))
 
 
-def _worth(model: Model, events: Table, at: datetime) -> Table:
-    """Each event with its `worth` as of `at`, in grains, if no engagement saves it; `late` is the
-    time of those that one might save."""
-    events = _aged(model, events.join(_terms(model, at), "number"), at)
-    past = events.occurred_at < events.step
-    events = events.mutate(worth=past.ifelse(events.left, events.fresh))
+def _aged(model: Model, events: Table, at: datetime) -> Table:
+    """Each event with whether it is `recent`: not past the step of its decay, if that has one.
+
+    `late` is the time of those past it that engagement might save, where a rule has such; `aged`
+    is what an event of a rule with a gradual decay is worth, where a rule has that.
+    """
+    steps: dict[Step, list[int]] = {}
+    for number, rule in enumerate(model.behaviour):
+        decay = model.decays[rule.decay] if rule.decay else None
+        if isinstance(decay, Step):
+            steps.setdefault(decay, []).append(number)
+    recent = [
+        (events.number.isin(numbers), events.occurred_at >= ibis.literal(at - step.after, TIME))
+        for step, numbers in steps.items()
+    ]
+    events = events.mutate(recent=ibis.cases(*recent, else_=True) if recent else True)
     if lasting := _lasting(model):
-        late = past & events.number.isin(lasting)
+        late = ~events.recent & events.number.isin(lasting)
         events = events.mutate(late=late.ifelse(events.occurred_at, None))
-    return events
+    return _faded(model, events, at)
 
 
 def _lasting(model: Model) -> list[int]:
@@ -190,7 +216,8 @@ def _lasting(model: Model) -> list[int]:
 def _engaged(model: Model, sums: Table) -> Table:
     """When each lead was last engaged: engagement is any event that earns points."""
     earning = [number for number, rule in enumerate(model.behaviour) if rule.points > 0]
-    mine = sums.filter(sums.number.isin(earning))
+    every = len(earning) == len(model.behaviour)
+    mine = sums if every else sums.filter(sums.number.isin(earning))
     return mine.group_by(*LEAD).aggregate(engaged=mine["last"].max())
 
 
@@ -201,26 +228,39 @@ def _saves(rows: Table, engaged: Table) -> Table:
     return judged.mutate(saved=(judged.late < judged.engaged).fill_null(False)).drop("engaged")
 
 
-def _saved(model: Model, sums: Table, engaged: Table) -> Table:
-    """The sums of rules whose events may be saved: late ones with the others, worth what they were
-    before the step if engagement came later."""
-    rows = _saves(sums, engaged).join(_rules(model).select("number", "fresh"), "number")
-    rows = rows.mutate(
-        total=rows.saved.ifelse(rows["count"] * rows.fresh, rows.total),
-        best=rows.saved.ifelse(rows.fresh, rows.best),
-    )
+def _saved(sums: Table, engaged: Table) -> Table:
+    """The sums of rules whose events may be saved: late ones with the others, as recent as these
+    if engagement came later."""
+    rows = _saves(sums, engaged)
+    rows = rows.mutate(recent=rows.saved.ifelse(rows["count"], rows.recent))
+    aged = {name: sums[name] for name in ("total", "best") if name in sums.columns}
     return rows.group_by([name for name in sums.columns if name in (*RULE, "period")]).aggregate(
-        count=rows["count"].sum().cast("int64"),
-        total=rows.total.sum().cast("int64"),
-        best=rows.best.max(),
+        count=_whole(rows["count"].sum()),
+        recent=_whole(rows.recent.sum()),
+        **{name: rows[name].max() for name in aged},
         first=rows["first"].min(),
         last=rows["last"].max(),
         evidence=_latest(rows.evidence, rows["last"], rows.evidence),
     )
 
 
-def _aged(model: Model, events: Table, at: datetime) -> Table:
-    """Each event with what is `left` of it once it is past its step; `fresh` falls with age."""
+def _whole(sum_: Value) -> Value:
+    """A sum as int64: that of DuckDB is wider, and what is united with it would be as wide."""
+    return sum_.cast("decimal(38, 0)").cast("int64")
+
+
+def _worth(model: Model, events: Table) -> Table:
+    """Each event with its `worth`, in grains."""
+    rules = _rules(model).select("number", "fresh", "stale")
+    rows = events.join(rules, "number").select(events, rules.fresh, rules.stale)
+    worth = rows.recent.ifelse(rows.fresh, rows.stale)
+    if gradual := _gradual(model):
+        worth = rows.number.isin(gradual).ifelse(rows.aged, worth)
+    return rows.mutate(worth=worth)
+
+
+def _faded(model: Model, events: Table, at: datetime) -> Table:
+    """Each event with what it is worth at its age, `aged`, if any rule has a gradual decay."""
     curve = list(_curves(model))
     if not curve:
         return events
@@ -229,9 +269,12 @@ def _aged(model: Model, events: Table, at: datetime) -> Table:
     seconds = ibis.literal(int(at.timestamp())) - events.occurred_at.truncate("s").epoch_seconds()
     dated = events.mutate(age=(seconds // 86_400).cast("int64"))
     joined = dated.left_join(table, ["number", "age"]).select(dated, table.aged)
-    gradual = sorted({row["number"] for row in curve})
-    fresh = joined.number.isin(gradual).ifelse(joined.aged.coalesce(0), joined.fresh)
-    return joined.mutate(fresh=fresh).drop("age", "aged")
+    return joined.mutate(aged=joined.aged.coalesce(0)).drop("age")
+
+
+def _gradual(model: Model) -> list[int]:
+    """The rules whose events are worth less with every day."""
+    return sorted({row["number"] for row in _curves(model)})
 
 
 def _curves(model: Model) -> Iterator[Mapping[str, int]]:
@@ -242,21 +285,3 @@ def _curves(model: Model) -> Iterator[Mapping[str, int]]:
             values = (model.grain.of(rule.points * decay.share(days)) for days in count())
             for age, aged in enumerate(takewhile(bool, values)):
                 yield {"number": number, "age": age, "aged": aged}
-
-
-def _terms(model: Model, at: datetime) -> Table:
-    """What one event of each behaviour rule is worth: `fresh`, and `left` of it before the `step`
-    of its decay."""
-
-    def row(number: int, rule: BehaviourRule) -> dict[str, Any]:
-        decay = model.decays[rule.decay] if rule.decay else None
-        return {
-            "number": number,
-            "step": at - decay.after if isinstance(decay, Step) else None,
-            "fresh": model.grain.of(rule.points),
-            "left": model.grain.of(model.left(rule)),
-        }
-
-    kinds = {"number": "int32", "step": TIME.to_pyarrow(), "fresh": "int64", "left": "int64"}
-    rows = [row(number, rule) for number, rule in enumerate(model.behaviour)]
-    return ibis.memtable(pa.Table.from_pylist(rows, pa.schema(kinds)))
