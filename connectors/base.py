@@ -28,13 +28,15 @@ class Stream:
     `name` is the vendor's object name and identifies the stream's cursor. A stream that has
     no modified stamp to follow is read whole each time (`incremental` False). A stream is
     `complete` where reading it from its beginning shows every living record of the object type
-    `name`, and rows of no other: what it then does not show is gone.
+    `name`, and rows of no other: what it then does not show is gone. With `only`, nothing need be
+    read but the key, the stamp and these common fields: what else a row then holds is not known.
     """
 
     name: str
     table: str
     incremental: bool = True
     complete: bool = False
+    only: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ class Field:
     """A field of a CRM object, as the CRM describes it.
 
     `length` bounds text in characters, `whole_digits` and `decimals` bound numbers, `choices` are
-    the values a CHOICE accepts (empty: any). A field the user may not see is not described.
+    the values a CHOICE accepts (empty: any). A field that the CRM works out by itself is
+    `calculated`. A field the user may not see is not described.
     """
 
     name: str
@@ -118,6 +121,7 @@ class Field:
     whole_digits: int | None = None
     decimals: int | None = None
     choices: tuple[str, ...] = ()
+    calculated: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,6 +187,15 @@ class WriteResult:
     reason: str = ""
     modified_at: datetime | None = None
     survivor: str | None = None
+
+
+Began = Callable[[str, Sequence[Change]], None]
+"""Told (job, its changes) as a job of the CRM that writes was made, before it can take effect."""
+
+
+def untold(job: str, changes: Sequence[Change]) -> None:
+    """For whoever does not ask a job again."""
+    del job, changes
 
 
 class EntryKind(StrEnum):
@@ -324,13 +337,33 @@ class Connector(Protocol):
         TemporaryError, and Interrupted (`Usage.look`); what was yielded before stays valid.
         """
 
-    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+    def unstamped(self, stream: Stream) -> frozenset[str]:
+        """The common fields of a complete stream that can change while its stamps stay.
+
+        They come from fields that the CRM calculates, or that `mapping.unstamped` names. Costs
+        no call once the stream was pulled. Raises MappingError for a name that is not mapped.
+        """
+
+    def read_again(self, stream: Stream, ids: Sequence[str]) -> Page:
+        """Records of a complete stream that has `unstamped` fields as `pull` shows them now,
+        whatever their stamps; one that is gone has no row. The cursor is of no use."""
+
+    def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
         """Send changes; exactly one result for each, as soon as it is known.
 
         At most one change for each record. Only the given fields are sent. One refused record
-        never stops the others. Raises only CredentialsError and QuotaExhausted, and
-        TemporaryError when nothing of the remaining changes was sent; Interrupted (`Usage.look`)
-        where some of them may have been.
+        never stops the others. Where the CRM carries some out by a job of its own, `began` hears
+        of it first; what it raises ends the writing, and the job does nothing. Raises only
+        CredentialsError, QuotaExhausted and TemporaryError: a change without a result was then not
+        sent. Interrupted (`Usage.look`) where some of them may have been.
+        """
+
+    def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """What became of the changes of a job that an earlier process began; a result for each.
+
+        Afterwards it writes nothing more: one that was not started yet is called off, one under
+        way is waited for. UNKNOWN is what it does not tell, or the CRM tells of it no more.
+        Raises what `write` raises, TemporaryError also while the job's end cannot be seen.
         """
 
     def read_back(
@@ -339,6 +372,13 @@ class Connector(Protocol):
         """What the CRM now holds in the written fields, by record id, in canonical text.
 
         A record that is gone is absent; one that was merged answers under the id asked for.
+        """
+
+    def stand_ins(self, object_type: str, ids: Collection[str]) -> dict[str, str]:
+        """Of some records those that another one stands for by now, with its id.
+
+        They were merged into it, or converted to it: what is written to them is refused, or lands
+        on the other one.
         """
 
     def add_entry(self, entry: Entry) -> None:

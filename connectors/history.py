@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.columns import WORDS
-from connectors.mapping import table
+from connectors.mapping import RESTS_ON, table
 from connectors.sources import common_field
 from core.model import Row
 
@@ -32,18 +32,6 @@ Histories = Mapping[str, Mapping[str, Steps]]
 KNOWN = "known"
 FIXED = ("id", "object_type", "created_at")
 """What is fixed when a record is created."""
-
-_RESTS_ON: Mapping[str, tuple[str, ...]] = {
-    "seniority": ("title",),
-    "function": ("title",),
-    "state": ("country",),
-    "region": ("country",),
-    "us_region": ("country", "state"),
-    "email_valid": ("email",),
-    "phone_number": ("phone",),
-    "phone_valid": ("phone",),
-}
-"""From what else the mapping reads a column."""
 
 
 def traced(columns: Mapping[str, str]) -> dict[str, str]:
@@ -89,7 +77,7 @@ class _Spread:
             self._by_name[common_field(column)].append(column)
         self._derived = [
             name
-            for name, rests in _RESTS_ON.items()
+            for name, rests in RESTS_ON.items()
             if name in model.model_fields
             and name not in self._by_name
             and any(other in self._by_name for other in rests)
@@ -141,7 +129,7 @@ class _Spread:
         }
 
         def rests(name: str) -> bool:
-            return all(o in found for o in _RESTS_ON.get(name, ()) if o in self._by_name)
+            return all(o in found for o in RESTS_ON.get(name, ()) if o in self._by_name)
 
         return {name for name in (*found, *self._derived) if rests(name)}
 

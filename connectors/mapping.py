@@ -8,7 +8,7 @@ text in which written values are compared, is said in `connectors.values`.
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import partial, reduce
 
@@ -19,6 +19,7 @@ from connectors import values
 from connectors.base import RowProblem
 from connectors.columns import TEXT, Column, by_distinct, convert, raw_array, text
 from connectors.countries import country_code
+from connectors.errors import MappingError
 from connectors.reachable import email_valid, phone_number, phone_valid
 from connectors.settings import MappedTo
 from connectors.sources import Raw, common_field, merged, resolve
@@ -58,6 +59,18 @@ _FOLLOWS: Mapping[str, tuple[str, ...]] = {
 }
 """Field -> those that `table` reads from it where they are not mapped themselves."""
 
+RESTS_ON: Mapping[str, tuple[str, ...]] = {
+    "seniority": ("title",),
+    "function": ("title",),
+    "state": ("country",),
+    "region": ("country",),
+    "us_region": ("country", "state"),
+    "email_valid": ("email",),
+    "phone_number": ("phone",),
+    "phone_valid": ("phone",),
+}
+"""From what else `table` reads a column."""
+
 
 @dataclass(frozen=True)
 class Mapped:
@@ -88,6 +101,30 @@ def filled(model: type[Row], fields: Iterable[str]) -> frozenset[str]:
     read = {*fields, "id", "object_type", "modified_at"}
     following = {name for field in read for name in _FOLLOWS.get(field, ())}
     return frozenset(read | following & set(model.model_fields))
+
+
+def narrowed(columns: Mapping[str, str], only: Set[str]) -> dict[str, str]:
+    """Raw columns -> CRM fields: of some common fields alone (empty: of all), with the stamp and
+    what `table` reads them by."""
+    read = {"modified_at", *only}.union(*(RESTS_ON.get(name, ()) for name in only))
+    return {
+        column: field
+        for column, field in columns.items()
+        if not only or common_field(column) in read
+    }
+
+
+def refuse_unmapped(names: Iterable[str], mapped: Iterable[str], connection: str) -> None:
+    """Refuse names under `mapping.unstamped` that are no mapped CRM field. Raises MappingError."""
+    known = set(mapped)
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise MappingError(
+                f"mapping.unstamped names {name}, which no field is mapped to{hint}",
+                connection=connection,
+            )
 
 
 def _known(model: type[Row], name: str) -> None:

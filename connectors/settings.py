@@ -71,6 +71,11 @@ class FieldMapping(Settings):
     activity_types: dict[str, str] = Field(
         {}, description="What the CRM calls a kind of activity -> the canonical type."
     )
+    unstamped: tuple[str, ...] = Field(
+        (),
+        description="Mapped CRM fields that change while the modified stamp of their record stays, "
+        "beside those that the CRM says it calculates: `sync --refresh` reads them again.",
+    )
 
     @field_validator("leads", "accounts")
     @classmethod
@@ -95,6 +100,11 @@ class ConnectionSettings(Settings):
         {},
         description="Output -> CRM field and policy, where it differs from the defaults; "
         "area and buyer_stage are written only if they are named here.",
+    )
+    verify: bool = Field(
+        False,
+        description="Read back every write before it counts, in every run and the daemon's too, as "
+        "with `sync --verify`; owners are so anyway.",
     )
 
     def outputs(self) -> list[Output]:

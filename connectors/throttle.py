@@ -25,6 +25,10 @@ ATTEMPTS = 6
 PATIENCE = 180.0
 """Seconds after which a call is given up, whatever attempts are left."""
 
+ASLEEP = 2.0
+"""Seconds of a wait after which it is heard whether to go on with it: a signal does not end a
+sleep."""
+
 _backoff = wait_random_exponential(multiplier=0.5, max=30)
 
 
@@ -49,6 +53,19 @@ class _Failures(stop_base):
         return self._failed >= ATTEMPTS or state.idle_for + state.upcoming_sleep >= PATIENCE
 
 
+def _attentive(usage: Usage, sleep: Sleep) -> Sleep:
+    """A sleep that `usage.look` ends; it is asked before anything is waited for."""
+
+    def waiting(seconds: float) -> None:
+        usage.look()
+        while seconds > 0:
+            sleep(min(seconds, ASLEEP))
+            seconds -= ASLEEP
+            usage.look()
+
+    return waiting
+
+
 def retried(
     call: Callable[[], T], usage: Usage, *, idempotent: bool = True, sleep: Sleep = time.sleep
 ) -> T:
@@ -57,7 +74,7 @@ def retried(
     Waits as long as the CRM asked for, else exponentially with jitter. Being asked to slow down
     is no failed attempt: it is counted apart, in `usage`, and ends with patience alone. A call
     that is not idempotent is not repeated when its outcome is unknown. The last error is raised
-    as it is.
+    as it is; Interrupted, where whoever uses the connector was asked to stop before another call.
     """
     retry: retry_base = retry_if_exception_type(TemporaryError)
     if not idempotent:
@@ -66,7 +83,7 @@ def retried(
         retry=retry,
         stop=_Failures(usage) | stop_before_delay(PATIENCE),
         wait=_wait,
-        sleep=sleep,
+        sleep=_attentive(usage, sleep),
         reraise=True,
     )
     return policy(call)

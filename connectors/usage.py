@@ -88,8 +88,8 @@ class Usage:
     the CRM itself says when to stop). `budget` is how many calls there may be here in all (None:
     any number); `spent` is what was raised where there would have been one more. `waits` counts how
     often the CRM asked to slow down. `shared` is where other processes' calls are counted too.
-    `look` is called whenever a job of the CRM that takes long is looked at; it raises Interrupted
-    to end the wait. Thread-safe.
+    `look` is called whenever a job of the CRM that takes long is looked at, and every few seconds
+    of the wait before a call is repeated; it raises Interrupted to end the wait. Thread-safe.
     """
 
     connection: str = ""

@@ -90,6 +90,18 @@ def moment(text: str) -> datetime:
     raise Unreadable("is not a date or time")
 
 
+def seconds_between(start: str | None, end: str | None) -> int | str | None:
+    """Whole seconds from one time to another; what is no time comes back, to be reported."""
+    if not start or not end:
+        return None
+    for text in (start, end):
+        try:
+            moment(text)
+        except Unreadable:
+            return text
+    return int((moment(end) - moment(start)).total_seconds())
+
+
 def words(text: str) -> list[str]:
     """The parts of `a;b`, lower case and trimmed, each once, in their order."""
     parts = (part.strip().lower() for part in text.split(";"))

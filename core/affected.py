@@ -14,8 +14,8 @@ from ibis import _
 from ibis.expr.types import Table
 
 from core.facts import ACCOUNTS, LEADS, as_of
+from core.known import Facts
 from core.matching import domain
-from core.scoring import Facts
 
 CHANGED = ibis.schema({"connection": "string", "table_name": "string", "id": "string"})
 """What names a changed record: a lead, one that was merged away, or an account."""

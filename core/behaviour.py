@@ -61,12 +61,12 @@ def _earned(
     model: Model, activities: Table, events: Table, at: datetime, fit: Table | None
 ) -> Iterator[Table]:
     """What rules give for events, and what the caps of groups and the path's limits take."""
-    worth = _worth(model, runs(model, _counting(model, activities, events, at)), at)
-    sums = _sums(worth)
+    events = _aged(model, runs(model, _counting(model, activities, events, at)), at)
+    sums = _sums(events)
     if lasting := _lasting(model):
         engaged = _engaged(model, sums)
         mine = sums.number.isin(lasting)
-        sums = sums.filter(~mine).drop("late").union(_saved(model, sums.filter(mine), engaged))
+        sums = sums.filter(~mine).drop("late").union(_saved(sums.filter(mine), engaged))
     paid = _paid(model, sums)
     rows = _summed(paid) if "period" in paid.columns else paid
     kept = (rows.amount > rows.cap).ifelse(rows.cap, rows.amount)
@@ -90,8 +90,9 @@ def _earned(
     limit = model.limits.behaviour
     if limit.on_the_way:
         if lasting:
-            saved = _saves(worth, engaged)
-            worth = saved.mutate(worth=saved.saved.ifelse(saved.fresh, saved.worth))
+            saved = _saves(events, engaged)
+            events = saved.mutate(recent=saved.recent | saved.saved)
+        worth = _worth(model, events)
         yield from path(limit, grain, gains(worth, _rules(model), model.groups, grain), fit)
 
 
@@ -109,12 +110,16 @@ def _counting(model: Model, activities: Table, events: Table, at: datetime) -> T
 
 def _sums(events: Table) -> Table:
     """The events of each lead and rule together, in each period if any rule or group tells
-    periods, those apart that are `late`: each time by itself."""
+    periods, those apart that are `late`: each time by itself. `recent` counts them; what the others
+    are worth, in all and at best, is told where rules have a course."""
     keys = [*RULE, *(name for name in ("period", "late") if name in events.columns)]
+    aged = {}
+    if "aged" in events.columns:
+        aged = {"total": _.aged.sum(where=~_.recent), "best": _.aged.max(where=~_.recent)}
     return events.group_by(keys).aggregate(
         count=_.count(),
-        total=_.worth.sum().cast("int64"),
-        best=_.worth.max(),
+        recent=_.count(where=_.recent),
+        **aged,
         first=_.occurred_at.min(),
         last=_.occurred_at.max(),
         evidence=_latest(events.id, events.occurred_at, events.id),
@@ -125,10 +130,21 @@ def _paid(model: Model, sums: Table) -> Table:
     """What each lead is paid by each rule, in each period: `gross` is what the paid events were
     worth when they were new, `amount` what they are now."""
     rows = sums.join(_rules(model), "number")
+    past = rows["count"] - rows.recent
+    stale, left = past * rows.stale, rows.stale
+    if courses := dict(_courses(model)):
+        mine = rows.number.isin(sorted(courses))
+        stale, left = mine.ifelse(rows.total.coalesce(0), stale), mine.ifelse(rows.best, left)
+    total = rows.recent * rows.fresh + stale
+    best = ibis.cases(
+        (past == 0, rows.fresh),
+        (rows.recent == 0, left),
+        else_=ibis.greatest(rows.fresh, left),
+    )
     return rows.mutate(
         events=rows["count"],
         gross=rows.each.ifelse(rows["count"], 1) * rows.fresh,
-        amount=rows.each.ifelse(rows.total, rows.best),
+        amount=rows.each.ifelse(total, best),
     )
 
 
@@ -150,7 +166,8 @@ def _latest(value: Value, time: Value, id_: Value) -> Value:
 
 
 def _rules(model: Model) -> Table:
-    """What holds of each behaviour rule as a whole."""
+    """What holds of each behaviour rule as a whole; an event is worth `fresh`, and `stale`
+    past the step of its decay."""
 
     def row(number: int, rule: BehaviourRule) -> dict[str, Any]:
         return {
@@ -158,26 +175,40 @@ def _rules(model: Model) -> Table:
             "rule": rule.id,
             "each": rule.count == "each",
             "fresh": model.grain.of(rule.points),
+            "stale": model.grain.of(model.left(rule)),
             "cap": None if rule.cap is None else model.grain.of(rule.cap),
             "group": rule.group,
         }
 
     kinds = {"number": "int32", "rule": "string", "each": "bool", "fresh": "int64"}
-    schema = pa.schema({**kinds, "cap": "int64", "group": "string"})
+    schema = pa.schema({**kinds, "stale": "int64", "cap": "int64", "group": "string"})
     rows = [row(number, rule) for number, rule in enumerate(model.behaviour)]
     return ibis.memtable(pa.Table.from_pylist(rows, schema))
 
 
-def _worth(model: Model, events: Table, at: datetime) -> Table:
-    """Each event with its `worth` as of `at`, in grains, if no engagement saves it; `late` is the
-    time of those that one might save."""
-    events = _aged(model, events.join(_terms(model, at), "number"), at)
-    past = events.occurred_at < events.step
-    events = events.mutate(worth=past.ifelse(events.left, events.fresh))
+def _aged(model: Model, events: Table, at: datetime) -> Table:
+    """Each event with whether it is `recent`: worth what it was, since its decay, if it has one, is
+    a step that it is not past.
+
+    `late` is the time of those past it that engagement might save, where a rule has such; `aged`
+    is what an event of a rule with a course is worth, where a rule has that.
+    """
+    steps: dict[Step, list[int]] = {}
+    for number, rule in enumerate(model.behaviour):
+        decay = model.decays[rule.decay] if rule.decay else None
+        if isinstance(decay, Step):
+            steps.setdefault(decay, []).append(number)
+    recent = [
+        (events.number.isin(numbers), events.occurred_at >= ibis.literal(at - step.after, TIME))
+        for step, numbers in steps.items()
+    ]
+    if gradual := [n for n, decay in _courses(model) if isinstance(decay, Gradual)]:
+        recent.append((events.number.isin(gradual), ibis.literal(False)))
+    events = events.mutate(recent=ibis.cases(*recent, else_=True) if recent else True)
     if lasting := _lasting(model):
-        late = past & events.number.isin(lasting)
+        late = ~events.recent & events.number.isin(lasting)
         events = events.mutate(late=late.ifelse(events.occurred_at, None))
-    return events
+    return _faded(model, events, at)
 
 
 def _lasting(model: Model) -> list[int]:
@@ -189,7 +220,8 @@ def _lasting(model: Model) -> list[int]:
 def _engaged(model: Model, sums: Table) -> Table:
     """When each lead was last engaged: engagement is any event that earns points."""
     earning = [number for number, rule in enumerate(model.behaviour) if rule.points > 0]
-    mine = sums.filter(sums.number.isin(earning))
+    every = len(earning) == len(model.behaviour)
+    mine = sums if every else sums.filter(sums.number.isin(earning))
     return mine.group_by(*LEAD).aggregate(engaged=mine["last"].max())
 
 
@@ -201,27 +233,43 @@ def _saves(rows: Table, engaged: Table) -> Table:
     return judged.mutate(saved=later.fill_null(False)).drop("engaged")
 
 
-def _saved(model: Model, sums: Table, engaged: Table) -> Table:
-    """The sums of rules whose events may be saved: late ones with the others, worth what they were
-    before the step if engagement came later."""
-    rows = _saves(sums, engaged).join(_rules(model).select("number", "fresh"), "number")
-    rows = rows.mutate(
-        total=rows.saved.ifelse(rows["count"] * rows.fresh, rows.total),
-        best=rows.saved.ifelse(rows.fresh, rows.best),
-    )
+def _saved(sums: Table, engaged: Table) -> Table:
+    """The sums of rules whose events may be saved: late ones with the others, as recent as these
+    if engagement came later."""
+    rows = _saves(sums, engaged)
+    rows = rows.mutate(recent=rows.saved.ifelse(rows["count"], rows.recent))
+    aged = {}
+    if "total" in sums.columns:
+        left = {name: rows.saved.ifelse(None, rows[name]) for name in ("total", "best")}
+        rows = rows.mutate(**left)
+        aged = {"total": _whole(rows.total.sum()), "best": rows.best.max()}
     return rows.group_by([name for name in sums.columns if name in (*RULE, "period")]).aggregate(
-        count=rows["count"].sum().cast("int64"),
-        total=rows.total.sum().cast("int64"),
-        best=rows.best.max(),
+        count=_whole(rows["count"].sum()),
+        recent=_whole(rows.recent.sum()),
+        **aged,
         first=rows["first"].min(),
         last=rows["last"].max(),
         evidence=_latest(rows.evidence, rows["last"], rows.evidence),
     )
 
 
-def _aged(model: Model, events: Table, at: datetime) -> Table:
-    """Each event with what is `left` of it once it is past its step; what is `fresh` falls with age
-    where its decay is gradual."""
+def _whole(sum_: Value) -> Value:
+    """A sum as int64: that of DuckDB is wider, and what is united with it would be as wide."""
+    return sum_.cast("decimal(38, 0)").cast("int64")
+
+
+def _worth(model: Model, events: Table) -> Table:
+    """Each event with its `worth`, in grains."""
+    rules = _rules(model).select("number", "fresh", "stale")
+    rows = events.join(rules, "number").select(events, rules.fresh, rules.stale)
+    left = rows.stale
+    if courses := dict(_courses(model)):
+        left = rows.number.isin(sorted(courses)).ifelse(rows.aged, left)
+    return rows.mutate(worth=rows.recent.ifelse(rows.fresh, left))
+
+
+def _faded(model: Model, events: Table, at: datetime) -> Table:
+    """Each event with what it is worth at its age, `aged`, if any rule has a course."""
     courses = dict(_courses(model))
     if not courses:
         return events
@@ -236,12 +284,7 @@ def _aged(model: Model, events: Table, at: datetime) -> Table:
     ages = ((number, decay.age(seconds).cast("int64")) for number, decay in courses.items())
     dated = events.mutate(age=events.number.cases(*ages))
     joined = dated.left_join(table, ["number", "age"]).select(dated, table.aged)
-    said = {}
-    for column, kind in (("fresh", Gradual), ("left", Step)):
-        numbers = [number for number, decay in courses.items() if isinstance(decay, kind)]
-        mine = joined.number.isin(numbers)
-        said[column] = mine.ifelse(joined.aged.coalesce(0), joined[column])
-    return joined.mutate(**said).drop("age", "aged")
+    return joined.mutate(aged=joined.aged.coalesce(0)).drop("age")
 
 
 def _courses(model: Model) -> Iterator[tuple[int, Gradual | Step]]:
@@ -250,21 +293,3 @@ def _courses(model: Model) -> Iterator[tuple[int, Gradual | Step]]:
         decay = model.decays[rule.decay] if rule.decay else None
         if isinstance(decay, Gradual) or (decay and decay.repeat):
             yield number, decay
-
-
-def _terms(model: Model, at: datetime) -> Table:
-    """What one event of each behaviour rule is worth: `fresh`, and `left` of it before the `step`
-    of its decay."""
-
-    def row(number: int, rule: BehaviourRule) -> dict[str, Any]:
-        decay = model.decays[rule.decay] if rule.decay else None
-        return {
-            "number": number,
-            "step": at - decay.after if isinstance(decay, Step) else None,
-            "fresh": model.grain.of(rule.points),
-            "left": model.grain.of(model.left(rule)),
-        }
-
-    kinds = {"number": "int32", "step": TIME.to_pyarrow(), "fresh": "int64", "left": "int64"}
-    rows = [row(number, rule) for number, rule in enumerate(model.behaviour)]
-    return ibis.memtable(pa.Table.from_pylist(rows, pa.schema(kinds)))

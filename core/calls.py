@@ -16,6 +16,9 @@ from core.past import Answer
 from core.routing import CHAMPION
 from core.stages import RULED_OUT
 
+OURS = ("note", "task", "email_sent")
+"""The types of activities that are a rep's own, whatever their direction."""
+
 ANSWERS = ("email_reply", "meeting")
 """The types of activities that are an answer by themselves."""
 
@@ -64,6 +67,14 @@ def attempts(events: Table, answered: Collection[str]) -> Table:
         attempts=in_vain.cast("int64").sum(), last=both.occurred_at.max(where=both.ours)
     )
     return counted.filter(counted["last"].notnull())
+
+
+def active(events: Table) -> Table:
+    """When each lead did something last, what reps did left out: connection, lead_id, active_at."""
+    theirs = events.filter(
+        (_.direction != "outbound").fill_null(True), ~_.type.isin(OURS), _.lead_id != ""
+    )
+    return theirs.group_by("connection", "lead_id").aggregate(active_at=_.occurred_at.max())
 
 
 def call(

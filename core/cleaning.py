@@ -22,12 +22,12 @@ from core.duplicates import duplicates, standing_for
 from core.facts import TIME, as_of
 from core.folding import folded
 from core.hygiene import Check, Complete, Hygiene, Stale
+from core.known import Facts, Keep, known_columns, unkept
 from core.matching import domain, host
 from core.past import Past
 from core.points import units
 from core.provenance import value_of
 from core.rules import Model
-from core.scoring import Facts, Keep, known_columns, unkept
 from core.segments import Segments
 from core.stages import Stage
 

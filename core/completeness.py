@@ -9,10 +9,10 @@ import ibis
 from ibis.expr.types import Table
 
 from core.accounts import TARGET
+from core.known import Facts, known_columns
 from core.operators import NOW
 from core.past import PREFIX
 from core.rules import Model
-from core.scoring import Facts, known_columns
 
 
 @dataclass(frozen=True)

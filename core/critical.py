@@ -11,9 +11,10 @@ from ibis.expr.types import Table
 
 from core.decision import UNIT
 from core.facts import LEADS, as_of
+from core.known import Facts
 from core.points import units
 from core.rules import Model
-from core.scoring import Facts, score
+from core.scoring import score
 
 HALF = Decimal("0.5")
 """The share of customers from which a behaviour is critical, unless told otherwise."""

@@ -27,11 +27,12 @@ from core.decay import DAY, Gradual, Step
 from core.earning import BehaviourRule
 from core.events import column
 from core.facts import ACCOUNTS, LEADS, TIME, as_of
+from core.known import Facts, known_columns
 from core.operators import NOW, Test
 from core.past import PREFIX, Past
 from core.past import due as past_due
 from core.rules import Model
-from core.scoring import Facts, known_columns, versions
+from core.scoring import versions
 
 _FORESEEN: Mapping[str, str] = {
     "Model": "name fit behaviour measures decays groups limits gates disqualify ignore reset "

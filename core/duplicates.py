@@ -13,7 +13,7 @@ from ibis.expr.types import Table
 from core.affected import AFFECTED
 from core.facts import LEADS, as_of
 from core.identity import address
-from core.scoring import Facts
+from core.known import Facts
 
 _GROUP = ("connection", "mailbox")
 _UNQUALIFIED = "Lead"

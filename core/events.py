@@ -51,7 +51,7 @@ def settled(activities: Table, heirs: Table, at: datetime) -> Table:
     """The events of leads up to `at`: each of the lead it now belongs to, and each e-mail once
     though several tools logged it.
 
-    `heirs` (see `core.scoring.inherited`) names the events of merged records. The same e-mail has
+    `heirs` (see `core.known.inherited`) names the events of merged records. The same e-mail has
     the same person and message id or, where one of them has none, the same person, second and
     subject. The first that was logged stays. Where no e-mail says either, nothing is compared.
     """

@@ -17,9 +17,9 @@ from core.conditions import LeadCondition
 from core.criteria import text
 from core.events import LEAD
 from core.facts import TIME
+from core.known import VALID, Facts, known_versions
 from core.operators import NOW
 from core.privacy import OPEN
-from core.scoring import VALID, Facts, known_versions
 
 _OPEN = OPEN | {"source"}
 """The fields whose values are repeated, beside further ones: those, a model asks for consent by."""

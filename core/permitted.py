@@ -16,9 +16,10 @@ from core.consent import GATES
 from core.events import LEAD
 from core.evidence import evidence
 from core.facts import LEADS
+from core.known import Facts, known_columns
 from core.past import Past
 from core.persons import of_persons
-from core.scoring import Facts, known_columns, not_leads, union
+from core.scoring import not_leads, union
 from core.segments import Segments, shares
 from core.stages import Stage
 

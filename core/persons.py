@@ -18,7 +18,7 @@ from core.events import EMAILS, EVENT, LEAD
 from core.facts import LEADS, as_of
 from core.folding import folded
 from core.identity import Identity, companies, handles, persons
-from core.scoring import Facts, Keep, unkept
+from core.known import Facts, Keep, unkept
 
 FROM = "@"
 """What stands between an object type and the connection that shows the activity."""

@@ -8,7 +8,7 @@ import ibis.expr.datatypes as dt
 from ibis.expr.types import Table
 
 from core.facts import as_of
-from core.scoring import Facts, lead_columns
+from core.known import Facts, lead_columns
 
 PROBABILITY = dt.Decimal(38, 9)
 

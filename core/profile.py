@@ -23,9 +23,9 @@ from core.decision import UNIT
 from core.events import wide
 from core.folding import folded
 from core.interest import Areas, buyer_stages, buying_roles, depth_and_intensity
+from core.known import Facts, known_columns, living, settled_events
 from core.limits import Limits
 from core.rules import Model
-from core.scoring import Facts, known_columns, living, settled_events
 from core.uncounted import counted
 
 KEY = ["connection", "lead_id"]

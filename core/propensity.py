@@ -20,11 +20,12 @@ from core.contributions import NO_EVENTS, matched
 from core.decision import UNIT
 from core.events import present
 from core.facts import TIME
+from core.known import Facts, belonging, companies, lead_columns
 from core.matching import surviving
 from core.past import Past
 from core.points import units
 from core.rules import Model
-from core.scoring import Facts, belonging, companies, lead_columns, limits
+from core.scoring import limits
 from core.verdict import Judged
 
 LINES = ibis.schema(

@@ -11,11 +11,11 @@ from ibis.expr.types import BooleanValue, Table, Value
 
 from core.facts import TIME, as_of
 from core.gates import Standing
+from core.known import Facts
 from core.past import NO_STAGE, Past, cooling, interval, remembered, start
 from core.points import units
 from core.rules import Model
 from core.scales import Matrix
-from core.scoring import Facts
 from core.stages import AT_SALES, QUALIFIED, RULED_OUT, Stage
 
 __all__ = ["RULED_OUT", "Stage", "qualify"]

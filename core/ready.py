@@ -8,9 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from core.completeness import fit_fields
+from core.known import Facts, Keep, inherited, known_columns, settled_events
 from core.past import Past
 from core.rules import Model
-from core.scoring import Facts, Keep, asked, inherited, known_columns, settled_events
+from core.scoring import asked
 
 
 def ready(model: Model, facts: Facts, at: datetime, past: Past | None, keep: Keep) -> Facts:

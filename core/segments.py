@@ -11,9 +11,9 @@ import ibis
 from ibis.expr.types import Table
 
 from core.conditions import LeadCondition
+from core.known import Facts, known_columns
 from core.past import Past
 from core.rules import Model
-from core.scoring import Facts, known_columns
 
 
 @dataclass(frozen=True)

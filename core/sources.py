@@ -17,8 +17,8 @@ from pydantic import Field, field_validator
 
 from core.facts import LEADS, as_of
 from core.junk import plain, words
+from core.known import Facts
 from core.points import Part
-from core.scoring import Facts
 
 
 class Kind(StrEnum):

@@ -6,11 +6,11 @@ from difflib import get_close_matches
 from core.accounts import TARGET
 from core.conditions import AccountCondition, ActivityCondition, Condition
 from core.findings import Finding, placed_conditions
+from core.known import FREE, FROM_ACCOUNT
 from core.mistakes import Place, dotted
 from core.operators import NOW
 from core.past import PREFIX
 from core.rules import Model
-from core.scoring import FREE, FROM_ACCOUNT
 
 Mapped = Mapping[str, Set[str]]
 """Facts table -> the fields of it that some connection fills."""

@@ -14,12 +14,13 @@ from ibis.expr.types import Table
 from core.cleaning import clean, hygiene_of
 from core.explain import reasons
 from core.facts import as_of
+from core.known import Facts, Keep, unkept
 from core.past import Past
 from core.permitted import permitted
 from core.qualification import qualify
 from core.ready import ready
 from core.rules import Model
-from core.scoring import Facts, Keep, Scored, not_leads, score, union, unkept
+from core.scoring import Scored, not_leads, score, union
 from core.segments import Segments, shares
 
 KEY = ["connection", "lead_id"]

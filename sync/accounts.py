@@ -17,9 +17,9 @@ from core.accounts import AccountScoring
 from core.decision import UNIT, Decision
 from core.explain import Explanation
 from core.facts import as_of
+from core.known import Facts
 from core.persons import shared
 from core.propensity import Accounts, propensity
-from core.scoring import Facts
 from core.segments import scoring_accounts
 from core.stages import HELD_OUT
 from core.verdict import judge
@@ -161,12 +161,14 @@ def surroundings(around: Neighbours, decision: Decision) -> Surroundings | None:
     account_id, by_domain = (people[decision.lead_id][c] for c in ("account_id", "by_domain"))
     if account_id is None:
         return None
-    ids = [id_ for id_, person in people.items() if person["account_id"] == account_id]
-    others = around.judged.verdicts.filter(
-        _.connection == connection, _.lead_id.isin(ids), _.lead_id != decision.lead_id,
-        ~_.stage.fill_null("").isin(HELD_OUT),
-    )  # fmt: skip
-    colleagues = others.order_by(ibis.desc("score"), "lead_id").to_pyarrow().to_pylist()
+    others = {id_ for id_, person in people.items() if person["account_id"] == account_id}
+    colleagues = [
+        row
+        for row in sorted(around.verdicts, key=lambda row: (-row["score"], row["lead_id"]))
+        if row["connection"] == connection
+        and row["lead_id"] in others - {decision.lead_id}
+        and row["stage"] not in HELD_OUT
+    ]
     return Surroundings(
         account_id,
         by_domain,

@@ -120,7 +120,8 @@ def read_on(session: Session, since: datetime | None) -> Read:
         connector: Connector, facts: FactsStore, step: Step, stop: Stop, progress: Progress
     ) -> Pulled:
         streams = remaining(connector, facts, since, session.clock())
-        return pull(connector, facts, step, stop, progress, streams)
+        left = facts.backlog.of(connector.name)
+        return pull(connector, facts, step, stop, progress, streams, left)
 
     return read
 

@@ -1,4 +1,4 @@
-"""What a backfill found that there is to read, so that one that goes on need not ask again."""
+"""What a backfill has still to read, so that one that goes on need not ask again."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,8 @@ BACKLOG = {
 
 
 class Backlog:
-    """The records of each stream of a facts file, as a CRM counted them for the last backfill."""
+    """What is left of each stream for the last backfill to read: what the CRM counted, less what
+    has come since."""
 
     def __init__(self, file: FactsFile) -> None:
         self._file = file
@@ -32,3 +33,11 @@ class Backlog:
                 self._file.run(
                     "INSERT INTO backlog VALUES ($c, $s, $n)", c=connection, s=stream, n=records
                 )
+
+    def lessen(self, connection: str, stream: str, rows: int) -> None:
+        """Take off what has come. An activity of several people is as many rows: never below 0."""
+        self._file.run(
+            "UPDATE backlog SET records = greatest(records - $n, 0)"
+            " WHERE connection = $c AND stream = $s",
+            c=connection, s=stream, n=rows,
+        )  # fmt: skip

@@ -12,12 +12,13 @@ from typing import Any
 from ibis import _
 from ibis.expr.types import Table
 
-from core.calls import Call, Tried, attempts, call
+from core.calls import Call, Tried, active, attempts, call
 from core.decision import UNIT, Output
 from core.events import settled
 from core.facts import as_of
+from core.known import Facts, inherited, known_columns
 from core.persons import of_persons, shared
-from core.scoring import Facts, inherited, known_columns
+from core.routing import NEVER
 from sync.decide import facts_of
 from sync.handoff_settings import Handoff
 from sync.session import Session
@@ -28,7 +29,8 @@ NOBODY = "nobody"
 
 @dataclass(frozen=True)
 class Listed:
-    """A lead, whose it is (an owner's name), and when it is to be called."""
+    """A lead, whose it is (an owner's name), when it was `active_at` last, and when it is to be
+    called."""
 
     connection: str
     lead_id: str
@@ -40,11 +42,13 @@ class Listed:
     tried: Tried
     call: Call
     rejected: bool
+    active_at: datetime
 
 
 def listed(session: Session, at: datetime) -> list[Listed]:
     """All leads of all connections, a person of several records once: those to call first, by owner
-    and then in the order of who is due, best score first; those not to call last."""
+    and then in the order of who is due, best score first, of equal ones who did something last;
+    those not to call last."""
     handoff = session.config.handoff or Handoff()
     known = shared(session.config.identity, facts_of(session.facts, at), at)
     heirs = inherited(known, at)
@@ -53,6 +57,10 @@ def listed(session: Session, at: datetime) -> list[Listed]:
     tried = {
         (row["connection"], row["lead_id"]): Tried(row["attempts"], row["last"])
         for row in attempts(events, answered).to_pyarrow().to_pylist()
+    }
+    lately = {
+        (row["connection"], row["lead_id"]): row["active_at"]
+        for row in active(events).to_pyarrow().to_pylist()
     }
     apart = _champions(session, known, at)
     found = []
@@ -68,7 +76,8 @@ def listed(session: Session, at: datetime) -> list[Listed]:
                 due = call(*state, touched, handoff.cadences, answer, champion=champion)
                 score = Decimal(row["score"]) / UNIT
                 lead = (connection, row["lead_id"], *person, score, row["tier"], row["stage"])
-                found.append(Listed(*lead, touched, due, answer is not None))
+                when = lately.get((connection, row["lead_id"]), NEVER)
+                found.append(Listed(*lead, touched, due, answer is not None, when))
     once = _each_once(found, known.persons, session.config.precedence)
     return sorted(once, key=lambda lead: _place(lead, at))
 
@@ -103,11 +112,11 @@ def _each_once(
 
 
 def _place(lead: Listed, at: datetime) -> tuple[Any, ...]:
-    """Who is due comes first, best score first; then who is due next."""
+    """Who is due comes first, best score first, of equal ones who did something last; then who is
+    due next."""
     due = lead.call.due
-    if due is None:
-        return (True, lead.owner, at, -lead.score, lead.connection, lead.lead_id)
-    return (False, lead.owner, max(due, at), -lead.score, lead.connection, lead.lead_id)
+    rank = (-lead.score, at - lead.active_at, lead.connection, lead.lead_id)
+    return (due is None, lead.owner, max(due, at) if due else at, *rank)
 
 
 def _people(session: Session, connection: str, at: datetime) -> dict[str, tuple[str, str]]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from connectors.base import Cursor, Page
 from core.facts import BY_NAME, TIME
 from sync.facts_file import FactsFile
-from sync.facts_sql import standing
+from sync.facts_sql import differing, equal, standing
 
 COUNTS = {
     "censuses": ibis.schema(
@@ -103,6 +103,21 @@ class Census:
         """Begin to read a stream."""
         with self._file.transaction():
             self._keep(connection, reading)
+
+    def unlike(self, connection: str, page: Page) -> list[str]:
+        """The records of a page of which the facts hold something else in the fields to which its
+        stream is narrowed."""
+        table = BY_NAME[page.stream.table]
+        differs, keys = differing(table, sorted(page.stream.only))
+        with self._file.given("incoming", page.rows):
+            rows = self._file.rows(
+                f"SELECT DISTINCT t.id FROM {table.name} t "
+                f"JOIN incoming a ON {equal(table.replaced_by, 't', 'a')} "
+                f"WHERE t.connection = $c AND {standing(table)} AND ({differs})",
+                c=connection,
+                **keys,
+            )
+        return [row["id"] for row in rows]
 
     def gone(self, connection: str, table: str, stream: str, before: datetime) -> int:
         """How many records the facts hold, unchanged since `before`, that were not shown."""

@@ -38,6 +38,7 @@ def check(session: Session, stop: Stop, address: Callable[[Place], str]) -> list
         problems += found
         if not found:
             problems += _choices(session, connector)
+        problems += _fed_back(session, connector, address)
         problems += _unsaid(session, name)
         problems += _untold(session, connector)
         if session.config.routing and not any(p.severity == "credentials" for p in found):
@@ -68,6 +69,27 @@ def _choices(session: Session, connector: Connector) -> Iterator[Problem]:
                     f"{connector.name}: {object_type}.{field.name}",
                     f"the {output} {', '.join(missing)} is none of the values that it accepts",
                     f"Add the value in the CRM, or name another field under write.{output}.",
+                )
+
+
+def _fed_back(
+    session: Session, connector: Connector, address: Callable[[Place], str]
+) -> Iterator[Problem]:
+    """Fields that leadgauge writes, and reads as a fact: a score that feeds on itself."""
+    written = {
+        field.name.casefold(): output
+        for object_type in connector.capabilities.objects
+        for output, field in connector.written_fields(object_type).items()
+        if output is not Output.OWNER
+    }
+    for name, to in session.config.connections[connector.name].mapping.leads.items():
+        for source in [to] if isinstance(to, str) else [source.field for source in to or ()]:
+            if output := written.get(source.casefold()):
+                yield Problem(
+                    "error",
+                    address(("connections", connector.name, "mapping", "leads", name)),
+                    f"{source} is read as a fact, and the {output} is written to it",
+                    f"Map another field, or name another one under write.{output}.",
                 )
 
 

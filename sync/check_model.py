@@ -5,11 +5,12 @@ from datetime import datetime
 
 from connectors.base import Problem
 from core.findings import Finding
+from core.known import Facts
 from core.lint import fired, silent, unscored
 from core.past import Past
 from core.persons import shared
 from core.rules import Model
-from core.scoring import Facts, score
+from core.scoring import score
 from core.segments import shares
 from core.unmapped import Mapped, missing
 from sync.config import Config

@@ -9,8 +9,8 @@ from ibis import _
 from connectors.base import Problem
 from core.allowed import exclude
 from core.covering import covers
+from core.known import known_columns
 from core.mistakes import Place
-from core.scoring import known_columns
 from sync.decide import facts_of, past_of
 from sync.roster import Found
 from sync.routing_settings import Leave, Routing, Territory

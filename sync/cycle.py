@@ -4,15 +4,13 @@ retention in the end.
 A plan is the same cycle that stops before writing.
 """
 
-import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from connectors.base import Connector, Price, Progress
-from connectors.errors import BudgetSpent, ConnectorError, MappingError
+from connectors.errors import MappingError
 from core.decision import OPTIONAL, Decision, Output
 from core.facts import LEADS
 from core.past import Past
@@ -21,17 +19,16 @@ from core.routing import NOT_READY, Assignment
 from core.stages import HELD_OUT, RULED_OUT
 from sync import guards, handoff, price, retention
 from sync.compare import Comparer
-from sync.config import SignOff, text_of
+from sync.config import SignOff
 from sync.decide import Decider, past_of
-from sync.errors import StoreError
 from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
 from sync.kin import People, hand_down
 from sync.lease import Lease
-from sync.ledger_rows import RunStatus
 from sync.lint import doubts
 from sync.plan import ConnectionPlan
 from sync.pull import Pulled, pull
+from sync.recording import new_run, recorded
 from sync.report import ConnectionReport, RunReport, Step
 from sync.retention import Due
 from sync.roster import colleagues, find
@@ -39,7 +36,7 @@ from sync.route import Round, assign, record, start_timers
 from sync.selection import Selection, chosen, select
 from sync.session import Session
 from sync.staffing import shortages
-from sync.stop import Stop, StoppedError
+from sync.stop import Stop
 from sync.write import Writer, settle_unanswered
 
 Read = Callable[[Connector, FactsStore, Step, Stop, Progress], Pulled]
@@ -149,11 +146,6 @@ def _planned(
     return parts
 
 
-def new_run(at: datetime) -> str:
-    """The id of a run that begins."""
-    return f"{at:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-
-
 @dataclass(frozen=True)
 class _Part:
     """One connection's part of a cycle. `planned` is filled as leads are compared."""
@@ -163,53 +155,6 @@ class _Part:
     planned: ConnectionPlan
     roster: Roster | None
     selection: Selection
-
-
-@contextmanager
-def recorded(
-    session: Session, kind: str, run: RunReport, limits: Limits, stop: Stop
-) -> Iterator[None]:
-    """Record in the ledger how the run ends, whatever way it does; it keeps to its daily share, and
-    a stop ends what it waits for."""
-    ledger, clock, run_id = session.ledger, session.clock, run.run_id
-    ledger.close_dead_runs(at=clock())
-    labels = ", ".join(segment.model.label for segment in session.segments)
-    ledger.start(run_id, kind, model=labels, at=clock())
-    _keep_models(session)
-    status, error = RunStatus.FAILED, None
-    guards.keep(session.connectors.values(), limits)
-    for connector in session.connectors.values():
-        connector.usage.look = stop.check
-    try:
-        yield
-        for connector in session.connectors.values():
-            if connector.usage.spent:
-                # What went on without an answer (a read-back, a hand-off) was short of calls.
-                raise connector.usage.spent
-        status = RunStatus.REFUSED if run.refused else RunStatus.DONE
-    except StoppedError:
-        status = RunStatus.STOPPED
-        raise
-    except (GuardStopError, BudgetSpent) as stopped:
-        status, error = RunStatus.GUARDED, str(stopped)
-        raise
-    except (ConnectorError, StoreError) as failure:
-        error = str(failure)
-        raise
-    finally:
-        for report in run.connections:
-            report.used(session.connectors[report.connection].usage)
-        counts = {c.connection: c.as_dict() for c in run.connections}
-        calls = {c.connection: c.calls for c in run.connections}
-        ledger.finish(run_id, status, at=clock(), counts=counts, calls=calls, error=error)
-
-
-def _keep_models(session: Session) -> None:
-    """Keep what the models say, where it is the first run of their versions."""
-    kept = {version.version for version in session.ledger.models.kept()}
-    for file, segment in zip(session.config.model, session.segments, strict=False):
-        if segment.model.version not in kept and (text := text_of(file.model, segment.model)):
-            session.ledger.models.keep(segment.model, text, at=session.clock())
 
 
 def _signed_off(session: Session) -> list[str]:
@@ -278,6 +223,7 @@ class _Steps:
         held = facts.counts(name)[LEADS.name]
         pulled = self._read(connector, facts, report.steps["pull"], self._stop, self._progress)
         report.comparisons, report.reading.made = pulled.comparisons, pulled.calls
+        report.refreshed, report.refreshing = pulled.refreshed, pulled.refreshing
         report.unread.update(f"{p.field}: {p.reason}" for p in pulled.unread)
         live = facts.counts(name)[LEADS.name]
         findings = guards.emptied(name, live, held, self._limits) or guards.removals(
@@ -315,13 +261,14 @@ class _Steps:
     ) -> _Part:
         """Begin a plan: what is written where, who gets leads, and which leads to decide about."""
         session, name, capabilities = self._session, connector.name, connector.capabilities
+        settings = session.config.connections[name]
         planned = ConnectionPlan(
             name,
             capabilities,
             targets={o: connector.written_fields(o) for o in capabilities.objects},
-            policies=session.config.connections[name].policies(),
+            policies=settings.policies(),
             folder=session.facts.folder,
-            verify=self._verify,
+            verify=self._verify or settings.verify,
         )
         roster = rosters[name]
         selection = select(session, planned, roster, at, past, run_id=self._run_id, full=full)

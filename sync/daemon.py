@@ -7,6 +7,7 @@ that pass while a job runs are one with its next.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from datetime import datetime, timedelta
@@ -23,7 +24,9 @@ from sync.hygiene import Rate, rates
 from sync.lease import Lease
 from sync.ledger import Ledger
 from sync.notify import Alert, NotifyError, ways
+from sync.progress import Standing, now_and_then
 from sync.reconcile import reconciled
+from sync.refresh import refreshed
 from sync.report import RunReport
 from sync.schedule import next_start
 from sync.service_settings import Job
@@ -37,6 +40,14 @@ NAME = "daemon"
 
 BEAT = timedelta(minutes=1)
 """How often it gives a sign of life while it waits."""
+
+RUNS = {
+    Job.DELTA: run_cycle,
+    Job.REFRESH: refreshed,
+    Job.RECONCILE: reconciled,
+    Job.FULL: run_cycle,
+}
+"""What each job runs."""
 
 WATCH_SECONDS = 30
 """How often it looks, in real time, whether a job is overdue: also while one hangs."""
@@ -223,12 +234,11 @@ class Term:
         guards = self._setup.config.guards
         try:
             with open_setup(self._setup, self._outside) as session:
-                run = reconciled if job is Job.RECONCILE else run_cycle
-                done = run(
+                done = RUNS[job](
                     session,
                     kind=job,
                     stop=self._stop,
-                    progress=lambda *_: None,
+                    progress=now_and_then(partial(self._tell, job), time.monotonic),
                     limits=Limits(
                         guards.max_change_share, guards.max_calls, guards.daily_quota_share
                     ),
@@ -242,6 +252,9 @@ class Term:
             self._talk(f"will try again: {error}", job=job)
         else:
             self._say_what(job, done.report)
+
+    def _tell(self, job: Job, at: Standing) -> None:
+        self._talk("going on", job=job, stage=at.stage, done=at.done, total=at.total, left=at.left)
 
     def _say_what(self, job: Job, report: RunReport) -> None:
         """What a run did, and which records the CRM refused in it."""

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
-from operator import and_
+from operator import and_, or_
 from typing import Any, Self
 
 import ibis
@@ -21,12 +21,13 @@ from core.duplicates import with_duplicates
 from core.events import done_by, until
 from core.facts import ACCOUNTS, LEADS, TIME, as_of
 from core.identity import Identity
+from core.known import Facts, belonging, companies, known_columns, lead_columns
 from core.matching import domain
 from core.past import PREFIX, Past
 from core.persons import nearby, of_persons, shared
 from core.profile import areas, stages
 from core.routing import Assignment
-from core.scoring import Facts, belonging, companies, known_columns, lead_columns, union
+from core.scoring import union
 from core.segments import Segments, scoring_accounts, shares
 from core.stages import HELD_OUT, WITHHELD
 from core.verdict import KEY, judge
@@ -85,9 +86,10 @@ def about(
     is how the activities are found.
     """
     named = {LEADS.name: set(leads), ACCOUNTS.name: set(accounts)}
-    for table, ids in named.items():
-        merged = facts.aliases.filter(_.table_name == table, _.survivor.isin(sorted(ids)))
-        ids.update(merged.id.to_pyarrow().to_pylist())
+    mine = ((_.table_name == t) & _.survivor.isin(sorted(ids)) for t, ids in named.items())
+    merged = facts.aliases.filter(reduce(or_, mine)).select("table_name", "id")
+    for row in merged.to_pyarrow().to_pylist():
+        named[row["table_name"]].add(row["id"])
     return replace(
         facts,
         leads=facts.leads.filter(_.id.isin(sorted(leads))),

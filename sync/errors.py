@@ -10,4 +10,5 @@ class StoreBusy(StoreError):
 
 
 class StoreLost(StoreError):
-    """The store's server cannot be reached now: try again later, nothing is lost."""
+    """The store cannot be used now, as its server is away, its file locked or its disk full: try
+    again later, nothing is lost."""

@@ -1,8 +1,9 @@
 """Every point of leads as of an instant, and what else a rep asks about them."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 from ibis import _
@@ -16,13 +17,14 @@ from core.explain import explain as explain_lead
 from core.facts import LEADS, as_of
 from core.hygiene import Check, Found
 from core.icp import Match
+from core.known import FROM_ACCOUNT, Facts
 from core.persons import shown_by
 from core.prediction import probabilities
 from core.profile import channels, parts, profile
 from core.provenance import changed_answers, sourced
 from core.routing import KEPT
 from core.rules import Model
-from core.scoring import FROM_ACCOUNT, Facts, checklists, icp_fit, unknown
+from core.scoring import checklists, icp_fit, unknown
 from core.stages import UNSCORED
 from core.verdict import KEY
 from sync.identity import known
@@ -41,10 +43,12 @@ def explain(around: Neighbours, leads: Collection[str]) -> list[tuple[Decision, 
     """
     session, at, judged = around.session, around.at, around.judged
     models = {segment.model.label: segment.model for segment in session.segments}
-    rows = judged.verdicts.filter(
-        _.lead_id.isin(sorted(leads)), _.connection.isin(sorted(session.connectors))
-    ).drop("behaviour")
-    listed = rows.order_by(KEY).to_pyarrow().to_pylist()
+    named, connections = set(leads), set(session.connectors)
+    listed = [
+        {name: value for name, value in row.items() if name != "behaviour"}
+        for row in sorted(around.verdicts, key=itemgetter(*KEY))
+        if row["lead_id"] in named and row["connection"] in connections
+    ]
     contributions = _by_lead(judged.contributions)
     kinds = {(p["connection"], p["id"]): p["object_type"] for p in around.people}
     told = {
@@ -71,8 +75,10 @@ def explain(around: Neighbours, leads: Collection[str]) -> list[tuple[Decision, 
     if not found and judged.outside is not None:
         outside = judged.outside.filter(_.lead_id.isin(sorted(leads)))
         if outside.count().to_pyarrow().as_py():
-            named = ", ".join(sorted(leads))
-            raise ConfigError([f"lead {named}: no model is for it (`model` in the configuration)"])
+            listing = ", ".join(sorted(leads))
+            raise ConfigError(
+                [f"lead {listing}: no model is for it (`model` in the configuration)"]
+            )
     return found
 
 
@@ -105,11 +111,14 @@ class _Told:
         self._found = _found(around)
         self._accounts = {(p["connection"], p["id"]): p["account_id"] for p in around.people}
         self._firms = {(firm["connection"], firm["id"]): firm for firm in around.firms}
-        named = _.id.isin(sorted(leads))
-        began = around.facts.leads.filter(named, _.valid_from <= at).order_by("valid_from")
-        self._versions = _by_lead(began.mutate(lead_id=began.id))
+        ids = set(leads)
+        self._versions = _grouped(
+            {"lead_id": row["id"], **row}
+            for row in sorted(around.versions, key=itemgetter("valid_from"))
+            if row["id"] in ids and row["valid_from"] <= at
+        )
         seen = around.session.facts.table("seen").filter(_.table_name == LEADS.name)
-        self._seen = _by_lead(seen.filter(named).rename(lead_id="id"))
+        self._seen = _by_lead(seen.filter(_.id.isin(sorted(leads))).rename(lead_id="id"))
 
     def explained(
         self, key: Key, score: int, contributions: ByLead, earlier: Sequence[Decision]
@@ -204,7 +213,11 @@ def _together(
 
 def _by_lead(table: Table) -> ByLead:
     """The rows of each lead, by connection and id, in the order of the table."""
+    return _grouped(table.to_pyarrow().to_pylist())
+
+
+def _grouped(rows: Iterable[dict[str, Any]]) -> ByLead:
     found: defaultdict[Key, list[dict[str, Any]]] = defaultdict(list)
-    for row in table.to_pyarrow().to_pylist():
+    for row in rows:
         found[row["connection"], row["lead_id"]].append(row)
     return found

@@ -44,6 +44,7 @@ def _decisions(session: Session, salt: str | None) -> Iterator[pa.RecordBatch]:
 def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
     rows = 0
     target = path.with_suffix(".parquet")
+    target.unlink(missing_ok=True)  # one that is there would keep the rights that it has
     with (
         os.fdopen(os.open(target, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file,
         pq.ParquetWriter(file, schema) as parquet,

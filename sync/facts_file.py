@@ -17,6 +17,7 @@ import pyarrow as pa
 from ibis.expr.types import Table
 
 from sync.errors import StoreBusy, StoreError
+from sync.facts_engine import FactsEngine
 
 LOG_SIZE = "256MB"
 """How long the log may grow before it is worked into the tables: doing so writes the last row
@@ -52,7 +53,7 @@ class FactsFile:
         before = os.umask(0o077)
         try:
             self._con = self._connect(path)
-            self._ibis = ibis.duckdb.from_connection(self._con)
+            self._ibis = FactsEngine.from_connection(self._con)
             with self.transaction():
                 for name, schema in schemas.items():
                     columns = schema.to_sqlglot_column_defs("duckdb")

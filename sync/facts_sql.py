@@ -41,6 +41,23 @@ def comparable(table: FactsTable, alias: str) -> str:
     return f"({', '.join(values)})"
 
 
+def differing(table: FactsTable, fields: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """The condition that rows `t` and `a` say something else of common fields, or have it from
+    elsewhere; and its parameters."""
+    said, keys = list[str](), dict[str, str]()
+    for number, field in enumerate(fields):
+        key, found = f"k{number}", [name for name in ("origins", "sources") if name in table.schema]
+        if field.startswith("custom."):
+            keys[f"{key}c"] = field.removeprefix("custom.")
+            said.append(f"custom[${key}c]")
+        else:
+            said.append(f'"{field}"')
+        if found:
+            keys[key] = field
+            said += [f"{name}[${key}]" for name in found]
+    return " OR ".join(f"t.{one} IS DISTINCT FROM a.{one}" for one in said), keys
+
+
 def judged(table: FactsTable) -> str:
     """SQL that fills `judged`: every row of `arrived` against what is `held` of its record.
 

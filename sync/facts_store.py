@@ -193,6 +193,7 @@ class FactsStore:
                 self._history.lay(connection, table, page.earlier)
             ended = self._end(connection, table, page) if page.removed else 0
             self._cursors.save(connection, page.stream.name, page.cursor)
+            self.backlog.lessen(connection, page.stream.name, page.rows.num_rows)
         return Stored(
             new=verdicts.get("new", 0),
             changed=verdicts.get("changed", 0) + verdicts.get("unstamped", 0),

@@ -16,7 +16,13 @@ from typing import Any
 from ibis import _
 
 from connectors.base import Connector, Entry, EntryKind, Price, Progress
-from connectors.errors import ConnectorError, CredentialsError, QuotaExhausted, TemporaryError
+from connectors.errors import (
+    ConnectorError,
+    CredentialsError,
+    Interrupted,
+    QuotaExhausted,
+    TemporaryError,
+)
 from core.decision import UNIT, Decision, Output
 from core.facts import as_of
 from core.stages import QUALIFIED
@@ -144,7 +150,7 @@ class _Teller:
             self._notices.sending(notice)
             try:
                 self._send[way](handed)
-            except (NotifyError, ConnectorError) as error:
+            except (NotifyError, ConnectorError, Interrupted) as error:
                 self._notices.failed(notice, str(error), at=clock())
                 yield f"hand-off of {notice.lead_id} by {way}: {error}"
                 if isinstance(error, HALTING) and not isinstance(error, Unacceptable):

@@ -16,8 +16,8 @@ from ibis.expr.types import Table
 from core.cleaning import findings, first_holding
 from core.facts import as_of
 from core.hygiene import Hygiene, Standing
+from core.known import Facts
 from core.past import Past
-from core.scoring import Facts
 from sync.health import GOOD, State
 from sync.ledger import Ledger
 

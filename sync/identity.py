@@ -11,8 +11,8 @@ from ibis.expr.types import Table
 from connectors.base import Problem
 from core.facts import as_of
 from core.identity import CONTRADICTION, Identity, Persons, companies, handles, persons
+from core.known import Facts
 from core.likeness import alike, alike_accounts
-from core.scoring import Facts
 
 SHOWN = 5
 """Records that a message names one by one."""

@@ -12,7 +12,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
-from sync.errors import StoreBusy, StoreLost
+from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.ledger import Ledger
 from sync.session import Clock
 
@@ -80,13 +80,13 @@ class Lease:
             )
 
     def release(self) -> None:
-        """Give it back; nothing if another has it. It ends by itself where the ledger is away."""
+        """Give it back; nothing if another has it. With the ledger of no use it ends by itself."""
         self._ended.set()
         if self._thread:
             self._thread.join()
         try:
             self._presence.release(self._name, self.holder)
-        except StoreLost:
+        except StoreError:
             return
 
     def _renewed(self) -> bool:

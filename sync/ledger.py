@@ -53,7 +53,7 @@ from sync.ledger_schema import (
     RUNS,
     WRITTEN,
 )
-from sync.ledger_settling import OPEN, settle, unanswered
+from sync.ledger_settling import OPEN, begin_job, opened, settle, unanswered
 from sync.ledger_surges import SurgesLedger, Surging, keep_surges
 from sync.ledger_timers import TimersLedger
 from sync.ledger_usage import UsageLedger
@@ -266,6 +266,11 @@ class Ledger:
             for chunk in chunks(rows):
                 db.execute(insert(INTENTS), chunk)
 
+    def begin_job(self, run_id: str, connection: str, job: str, changes: Iterable[Change]) -> None:
+        """Record which job of the CRM carries out some of what a run intends."""
+        with self._engine.begin() as db:
+            begin_job(db, run_id, connection, job, changes)
+
     def settle(
         self,
         run_id: str | None,
@@ -303,21 +308,17 @@ class Ledger:
         Of several for one record, the last.
         """
         with self._readers.begin() as db:
-            rows = db.execute(
-                select(INTENTS)
-                .where(
-                    INTENTS.c.connection == connection,
-                    unanswered(),
-                )
-                .order_by(INTENTS.c.id)
-            ).mappings()
-            changes = {
-                (row["object_type"], row["record_id"]): Change(
-                    row["object_type"], row["record_id"], outputs(row["values"])
-                )
-                for row in rows
-            }
-        return list(changes.values())
+            found = {(c.object_type, c.id): c for _, c in opened(db, connection)}
+        return list(found.values())
+
+    def open_jobs(self, connection: str) -> dict[str, list[Change]]:
+        """The jobs of the CRM by which something was sent that was never answered; oldest first."""
+        jobs: dict[str, list[Change]] = {}
+        with self._readers.begin() as db:
+            for job, change in opened(db, connection):
+                if job is not None:
+                    jobs.setdefault(job, []).append(change)
+        return jobs
 
     def last_written(
         self, connection: str, ids: Collection[str] | None = None

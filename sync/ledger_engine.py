@@ -6,6 +6,7 @@ This is the only place that knows which database it is.
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,38 @@ from sync.errors import StoreError, StoreLost
 BUSY_SECONDS = 30
 """How long a SQLite writer waits for another one to commit."""
 
+FILE_TROUBLE: tuple[tuple[set[int], type[StoreError], str], ...] = (
+    (
+        {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL},
+        StoreLost,
+        "is locked by another program, such as a backup or a shell; end that, or run again later: "
+        "nothing is lost",
+    ),
+    (
+        {sqlite3.SQLITE_FULL},
+        StoreLost,
+        "cannot grow, as its disk is full; make room, then run again: nothing is lost",
+    ),
+    (
+        {sqlite3.SQLITE_IOERR},
+        StoreLost,
+        "cannot be read or written, as its disk fails; look at the disk or mount, then run again: "
+        "what was acknowledged is kept",
+    ),
+    (
+        {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN},
+        StoreError,
+        "cannot be written; give this account the right to write to the file and to its folder, "
+        "in which SQLite keeps a log",
+    ),
+    (
+        {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT},
+        StoreError,
+        "is no SQLite database, or a damaged one; restore a backup",
+    ),
+)
+"""What is wrong with a SQLite file, by its primary error codes."""
+
 MIGRATING = 7_305_163
 """The advisory lock of PostgreSQL that keeps two instances from migrating at once."""
 
@@ -52,7 +85,8 @@ def open_ledger(url: str) -> Engine:
     """Connect, and run the migrations that the database lacks.
 
     Raises StoreError for an unusable address or database, or for one of a newer leadgauge;
-    StoreLost, here and whenever the engine is used, where a server cannot be reached.
+    here and whenever the engine is used StoreLost, where a server cannot be reached or a file is
+    locked, and StoreError where a file cannot be written.
     """
     try:
         parsed = make_url(url)
@@ -131,6 +165,7 @@ def _make_private(path: Path) -> None:
 
 
 def _prepare_sqlite(engine: Engine) -> None:
+    event.listen(engine, "handle_error", partial(_unusable, engine.url.database))
     # Of several that change the journal of a new file at once, SQLite lets none wait.
     waiting = Retrying(
         retry=retry_if_exception(_busy),
@@ -163,6 +198,14 @@ def _busy(error: BaseException) -> bool:
         isinstance(error, sqlite3.OperationalError)
         and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
     )
+
+
+def _unusable(path: str | None, context: ExceptionContext) -> None:
+    """Name what is wrong with a file for what to do about it."""
+    error = context.original_exception
+    for codes, kind, what in FILE_TROUBLE:
+        if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in codes:
+            raise kind(f"ledger: {path} {what}") from error
 
 
 def _lost(context: ExceptionContext) -> None:

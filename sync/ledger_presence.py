@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from sync.errors import StoreBusy, StoreLost
+from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.ledger_engine import in_memory, upsert
 from sync.ledger_schema import HEARTBEATS, LEASES, STATES
 
@@ -62,7 +62,7 @@ class Presence:
         try:
             with self._aside.begin() as db:
                 return bool(db.execute(renewing).rowcount)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, StoreError) as error:
             raise StoreLost(
                 "ledger: the lease cannot be renewed now; run again later, nothing is lost"
             ) from error

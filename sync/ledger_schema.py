@@ -130,6 +130,8 @@ INTENTS = Table(
     Column("at", UtcTime, nullable=False),
     Column("state", String, nullable=False),
     Column("settled_at", UtcTime),
+    # The job of the CRM that carries it out, where one does.
+    Column("job", String),
 )
 Index("ix_intents_record", INTENTS.c.connection, INTENTS.c.object_type, INTENTS.c.record_id)
 Index("ix_intents_state", INTENTS.c.connection, INTENTS.c.state)

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, select, update
 
-from connectors.base import Status, WriteResult
+from connectors.base import Change, Status, WriteResult
 from sync.ledger_engine import listed, upsert
-from sync.ledger_rows import change_key, plain
+from sync.ledger_rows import change_key, outputs, plain
 from sync.ledger_schema import HELD, INTENTS, QUARANTINE, WRITTEN
 
 FIRST_WAIT = timedelta(minutes=1)
@@ -23,6 +23,22 @@ OPEN = "open"
 def unanswered() -> ColumnElement[bool]:
     """The condition that an intent must be read back before its record is written again."""
     return INTENTS.c.state.in_([OPEN, Status.UNKNOWN])
+
+
+def begin_job(
+    db: Connection, run_id: str, connection: str, job: str, changes: Iterable[Change]
+) -> None:
+    """Keep which job of the CRM carries out some intents of a run."""
+    mine = (INTENTS.c.run_id == run_id) & (INTENTS.c.state == OPEN)
+    for condition in _of_records(db, INTENTS, connection, changes):
+        db.execute(update(INTENTS).where(condition, mine).values(job=job))
+
+
+def opened(db: Connection, connection: str) -> Iterator[tuple[str | None, Change]]:
+    """What was never answered, with the job of the CRM that carries it out; oldest first."""
+    query = select(INTENTS).where(INTENTS.c.connection == connection, unanswered())
+    for row in db.execute(query.order_by(INTENTS.c.id)).mappings():
+        yield row["job"], Change(row["object_type"], row["record_id"], outputs(row["values"]))
 
 
 def settle(
@@ -53,7 +69,7 @@ def _close_intents(
 ) -> None:
     """Record the outcome of intents."""
     for status in Status:
-        answered = [r for r in results if r.status is status]
+        answered = [r.change for r in results if r.status is status]
         for condition in _of_records(db, INTENTS, connection, answered):
             db.execute(
                 update(INTENTS).where(condition, unanswered()).values(state=status, settled_at=at)
@@ -92,7 +108,7 @@ def _end_holds(db: Connection, connection: str, written: Sequence[WriteResult]) 
     """Forget that humans held what is written now."""
     c = HELD.c
     wrote = {(r.change.object_type, r.change.id): r.change.values for r in written}
-    for condition in _of_records(db, HELD, connection, written):
+    for condition in _of_records(db, HELD, connection, (r.change for r in written)):
         held = db.execute(select(c.object_type, c.record_id, c.output).where(condition)).all()
         for object_type, record_id, output in held:
             if output in wrote[object_type, record_id]:
@@ -102,7 +118,7 @@ def _end_holds(db: Connection, connection: str, written: Sequence[WriteResult]) 
 
 def _end_quarantine(db: Connection, connection: str, written: Sequence[WriteResult]) -> None:
     """Take records out of quarantine."""
-    for condition in _of_records(db, QUARANTINE, connection, written):
+    for condition in _of_records(db, QUARANTINE, connection, (r.change for r in written)):
         db.execute(delete(QUARANTINE).where(condition))
 
 
@@ -157,12 +173,12 @@ def _held(
 
 
 def _of_records(
-    db: Connection, table: Table, connection: str, results: Iterable[WriteResult]
+    db: Connection, table: Table, connection: str, changes: Iterable[Change]
 ) -> Iterator[ColumnElement[bool]]:
     """For each object type, the condition that a row is about one of these records."""
     ids = defaultdict(list)
-    for result in results:
-        ids[result.change.object_type].append(result.change.id)
+    for change in changes:
+        ids[change.object_type].append(change.id)
     for object_type, records in ids.items():
         yield (
             (table.c.connection == connection)

@@ -5,7 +5,7 @@ then said of a lead, its colleagues and its account reads these small tables.
 """
 
 import gc
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,11 +19,11 @@ from ibis.expr.types import StringValue, Table
 from core.events import done_by
 from core.facts import ACCOUNTS, as_of
 from core.identity import Identity, companies
+from core.known import MATCHED, VALID, Facts, Keep, belonging
 from core.matching import domain, sure
 from core.past import Past
 from core.persons import shared
 from core.propensity import Accounts, propensity
-from core.scoring import MATCHED, VALID, Facts, Keep, belonging
 from core.segments import scoring_accounts
 from core.verdict import Judged, judge
 from sync.decide import about, all_of, facts_of, past_of
@@ -40,9 +40,10 @@ FIRM = ("connection", "object_type", "id", "parent_id", "name", "domain")
 class Neighbours:
     """What is known, and what the models say, of one record's neighbourhood as of `at`.
 
-    `people` are the leads as of then, with the account of each (`core.scoring.belonging`), `firms`
-    the accounts; `accounts` is None where no model scores accounts. `keep` copies what is read more
-    than once into a table that lives as long.
+    `versions` are the leads in all their versions, `people` those as of then, with the account of
+    each (`core.known.belonging`), `firms` the accounts, `verdicts` those of `judged`. `accounts`
+    is None where no model scores accounts. `keep` copies what is read more than once into a table
+    that lives as long.
     """
 
     session: Session
@@ -50,9 +51,11 @@ class Neighbours:
     at: datetime
     past: Past | None
     facts: Facts
+    versions: tuple[Row, ...]
     people: tuple[Row, ...]
     firms: tuple[Row, ...]
     judged: Judged
+    verdicts: tuple[Row, ...]
     accounts: Accounts | None
     keep: Keep
 
@@ -76,7 +79,8 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         mine = shared(identity, mine, at, keep)
         if identity:
             mine = replace(mine, activities=keep(mine.activities))
-        facts = _apart(mine, accounts, keep)
+        versions = _rows(mine.leads.mutate(host=domain(_.email)))
+        facts = _apart(mine, versions, accounts, keep)
         stack.enter_context(_in_a_hurry())
         past = past_of(session.ledger, None, at, session.segments, leads)
         judged = judge(session.segments, facts, at, past, keep)
@@ -84,9 +88,11 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         scored = propensity(model, judged, judged.facts, at, past) if model else None
         if scored:
             scored = replace(scored, scores=keep(scored.scores))
-        people = tuple(_people(facts, at))
-        firms = tuple(as_of(facts.accounts, at).to_pyarrow().to_pylist())
-        yield Neighbours(session, record, at, past, facts, people, firms, judged, scored, keep)
+        yield Neighbours(
+            session, record, at, past, facts,
+            versions, tuple(_people(facts, versions, at)), _rows(as_of(facts.accounts, at)),
+            judged, _rows(judged.verdicts), scored, keep,
+        )  # fmt: skip
 
 
 @contextmanager
@@ -110,31 +116,44 @@ def _in_a_hurry() -> Iterator[None]:
 def _near(
     facts: Facts, record: str, at: datetime, identity: Identity | None
 ) -> tuple[set[str], set[str]]:
-    """The ids of the leads around a record, and of their accounts, or a few more: which of them
-    belong together, matching says.
+    """The ids of the leads around a record, and of their accounts and those merged with these, or
+    a few more: which of them belong together, matching says.
 
     It is asked of few rows each time: everything at once would be one long look at all leads.
     """
     alive = as_of(facts.leads.select(*MATCHED, *VALID), at)
     firms = as_of(facts.accounts.select(*FIRM, *VALID), at)
-    mine = _belongings(alive.filter(_.id == record))
+    mine = _rows(alive.filter(_.id == record).select("account_id", host=domain(_.email)))
     accounts = {record, *(row["account_id"] for row in mine if row["account_id"])}
-    merged = facts.aliases.filter(_.table_name == ACCOUNTS.name)
-    accounts |= _column(merged.filter(_.id.isin(sorted(accounts))).survivor)
     hosts = {row["host"] for row in mine if row["host"] and not row["account_id"]}
     if hosts:
         accounts |= _column(sure(firms.filter(_.domain.isin(sorted(hosts)))).found)
+    accounts = _with_merged(facts.aliases, accounts)
     if identity and identity.accounts:
         one = companies(firms)
         together = one.filter(_.account_id.isin(sorted(accounts)))
-        accounts |= _column(one.semi_join(together, "company").account_id)
-    former = _column(merged.filter(_.survivor.isin(sorted(accounts))).id)
+        others = _column(one.semi_join(together, "company").account_id)
+        accounts = _with_merged(facts.aliases, accounts | others)
     theirs = firms.filter(_.id.isin(sorted(accounts)), _.domain.notnull())
     domains = _column(sure(firms.semi_join(theirs, "domain")).domain)
-    near = alive.account_id.isin(sorted(accounts | former)) | (alive.id == record)
+    near = alive.account_id.isin(sorted(accounts)) | (alive.id == record)
     if domains:
         near |= alive.account_id.isnull() & domain(alive.email).isin(sorted(domains))
     return _column(alive.filter(near).id), accounts
+
+
+def _with_merged(aliases: Table, accounts: set[str]) -> set[str]:
+    """Some accounts, those that stand for them, and those that were merged into one of these."""
+    named = sorted(accounts)
+    merged = aliases.filter(
+        _.table_name == ACCOUNTS.name, _.id.isin(named) | _.survivor.isin(named)
+    )
+    found = accounts.union(*((row["id"], row["survivor"]) for row in _rows(merged)))
+    return found if found == accounts else _with_merged(aliases, found)
+
+
+def _rows(table: Table) -> tuple[Row, ...]:
+    return tuple(table.to_pyarrow().to_pylist())
 
 
 def _column(values: StringValue) -> set[str]:
@@ -142,18 +161,13 @@ def _column(values: StringValue) -> set[str]:
     return {value for value in values.to_pyarrow().to_pylist() if value is not None}
 
 
-def _belongings(leads: Table) -> list[Row]:
-    """Of some leads, the account that each names and the host of its address, each pair once."""
-    named = leads.select("account_id", host=domain(leads.email)).distinct()
-    return [dict(row) for row in named.to_pyarrow().to_pylist()]
-
-
-def _people(facts: Facts, at: datetime) -> Iterator[Row]:
+def _people(facts: Facts, versions: Iterable[Row], at: datetime) -> Iterator[Row]:
     """The leads as of then, with the account of each."""
-    places = belonging(facts, at, MATCHED).drop("email").to_pyarrow().to_pylist()
+    places = _rows(belonging(facts, at, MATCHED).drop("email"))
     accounts = {(place["connection"], place["id"]): place for place in places}
-    for lead in as_of(facts.leads, at).to_pyarrow().to_pylist():
-        yield lead | accounts[lead["connection"], lead["id"]]
+    for lead in versions:
+        if lead["valid_from"] <= at and (lead["valid_to"] is None or lead["valid_to"] > at):
+            yield lead | accounts[lead["connection"], lead["id"]]
 
 
 def _found(
@@ -173,11 +187,11 @@ def _copied(facts: Facts, keep: Keep) -> Facts:
     return replace(facts, leads=leads, activities=activities, aliases=aliases)
 
 
-def _apart(facts: Facts, named: Collection[str], keep: Keep) -> Facts:
-    """The same facts, and of the accounts a copy of those that these leads may belong to."""
-    leads = _belongings(facts.leads)
-    ids = {*named, *(row["account_id"] for row in leads if row["account_id"])}
-    ids |= _column(facts.aliases.filter(_.id.isin(sorted(ids))).survivor)
+def _apart(facts: Facts, leads: Iterable[Row], named: Collection[str], keep: Keep) -> Facts:
+    """The same facts, and of the accounts a copy of those that these leads may belong to: they are
+    `named` with all that were merged into them, or the leads name them."""
+    others = {row["account_id"] for row in leads if row["account_id"]} - {*named}
+    ids = {*named, *(_with_merged(facts.aliases, others) if others else ())}
     hosts = {row["host"] for row in leads if row["host"]}
     perhaps = _.id.isin(sorted(ids)) | _.domain.isin(sorted(hosts))
     alike = facts.accounts.filter(perhaps).select("connection", "id").distinct()

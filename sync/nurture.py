@@ -16,9 +16,9 @@ from ibis.expr.types import Table
 from core.criteria import text
 from core.decision import UNIT
 from core.events import matches, present
+from core.known import Facts, belonging, known_columns, settled_events
 from core.past import Answer
 from core.persons import shared
-from core.scoring import Facts, belonging, known_columns, settled_events
 from core.stages import QUALIFIED, UNSCORED, Stage
 from core.verdict import KEY, admitted
 from sync.decide import facts_of, past_of

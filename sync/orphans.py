@@ -11,8 +11,8 @@ from ibis.expr.types import Table
 
 from core.decision import Output
 from core.facts import as_of
+from core.known import known_columns
 from core.roster import Pool, Roster
-from core.scoring import known_columns
 from sync.decide import facts_of, past_of
 from sync.roster import find
 from sync.session import Session

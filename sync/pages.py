@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.base import Page
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, Interrupted
 
 JOINED_ROWS = 50_000
 LINGER = 1.0
@@ -50,7 +50,7 @@ def joined(pages: Iterator[Page], clock: Callable[[], float]) -> Iterator[Page]:
     """Pages of one stream, joined while they come fast; `clock` counts seconds.
 
     Pages that name the same record stay apart: which of them came later would be lost. What
-    was read before an error of the connector is passed on before the error.
+    was read before an error of the connector, or a stop, is passed on before it.
     """
     held: list[Page] = []
     named: set[str] = set()
@@ -67,7 +67,7 @@ def joined(pages: Iterator[Page], clock: Callable[[], float]) -> Iterator[Page]:
             if enough or clock() >= due or not page.rows.num_rows:
                 yield _one(held)
                 held, named, due = [], set(), clock() + LINGER
-    except ConnectorError:
+    except (ConnectorError, Interrupted):
         if held:
             yield _one(held)
         raise

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from connectors.base import Capabilities, Change, Connector, Cursor, Price
+from connectors.base import Capabilities, Change, Connector, Cursor, Price, Stream
 from core.decision import Output
 
-ALWAYS = frozenset({Output.OWNER})
-"""What is read back after every write: a CRM's own rules decide about it too."""
+SHARED = frozenset({Output.OWNER})
+"""What people and a CRM's own rules decide about too: it is looked at just before it is written,
+and read back afterwards."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,12 @@ class Size:
     price: Price
 
 
-def reading(connector: Connector, cursor: Cursor | None = None) -> list[Size]:
-    """What there is to read of each stream from a cursor on; at most one call for each."""
+def reading(
+    connector: Connector, cursor: Cursor | None = None, streams: Iterable[Stream] | None = None
+) -> list[Size]:
+    """What there is to read of streams (None: all) from a cursor on; at most one call for each."""
     found = []
-    for stream in connector.streams():
+    for stream in connector.streams() if streams is None else streams:
         records = connector.count(stream, cursor)
         found.append(Size(stream.name, records, connector.price(stream, cursor, records)))
     return found
@@ -42,13 +45,18 @@ def by_bulk(changes: int, capabilities: Capabilities) -> bool:
     return capabilities.bulk_write_from is not None and changes >= capabilities.bulk_write_from
 
 
+def looked_at(change: Change) -> bool:
+    """Whether a record is looked at just before it is written."""
+    return not SHARED.isdisjoint(change.values)
+
+
 def read_back(change: Change, *, verify: bool) -> bool:
     """Whether a write is read back before it counts; `verify`: every one is."""
-    return verify or not ALWAYS.isdisjoint(change.values)
+    return verify or looked_at(change)
 
 
 def writing(changes: Sequence[Change], capabilities: Capabilities, *, verify: bool) -> Price:
-    """The price of sending changes at once, and of reading back those that are to be."""
+    """The price of sending changes at once, and of looking at their records before and after."""
     calls = Counter[str]()
     bulk = by_bulk(len(changes), capabilities)
     if bulk:
@@ -56,8 +64,9 @@ def writing(changes: Sequence[Change], capabilities: Capabilities, *, verify: bo
         calls["bulk"] += jobs * capabilities.bulk_write_calls
     else:
         calls["write"] += -(-len(changes) // capabilities.write_batch)
-    asked = (c.object_type for c in changes if read_back(c, verify=verify))
-    calls["read"] += _calls(asked, capabilities.read_back_batch)
+    before = (c.object_type for c in changes if looked_at(c))
+    after = (c.object_type for c in changes if read_back(c, verify=verify))
+    calls["read"] += sum(_calls(types, capabilities.read_back_batch) for types in (before, after))
     return Price(+calls, exact=not bulk)
 
 

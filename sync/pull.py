@@ -10,7 +10,7 @@ from connectors.base import Connector, Cursor, Page, Progress, RowProblem, Strea
 from core.facts import LEADS
 from sync.facts_store import FactsStore
 from sync.pages import joined, read_ahead
-from sync.report import Comparison, Step
+from sync.report import Comparison, Cost, Refreshed, Step
 from sync.stop import Stop
 
 
@@ -19,7 +19,7 @@ class Pulled:
     """What a pull brought. `until` is the CRM's clock at its start; `unread` are bad values.
 
     `comparisons` are there where the CRM was read whole and compared. `calls` are those that the
-    reading took, by class.
+    reading took, by class; `refreshed` is what was looked at besides, at the cost `refreshing`.
     """
 
     until: datetime
@@ -27,6 +27,8 @@ class Pulled:
     unread: list[RowProblem] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     calls: Mapping[str, int] = field(default_factory=dict)
+    refreshed: list[Refreshed] = field(default_factory=list)
+    refreshing: Cost = field(default_factory=Cost)
 
 
 def start_of(cursor: Cursor | None, lookback: timedelta) -> Cursor | None:
@@ -53,10 +55,12 @@ def pull(
     stop: Stop,
     progress: Progress,
     streams: Iterable[Stream] | None = None,
+    counted: Mapping[str, int] | None = None,
 ) -> Pulled:
     """Read streams on from their cursors, up to the CRM's own present; None: all of them.
 
-    What was stored before an error or a stop stays, cursors included: the next pull goes on.
+    `counted` is how much there is to read of streams where that is known, for the progress. What
+    was stored before an error or a stop stays, cursors included: the next pull goes on.
     """
     name = connector.name
     pulled = Pulled(until=connector.now())
@@ -76,7 +80,8 @@ def pull(
                 if stream.table == LEADS.name:
                     pulled.leads_removed += stored.removed
                 done += page.rows.num_rows
-                progress(f"{name}: pull {stream.name}", done, None)
+                there_is = counted and counted.get(stream.name)
+                progress(f"{name}: pull {stream.name}", done, there_is or None)
                 stop.check()
     pulled.calls = connector.usage.since(before)
     return pulled

@@ -90,6 +90,17 @@ class Comparison:
         return max(0, (self.counted or 0) - self.shown)
 
 
+@dataclass(frozen=True)
+class Refreshed:
+    """The records of one object of which some `fields` were looked at, as they change without a
+    stamp, and how many of them had `moved`: those were taken over whole."""
+
+    stream: str
+    fields: tuple[str, ...]
+    looked_at: int
+    moved: int
+
+
 STEPS = ("pull", "score", "qualify", "route", "diff", "write")
 
 ERASE = "erase "
@@ -120,7 +131,8 @@ class ConnectionReport:
     `writing` (with the reading back of what was written) are what the two cost. `quota` is what
     the CRM last said of its day: the calls used, by whomever, and the limit. `unread` counts values
     that could not be read, by field and reason; `foreign` the fields that held what somebody else
-    put there. `comparisons` are there where the CRM was read whole and compared. `hygiene` is None
+    put there. `comparisons` are there where the CRM was read whole and compared, `refreshed` where
+    fields that change without a stamp were looked at, at the cost `refreshing`. `hygiene` is None
     where no model asks for it; where one does, its step counts all leads in every run.
     """
 
@@ -134,6 +146,8 @@ class ConnectionReport:
     unread: Counter[str] = field(default_factory=Counter)
     foreign: int = 0
     comparisons: list[Comparison] = field(default_factory=list)
+    refreshed: list[Refreshed] = field(default_factory=list)
+    refreshing: Cost = field(default_factory=Cost)
     hygiene: Cleanliness | None = None
 
     @property
@@ -206,6 +220,8 @@ class ConnectionReport:
             "unread": dict(self.unread),
             "foreign_values": self.foreign,
             "comparisons": [vars(comparison) for comparison in self.comparisons],
+            "refreshed": [vars(refreshed) for refreshed in self.refreshed],
+            "refreshing": self.refreshing.as_dict(),
             "hygiene": self.hygiene and self.hygiene.as_dict(),
         }
 

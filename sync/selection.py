@@ -26,9 +26,9 @@ from core.decay import DAY
 from core.due import Span, due, foreseen
 from core.facts import LEADS, as_of
 from core.identity import Identity
+from core.known import Facts
 from core.past import Past
 from core.roster import Roster
-from core.scoring import Facts
 from core.segments import Segments
 from sync.decide import facts_of, together
 from sync.facts_store import FactsStore

@@ -39,6 +39,7 @@ class Job(StrEnum):
     """What the daemon does on a schedule; runs are recorded under these names."""
 
     DELTA = "delta"
+    REFRESH = "refresh"
     RECONCILE = "reconcile"
     FULL = "full"
 
@@ -70,6 +71,11 @@ class Schedule(Settings):
         When(every=timedelta(minutes=15)),
         description="Cycles over what changed (default: every 15 minutes).",
     )
+    refresh: When | None = Field(
+        None,
+        description="Cycles that also look at the fields that change without a stamp, such as "
+        "formulas.",
+    )
     reconcile: When | None = Field(
         None, description="Cycles that read every CRM whole, compare, and heal what differs."
     )
@@ -78,7 +84,12 @@ class Schedule(Settings):
     @property
     def jobs(self) -> dict[Job, When]:
         """The jobs that are done, and when."""
-        found = {Job.FULL: self.full, Job.RECONCILE: self.reconcile, Job.DELTA: self.delta}
+        found = {
+            Job.FULL: self.full,
+            Job.RECONCILE: self.reconcile,
+            Job.REFRESH: self.refresh,
+            Job.DELTA: self.delta,
+        }
         return {job: when for job, when in found.items() if when is not None}
 
 

@@ -59,6 +59,8 @@ def report(found: RunReport) -> Iterable[Table]:
             yield _hygiene(part.hygiene)
         if part.comparisons:
             yield _comparisons(part)
+        if part.refreshed:
+            yield _refreshed(part)
         yield _calls(part)
 
 
@@ -86,12 +88,22 @@ def _comparisons(part: ConnectionReport) -> Table:
     return made
 
 
+def _refreshed(part: ConnectionReport) -> Table:
+    """What changes without a stamp and was looked at, and how many records had moved."""
+    made = table("fields without a stamp", "object", "fields", "looked at>", "moved>")
+    for one in part.refreshed:
+        made.add_row(one.stream, ", ".join(one.fields), str(one.looked_at), str(one.moved))
+    return made
+
+
 def _calls(part: ConnectionReport) -> Table:
     """What the run cost, and what could not be read."""
     made = table("", "", "")
     waited = f", asked to slow down {part.waits} times" if part.waits else ""
     made.add_row("calls made", f"{sum(part.calls.values())}{by_class(part.calls)}{waited}")
     made.add_row("to read", cost(part.reading))
+    if part.refreshing.predicted:
+        made.add_row("to refresh", cost(part.refreshing))
     made.add_row("to write", cost(part.writing))
     for problem, count in part.unread.most_common(5):
         made.add_row("not readable", f"{problem} ({count})")
@@ -145,16 +157,19 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
     """Every point of a lead, adding up to its score."""
     head = f"{decision.object_type} {decision.lead_id} in {decision.connection}"
     stage = f"{decision.stage or 'no stage'}, tier {decision.tier or '-'}"
+    weighted = any(line.weight != 1 for line in found.lines)
     made = table(
         f"{head}\n{found.score} points, {stage}, by {decision.model} at "
         f"{decision.scored_at:%Y-%m-%d %H:%M:%S} UTC",
-        "rule", "part", "points>", "before decay>", "decay>", "cap>", "events>", "last", "evidence",
+        "rule", "part", "points>", *(["weight>"] if weighted else []), "before decay>", "decay>",
+        "cap>", "events>", "last", "evidence",
     )  # fmt: skip
     for line in found.lines:
         made.add_row(
             line.rule,
             f"{line.part}, appended" if line.data == Origin.APPENDED else line.part,
             f"{line.points:+}",
+            *([f"{line.weight:f}"] if weighted else []),
             str(line.raw),
             str(-line.decay_loss) if line.decay_loss else "",
             str(-line.cap_loss) if line.cap_loss else "",

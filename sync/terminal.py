@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import typer
 
 from connectors.base import Progress
 from core.spreadsheet import neutralised
+from sync.progress import now_and_then
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -51,12 +53,12 @@ def _cell(value: Any) -> Any:
 
 @contextmanager
 def progress_bars() -> "Iterator[Progress]":
-    """Progress bars on a terminal, silence elsewhere."""
+    """Progress bars on a terminal, a line now and then elsewhere."""
     from rich.console import Console
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda *_: None
+        yield now_and_then(lambda standing: say(str(standing)), time.monotonic)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars

@@ -13,12 +13,12 @@ from core.decision import Output
 from core.diff import COMPANIONS, Values
 from core.facts import LEADS
 from sync import guards
-from sync.cycle import new_run, recorded
 from sync.guards import GuardStopError, Limits
 from sync.lease import Lease
 from sync.ledger_rows import chunks
 from sync.ledger_writes import Sent
 from sync.plan import ConnectionPlan, PlannedChange
+from sync.recording import new_run, recorded
 from sync.report import ConnectionReport, RunReport
 from sync.session import Session
 from sync.stop import Stop
@@ -119,13 +119,22 @@ def _look_at(
     """Add to `found` what undoing some writes of one connection would do."""
     name = connector.name
     targets = {o: connector.written_fields(o) for o in connector.capabilities.objects}
-    planned = ConnectionPlan(name, connector.capabilities, targets, {}, session.facts.folder)
+    planned = ConnectionPlan(
+        name,
+        connector.capabilities,
+        targets,
+        policies={},
+        folder=session.facts.folder,
+        verify=session.config.connections[name].verify,
+    )
     planned.records = len(sent)
     planned.unaffected = max(session.facts.counts(name)[LEADS.name] - len(sent), 0)
     later = session.ledger.writes.later(run_id, name, [write.record_id for write in sent])
-    for done, (write, present) in enumerate(_with_present(connector, sent), start=1):
+    for done, (write, present, other) in enumerate(_with_present(connector, sent), start=1):
         again = later.get(write.record_id, set())
         restored, left = _weigh(write, present, again, targets[write.object_type])
+        if other is not None:
+            restored, left = {}, {"": f"merged or converted: {other} stands for it"}
         key = (name, write.object_type, write.record_id)
         found.left += [Left(*key, output, why) for output, why in left.items()]
         if restored and present is not None:
@@ -137,13 +146,16 @@ def _look_at(
 
 def _with_present(
     connector: Connector, sent: Sequence[Sent]
-) -> Iterator[tuple[Sent, Values | None]]:
-    """Each write with what its record holds now; None where the record is gone."""
+) -> Iterator[tuple[Sent, Values | None, str | None]]:
+    """Each write with what its record holds now, None where the record is gone; and with the id of
+    another one that stands for it by now, if one does."""
     for object_type in dict.fromkeys(write.object_type for write in sent):
         for some in chunks(write for write in sent if write.object_type == object_type):
-            held = connector.read_back(object_type, [write.record_id for write in some])
+            ids = [write.record_id for write in some]
+            held = connector.read_back(object_type, ids)
+            others = connector.stand_ins(object_type, ids)
             for write in some:
-                yield write, held.get(write.record_id)
+                yield write, held.get(write.record_id), others.get(write.record_id)
 
 
 def _weigh(

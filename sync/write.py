@@ -1,7 +1,8 @@
 """Write: carry a plan out, so that nothing is lost and nothing is sent twice.
 
 A change is recorded before it is sent, and settled when the CRM answers. What was sent and
-never answered is read back before anything is sent again, in this run or the next.
+never answered is read back before anything is sent again, in this run or the next; a job of the
+CRM that carries changes out is recorded too, and has ended before.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,12 +12,13 @@ import pyarrow as pa
 
 from connectors.base import Change, Connector, Progress, Status, WriteResult
 from connectors.errors import ConnectorError
+from core.decision import Output
 from core.diff import Values
 from sync.facts_store import WRITTEN, FactsStore
 from sync.lease import Lease
 from sync.ledger import Ledger
 from sync.plan import ConnectionPlan, PlannedChange
-from sync.price import read_back
+from sync.price import looked_at, read_back
 from sync.report import ConnectionReport, Step
 from sync.session import Clock, Session
 from sync.stop import Stop, StoppedError
@@ -55,11 +57,16 @@ class Writer:
         fields = plan.fields
         waiting: list[str] = []
         start = 0
-        for portion in plan.portions():
+        for ahead, portion in zip(plan.portions(), plan.portions(), strict=True):
             stop.check()
             self._lease.hold()
             name, done = self._connector.name, 0
-            changes = self._intended(portion)
+            moved = self._moved(ahead)
+            if moved:
+                step.hold("owner changed meanwhile", len(moved))
+            waiting += moved
+            start += len(moved)
+            changes = self._intended(p for p in portion if p.change.id not in moved)
             try:
                 for results in self._results(changes, verify=plan.verify):
                     self._settle(results, step, fields)
@@ -74,6 +81,23 @@ class Writer:
             start += len(changes)
         return waiting
 
+    def _moved(self, portion: Iterable[PlannedChange]) -> set[str]:
+        """The records that somebody gave to another owner since they were read.
+
+        Nothing is written to them: whose they are is decided again, by the next run.
+        """
+        expected: dict[str, dict[str, set[str | None]]] = {}
+        for planned in portion:
+            change = planned.change
+            if looked_at(change) and Output.OWNER in planned.before:
+                owners = {planned.before[Output.OWNER], change.values[Output.OWNER]}
+                expected.setdefault(change.object_type, {})[change.id] = owners
+        moved = set[str]()
+        for object_type, records in expected.items():
+            held = self._connector.read_back(object_type, list(records))
+            moved |= {i for i, now in held.items() if now.get(Output.OWNER) not in records[i]}
+        return moved
+
     def _intended(self, portion: Iterable[PlannedChange]) -> list[Change]:
         """Record what is about to be sent; what it replaces is not kept in memory any longer."""
         changes: list[Change] = []
@@ -86,6 +110,11 @@ class Writer:
         self._ledger.intend(self._run_id, self._connector.name, each(), at=self._clock())
         return changes
 
+    def _began(self, job: str, changes: Sequence[Change]) -> None:
+        """Record a job before it can take effect, and let none begin once the lease is lost."""
+        self._lease.hold()
+        self._ledger.begin_job(self._run_id, self._connector.name, job, changes)
+
     def _results(self, chunk: Sequence[Change], *, verify: bool) -> Iterator[list[WriteResult]]:
         """The connector's results in groups of a call, those before an error or a stop too.
 
@@ -95,7 +124,7 @@ class Writer:
         acknowledged: list[WriteResult] = []
         failure: ConnectorError | StoppedError | None = None
         try:
-            for result in self._connector.write(chunk):
+            for result in self._connector.write(chunk, self._began):
                 if result.status is Status.WRITTEN and read_back(result.change, verify=verify):
                     acknowledged.append(result)
                     continue
@@ -150,12 +179,19 @@ def written_table(results: Sequence[WriteResult]) -> pa.Table:
 def settle_unanswered(connector: Connector, facts: FactsStore, ledger: Ledger, clock: Clock) -> int:
     """Settle what an earlier run sent without getting an answer: read it back.
 
-    A field that the CRM holds as it was sent counts as written; any other is as if never sent, or
-    somebody has edited it since, and the diff decides about it anew. Returns how many were open.
+    A job of the CRM that was to write is asked first, and writes nothing more then. A field that
+    the CRM holds as it was sent counts as written; any other is as if never sent, or somebody has
+    edited it since, and the diff decides about it anew. Returns how many were open.
     """
     opened = ledger.open_intents(connector.name)
+    for job, changes in ledger.open_jobs(connector.name).items():
+        # What it did not write may have been sent again after it, and is read back all the same.
+        written = [r for r in connector.conclude(job, changes) if r.status is Status.WRITTEN]
+        asked = [r for r in written if read_back(r.change, verify=False)]
+        known = [r for r in written if not read_back(r.change, verify=False)]
+        _settle(known + borne_out(connector, asked), connector, facts, ledger, clock)
     by_type: dict[str, list[Change]] = {}
-    for change in opened:
+    for change in ledger.open_intents(connector.name):
         by_type.setdefault(change.object_type, []).append(change)
     for object_type, changes in by_type.items():
         held = connector.read_back(object_type, [change.id for change in changes])
@@ -164,7 +200,18 @@ def settle_unanswered(connector: Connector, facts: FactsStore, ledger: Ledger, c
             for change in changes
             if (same := change.values.items() & held.get(change.id, {}).items())
         ]
-        facts.settle(connector.name, written_table(arrived))
-        ledger.settle(None, connector.name, arrived, at=clock())
+        _settle(arrived, connector, facts, ledger, clock)
     ledger.withdraw_unanswered(connector.name)
     return len(opened)
+
+
+def _settle(
+    results: Sequence[WriteResult],
+    connector: Connector,
+    facts: FactsStore,
+    ledger: Ledger,
+    clock: Clock,
+) -> None:
+    """Keep what became of an earlier run's changes."""
+    facts.settle(connector.name, written_table(results))
+    ledger.settle(None, connector.name, results, at=clock())

@@ -14,6 +14,7 @@ from connectors.errors import CredentialsError, MappingError
 from connectors.settings import FieldMapping
 from core.decision import OPTIONAL, Output
 from tests.contract_reading import ReadContract, RemovalContract, pages_of_leads
+from tests.contract_refresh import RefreshContract
 from tests.contract_writing import WriteContract
 from tests.world import World, lead_ids, lead_streams, live, ready
 
@@ -125,7 +126,9 @@ class SetupContract:
             assert fields[Output.SCORE].kind is FieldKind.NUMBER
 
 
-class ConnectorContract(ReadContract, RemovalContract, SetupContract, WriteContract):
+class ConnectorContract(
+    ReadContract, RemovalContract, RefreshContract, SetupContract, WriteContract
+):
     """Everything a caller may rely on; the subclass gives the fixture `world`."""
 
     @pytest.fixture

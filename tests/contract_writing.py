@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 
-from connectors.base import Entry, EntryKind, Status
-from connectors.errors import ConnectorError, OutcomeUnknown
+import pytest
+
+from connectors.base import Entry, EntryKind, Status, WriteResult
+from connectors.errors import ConnectorError, OutcomeUnknown, QuotaExhausted
 from connectors.sandbox.crm import Kind
 from core.decision import Output
 from tests.world import World, entries, lead_streams, live, mirrored, populate, ready, reported
@@ -72,6 +74,13 @@ class WriteContract:
         assert {r.status for r in results.values()} == {Status.WRITTEN}
         assert [world.held(r)[Output.TIER] for r in leads] == ["A", "A", None, "A", "A"]
 
+    def test_job_of_nobody(self, world: World) -> None:
+        """Of a job that the CRM does not know nothing is known, and nothing is made up."""
+        ready(world)
+        changes = [world.change(lead, tier="A") for lead in world.leads(2)]
+        results = list(world.connector.conclude("75000000000000AAAA", changes))
+        assert [(r.change, r.status) for r in results] == [(c, Status.UNKNOWN) for c in changes]
+
     def test_unknown_id_is_refused(self, world: World) -> None:
         """A record that is not there, and one that is deleted, are refused."""
         ready(world)
@@ -116,6 +125,20 @@ class WriteContract:
         assert result.status in (Status.WRITTEN, Status.UNKNOWN)
         assert world.held(lead)[Output.TIER] == "A"
 
+    def test_what_ends_a_write_loses_no_result(self, world: World) -> None:
+        """U05, D01: what was sent is told, whatever comes after; what is not told was not sent."""
+        ready(world)
+        live(world)
+        leads = world.leads(4)
+        world.connector.fields(world.address(leads[0])[0])
+        results: list[WriteResult] = []
+        with world.broken_off(), pytest.raises(QuotaExhausted):
+            results.extend(world.connector.write([world.change(r, tier="A") for r in leads]))
+        told = {result.change.id: result.status for result in results}
+        held = [world.id(lead) for lead in leads if world.held(lead)[Output.TIER] == "A"]
+        assert len(held) == 2
+        assert told == dict.fromkeys(held, Status.WRITTEN)
+
     def test_merged_record_is_never_written_unsaid(self, world: World) -> None:
         """A write to a merged record is refused, or lands on the survivor and says so."""
         ready(world)
@@ -145,6 +168,22 @@ class WriteContract:
         held = world.connector.read_back(object_type, [world.id(r) for r in (loser, gone, there)])
         tiers = {key: values[Output.TIER] for key, values in held.items()}
         assert tiers == {world.id(loser): "A", world.id(there): "C"}
+
+    def test_stand_ins(self, world: World) -> None:
+        """Who stands for a merged and a converted record is told, and nobody for another one."""
+        ready(world)
+        reported(world)
+        winner, loser, gone, converted = world.leads(4)
+        world.crm.delete(gone)
+        world.crm.merge(winner, loser)
+        contact = world.crm.convert(converted)
+        world.clock.tick()
+        object_type = world.address(winner)[0]
+        ids = [world.id(record) for record in (winner, loser, gone, converted)]
+        assert world.connector.stand_ins(object_type, ids) == {
+            world.id(loser): world.id(winner),
+            world.id(converted): world.id(contact),
+        }
 
     def test_own_write_comes_back_as_present(self, world: World) -> None:
         """What was written is present, in canonical text, in the next pull (the echo)."""

@@ -111,7 +111,7 @@ def files_world(folder: Path) -> World:
         table = next(table for table, kinds in TABLES.items() if record.kind in kinds)
         return table, str(record.number)
 
-    def never(*_: Any) -> None:
+    def never(*_: Any) -> Any:
         raise NotImplementedError("nothing of the kind happens with files")
 
-    return World(crm, clock, connect, address, never, never, [], PAGE, live=False)
+    return World(crm, clock, connect, address, never, never, never, [], PAGE, live=False)

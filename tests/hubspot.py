@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connectors.hubspot.connector import HubSpotConnector
@@ -13,6 +13,7 @@ from connectors.sandbox.http import Fault, Server
 from connectors.sandbox.hubspot.face import HubSpotFace
 from connectors.sandbox.hubspot.faults import fault
 from connectors.sandbox.hubspot.limits import TOKEN
+from connectors.sandbox.hubspot.schema import add_formula
 from connectors.settings import FieldMapping
 from tests.world import DEFAULT, Clock, World
 
@@ -94,6 +95,25 @@ def hubspot_world() -> Iterator[World]:
                 Fault(".*/objects/(contacts/batch/update|tasks)/?$", drop="after")
             )
 
+        def formula() -> str:
+            add_formula(own.crm, "contacts", "rating", lambda record: record.values.get("rating"))
+            return "rating"
+
+        @contextmanager
+        def broken_off() -> Iterator[None]:
+            own.fail(name="conflict")
+            own.server.faults.append(replace(fault("daily-limit"), skip=1))
+            yield
+            own.server.faults.clear()
+
+        staged = (slow_down, lose_answer, broken_off)
         yield World(
-            own.crm, own.clock, connect, address, slow_down, lose_answer, own.timer.waits, page=200
+            own.crm,
+            own.clock,
+            connect,
+            address,
+            *staged,
+            own.timer.waits,
+            page=200,
+            formula=formula,
         )

@@ -1,10 +1,12 @@
 """The world of the in-memory connector, or of any other that is made from it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
-from connectors.base import Connector
-from connectors.errors import CredentialsError, OutcomeUnknown, RateLimited
-from connectors.sandbox.crm import Crm, Record
+from connectors.base import Connector, FieldKind
+from connectors.errors import CredentialsError, OutcomeUnknown, QuotaExhausted, RateLimited
+from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.memory import MemoryConnector
 from connectors.settings import ConnectionSettings, FieldMapping
 from tests.world import DEFAULT, Clock, World
@@ -18,9 +20,14 @@ class Trouble:
     def __init__(self) -> None:
         self.slow = 0
         self.lost = False
+        self.left: int | None = None
 
-    def before(self, _: str) -> None:
-        """Answer with a rate limit as often as was asked."""
+    def before(self, kind: str) -> None:
+        """Answer with a rate limit as often as was asked, and with the quota once it is used up."""
+        if self.left is not None:
+            self.left -= kind == "write"
+            if self.left < 0:
+                raise QuotaExhausted("used up")
         if self.slow:
             self.slow -= 1
             raise RateLimited("slow down", retry_after=2.0)
@@ -38,6 +45,13 @@ class Trouble:
     def lose_answer(self) -> None:
         """Lose the answer of the next write."""
         self.lost = True
+
+    @contextmanager
+    def broken_off(self) -> Iterator[None]:
+        """Let one more write call through."""
+        self.left = 1
+        yield
+        self.left = None
 
 
 def refused(_: str) -> None:
@@ -66,4 +80,11 @@ def memory_world(connector: type[MemoryConnector]) -> World:
     def address(record: Record) -> tuple[str, str]:
         return record.kind.value, str(record.number)
 
-    return World(crm, clock, connect, address, trouble.slow_down, trouble.lose_answer, waits, PAGE)
+    def formula() -> str:
+        made = {"label": "Rating", "kind": FieldKind.TEXT, "calculated": True}
+        for kind in (Kind.LEAD, Kind.CONTACT):
+            crm.custom[kind]["rating"] = made
+        return "rating"
+
+    staged = (trouble.slow_down, trouble.lose_answer, trouble.broken_off)
+    return World(crm, clock, connect, address, *staged, waits, PAGE, formula=formula)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from connectors.base import Connector
@@ -10,7 +11,9 @@ from connectors.salesforce.connector import SalesforceConnector
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.http import Fault, Request, Response, Server
+from connectors.sandbox.salesforce.customs import add_formula
 from connectors.sandbox.salesforce.face import SalesforceFace
+from connectors.sandbox.salesforce.faults import fault
 from connectors.sandbox.salesforce.org import id_of
 from connectors.settings import FieldMapping
 from tests.world import DEFAULT, Clock, World
@@ -33,6 +36,7 @@ def refusal(status: int, code: str, message: str = "") -> Response:
 CONCURRENT = refusal(
     403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
 )
+REFUSED_AS_A_WHOLE = refusal(400, "JSON_PARSER_ERROR", "cannot be read")
 
 
 def settings(server: Server, **given: Any) -> SalesforceSettings:
@@ -85,7 +89,21 @@ def salesforce_world() -> Iterator[SalesforceWorld]:
                 Fault("/composite/sobjects$|/sobjects/Task/?$", method="PATCH|POST", drop="after")
             )
 
-        world = SalesforceWorld(crm, clock, connect, address, slow_down, lose_answer, waits, PAGE)
+        def formula() -> str:
+            for kind in (Kind.LEAD, Kind.CONTACT):
+                add_formula(crm, kind, "Rating__c", lambda row: row.values.get("rating"))
+            return "Rating__c"
+
+        @contextmanager
+        def broken_off() -> Iterator[None]:
+            refused = Fault("/composite/sobjects$", "PATCH", response=REFUSED_AS_A_WHOLE)
+            used_up = replace(fault("daily-limit"), skip=1)
+            server.faults += [refused, used_up]
+            yield
+            server.faults.clear()
+
+        staged = (slow_down, lose_answer, broken_off)
+        world = SalesforceWorld(crm, clock, connect, address, *staged, waits, PAGE, formula=formula)
         world.server, world.face, world.open, world.seen = server, face, open_, seen
         yield world
         for connector in opened:

@@ -1,7 +1,8 @@
 """What a contract test is given: a CRM, a connector to it, and the trouble that can be staged."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -55,8 +56,12 @@ class World:
     `address` gives the object type and id that the connector knows a record by. `slow_down(n)`
     lets the CRM answer the next n calls with its rate limit; `waits` collects the seconds that
     the connector then waited. `lose_answer` lets the CRM carry out the next write and the
-    connection break before its answer. `page` is how many leads fill one page. `live` is False
-    where only files are exchanged: nobody logs in, waits, loses an answer or judges a value.
+    connection break before its answer. Within `broken_off` the CRM carries out one write call,
+    after having refused one as a whole if it ever does that, and then its quota is used up. `page`
+    is how many leads fill one page. `live` is False where only files are exchanged: nobody logs in,
+    waits, loses an answer or judges a value.
+    `formula` gives leads a field that the CRM calculates, from what a record holds as `rating`, and
+    tells its name; None: it has no such fields.
     """
 
     crm: Crm
@@ -65,9 +70,11 @@ class World:
     address: Callable[[Record], tuple[str, str]]
     slow_down: Callable[[int], None]
     lose_answer: Callable[[], None]
+    broken_off: Callable[[], AbstractContextManager[None]]
     waits: list[float]
     page: int
     live: bool = True
+    formula: Callable[[], str] | None = None
     rep: Record = field(init=False)
     connector: Connector = field(init=False)
 
@@ -221,6 +228,23 @@ def reported(world: World) -> None:
     """Skip where a CRM does not report what is gone."""
     if not world.connector.capabilities.reports_removals:
         pytest.skip("cannot report removals, by its capabilities")
+
+
+def rated(world: World, **mapping: Any) -> list[Stream]:
+    """Let the calculated rating be mapped, and more if asked; the streams of leads, narrowed to
+    what they have without a stamp. Skips where nothing is calculated."""
+    if world.formula is None:
+        pytest.skip("calculates no fields")
+    leads = {"custom.rating": world.formula(), **mapping.pop("leads", {})}
+    world.connector = world.connect(mapping=FieldMapping(leads=leads, **mapping))
+    complete = [stream for stream in lead_streams(world.connector) if stream.complete]
+    return [replace(stream, only=world.connector.unstamped(stream)) for stream in complete]
+
+
+def recalculate(world: World, record: Record, rating: str) -> None:
+    """Let the calculated rating of a record be another, under the stamp that it has."""
+    record.values["rating"] = rating
+    world.crm.revision += 1
 
 
 def live(world: World) -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from connectors import values
 from connectors.base import (
+    Began,
     Capabilities,
     Change,
     Cursor,
@@ -28,6 +29,7 @@ from connectors.base import (
     Status,
     Stream,
     WriteResult,
+    untold,
 )
 from connectors.columns import by_distinct, text
 from connectors.errors import MappingError, TemporaryError
@@ -194,8 +196,17 @@ class FilesConnector:
             told = tuple(problem for key in ids for problem in problems.get(key, ()))
             yield Page(stream, page, reached, rejected=told)
 
-    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+    def unstamped(self, stream: Stream) -> frozenset[str]:  # noqa: ARG002 - alike for all
+        """None: no stream is complete."""
+        return frozenset()
+
+    def read_again(self, stream: Stream, ids: Sequence[str]) -> Page:  # noqa: ARG002 - none is
+        """Files are read whole as they come."""
+        raise MappingError(f"{stream.name} is not read again", connection=self.name)
+
+    def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
         """Put changes into the import file, beside those that wait in it for the same records."""
+        del began
         if not changes:
             return
         column = self._mapped("leads")["id"]
@@ -221,6 +232,11 @@ class FilesConnector:
                 reason = f"{self._settings.leads} holds no such record"
                 yield WriteResult(change, Status.REFUSED, "NOT_FOUND", reason)
 
+    def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """Nothing is known: no job is ever begun here."""
+        del job
+        return (WriteResult(change, Status.UNKNOWN) for change in changes)
+
     def read_back(
         self, object_type: str, ids: Collection[str]
     ) -> dict[str, dict[Output, str | None]]:
@@ -233,6 +249,10 @@ class FilesConnector:
             for key, present in held
             if key in wanted
         }
+
+    def stand_ins(self, object_type: str, ids: Collection[str]) -> dict[str, str]:  # noqa: ARG002
+        """Nobody: a file does not tell."""
+        return {}
 
     def add_entry(self, entry: Entry) -> None:
         """An import file has no place for one."""

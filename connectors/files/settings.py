@@ -48,6 +48,15 @@ class FilesSettings(ConnectionSettings):
         return file
 
     @model_validator(mode="after")
+    def _all_stamped(self) -> Self:
+        if self.mapping.unstamped:
+            raise ValueError(
+                "mapping.unstamped is not for files: map no modified_at, and every export is "
+                "compared whole"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _known_fields(self) -> Self:
         for table in TABLES:
             field_map(table.model, {}, getattr(self.mapping, table.name))

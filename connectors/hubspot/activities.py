@@ -6,11 +6,11 @@ last such event of each contact stand in for it: fewer events, the same meaning.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from connectors import values
-from connectors.base import Cursor, Page, Stream
+from connectors.base import Cursor, Page, RowProblem, Stream
 from connectors.hubspot.client import SEARCH_PAGE, Gateway, Json
 from connectors.hubspot.entries import MARKED, is_ours
 from connectors.hubspot.failures import Gone, MissingScope
@@ -137,7 +137,7 @@ class Activities:
         if kind == "meetings":
             return {
                 "type": self._type(kind),
-                "duration": _between(
+                "duration": values.seconds_between(
                     properties.get("hs_meeting_start_time"), properties.get("hs_meeting_end_time")
                 ),
                 "outcome": properties.get("hs_meeting_outcome"),
@@ -181,13 +181,15 @@ class Activities:
             except Gone:
                 return
             for event in page["results"]:
-                if kind := self._event_type(event["eventType"]):
+                word = event.get("eventType")
+                kind = self._event_type(word) if word else None
+                if kind != "":
                     yield {
-                        "id": event["id"],
+                        "id": event.get("id"),
                         "object_type": "events",
                         "lead_id": contact,
                         "type": kind,
-                        "occurred_at": event["occurredAt"],
+                        "occurred_at": event.get("occurredAt"),
                         **self._event_details(event.get("properties") or {}),
                     }
             after = next_page(page)
@@ -215,22 +217,25 @@ class Activities:
     def email_events(
         self, stream: Stream, cursor: Cursor | None, until: datetime
     ) -> Iterator[Page]:
-        """Opens and clicks of marketing e-mail, all contacts at a time, without those of bots."""
-        since = cursor.stamp if cursor and cursor.stamp else EPOCH
+        """Opens and clicks of marketing e-mail, all contacts at a time, without those of bots.
+
+        No order is promised: the whole window counts as unread until its end is reached.
+        """
+        since, until, (begun, offset) = _resumed(cursor, until)
         try:
-            for word in EMAIL_EVENTS:
-                offset = ""
+            for word in EMAIL_EVENTS[EMAIL_EVENTS.index(begun) if begun in EMAIL_EVENTS else 0 :]:
                 while True:
                     page = self._gateway.email_events(
-                        word, milliseconds(since), milliseconds(until), offset
+                        word, milliseconds(since or EPOCH), milliseconds(until), offset
                     )
                     events = [e for e in page["events"] if not e.get("filteredEvent")]
-                    rows = self._joined([(e["recipient"], self._email_row(e)) for e in events])
-                    # No order is promised, so the cursor stays until the end.
-                    yield self._page(stream, rows, cursor or Cursor())
-                    if not page.get("hasMore"):
+                    sent = [(e.get("recipient"), self._email_row(e)) for e in events]
+                    rows = self._joined([(to, row) for to, row in sent if to])
+                    lost = [_nobodys(row) for to, row in sent if not to]
+                    yield self._page(stream, rows, Cursor(since, f"{word}:{offset}", until), lost)
+                    offset = page["offset"] if page.get("hasMore") else ""
+                    if not offset:
                         break
-                    offset = page["offset"]
         except MissingScope:
             yield from self._last(stream, LAST_EMAIL, cursor, until)
             return
@@ -239,10 +244,10 @@ class Activities:
     def _email_row(self, event: Json) -> Json:
         campaign = event.get("emailCampaignId")
         return {
-            "id": event["id"],
+            "id": event.get("id"),
             "object_type": "email_events",
-            "type": self._type(event["type"]),
-            "occurred_at": event["created"],
+            "type": self._type(event.get("type") or ""),
+            "occurred_at": event.get("created"),
             "campaign": str(campaign) if campaign else None,
         }
 
@@ -250,10 +255,15 @@ class Activities:
         self, stream: Stream, cursor: Cursor | None, until: datetime
     ) -> Iterator[Page]:
         """Submissions of every form, newest first, back to the cursor."""
+        since, until, (begun, after) = _resumed(cursor, until)
         try:
-            for form in self._forms():
-                for rows in self._submissions(form, cursor, until):
-                    yield self._page(stream, self._joined(rows), cursor or Cursor())
+            forms = list(self._forms())
+            place = next((n for n, form in enumerate(forms) if form["id"] == begun), None)
+            for form in forms[place or 0 :]:
+                first = after if form["id"] == begun else ""
+                for rows, read in self._submissions(form, since, until, first):
+                    reached = Cursor(since, f"{form['id']}:{read}", until)
+                    yield self._page(stream, self._joined(rows), reached)
         except MissingScope:
             yield from self._last(stream, LAST_FORM, cursor, until)
             return
@@ -269,37 +279,38 @@ class Activities:
                 return
 
     def _submissions(
-        self, form: Json, cursor: Cursor | None, until: datetime
-    ) -> Iterator[list[tuple[str, Json]]]:
-        oldest = milliseconds(cursor.stamp) if cursor and cursor.stamp else 0
-        newest = milliseconds(until)
+        self, form: Json, since: datetime | None, until: datetime, after: str
+    ) -> Iterator[tuple[list[tuple[str, Json]], str]]:
+        """Submissions of a form in the window, and the token of the last page that was read."""
+        oldest, newest = milliseconds(since) if since else 0, milliseconds(until)
         rows: list[tuple[str, Json]] = []
-        after = ""
         while True:
+            read = after
             try:
-                page = self._gateway.submissions(form["id"], after)
+                page = self._gateway.submissions(form["id"], read)
             except Gone:
-                yield rows
+                yield rows, read
                 return
-            found = page["results"]
-            for submission in found:
-                if oldest <= submission["submittedAt"] <= newest:
+            found = [(submission.get("submittedAt"), submission) for submission in page["results"]]
+            for at, submission in found:
+                # Without a time it cannot be placed: it is rejected as a row.
+                if not isinstance(at, int) or oldest <= at <= newest:
                     rows.append((_email_of(submission), self._form_row(form, submission)))
             after = next_page(page)
-            reached = any(s["submittedAt"] < oldest for s in found)
+            reached = any(isinstance(at, int) and at < oldest for at, _ in found)
             if not after or reached or len(rows) >= PAGE:
-                yield rows
+                yield rows, read
                 rows = []
             if not after or reached:
                 return
 
     def _form_row(self, form: Json, submission: Json) -> Json:
         return {
-            "id": submission["conversionId"],
+            "id": submission.get("conversionId"),
             "object_type": "form_submissions",
             "type": self._type("form_submission"),
-            "occurred_at": submission["submittedAt"],
-            "asset": form["name"],
+            "occurred_at": submission.get("submittedAt"),
+            "asset": form.get("name"),
         }
 
     def _joined(self, rows: Sequence[tuple[str, Json]]) -> list[Json]:
@@ -351,7 +362,13 @@ class Activities:
     def _type(self, word: str) -> str:
         return self._fields.activity_type(word) or TYPES.get(word, "")
 
-    def _page(self, stream: Stream, rows: Iterable[Json], cursor: Cursor) -> Page:
+    def _page(
+        self,
+        stream: Stream,
+        rows: Iterable[Json],
+        cursor: Cursor,
+        lost: Sequence[RowProblem] = (),
+    ) -> Page:
         """A page of events, each once; an event is never changed after it happened."""
         once = list({row["id"]: row for row in rows}.values())
         names = dict.fromkeys(name for row in once for name in row)
@@ -359,12 +376,31 @@ class Activities:
         raw.setdefault("id", [])
         raw["modified_at"] = raw.get("occurred_at", [])
         mapped = table(Activity, raw)
-        return Page(stream, mapped.rows, cursor, (), mapped.rejected)
+        return Page(stream, mapped.rows, cursor, (), (*lost, *mapped.rejected))
+
+
+def _resumed(
+    cursor: Cursor | None, until: datetime
+) -> tuple[datetime | None, datetime, tuple[str, str]]:
+    """The window to read, and where in it to go on: a kind or form, and a page's token.
+
+    That page is read again: what vanished moves up those after it. No token is trusted for long.
+    """
+    if cursor is None or cursor.until is None or until - cursor.until > timedelta(days=1):
+        return cursor.stamp if cursor else None, until, ("", "")
+    begun, _, token = cursor.id.partition(":")
+    return cursor.stamp, cursor.until, (begun, token)
 
 
 def _email_of(submission: Json) -> str:
     """The address that was submitted; empty when the form asked for none."""
-    return next((v["value"] for v in submission["values"] if v["name"] == "email"), "")
+    given = submission.get("values") or ()
+    return next((v.get("value") or "" for v in given if v.get("name") == "email"), "")
+
+
+def _nobodys(event: Json) -> RowProblem:
+    """Why an e-mail event is left out that does not say whose it is."""
+    return RowProblem(event["id"] or "", "lead_id", "is missing: an event without a recipient")
 
 
 def _seconds(duration: str | None) -> int | str | None:
@@ -373,10 +409,3 @@ def _seconds(duration: str | None) -> int | str | None:
         return int(values.number(duration)) // 1_000 if duration else None
     except values.Unreadable:
         return duration
-
-
-def _between(start: str | None, end: str | None) -> int | None:
-    """Seconds between two times."""
-    if not start or not end:
-        return None
-    return int((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())

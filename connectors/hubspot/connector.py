@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from connectors.base import (
+    Began,
     Capabilities,
     Change,
     Cursor,
@@ -14,8 +15,10 @@ from connectors.base import (
     Page,
     Price,
     Problem,
+    Status,
     Stream,
     WriteResult,
+    untold,
 )
 from connectors.errors import CredentialsError
 from connectors.hubspot import entries
@@ -179,8 +182,9 @@ class HubSpotConnector:
 
         The properties of contacts are known before anything is read, those of companies may not be.
         """
-        describe = stream == ACCOUNTS and not self._fields.known(COMPANIES)
-        read = reading(stream.name, cursor, records, history=self.capabilities.history)
+        describe = stream.name == COMPANIES and not self._fields.known(COMPANIES)
+        history = self.capabilities.history and not stream.only
+        read = reading(stream.name, cursor, records, history=history)
         return Price({"describe": int(describe)}) + read
 
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
@@ -192,24 +196,44 @@ class HubSpotConnector:
         if stream == ARCHIVED_LEADS:
             return self._records.archived(stream, CONTACTS, cursor, until)
         pulls = {
-            LEADS: self._records.contacts,
-            ACCOUNTS: self._records.companies,
-            OUTCOMES: self._records.deals,
-            EVENTS: self._activities.events,
-            EMAIL: self._activities.email_events,
-            FORMS: self._activities.form_submissions,
+            LEADS.name: self._records.contacts,
+            ACCOUNTS.name: self._records.companies,
+            OUTCOMES.name: self._records.deals,
+            EVENTS.name: self._activities.events,
+            EMAIL.name: self._activities.email_events,
+            FORMS.name: self._activities.form_submissions,
         }
-        return pulls.get(stream, self._activities.engagements)(stream, cursor, until)
+        return pulls.get(stream.name, self._activities.engagements)(stream, cursor, until)
 
-    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+    def unstamped(self, stream: Stream) -> frozenset[str]:
+        """The calculated properties of contacts and companies, and those that the mapping names."""
+        if stream.name not in (CONTACTS, COMPANIES):
+            return frozenset()
+        return self._fields.unstamped(stream.name)
+
+    def read_again(self, stream: Stream, ids: Sequence[str]) -> Page:
+        """Contacts or companies by their ids, 100 a call."""
+        return self._records.again(stream, ids)
+
+    def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
         """Update contacts, 100 a call."""
+        del began
         return self._writer.write(changes)
+
+    def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """Nothing is known: no job is ever begun here."""
+        del job
+        return (WriteResult(change, Status.UNKNOWN) for change in changes)
 
     def read_back(
         self, object_type: str, ids: Collection[str]
     ) -> dict[str, dict[Output, str | None]]:
         """What HubSpot holds in the written fields."""
         return self._writer.read_back(object_type, ids)
+
+    def stand_ins(self, object_type: str, ids: Collection[str]) -> dict[str, str]:
+        """The records that answer for those that were merged into them."""
+        return self._writer.stand_ins(object_type, ids)
 
     def add_entry(self, entry: Entry) -> None:
         """Create a task or a note of the contact."""

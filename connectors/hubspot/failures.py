@@ -65,7 +65,7 @@ REACTIONS: Mapping[tuple[int, str], Reaction] = {
     (403, ""): Reaction(MissingScope, "grant the app the scope that this endpoint needs"),
     (404, ""): Reaction(Gone),
     (407, ""): Reaction(CredentialsError, "the proxy asks for credentials"),
-    (408, ""): Reaction(TemporaryError),
+    (408, ""): Reaction(OutcomeUnknown),
     (423, ""): Reaction(Locked, "locked by concurrent writes", 2.0),
     (429, ""): Reaction(RateLimited),
     # No Retry-After comes with a 429: the policy's own window is the wait.
@@ -73,12 +73,11 @@ REACTIONS: Mapping[tuple[int, str], Reaction] = {
     (429, "TEN_SECONDLY_ROLLING"): Reaction(RateLimited, "", 10.0),
     (429, "DAILY"): Reaction(QuotaExhausted, "the daily quota is used up until midnight"),
     (477, ""): Reaction(TemporaryError, "the account is moving to another data centre"),
-    # A random 500 under load is a throttle (hubspot-php PR#192); batch update is idempotent.
-    (500, ""): Reaction(TemporaryError),
-    (503, ""): Reaction(TemporaryError),
 }
-"""(status, category or policy) -> reaction. Other 4xx are refusals; other 5xx come from the
-edge in front of HubSpot (502, 504, 520-526), which may or may not have passed the request on."""
+"""(status, category or policy) -> reaction. Other 4xx are refusals. After a 5xx a write may have
+been carried out: HubSpot failed within it, or the edge before it gave up after passing it on."""
+
+SENT_ON = "sent on, and not followed, as that would be told the token: check url"
 
 _EMAIL = re.compile(r"[^\s\"'<>:,;]+@[^\s\"'<>:,;]+")
 
@@ -90,6 +89,8 @@ def translated(
     reply = _reply(body)
     word = reply.get("policyName") or reply.get("category") or reply.get("status") or ""
     reaction = REACTIONS.get((status, word)) or REACTIONS.get((status, ""))
+    if reaction is None and status < 400:
+        reaction = Reaction(TemporaryError, SENT_ON)
     if reaction is None:
         reaction = Reaction(OutcomeUnknown if status >= 500 else Refused)
     said = refusal(reply, status)

@@ -4,14 +4,16 @@ A property of the user's own mapping must exist. A default that an account does 
 left out: HubSpot would silently ignore its name when reading.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from connectors.base import Field, FieldKind, NewField, Problem
 from connectors.errors import MappingError
+from connectors.history import traced
 from connectors.hubspot.client import Gateway, Json
 from connectors.hubspot.failures import MissingScope, Refused
 from connectors.hubspot.settings import HubSpotSettings
-from connectors.mapping import field_map, filled
+from connectors.mapping import field_map, filled, refuse_unmapped
 from connectors.settings import MappedTo, WrittenField
 from connectors.sources import common_field, merged
 from connectors.values import WRITTEN_KINDS
@@ -164,6 +166,21 @@ class Fields:
         """Common column -> property of companies."""
         return self._existing(COMPANIES, Account, ACCOUNT, self._mapping.accounts)
 
+    def unstamped(self, object_type: str) -> frozenset[str]:
+        """The common fields of contacts or companies that change without a stamp, as HubSpot or
+        the mapping says. Raises MappingError for a name in the mapping that is not mapped."""
+        named = self._mapping.unstamped
+        mapped = {CONTACTS: self.lead(), COMPANIES: self.account()}
+        refuse_unmapped(
+            named, (p for columns in mapped.values() for p in columns.values()), self._name
+        )
+        known = self.of(object_type)
+        return frozenset(
+            common_field(column)
+            for column, name in traced(mapped[object_type]).items()
+            if name in named or known[name].calculated
+        )
+
     def engagement(self) -> dict[str, str]:
         """Common column -> property of an engagement; which of them has it is not asked."""
         return self._merged("activities", Activity, ENGAGEMENT, self._mapping.activities)
@@ -211,11 +228,12 @@ class Fields:
 
     def check(self) -> Iterable[Problem]:
         """What is wrong with the mapping of leads, accounts and written fields."""
-        for mapped in (self.lead, self.account, self.engagement):
-            try:
-                mapped()
-            except MappingError as error:
-                yield Problem("error", "mapping", error.message, "correct it in config.yaml")
+        unstamped = partial(self.unstamped, CONTACTS)
+        mappings: tuple[Callable[[], object], ...]
+        mappings = (self.lead, self.account, self.engagement, unstamped)
+        for what in dict.fromkeys(_mistake(mapped) for mapped in mappings):
+            if what:
+                yield Problem("error", "mapping", what, "correct it in config.yaml")
         for output, written in self.written.items():
             yield from _unfit(output, written.field, self.of(CONTACTS).get(written.field))
 
@@ -250,6 +268,15 @@ class Fields:
             raise MappingError(f"mapping of {what}: {error}", connection=self._name) from None
 
 
+def _mistake(mapped: Callable[[], object]) -> str:
+    """What is wrong with a mapping; empty: nothing."""
+    try:
+        mapped()
+    except MappingError as error:
+        return error.message
+    return ""
+
+
 def _field(definition: Json) -> Field:
     kind = _KINDS.get(definition["type"], FieldKind.OTHER)
     if definition.get("externalOptions"):
@@ -263,6 +290,7 @@ def _field(definition: Json) -> Field:
         length=LONGEST_TEXT if kind is FieldKind.TEXT else None,
         whole_digits=WHOLE_DIGITS if kind is FieldKind.NUMBER else None,
         choices=tuple(option["value"] for option in definition.get("options", ())),
+        calculated=definition.get("calculated", False),
     )
 
 

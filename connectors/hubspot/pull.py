@@ -12,8 +12,8 @@ from connectors.history import earlier, traced
 from connectors.hubspot.client import ASSOCIATIONS, Gateway, Json, chunked
 from connectors.hubspot.fields import COMPANIES, CONTACTS, DEALS, MERGED, OUTCOME, Fields
 from connectors.hubspot.history import histories
-from connectors.hubspot.walk import listed, next_page, walk
-from connectors.mapping import table
+from connectors.hubspot.walk import Chunk, listed, next_page, walk
+from connectors.mapping import narrowed, table
 from core.model import Account, Lead, Outcome, Owner, Row
 
 _PRIMARY = frozenset({1, 5})
@@ -85,37 +85,49 @@ class Records:
 
     def contacts(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """Contacts as leads; those merged into one of them are removed."""
-        return self._versions(stream, CONTACTS, Lead, self._fields.lead(), cursor, until)
+        return self._versions(stream, Lead, self._fields.lead(), cursor, until)
 
     def companies(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """Companies as accounts; those merged into one of them are removed."""
-        return self._versions(stream, COMPANIES, Account, self._fields.account(), cursor, until)
+        return self._versions(stream, Account, self._fields.account(), cursor, until)
+
+    def again(self, stream: Stream, ids: Sequence[str]) -> Page:
+        """Contacts or companies by their ids."""
+        people = stream.name == CONTACTS
+        mapping = self._fields.lead() if people else self._fields.account()
+        records = self._gateway.read(stream.name, ids, _properties(stream, mapping))
+        return self._page(stream, Lead if people else Account, mapping, Chunk(records, Cursor()))
 
     def _versions(
         self,
         stream: Stream,
-        object_type: str,
         model: type[Row],
         mapping: Mapping[str, str],
         cursor: Cursor | None,
         until: datetime,
     ) -> Iterator[Page]:
-        properties = list(dict.fromkeys([*mapping.values(), MERGED]))
-        for chunk in walk(self._gateway, object_type, properties, cursor, until):
-            raw = columns(chunk.records, mapping)
-            raw["object_type"] = [object_type] * len(chunk.records)
-            mapped = table(model, raw)
-            removed = tuple(_losers(chunk.records))
-            past = self._earlier(object_type, model, mapping, mapped.rows)
-            yield Page(stream, mapped.rows, chunk.cursor, removed, mapped.rejected, past)
+        mapping = narrowed(mapping, stream.only)
+        properties = _properties(stream, mapping)
+        for chunk in walk(self._gateway, stream.name, properties, cursor, until):
+            yield self._page(stream, model, mapping, chunk)
+
+    def _page(
+        self, stream: Stream, model: type[Row], mapping: Mapping[str, str], chunk: Chunk
+    ) -> Page:
+        raw = columns(chunk.records, mapping)
+        raw["object_type"] = [stream.name] * len(chunk.records)
+        mapped = table(model, raw)
+        removed = tuple(_losers(chunk.records))
+        past = self._earlier(stream, model, mapping, mapped.rows)
+        return Page(stream, mapped.rows, chunk.cursor, removed, mapped.rejected, past)
 
     def _earlier(
-        self, object_type: str, model: type[Row], mapping: Mapping[str, str], rows: pa.Table
+        self, stream: Stream, model: type[Row], mapping: Mapping[str, str], rows: pa.Table
     ) -> pa.Table | None:
-        if not self._history:
+        if not self._history or stream.only:
             return None
         names = list(dict.fromkeys(traced(mapping).values()))
-        told = histories(self._gateway, object_type, rows["id"].to_pylist(), names)
+        told = histories(self._gateway, stream.name, rows["id"].to_pylist(), names)
         return earlier(model, rows, mapping, told)
 
     def archived(
@@ -150,7 +162,7 @@ class Records:
             "name": [_name(o) for o in found],
             "email": [o.get("email") for o in found],
             "active": [_active(o) for o in found],
-            "modified_at": [o["updatedAt"] for o in found],
+            "modified_at": [o.get("updatedAt") for o in found],
         }
         mapped = table(Owner, raw)
         yield Page(stream, mapped.rows, Cursor(stamp=until), (), mapped.rejected)
@@ -168,6 +180,11 @@ class Records:
             raw["result"] = [_result(record["properties"]) for record in records]
             mapped = table(Outcome, raw)
             yield Page(stream, mapped.rows, chunk.cursor, (), mapped.rejected)
+
+
+def _properties(stream: Stream, mapping: Mapping[str, str]) -> list[str]:
+    """What is asked of each record of a stream."""
+    return list(dict.fromkeys([*mapping.values(), *(() if stream.only else (MERGED,))]))
 
 
 def _losers(records: Sequence[Json]) -> Iterator[Removed]:

@@ -17,8 +17,8 @@ from connectors.errors import TemporaryError
 from connectors.hubspot.client import SEARCH_PAGE, Gateway, Json
 from connectors.hubspot.fields import MODIFIED
 
-PAGE = 5_000
-"""Records gathered into one page: storing one costs as much as reading a thousand records."""
+PAGE = 1_000
+"""Records gathered into one page, and read again where that was not stored: ten calls of a list."""
 
 LONGEST_QUERY = 3_000
 """Characters in the body of a search."""

@@ -7,13 +7,15 @@ them again does no harm. When no answer came, the records are read back before t
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from connectors.base import Change, Status, WriteResult
-from connectors.errors import ConnectorError, OutcomeUnknown, QuotaExhausted, TemporaryError
+from connectors.errors import ConnectorError, OutcomeUnknown
 from connectors.hubspot.client import BATCH, Gateway, Json, chunked
 from connectors.hubspot.failures import Locked, Refusal, Refused, refusal
 from connectors.hubspot.fields import MERGED
 from connectors.settings import WrittenField
+from connectors.unanswered import complete, settled
 from connectors.values import WRITTEN_KINDS, canonical
 from core.decision import Output
 
@@ -35,6 +37,9 @@ class Writer:
 
     def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
         """Send changes in as few calls as they fit into."""
+        return complete(changes, self._all(changes))
+
+    def _all(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
         by_type: dict[str, list[Change]] = {}
         for change in changes:
             by_type.setdefault(change.object_type, []).append(change)
@@ -63,6 +68,11 @@ class Writer:
         found = self._look_up(object_type, ids)
         return {asked: self._present(record) for asked, record in found.items()}
 
+    def stand_ins(self, object_type: str, ids: Collection[str]) -> dict[str, str]:
+        """Merged record -> the one that answers under its id."""
+        found = self._look_up(object_type, ids)
+        return {asked: record["id"] for asked, record in found.items() if record["id"] != asked}
+
     def _send(self, changes: Sequence[Change], *, resent: bool = False) -> Iterator[WriteResult]:
         try:
             reply = self._gateway.update(
@@ -72,7 +82,8 @@ class Writer:
         except Refused as error:
             yield from self._divide(changes, error.refusal, resent)
         except OutcomeUnknown as error:
-            yield from self._settle(changes, error, resent)
+            resend = None if resent else partial(self._send, resent=True)
+            yield from settled(changes, error, self._arrived, resend)
         except Locked as error:
             for change in changes:
                 yield WriteResult(change, Status.TRANSIENT, "LOCKED", str(error))
@@ -121,7 +132,7 @@ class Writer:
         """Changes without an answer under their id: merged records answer under another."""
         try:
             found = self._look_up(changes[0].object_type, [change.id for change in changes])
-        except (TemporaryError, QuotaExhausted) as error:
+        except ConnectorError as error:
             for change in changes:
                 yield WriteResult(change, Status.UNKNOWN, "", str(error))
             return
@@ -134,29 +145,13 @@ class Writer:
             else:
                 yield WriteResult(change, Status.UNKNOWN, "", "not in the answer of HubSpot")
 
-    def _settle(
-        self, changes: Sequence[Change], error: OutcomeUnknown, resent: bool
-    ) -> Iterator[WriteResult]:
-        """No answer came: what the records hold decides; the others are sent once more."""
-        try:
-            found = self._look_up(changes[0].object_type, [change.id for change in changes])
-        except (TemporaryError, QuotaExhausted):
-            found = {}
-            resent = True
-        remaining = []
+    def _arrived(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """Those of some changes that the records hold."""
+        found = self._look_up(changes[0].object_type, [change.id for change in changes])
         for change in changes:
             record = found.get(change.id)
             if record is not None and self._holds(record, change):
                 yield _written(change, record)
-            else:
-                remaining.append(change)
-        if not remaining:
-            return
-        if not resent:
-            yield from self._send(remaining, resent=True)
-            return
-        for change in remaining:
-            yield WriteResult(change, Status.UNKNOWN, "", str(error))
 
     def _look_up(self, object_type: str, ids: Collection[str]) -> dict[str, Json]:
         """Records by the id asked for; a merged one answers with its survivor."""

@@ -63,7 +63,7 @@ class SalesforceClient:
         self.name = name
         self._sleep = sleep
         self._usage = usage
-        self._wire = Wire(settings, usage)
+        self._wire = Wire(settings, name, usage)
         self._session: Salesforce | None = None
         self._login_lock = threading.Lock()
         self._asked_time = False

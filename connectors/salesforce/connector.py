@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from connectors.base import (
+    Began,
     Capabilities,
     Change,
     Cursor,
@@ -16,6 +17,7 @@ from connectors.base import (
     Problem,
     Stream,
     WriteResult,
+    untold,
 )
 from connectors.errors import CredentialsError
 from connectors.salesforce import entries, setup, soql
@@ -32,6 +34,9 @@ from connectors.salesforce.write import BULK_CALLS, BULK_FROM, COLLECTION, READ_
 from connectors.throttle import Sleep
 from connectors.usage import Usage
 from core.decision import Output
+
+LAST_DAY = datetime.max.replace(tzinfo=UTC)
+"""No record is stamped later."""
 
 LOOKBACK = timedelta(minutes=10)
 """A stamp is taken when a row is saved and seen when its transaction ends, minutes later."""
@@ -130,15 +135,26 @@ class SalesforceConnector:
         """One call for each page of a query, or those of a bulk job; more for the history."""
         item = BY_NAME[stream.name]
         price = reading(item, cursor, records)
-        if self._history is None or item.name not in HISTORIES:
+        if self._history is None or item.name not in HISTORIES or stream.only:
             return price
         return price + histories(records, self._history.asked(item.name))
 
     def pull(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
         """The records changed since the cursor, deleted, merged and converted ones followed."""
+        yield from self._pull(stream, until).pages(cursor or Cursor())
+
+    def unstamped(self, stream: Stream) -> frozenset[str]:
+        """The fields that are formulas or roll-ups, and those that the mapping names."""
+        return self._schema.unstamped(BY_NAME[stream.name])
+
+    def read_again(self, stream: Stream, ids: Sequence[str]) -> Page:
+        """Records by their ids."""
+        return self._pull(stream, LAST_DAY).page_of("Id", ids, Cursor())
+
+    def _pull(self, stream: Stream, until: datetime) -> Pull:
         item = BY_NAME[stream.name]
         kind = WayPull if item.ways else Pull
-        pull = kind(
+        return kind(
             self._client,
             self._schema,
             Shaper(self._settings.mapping.activity_types),
@@ -146,19 +162,26 @@ class SalesforceConnector:
             stream,
             item,
             until,
-            self._history,
+            None if stream.only else self._history,
         )
-        yield from pull.pages(cursor or Cursor())
 
-    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+    def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
         """Send changes, by Collections calls or, when there are many, by a bulk job."""
-        yield from self._writer.write(changes)
+        yield from self._writer.write(changes, began)
+
+    def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """By the results of an ingest job; one that is still open is aborted."""
+        yield from self._writer.conclude(job, changes)
 
     def read_back(
         self, object_type: str, ids: Collection[str]
     ) -> dict[str, dict[Output, str | None]]:
         """What the org now holds in the written fields."""
         return self._writer.read_back(object_type, ids)
+
+    def stand_ins(self, object_type: str, ids: Collection[str]) -> dict[str, str]:
+        """Masters of merged records, and the contacts of converted leads."""
+        return self._writer.stand_ins(object_type, ids)
 
     def add_entry(self, entry: Entry) -> None:
         """Create a task, done already if it stands for a note."""

@@ -77,9 +77,11 @@ RULES = (
          "compare the mapping with the org: leadgauge check"),
     Rule("404|410", "UNSUPPORTED_API_VERSION|NOT_FOUND", "", CallRefused,
          "the org does not know this object or API version: see api_version"),
+    Rule("406|420|429", ".*", "", TemporaryError, "overloaded or in maintenance"),
+    Rule("503", "SERVER_UNAVAILABLE", "", TemporaryError, "overloaded or in maintenance"),
     # After these a write may have been carried out; to a read they are temporary like the rest.
-    Rule("500|502|504", ".*", "", OutcomeUnknown, "Salesforce failed inside"),
-    Rule("406|420|429|5..", ".*", "", TemporaryError, "overloaded or in maintenance"),
+    Rule("503", ".*", "", OutcomeUnknown, "overloaded or in maintenance"),
+    Rule("5..", ".*", "", OutcomeUnknown, "Salesforce failed inside"),
     Rule(".*", ".*", "", CallRefused),
 )  # fmt: skip
 

@@ -1,20 +1,21 @@
 """Which Salesforce field means what, and what the org says of its fields."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.base import Field, FieldKind, Problem
-from connectors.errors import ConnectorError
-from connectors.mapping import filled
+from connectors.errors import ConnectorError, MappingError
+from connectors.history import traced
+from connectors.mapping import filled, refuse_unmapped
 from connectors.salesforce import soql
 from connectors.salesforce.client import SalesforceClient
+from connectors.salesforce.described import described, unfit
 from connectors.salesforce.failures import CallRefused
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.settings import MappedTo
 from connectors.sources import common_field, merged
-from connectors.values import WRITTEN_KINDS
 from core.decision import Output
 from core.facts import SCORED
 
@@ -244,46 +245,6 @@ FILLS = {t.name: filled(t.model, (n for name, n in _READ if name == t.name)) for
 CAMPAIGN = "Campaign"
 """What a campaign member leads to; not a stream of its own."""
 
-_KINDS = {
-    "boolean": FieldKind.BOOLEAN,
-    "date": FieldKind.DATE,
-    "datetime": FieldKind.DATETIME,
-    "reference": FieldKind.REFERENCE,
-    "id": FieldKind.REFERENCE,
-    "picklist": FieldKind.CHOICE,
-    **dict.fromkeys(("int", "long", "double", "currency", "percent"), FieldKind.NUMBER),
-    **dict.fromkeys(
-        ("string", "textarea", "email", "phone", "url", "combobox", "encryptedstring"),
-        FieldKind.TEXT,
-    ),
-}
-_HOLDS = {
-    FieldKind.NUMBER: {FieldKind.NUMBER, FieldKind.TEXT},
-    FieldKind.DATETIME: {FieldKind.DATETIME, FieldKind.TEXT},
-    FieldKind.TEXT: {FieldKind.TEXT, FieldKind.CHOICE},
-    FieldKind.REFERENCE: {FieldKind.REFERENCE},
-}
-
-
-def described(item: Mapping[str, Any]) -> Field:
-    """A field as Salesforce describes it -> a Field."""
-    kind = _KINDS.get(item["type"], FieldKind.OTHER)
-    number, whole = kind is FieldKind.NUMBER, item["type"] in ("int", "long")
-    digits, decimals = item.get("precision") or 0, item.get("scale") or 0
-    choices = item.get("picklistValues") or () if item.get("restrictedPicklist") else ()
-    return Field(
-        name=item["name"],
-        label=item["label"],
-        kind=kind,
-        writable=bool(item["updateable"]) and not item.get("calculated"),
-        length=item.get("length") or None if kind in (FieldKind.TEXT, FieldKind.CHOICE) else None,
-        whole_digits=(item.get("digits") or None if whole else digits - decimals)
-        if number
-        else None,
-        decimals=(0 if whole else decimals) if number else None,
-        choices=tuple(c["value"] for c in choices if c["active"]),
-    )
-
 
 class Schema:
     """What the org's objects have, read once, and what of it the connection reads and writes."""
@@ -316,16 +277,20 @@ class Schema:
 
     def has(self, object_type: str, path: str) -> bool:
         """Whether a field path leads to a field, over relationships too."""
+        return any(True for _ in self._at(object_type, path))
+
+    def _at(self, object_type: str, path: str) -> Iterator[Field]:
+        """The fields that a path leads to: several where a relationship is to several objects."""
         first, _, rest = path.partition(".")
+        known = self._describe(object_type)
         if not rest:
-            return first in self._describe(object_type)
-        return any(
-            self.has(target, rest)
-            for item in self._describe(object_type).values()
-            if item.get("relationshipName") == first
-            for target in item["referenceTo"]
-            if self._sees(target)
-        )
+            yield from (described(known[name]) for name in (first,) if name in known)
+            return
+        for item in known.values():
+            if item.get("relationshipName") == first:
+                for target in item["referenceTo"]:
+                    if self._sees(target):
+                        yield from self._at(target, rest)
 
     def in_history(self, object_type: str, name: str) -> str:
         """What the object's history calls a field: a standard reference by its relationship."""
@@ -344,6 +309,23 @@ class Schema:
             column: soql.name(path) for column, path in wanted.items() if self.has(item.name, path)
         }
 
+    def unstamped(self, item: ObjectMap) -> frozenset[str]:
+        """The common fields of an object that change without a stamp, as the org or the mapping
+        says. Raises MappingError for a name in the mapping that is not mapped."""
+        named = self._settings.mapping.unstamped
+        scored = {table.name for table in SCORED}
+        mapped = (self.columns(one) for one in self.objects() if one.table in scored)
+        refuse_unmapped(
+            named, (p for columns in mapped for p in columns.values()), self._client.name
+        )
+        if item.table not in scored:
+            return frozenset()
+        return frozenset(
+            common_field(column)
+            for column, path in traced(self.columns(item)).items()
+            if path in named or any(field.calculated for field in self._at(item.name, path))
+        )
+
     def outputs(self) -> dict[Output, str]:
         """Output -> the name of the field it is written to."""
         given = {output: written.field for output, written in self._settings.write.items()}
@@ -358,10 +340,14 @@ class Schema:
     def problems(self) -> list[Problem]:
         """What is wrong with the mapping and the written fields."""
         found = [p for table in ("leads", "accounts", "activities") for p in self.unmapped(table)]
+        try:
+            self.unstamped(BY_NAME["Lead"])
+        except MappingError as error:
+            found.append(Problem("error", "mapping", error.message, "correct it in config.yaml"))
         for name in WRITTEN_OBJECTS:
             known = self.fields(name)
             for output, target in self.outputs().items():
-                found += _written_problem(f"{name}.{target}", output, known.get(target))
+                found += unfit(f"{name}.{target}", output, known.get(target))
         return found
 
     def unmapped(self, table: str) -> list[Problem]:
@@ -403,15 +389,3 @@ class Schema:
 
 def _either(names: list[str]) -> str:
     return " or ".join(names)
-
-
-def _written_problem(where: str, output: Output, known: Field | None) -> list[Problem]:
-    if known is None:
-        what = "does not exist, or the integration user may not see it"
-        return [Problem("error", where, what, "create it: leadgauge setup")]
-    if not known.writable:
-        return [Problem("error", where, "is read-only to the integration user", "grant edit")]
-    if known.kind not in _HOLDS[WRITTEN_KINDS[output]]:
-        what = f"is of kind {known.kind}, which cannot hold the {output}"
-        return [Problem("error", where, what, "map the output to another field")]
-    return []

@@ -2,13 +2,14 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from connectors.errors import ConnectorError, Interrupted, OutcomeUnknown
 from connectors.salesforce.bulk import wait_for_job
 from connectors.salesforce.client import SalesforceClient
+from connectors.salesforce.failures import CallRefused
 from connectors.throttle import Sleep
 
 JOB_ROWS = 100_000
@@ -28,16 +29,25 @@ class Refusal:
     reason: str
 
 
+Outcomes = Mapping[str, Refusal | None]
+"""Record id -> why it was not written, None where it was."""
+
+
 @dataclass(frozen=True)
 class IngestJob:
-    """An update job that holds its rows, not started yet: until then it does nothing."""
+    """An update job. Until it is started it does nothing."""
 
     client: SalesforceClient
     sleep: Sleep
-    path: str
+    id: str
 
-    def run(self) -> dict[str, Refusal | None]:
-        """Start the job and wait for its end: record id -> why not, None where written.
+    @property
+    def path(self) -> str:
+        """Where it is found."""
+        return f"jobs/ingest/{self.id}"
+
+    def run(self) -> Outcomes:
+        """Start the job, which has its rows, and wait for its end.
 
         Raises TemporaryError when its end could not be seen: rows may be written at any time.
         Interrupted, it is aborted, so that what it has not come to is not written later.
@@ -45,13 +55,29 @@ class IngestJob:
         try:
             self._start()
         except OutcomeUnknown:
-            if self.client.get(self.path)["state"] == "Open":
+            if self._is_open():
                 self._start()
+        return self._ended()
+
+    def conclude(self) -> Outcomes:
+        """Abort the job if it was not started, wait for its end if it was.
+
+        Nothing is told of one that never started. Raises what `run` raises, and CallRefused where
+        Salesforce knows the job no more.
+        """
+        if self._is_open():
+            # Refused, it was started in between.
+            with suppress(CallRefused):
+                self._abort()
+                return {}
+        return self._ended()
+
+    def _ended(self) -> Outcomes:
         try:
             job = wait_for_job(self.client, self.path, self.sleep)
         except Interrupted:
             with suppress(ConnectorError):
-                self.client.send("PATCH", self.path, {"state": "Aborted"})
+                self._abort()
             raise
         ended = Refusal("", f"bulk job {job['state']}: {job.get('errorMessage') or 'unprocessed'}")
         outcomes: dict[str, Refusal | None] = {}
@@ -62,6 +88,12 @@ class IngestJob:
         for row in self._results("successfulResults"):
             outcomes[row["Id"]] = None
         return outcomes
+
+    def _is_open(self) -> bool:
+        return bool(self.client.get(self.path)["state"] == "Open")
+
+    def _abort(self) -> None:
+        self.client.send("PATCH", self.path, {"state": "Aborted"})
 
     def _start(self) -> None:
         body = {"state": "UploadComplete"}
@@ -79,11 +111,13 @@ def prepare(
     object_type: str,
     names: Sequence[str],
     rows: Iterable[Row],
+    began: Callable[[str], None],
 ) -> IngestJob:
     """Create a job and upload its rows of the columns `names`, of which one is `Id`.
 
-    A value of None clears the field, one that a row lacks leaves it. The rows are read once: as
-    dicts they would take as much memory again as the changes that they come from.
+    `began` hears the job's id before it has any rows. A value of None clears the field, one that a
+    row lacks leaves it. The rows are read once: as dicts they would take as much memory again as
+    the changes that they come from.
     """
     body = {
         "object": object_type,
@@ -94,18 +128,23 @@ def prepare(
     }
     content = _csv(names, rows)
     try:
-        return _uploaded(client, sleep, body, content)
+        return _uploaded(client, sleep, body, content, began)
     except OutcomeUnknown:
         # A job takes one upload, and one that is never started does nothing: take another.
-        return _uploaded(client, sleep, body, content)
+        return _uploaded(client, sleep, body, content, began)
 
 
 def _uploaded(
-    client: SalesforceClient, sleep: Sleep, body: Mapping[str, str], content: bytes
+    client: SalesforceClient,
+    sleep: Sleep,
+    body: Mapping[str, str],
+    content: bytes,
+    began: Callable[[str], None],
 ) -> IngestJob:
-    path = f"jobs/ingest/{client.send('POST', 'jobs/ingest', body)['id']}"
-    client.upload(f"{path}/batches", content)
-    return IngestJob(client, sleep, path)
+    job = IngestJob(client, sleep, client.send("POST", "jobs/ingest", body)["id"])
+    began(job.id)
+    client.upload(f"{job.path}/batches", content)
+    return job
 
 
 def _csv(names: Sequence[str], rows: Iterable[Row]) -> bytes:

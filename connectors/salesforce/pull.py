@@ -2,15 +2,15 @@
 
 REST answers in (SystemModstamp, Id) order, so every page has a cursor of its own. Bulk answers
 in no order, so the cursors of its pages name the job and the page to read next: a reading that
-breaks off goes on with the same job. What is too much for either is read in halves of its time.
+breaks off goes on with the same job. What is too much for either is read in halves of its time,
+and what shares a second in order of id, by so many at a time as Salesforce manages.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -37,6 +37,12 @@ BULK_FROM = 50 * REST_PAGE
 
 BULK_PAGE = 122_880
 """A row group of DuckDB, which it takes whole at a third of the cost; about 45 MB of CSV."""
+
+ID_PAGES = (REST_PAGE, 200, 20, 1)
+"""How many records of one second are asked for at a time: fewer where that ran too long."""
+
+SECOND = timedelta(seconds=1)
+"""What a query can tell instants apart by."""
 
 BEGINNING = datetime(1999, 1, 1, tzinfo=UTC)
 """No record of Salesforce is older."""
@@ -97,15 +103,57 @@ class Pull:
         start = cursor.stamp or BEGINNING
         middle = (start + (self.until - start) / 2).replace(microsecond=0)
         if middle <= start:
-            raise TemporaryError(
-                f"{self.item.name} is too much for one query", connection=self.client.name
-            )
+            yield from self._by_ids(start)
+            return
         for until in (middle, self.until):
             for page in replace(self, until=until).pages(cursor):
                 if page.cursor == Cursor(middle):
                     page = replace(page, cursor=Cursor(middle, until=self.until))
                 yield page
                 cursor = page.cursor
+
+    def _by_ids(self, start: datetime) -> Iterator[Page]:
+        """Each second from its beginning, in order of id."""
+        second, last, sizes = start.replace(microsecond=0), "", list(ID_PAGES)
+        while second <= self.until:
+            try:
+                records = self._next_ids(second, last, sizes[0])
+            except (QueryTooHeavy, LocatorLost):
+                del sizes[0]
+                if not sizes:
+                    raise self._too_much() from None
+                continue
+            if len(records) == sizes[0]:
+                last = records[-1]["Id"]
+            else:
+                second, last = second + SECOND, ""
+            more = second <= self.until
+            cursor = Cursor(second, last, self.until) if more else Cursor(self.until)
+            yield self._page_of_records(records, cursor)
+
+    def _next_ids(self, second: datetime, last: str, count: int) -> list[dict[str, Any]]:
+        """The records of a second after an id."""
+        query = soql.select(
+            self._selected(),
+            self.item.name,
+            self.item.where,
+            f"SystemModstamp >= {soql.literal(second)}",
+            f"SystemModstamp < {soql.literal(second + SECOND)}",
+            f"SystemModstamp <= {soql.literal(self.until)}",
+            f"Id > {soql.literal(last)}" if last else "",
+            order=("Id",),
+            limit=count,
+        )
+        if not soql.fits_uri(query):
+            raise self._too_much()
+        return list(self.client.records(query))
+
+    def _too_much(self) -> TemporaryError:
+        return TemporaryError(
+            f"{self.item.name}: the records of a second are too much for one query, even one by "
+            "one: map fewer fields",
+            connection=self.client.name,
+        )
 
     def _by_rest(self, cursor: Cursor) -> Iterator[Page]:
         while True:
@@ -195,32 +243,42 @@ class Pull:
 
     @cached_property
     def _columns(self) -> dict[str, str]:
-        return self.schema.columns(self.item)
+        columns = self.schema.columns(self.item)
+        # What an activity is, is made of several fields.
+        whole = self.item.table == facts.ACTIVITIES.name
+        return columns if whole else mapping.narrowed(columns, self.stream.only)
 
     @cached_property
     def _written(self) -> dict[str, str]:
-        if self.item.table != "leads":
+        if self.item.table != facts.LEADS.name or self.stream.only:
             return {}
         written = self.schema.written(self.item.name)
         return {f"present.{output}": known.name for output, known in written.items()}
 
-    def page_of(self, field: str, ids: list[str], cursor: Cursor) -> Page:
+    def page_of(self, field: str, ids: Sequence[str], cursor: Cursor) -> Page:
         """The records with some ids in a field, whatever their stamps."""
         found: list[dict[str, Any]] = []
         for start in range(0, len(ids), soql.IDS_PER_QUERY):
-            listed = soql.literal(ids[start : start + soql.IDS_PER_QUERY])
-            some = f"{soql.name(field)} IN {listed}"
-            found += self.client.records(soql.select(self._selected(), self.item.name, some))
+            found += self._with(field, ids[start : start + soql.IDS_PER_QUERY])
         return self._page_of_records(found, cursor)
+
+    def _with(self, field: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The records with some ids in a field; asked for in halves where they are too many."""
+        some = f"{soql.name(field)} IN {soql.literal(ids)}"
+        query = soql.select(self._selected(), self.item.name, some)
+        if soql.fits_uri(query) or len(ids) == 1:
+            return list(self.client.records(query))
+        middle = len(ids) // 2
+        return self._with(field, ids[:middle]) + self._with(field, ids[middle:])
 
     def _page_of_records(self, records: list[dict[str, Any]], cursor: Cursor) -> Page:
         gone = [r for r in records if r.get("IsDeleted")]
-        living = [r for r in records if not r["IsDeleted"]] if gone else records
+        living = [r for r in records if not r.get("IsDeleted")] if gone else records
         if marked := self._marked:
-            living = [r for r in living if MARK not in (r[marked] or "")]
+            living = [r for r in living if MARK not in (r.get(marked) or "")]
         columns: Columns = {path: _column(living, path) for path in self._paths}
         if self.item.children:
-            columns["_roles"] = [r["OpportunityContactRoles"] for r in living]
+            columns["_roles"] = [r.get("OpportunityContactRoles") for r in living]
         return self._page(columns, [_removed(r) for r in gone], cursor)
 
     def _page_of_table(self, table: pa.Table, cursor: Cursor) -> Page:
@@ -274,7 +332,7 @@ class WayPull(Pull):
     def _page_of_records(self, records: list[dict[str, Any]], cursor: Cursor) -> Page:
         pages = []
         for way in self.item.ways:
-            ids = list(dict.fromkeys(record[way.ours] for record in records))
+            ids = list(dict.fromkeys(r[way.ours] for r in records if r.get(way.ours)))
             whole = Pull(
                 self.client,
                 self.schema,
@@ -297,9 +355,9 @@ class WayPull(Pull):
 def _column(records: list[dict[str, Any]], path: str) -> list[Any]:
     """One field of all records; nothing where a relationship leads nowhere."""
     first, *rest = path.split(".")
-    column = list(map(itemgetter(first), records))
+    column = [record.get(first) for record in records]
     for name in rest:
-        column = [parent and parent[name] for parent in column]
+        column = [parent and parent.get(name) for parent in column]
     return column
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from connectors.values import moment
+from connectors.values import seconds_between
 from core.events import EMAILS
 
 Columns = dict[str, Sequence[Any]]
@@ -75,7 +75,7 @@ class Shaper:
             "type": [self._type(said, "meeting") for said in raw["type"]],
             "occurred_at": _first(raw["occurred_at"], raw["_day"], raw["_created_at"]),
             "duration": [
-                int((moment(end) - moment(start)).total_seconds()) if start and end else None
+                seconds_between(start, end)
                 for start, end in zip(raw["occurred_at"], raw["_end"], strict=True)
             ],
         }
@@ -107,10 +107,7 @@ class Shaper:
 
 def _opportunity(raw: Columns) -> Columns:
     """One row for each contact of an opportunity; one without a person where there is none."""
-    people = [
-        list(dict.fromkeys(role["ContactId"] for role in (roles or {}).get("records", []))) or [""]
-        for roles in raw.pop("_roles")
-    ]
+    people = [_people(roles or {}) or [""] for roles in raw.pop("_roles")]
     raw["result"] = [
         "open" if not closed else "won" if won else "lost"
         for closed, won in zip(raw["_closed"], raw["_won"], strict=True)
@@ -118,3 +115,9 @@ def _opportunity(raw: Columns) -> Columns:
     rows = [n for n, found in enumerate(people) for _ in found]
     spread: Columns = {name: [column[n] for n in rows] for name, column in raw.items()}
     return spread | {"lead_id": [person for found in people for person in found]}
+
+
+def _people(roles: Mapping[str, Any]) -> list[str]:
+    """The contacts in the roles of an opportunity, each once."""
+    named = (role.get("ContactId") for role in roles.get("records", ()))
+    return list(dict.fromkeys(contact for contact in named if contact))

@@ -37,11 +37,18 @@ def literal(value: str | datetime | Iterable[str]) -> str:
     return "(" + ",".join(literal(v) for v in value) + ")"
 
 
-def select(paths: Sequence[str], source: str, *conditions: str, order: Sequence[str] = ()) -> str:
+def select(
+    paths: Sequence[str],
+    source: str,
+    *conditions: str,
+    order: Sequence[str] = (),
+    limit: int | None = None,
+) -> str:
     """A query; empty conditions are left out. A path in parentheses is a sub-query, as it is."""
     columns = ",".join(p if p.startswith("(") else name(p) for p in paths)
     ordered = " ORDER BY " + ",".join(name(p) for p in order) if order else ""
-    return f"SELECT {columns} FROM {name(source)}{_where(conditions)}{ordered}"
+    limited = f" LIMIT {limit:d}" if limit is not None else ""
+    return f"SELECT {columns} FROM {name(source)}{_where(conditions)}{ordered}{limited}"
 
 
 def count(source: str, *conditions: str) -> str:

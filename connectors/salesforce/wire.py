@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
+from connectors.errors import TemporaryError
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.settings import is_loopback
 from connectors.usage import Quota, Usage
@@ -34,8 +35,9 @@ class Wire(requests.Session):
     when it repeats a request, and a lost `Sforce-Auto-Assign` lets assignment rules move leads.
     """
 
-    def __init__(self, settings: SalesforceSettings, usage: Usage) -> None:
+    def __init__(self, settings: SalesforceSettings, name: str, usage: Usage) -> None:
         super().__init__()
+        self._name = name
         self._usage = usage
         self._loopback = settings.url if is_loopback(settings.url) else None
         self.server_time: datetime | None = None
@@ -52,7 +54,11 @@ class Wire(requests.Session):
     def request(  # type: ignore[override]
         self, method: str, url: str, **options: Any
     ) -> requests.Response:
-        """Send one request as `requests` does."""
+        """Send one request as `requests` does, but where an answer leads elsewhere.
+
+        What a redirect leads to, off TLS at worst, would be told the credentials. Raises
+        TemporaryError.
+        """
         parts = urlsplit(url)
         kind = _call_class(method, parts.path)
         if self._loopback:
@@ -62,8 +68,16 @@ class Wire(requests.Session):
         read = WRITE_SECONDS if kind == "write" else READ_SECONDS
         options.setdefault("timeout", (CONNECT_SECONDS, read))
         with self._usage.call(kind):
+            options["allow_redirects"] = False
             response = super().request(method, url, headers=headers, **options)
             self._note(response.headers)
+        if response.is_redirect:
+            host = urlsplit(response.headers["Location"]).hostname
+            raise TemporaryError(
+                f"sent on to {host or 'another address'}, and not followed, as that would be told "
+                "the credentials: check that url is the address of the org itself",
+                connection=self._name,
+            )
         return response
 
     def _note(self, headers: Mapping[str, str]) -> None:

@@ -5,18 +5,20 @@ no harm by itself; yet every write runs the org's triggers, so a call whose answ
 settled by reading back before anything is sent again.
 """
 
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from itertools import groupby
 
-from connectors.base import Change, Field, FieldKind, Status, WriteResult
-from connectors.errors import OutcomeUnknown, QuotaExhausted, TemporaryError
+from connectors.base import Began, Change, Field, FieldKind, Status, WriteResult
+from connectors.errors import ConnectorError, OutcomeUnknown
 from connectors.salesforce import ingest, soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.failures import CallRefused
 from connectors.salesforce.fields import Schema
 from connectors.throttle import Sleep
+from connectors.unanswered import complete, settled
 from connectors.values import canonical
 from core.decision import Output
 
@@ -33,9 +35,6 @@ BULK_CALLS = 12
 LOCK_ROUNDS = ((COLLECTION, 0.0), (50, 1.0), (10, 3.0), (1, 6.0))
 """Batch size and wait in seconds, round by round, for records that were locked before."""
 
-SENDS = 2
-"""How often a batch is sent whose answer is lost."""
-
 TRANSIENT_CODES = frozenset(
     {"", "UNABLE_TO_LOCK_ROW", "ALL_OR_NONE_OPERATION_ROLLED_BACK", "PROCESSING_HALTED"}
 )
@@ -44,6 +43,9 @@ TRIGGER_CODES = frozenset(
 )
 PASSING = ("UNABLE_TO_LOCK_ROW", "CPU time limit")
 """What in a failed trigger's message passes by itself."""
+
+MASTER, CONVERTED = "MasterRecordId", "ConvertedContactId"
+"""The fields that lead to who stands for a record that was merged, or converted."""
 
 Held = dict[str, dict[Output, str | None]]
 
@@ -57,8 +59,11 @@ class Writer:
     sleep: Sleep
     bulk_from: int | None
 
-    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+    def write(self, changes: Sequence[Change], began: Began) -> Iterator[WriteResult]:
         """One result for each change, as soon as it is known."""
+        return complete(changes, self._results(changes, began))
+
+    def _results(self, changes: Sequence[Change], began: Began) -> Iterator[WriteResult]:
         refusals = [(change, self._impossible(change)) for change in changes]
         yield from (refusal for _, refusal in refusals if refusal)
         pending = [change for change, refusal in refusals if not refusal]
@@ -66,7 +71,7 @@ class Writer:
         pending.sort(key=lambda c: (c.object_type, c.group, c.id))
         rounds: Sequence[tuple[int, float]] = LOCK_ROUNDS
         if self.bulk_from is not None and len(pending) >= self.bulk_from:
-            pending = yield from _without_transient(self._by_bulk(pending))
+            pending = yield from _without_transient(self._by_bulk(pending, began))
             rounds = LOCK_ROUNDS[1:]
         for size, wait in rounds:
             if not pending:
@@ -79,12 +84,25 @@ class Writer:
             else:
                 pending = yield from _without_transient(results)
 
+    def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """What became of changes, by the ingest job that an earlier process began."""
+        try:
+            outcomes = ingest.IngestJob(self.client, self.sleep, job).conclude()
+        except CallRefused:
+            outcomes = {}  # Jobs are known for a week.
+        yield from _told(outcomes, changes)
+
     def read_back(self, object_type: str, ids: Collection[str]) -> Held:
         """The written fields by record id; one that was merged answers with its survivor's."""
         found = self._held(object_type, list(ids))
-        masters = self._masters(object_type, [key for key in ids if key not in found])
+        masters = self._leading(object_type, [key for key in ids if key not in found], [MASTER])
         survivors = self._held(object_type, sorted(set(masters.values())))
         return found | {key: survivors[m] for key, m in masters.items() if m in survivors}
+
+    def stand_ins(self, object_type: str, ids: Collection[str]) -> dict[str, str]:
+        """Merged record -> its master, converted lead -> its contact."""
+        ways = [way for way in (MASTER, CONVERTED) if way in self.schema.fields(object_type)]
+        return self._leading(object_type, ids, ways)
 
     def _impossible(self, change: Change) -> WriteResult | None:
         """A refusal without a call: one unknown field could fail the whole call."""
@@ -99,25 +117,11 @@ class Writer:
 
     def _by_collections(self, pending: Sequence[Change], size: int) -> Iterator[WriteResult]:
         for start in range(0, len(pending), size):
-            yield from self._settled(pending[start : start + size])
+            yield from self._sent(pending[start : start + size])
 
-    def _settled(self, batch: Sequence[Change]) -> list[WriteResult]:
-        """Send a batch; while no answer comes, read back, and send again what was not done."""
-        done: list[WriteResult] = []
-        for _ in range(SENDS):
-            try:
-                return done + self._sent(batch)
-            except OutcomeUnknown as error:
-                reason = str(error)
-            try:
-                held = self._held_by(batch)
-            except (TemporaryError, QuotaExhausted):
-                break
-            done += [WriteResult(c, Status.WRITTEN) for c in batch if _holds(held, c)]
-            batch = [c for c in batch if not _holds(held, c)]
-            if not batch:
-                return done
-        return done + [WriteResult(c, Status.UNKNOWN, reason=reason) for c in batch]
+    def _arrived(self, batch: Sequence[Change]) -> Iterator[WriteResult]:
+        held = self._held_by(batch)
+        return (WriteResult(c, Status.WRITTEN) for c in batch if _holds(held, c))
 
     def _held_by(self, batch: Sequence[Change]) -> Held:
         held: Held = {}
@@ -125,29 +129,35 @@ class Writer:
             held |= self._held(object_type, [change.id for change in same])
         return held
 
-    def _sent(self, batch: Sequence[Change]) -> list[WriteResult]:
+    def _sent(self, batch: Sequence[Change], *, again: bool = False) -> Iterator[WriteResult]:
         """One Collections call. A call refused as a whole is halved until the culprit is alone."""
         body = {"allOrNone": False, "records": [self._record(change) for change in batch]}
         try:
             reply = self.client.send("PATCH", "composite/sobjects", body, idempotent=False)
         except CallRefused as error:
             if len(batch) == 1:
-                return [_refused(batch[0], error.code, error.reason)]
+                yield _refused(batch[0], error.code, error.reason)
+                return
             half = len(batch) // 2
-            return self._sent(batch[:half]) + self._sent(batch[half:])
-        return [
-            WriteResult(change, Status.WRITTEN)
-            if row["success"]
-            else _refused(change, row["errors"][0]["statusCode"], row["errors"][0]["message"])
-            for change, row in zip(batch, reply, strict=True)
-        ]
+            yield from self._sent(batch[:half], again=again)
+            yield from self._sent(batch[half:], again=again)
+        except OutcomeUnknown as error:
+            resend = None if again else partial(self._sent, again=True)
+            yield from settled(batch, error, self._arrived, resend)
+        else:
+            for change, row in zip(batch, reply, strict=True):
+                if row["success"]:
+                    yield WriteResult(change, Status.WRITTEN)
+                else:
+                    problem = row["errors"][0]
+                    yield _refused(change, problem["statusCode"], problem["message"])
 
     def _record(self, change: Change) -> dict[str, object]:
         known = self.schema.written(change.object_type)
         values = {known[o].name: _json(known[o], value) for o, value in change.values.items()}
         return {"attributes": {"type": change.object_type}, "id": change.id, **values}
 
-    def _by_bulk(self, pending: Sequence[Change]) -> Iterator[WriteResult]:
+    def _by_bulk(self, pending: Sequence[Change], began: Began) -> Iterator[WriteResult]:
         """Bulk jobs, each for changes of one object."""
         for object_type, group in groupby(pending, key=lambda c: c.object_type):
             same = list(group)
@@ -157,7 +167,9 @@ class Writer:
                 sent = {output for change in part for output in change.values}
                 columns = ["Id", *(name for output, name in names.items() if output in sent)]
                 rows = ({"Id": c.id, **{names[o]: v for o, v in c.values.items()}} for c in part)
-                job = ingest.prepare(self.client, self.sleep, object_type, columns, rows)
+                job = ingest.prepare(
+                    self.client, self.sleep, object_type, columns, rows, _of(part, began)
+                )
                 yield from _ran(job, part)
 
     def _held(self, object_type: str, ids: Sequence[str]) -> Held:
@@ -175,16 +187,19 @@ class Writer:
                     }
         return held
 
-    def _masters(self, object_type: str, ids: Sequence[str]) -> dict[str, str]:
-        """Merged record -> the record that now stands for it, over merges of merges."""
+    def _leading(
+        self, object_type: str, ids: Collection[str], ways: Sequence[str]
+    ) -> dict[str, str]:
+        """Record -> the one that a field of `ways` leads to, over merges of merges."""
         into: dict[str, str] = {}
         asked = list(ids)
         while asked:
             found: dict[str, str] = {}
             for start in range(0, len(asked), soql.IDS_PER_QUERY):
                 part = f"Id IN {soql.literal(asked[start : start + soql.IDS_PER_QUERY])}"
-                query = soql.select(("Id", "MasterRecordId"), object_type, part)
-                found |= {r["Id"]: r["MasterRecordId"] for r in self.client.records(query)}
+                query = soql.select(("Id", *ways), object_type, part)
+                for row in self.client.records(query):
+                    found[row["Id"]] = next((row[way] for way in ways if row[way]), "")
             into |= {key: master for key, master in found.items() if master}
             asked = [master for master in found.values() if master and master not in into]
         return {key: _end(into, key) for key in ids if key in into}
@@ -203,12 +218,20 @@ def _without_transient(
     return again
 
 
+def _of(changes: Sequence[Change], began: Began) -> Callable[[str], None]:
+    return lambda job: began(job, changes)
+
+
 def _ran(job: ingest.IngestJob, changes: Sequence[Change]) -> Iterator[WriteResult]:
     try:
         outcomes = job.run()
-    except (TemporaryError, QuotaExhausted) as error:
+    except ConnectorError as error:
         yield from (WriteResult(c, Status.UNKNOWN, reason=str(error)) for c in changes)
         return
+    yield from _told(outcomes, changes)
+
+
+def _told(outcomes: ingest.Outcomes, changes: Sequence[Change]) -> Iterator[WriteResult]:
     for change in changes:
         if change.id not in outcomes:
             yield WriteResult(change, Status.UNKNOWN, reason="absent from the bulk job's results")

@@ -15,6 +15,7 @@ from typing import Any
 from connectors import mapping
 from connectors.base import (
     MARK,
+    Began,
     Capabilities,
     Change,
     Cursor,
@@ -28,6 +29,7 @@ from connectors.base import (
     Status,
     Stream,
     WriteResult,
+    untold,
 )
 from connectors.errors import CredentialsError, MappingError, OutcomeUnknown
 from connectors.history import Steps, earlier
@@ -35,6 +37,7 @@ from connectors.sandbox import neutral
 from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.neutral import FIELDS
 from connectors.settings import ConnectionSettings, WrittenField
+from connectors.sources import common_field
 from connectors.throttle import Sleep, retried
 from connectors.usage import Usage
 from connectors.values import WRITTEN_KINDS, canonical
@@ -69,6 +72,8 @@ _FIELD_KINDS = {
     "owner": FieldKind.REFERENCE,
 }
 TEXT_LENGTH = 255
+NARROW = ("leads", "accounts")
+"""The tables whose rows are made of fields that stand alone, and that have a history."""
 
 
 def _passes(_: str) -> None:
@@ -167,6 +172,7 @@ class MemoryConnector:
                     FieldKind(made["kind"]),
                     writable=True,
                     length=TEXT_LENGTH if made["kind"] == FieldKind.TEXT else None,
+                    calculated=made.get("calculated", False),
                 )
             self._described[kind] = described
         return self._described[kind]
@@ -230,8 +236,25 @@ class MemoryConnector:
             if not more:
                 return
 
-    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+    def unstamped(self, stream: Stream) -> frozenset[str]:
+        """The calculated fields, and those that the mapping names."""
+        known, named = self.fields(stream.name), self._settings.mapping.unstamped
+        return frozenset(
+            common_field(column)
+            for column, name in self._mapped(stream).items()
+            if name in named or known[name].calculated
+        )
+
+    def read_again(self, stream: Stream, ids: Sequence[str]) -> Page:
+        """All at once."""
+        self._call("read")
+        wanted = set(ids)
+        records = self.crm.records(Kind(stream.name))
+        return self._page(stream, [r for r in records if str(r.number) in wanted], Cursor())
+
+    def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
         """In batches; each record stands or falls alone."""
+        del began
         size = self.capabilities.write_batch
         for start in range(0, len(changes), size):
             batch = changes[start : start + size]
@@ -243,6 +266,11 @@ class MemoryConnector:
                 results = [WriteResult(c, Status.UNKNOWN, reason=str(error)) for c in batch]
             yield from results
 
+    def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        """Nothing is known: no job is ever begun here."""
+        del job
+        return (WriteResult(change, Status.UNKNOWN) for change in changes)
+
     def read_back(
         self, object_type: str, ids: Collection[str]
     ) -> dict[str, dict[Output, str | None]]:
@@ -250,6 +278,16 @@ class MemoryConnector:
         self._call("read")
         found = {key: self._find(Kind(object_type), key) for key in ids}
         return {key: self._present(record) for key, record in found.items() if record is not None}
+
+    def stand_ins(self, object_type: str, ids: Collection[str]) -> dict[str, str]:
+        """Survivors of merges, and contacts of converted leads."""
+        self._call("read")
+        found: dict[str, str] = {}
+        for key in ids:
+            if record := self._find(Kind(object_type), key):
+                other = str(record.values.get("converted_to") or record.number)
+                found |= {key: other} if other != key else {}
+        return found
 
     def add_entry(self, entry: Entry) -> None:
         """An activity of the person, kept out of the stream by its mark."""
@@ -279,14 +317,15 @@ class MemoryConnector:
         retried(lambda: self._before(kind), self.usage, sleep=self._sleep)
         self.usage.count(kind)
 
-    def _mapped(self, table: str) -> dict[str, str]:
+    def _mapped(self, stream: Stream) -> dict[str, str]:
         """Common field -> neutral or custom field, the settings' own mapping included."""
-        chosen = getattr(self._settings.mapping, table, {})
-        return mapping.field_map(BY_NAME[table].model, FIELDS[table], chosen)
+        chosen = getattr(self._settings.mapping, stream.table, {})
+        columns = mapping.field_map(BY_NAME[stream.table].model, FIELDS[stream.table], chosen)
+        return mapping.narrowed(columns, stream.only) if stream.table in NARROW else columns
 
     def _unmapped(self, stream: Stream) -> list[str]:
         known = self.fields(stream.name)
-        names = self._mapped(stream.table).values()
+        names = self._mapped(stream).values()
         return [f"{stream.name}.{name}" for name in names if name not in known]
 
     def _changed(
@@ -309,11 +348,11 @@ class MemoryConnector:
         mapped = mapping.table(BY_NAME[stream.table].model, self._columns(stream, living))
         removed = tuple(gone for record in records if (gone := neutral.removed(record)) is not None)
         past = None
-        if self._history and stream.table in ("leads", "accounts"):
+        if self._history and stream.table in NARROW and not stream.only:
             past = earlier(
                 BY_NAME[stream.table].model,
                 mapped.rows,
-                self._mapped(stream.table),
+                self._mapped(stream),
                 {str(record.number): self._told(record) for record in living},
             )
         return Page(stream, mapped.rows, cursor, removed, mapped.rejected, past)
@@ -327,11 +366,11 @@ class MemoryConnector:
 
     def _columns(self, stream: Stream, records: Sequence[Record]) -> dict[str, list[Any]]:
         """Raw columns under common names, the written fields of leads among them."""
-        columns = neutral.columns(stream.table, records, self._mapped(stream.table))
+        columns = neutral.columns(stream.table, records, self._mapped(stream))
         if stream.table == "activities":
             renamed = self._settings.mapping.activity_types
             columns["type"] = [renamed.get(word, word) for word in columns["type"]]
-        if stream.table == "leads":
+        if stream.table == "leads" and not stream.only:
             held = [self._present(r) for r in records]
             for output in self._outputs:
                 columns[f"present.{output}"] = [each[output] for each in held]

@@ -120,7 +120,7 @@ def library(settings: SalesforceSettings) -> Salesforce:
         consumer_secret=AUTH["client_secret"],
         domain=settings.domain,
         version=settings.api_version,
-        session=Wire(settings, Usage()),
+        session=Wire(settings, "bench", Usage()),
     )
 
 

@@ -26,8 +26,9 @@ import yaml
 from ibis.expr.types import Table
 
 from core.facts import ACCOUNTS, ACTIVITIES, LEADS
+from core.known import Facts
 from core.rules import Model, parse
-from core.scoring import Facts, score
+from core.scoring import score
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
 

@@ -388,6 +388,7 @@ def test_broken_files(tmp_path: Path, name: str, content: bytes, message: str) -
         ({"leads": "leads.xlsx"}, "must be a .csv or .parquet file"),
         ({"mapping": {"leads": {"emial": "Email"}}}, "did you mean email"),
         ({"mapping": {"outcomes": {"amuont": "Amount"}}}, "did you mean amount"),
+        ({"mapping": {"unstamped": ["Score"]}}, "unstamped is not for files"),
         ({"folders": "x"}, "Extra inputs"),
     ],
 )

@@ -155,9 +155,9 @@ def body(category: str = "", policy: str = "", message: str = "no") -> str:
         (429, body(policy="DAILY"), {}, QuotaExhausted, None),
         (429, "", {}, RateLimited, None),
         (477, body(), {"Retry-After": "600"}, TemporaryError, 600.0),
-        (500, body(), {}, TemporaryError, None),
+        (500, body(), {}, OutcomeUnknown, None),
         (502, "<html>", {}, OutcomeUnknown, None),
-        (503, "", {}, TemporaryError, None),
+        (503, "", {}, OutcomeUnknown, None),
         (524, "<html>", {}, OutcomeUnknown, None),
     ],
 )
@@ -244,7 +244,7 @@ def test_trouble_of_a_moment_is_repeated(own: Account, name: str) -> None:
     connector = own.connect()
     (page,) = connector.pull(connector.streams()[2], None, own.clock())
     assert page.rows.num_rows == 3
-    assert len(own.timer.waits) == 2
+    assert len(own.timer.waits) >= 2
 
 
 def test_unreachable_host() -> None:

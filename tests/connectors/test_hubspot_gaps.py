@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors.hubspot import client, walk
+from connectors.errors import BudgetSpent
+from connectors.hubspot import activities, client, walk
 from connectors.sandbox.crm import Kind
 from connectors.sandbox.http import Fault
 from sync.facts_store import FactsStore
@@ -56,3 +57,41 @@ def test_a_record_on_two_pages_counts_once(own: Account) -> None:
     with FactsStore(":memory:") as facts:
         pull(own.connect(), facts, Step("pull"), Stop(), lambda *_: None)
         assert facts.counts("marketing")["activities"] == 250
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["contacts", "email_events", "form_submissions"])
+def test_a_small_budget_gets_there_in_the_end(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D10: what each run may ask is a part of what there is to read: as each goes on from what was
+    stored, they read all of it together, and the last sees what the first would have seen."""
+    monkeypatch.setattr(client, "EVENTS_PAGE", 50)
+    monkeypatch.setattr(client, "SUBMISSIONS_PAGE", 10)
+    monkeypatch.setattr(activities, "PAGE", 30)
+    with account() as own, FactsStore(":memory:") as facts:
+        for n in range(2_300):
+            values = {"last_name": f"P{n}", "email": f"p{n}@buyer.example"}
+            who = own.crm.add(Kind.LEAD, values)
+            for kind in ("email_open", "email_click", "form_submission") if n < 260 else ():
+                did = {
+                    "type": kind,
+                    "at": own.clock(),
+                    "people": [who.number],
+                    "asset": f"F{n % 3}",
+                }
+                own.crm.add(Kind.ACTIVITY, {**did, "asset": f"F{n % 3}"})
+        own.clock.tick()
+        runs = 0
+        while True:
+            connector = own.connect()
+            (stream,) = (s for s in connector.streams() if s.name == name)
+            connector.usage.budget = connector.usage.total + 12
+            runs += 1
+            try:
+                pull(connector, facts, Step("pull"), Stop(), lambda *_: None, [stream])
+                break
+            except BudgetSpent:
+                assert runs < 10
+        assert runs > 2
+        held = facts.counts("marketing")
+        every = {"contacts": 2_300, "email_events": 520, "form_submissions": 260}
+        assert held["leads" if name == "contacts" else "activities"] == every[name]

@@ -11,7 +11,7 @@ import pytest
 from connectors.base import Connector, Cursor, FieldKind, NewField, Page, Removed
 from connectors.errors import TemporaryError
 from connectors.sandbox.crm import Kind, Record
-from connectors.sandbox.http import Fault, Response
+from connectors.sandbox.http import Face, Fault, Request, Response
 from connectors.sandbox.hubspot.limits import SCOPES
 from connectors.sandbox.hubspot.replies import not_found
 from connectors.settings import FieldMapping
@@ -122,16 +122,16 @@ def test_only_what_changed_is_read_again(own: Account) -> None:
 
 def test_first_load_goes_on_where_it_stopped(own: Account) -> None:
     """The walk ends where its first attempt began: what changed since comes with the next."""
-    for n in range(5_100):
+    for n in range(1_100):
         contact(own, email=f"p{n}@buyer.example")
     began = own.clock()
     connector = own.connect()
     (stream,) = [s for s in connector.streams() if s.name == "contacts"]
     first = next(iter(connector.pull(stream, None, began)))
-    assert first.rows.num_rows == 5_000
+    assert first.rows.num_rows == 1_000
     own.clock.tick()
     rest = pages(own.connect(), "contacts", first.cursor, own.clock())
-    assert len({row["id"] for row in rows([first, *rest])}) == 5_100
+    assert len({row["id"] for row in rows([first, *rest])}) == 1_100
     assert rest[-1].cursor == Cursor(stamp=began)
 
 
@@ -410,6 +410,32 @@ def test_marketing_email_without_robots(own: Account) -> None:
         "email_click": True,
     }
     assert connector.usage.calls["read"] == 4
+
+
+@pytest.mark.parametrize(
+    ("key", "fields"), [("recipient", ["lead_id"]), ("created", ["occurred_at", "modified_at"])]
+)
+def test_an_email_event_that_lacks_what_it_needs(own: Account, key: str, fields: list[str]) -> None:
+    """D05: it is told by its id, with the field and a reason; the event beside it is read."""
+    who = contact(own, email="a@buyer.example")
+    for kind in ("email_open", "email_click"):
+        activity(own, kind, who)
+    lost: list[str] = []
+
+    def lacking(face: Face, request: Request) -> Response:
+        answer = face(request)
+        body = json.loads(answer.body)
+        body["events"][0].pop(key)
+        lost.append(body["events"][0]["id"])
+        answer.body = json.dumps(body).encode()
+        return answer
+
+    own.server.faults.append(Fault("/email/public/v1/events", around=lacking))
+    found = pages(own.connect(), "email_events", None, own.clock())
+    told = [problem for page in found for problem in page.rejected]
+    assert [(p.record_id, p.field) for p in told] == [(lost[0], field) for field in fields]
+    assert all(p.reason.startswith("is missing: ") for p in told)
+    assert [row["type"] for row in rows(found)] == ["email_click"]
 
 
 def test_form_submissions_back_to_the_cursor(own: Account) -> None:

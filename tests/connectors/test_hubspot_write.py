@@ -9,7 +9,7 @@ from connectors.base import Change, Status, WriteResult
 from connectors.errors import TemporaryError
 from connectors.hubspot.connector import HubSpotConnector
 from connectors.sandbox.crm import Kind, Record
-from connectors.sandbox.http import Fault, Response
+from connectors.sandbox.http import Fault, Request, Response
 from connectors.settings import WrittenField
 from core.decision import Output
 from core.diff import Policy
@@ -196,15 +196,32 @@ def test_records_that_stay_locked_are_transient(own: Account) -> None:
     assert {r.status for r in results.values()} == {Status.TRANSIENT}
 
 
-def test_overload_leaves_the_rest_unsent(own: Account) -> None:
-    """What was acknowledged before stays told."""
-    everyone = contacts(own, 150)
+def test_lasting_overload_leaves_the_rest_unsent(own: Account) -> None:
+    """U05: what was acknowledged stays told; what got no answer is unknown and ends the writing."""
+    everyone = contacts(own, 350)
     busy = Response(503, b"")
     own.server.faults.append(Fault(UPDATE, skip=1, times=None, response=busy))
     results: list[WriteResult] = []
     with pytest.raises(TemporaryError):
-        results.extend(own.connect().write([change(r, tier="A") for r in everyone]))
-    assert [r.status for r in results] == [Status.WRITTEN] * 100
+        results.extend(own.connect(concurrency=1).write([change(r, tier="A") for r in everyone]))
+    told = [r.status for r in results]
+    assert told == [Status.WRITTEN] * 100 + [Status.UNKNOWN] * 100
+    assert len(own.calls(UPDATE)) == 3
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 524])
+def test_a_write_that_was_carried_out_is_not_sent_again(own: Account, status: int) -> None:
+    """U05: after a status that does not prove the contrary the records are read back first."""
+    everyone = contacts(own, 3)
+
+    def carried_out(face: Any, request: Request) -> Response:
+        face(request)
+        return Response(status, b"<html>", {"Content-Type": "text/html"})
+
+    own.server.faults.append(Fault(UPDATE, around=carried_out))
+    results = send(own.connect(), *(change(r, tier="A") for r in everyone))
+    assert {r.status for r in results.values()} == {Status.WRITTEN}
+    assert len(own.calls(UPDATE)) == 1
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_a_text_in_the_csv_of_a_bulk_job_is_a_value(org: SalesforceWorld, texts:
         for record, text in zip(records, texts, strict=True)
     ]
     client = SalesforceClient(made(org.server), "sales", Usage())
-    outcomes = prepare(client, lambda _: None, "Lead", ("Id", "Title"), rows).run()
+    outcomes = prepare(client, lambda _: None, "Lead", ("Id", "Title"), rows, lambda _: None).run()
     client.close()
     assert outcomes == {row["Id"]: None for row in rows}
     for record, row in zip(records, rows, strict=True):

@@ -534,6 +534,46 @@ def test_what_cannot_be_settled_is_unknown(ready: SalesforceWorld) -> None:
     assert len([m for m, _ in ready.server.requests if m == "PATCH"]) == 1
 
 
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_write_that_was_carried_out_is_not_sent_again(
+    ready: SalesforceWorld, status: int
+) -> None:
+    """U05: after a status that does not prove the contrary the records are read back first."""
+    leads = ready.leads(3)
+
+    def carried_out(face: Any, request: Request) -> Response:
+        face(request)
+        return Response(status, b"<html>", {"Content-Type": "text/html"})
+
+    ready.server.faults.append(Fault("/composite/sobjects$", "PATCH", around=carried_out))
+    assert {r.status for r in _written(ready, leads, tier="A")} == {Status.WRITTEN}
+    assert len([m for m, _ in ready.server.requests if m == "PATCH"]) == 1
+
+
+def test_what_salesforce_says_it_did_not_begin_is_sent_again(ready: SalesforceWorld) -> None:
+    """Its own words for an overload prove that nothing was written: wait, and send."""
+    unavailable = refusal(503, "SERVER_UNAVAILABLE", "too many requests are waiting")
+    fault = Fault("/composite/sobjects$", "PATCH", times=2, response=unavailable)
+    ready.server.faults.append(fault)
+    assert {r.status for r in _written(ready, ready.leads(3), tier="A")} == {Status.WRITTEN}
+    assert not [path for _, path in ready.server.requests if path.endswith("/sobjects/Lead")]
+    assert len([wait for wait in ready.waits if wait]) == 2
+
+
+def test_a_lasting_overload_leaves_the_rest_unsent(ready: SalesforceWorld) -> None:
+    """U05: what was acknowledged stays told; what got no answer is unknown and ends the writing."""
+    leads, down = ready.leads(700), Response(503, b"<html>")
+    fault = Fault("/composite/sobjects$", "PATCH", skip=1, times=None, response=down)
+    ready.server.faults.append(fault)
+    results: list[WriteResult] = []
+    changes = [ready.change(lead, tier="A") for lead in leads]
+    with pytest.raises(TemporaryError):
+        results.extend(ready.connector.write(changes))
+    told = [result.status for result in results]
+    assert told == [Status.WRITTEN] * 200 + [Status.UNKNOWN] * 200
+    assert fault.hit == 2
+
+
 def test_a_call_refused_as_a_whole_costs_only_the_culprit(ready: SalesforceWorld) -> None:
     """A record that makes Salesforce refuse the call is found; the others are written."""
     leads = ready.leads(8)

@@ -19,8 +19,8 @@ from connectors.errors import (
     TemporaryError,
 )
 from connectors.salesforce import failures, soql
+from connectors.salesforce.described import described
 from connectors.salesforce.failures import CallRefused, LocatorLost, QueryTooHeavy
-from connectors.salesforce.fields import described
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.salesforce.shape import Columns, Shaper
 
@@ -207,7 +207,7 @@ BASE = {"name": "F", "label": "L", "updateable": True}
         ({"type": "string", "length": 40}, Field("F", "L", FieldKind.TEXT, True, length=40)),
         (
             {"type": "double", "precision": 5, "scale": 0, "calculated": True},
-            Field("F", "L", FieldKind.NUMBER, False, whole_digits=5, decimals=0),
+            Field("F", "L", FieldKind.NUMBER, False, whole_digits=5, decimals=0, calculated=True),
         ),
         (
             {
@@ -234,7 +234,8 @@ BASE = {"name": "F", "label": "L", "updateable": True}
     ],
 )
 def test_what_a_field_can_hold(item: dict[str, object], field: Field) -> None:
-    """A describe is read for what leadgauge must know: kind, size, choices, whether writable."""
+    """A describe is read for what leadgauge must know: kind, size, choices, whether
+    writable, and whether it is a formula (D22)."""
     assert described({**BASE, **item}) == field
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from connectors.base import (
+    Began,
     Change,
     Cursor,
     Entry,
@@ -19,6 +20,7 @@ from connectors.base import (
     Status,
     Stream,
     WriteResult,
+    untold,
 )
 from connectors.errors import MappingError, OutcomeUnknown, RateLimited
 from connectors.sandbox.crm import Kind, Record
@@ -160,6 +162,28 @@ class SilentlyEmpty(MemoryConnector):
         return replace(super()._page(stream, records, cursor), rejected=())
 
 
+class FormulasUndeclared(MemoryConnector):
+    """Takes every field for one that moves a stamp."""
+
+    def unstamped(self, stream: Stream) -> frozenset[str]:
+        return super().unstamped(stream) & frozenset()
+
+
+class NarrowToNothing(MemoryConnector):
+    """Leaves out what a narrowed stream is about."""
+
+    def _columns(self, stream: Stream, records: Sequence[Record]) -> Values:
+        columns = super()._columns(stream, records)
+        return {name: cells for name, cells in columns.items() if name not in stream.only}
+
+
+class ReadsOneAgain(MemoryConnector):
+    """Reads again the first of the records that it is asked for."""
+
+    def read_again(self, stream: Stream, ids: Sequence[str]) -> Page:
+        return super().read_again(stream, ids[:1])
+
+
 class GuessedCount(MemoryConnector):
     """Tells one too many."""
 
@@ -257,9 +281,9 @@ class Impatient(MemoryConnector):
 class BlamesTheRecord(Impatient):
     """Takes a rate limit for a refusal."""
 
-    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
+    def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
         try:
-            yield from super().write(changes)
+            yield from super().write(changes, began)
         except RateLimited as error:
             for change in changes:
                 yield WriteResult(change, Status.REFUSED, "RATE_LIMIT", str(error))
@@ -302,8 +326,8 @@ class WholePoints(MemoryConnector):
 class FirstBatchOnly(MemoryConnector):
     """Sends as much as a call takes, and forgets the rest."""
 
-    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
-        return super().write(changes[: self.capabilities.write_batch])
+    def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
+        return super().write(changes[: self.capabilities.write_batch], began)
 
 
 class OnlyRecentOnes(MemoryConnector):
@@ -316,10 +340,18 @@ class OnlyRecentOnes(MemoryConnector):
 class AllOrNothing(MemoryConnector):
     """Lets one refused record refuse them all."""
 
-    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
-        results = list(super().write(changes))
+    def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
+        results = list(super().write(changes, began))
         refused = [r for r in results if r.status is Status.REFUSED]
         return (replace(refused[0], change=r.change) if refused else r for r in results)
+
+
+class EveryJobIsDone(MemoryConnector):
+    """Takes a job that it does not know for one that wrote all."""
+
+    def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
+        del job
+        return (WriteResult(change, Status.WRITTEN) for change in changes)
 
 
 class WrittenToNobody(MemoryConnector):
@@ -350,10 +382,17 @@ class NothingCleared(MemoryConnector):
 class LostIsRefused(MemoryConnector):
     """Takes a lost answer for a refusal."""
 
-    def write(self, changes: Sequence[Change]) -> Iterator[WriteResult]:
-        for result in super().write(changes):
+    def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
+        for result in super().write(changes, began):
             lost = result.status is Status.UNKNOWN
             yield replace(result, status=Status.REFUSED) if lost else result
+
+
+class TellsAtTheEnd(MemoryConnector):
+    """Tells nothing before all is done, and so nothing at all where it breaks off."""
+
+    def write(self, changes: Sequence[Change], began: Began = untold) -> Iterator[WriteResult]:
+        return iter(list(super().write(changes, began)))
 
 
 class SurvivorUnsaid(MemoryConnector):
@@ -371,6 +410,13 @@ class AnswersUnderNewId(MemoryConnector):
     ) -> dict[str, dict[Output, str | None]]:
         found = [self._find(Kind(object_type), key) for key in ids]
         return {str(r.number): self._present(r) for r in found if r is not None}
+
+
+class NobodyStandsIn(MemoryConnector):
+    """Takes merged and converted records for what they were."""
+
+    def stand_ins(self, object_type: str, ids: Collection[str]) -> dict[str, str]:
+        return dict(list(super().stand_ins(object_type, ids).items())[:0])
 
 
 class NoEcho(MemoryConnector):

@@ -16,11 +16,12 @@ from ibis.expr.types import Table
 
 from core.explain import reasons
 from core.facts import ACCOUNTS, ACTIVITIES, ALIASES, LEADS, FactsTable
+from core.known import Facts
 from core.model import Account, Activity, Lead, Row
 from core.points import Part
 from core.qualification import qualify
 from core.rules import Model, parse
-from core.scoring import Facts, Scored, score
+from core.scoring import Scored, score
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 """When the golden leads did everything they did."""

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from core.changes import changes
 from core.decision import UNIT
+from core.known import Facts
 from core.model import Lead
 from core.propensity import Accounts, propensity
 from core.rules import Model, parse
-from core.scoring import Facts
 from core.segments import Segment
 from core.unmapped import unmapped
 from core.verdict import judge

@@ -20,6 +20,7 @@ from core.explain import reasons
 from core.facts import as_of
 from core.folding import folded
 from core.identity import Identity, companies, persons
+from core.known import Facts
 from core.likeness import alike, alike_accounts
 from core.model import Account, Activity, Lead
 from core.past import OVERRIDES, SPELLS, STAGES, Past
@@ -28,7 +29,7 @@ from core.propensity import propensity
 from core.provenance import as_source
 from core.qualification import qualify
 from core.rules import Model, parse
-from core.scoring import Facts, Scored, checklists, icp_fit, score, unknown
+from core.scoring import Scored, checklists, icp_fit, score, unknown
 from core.segments import Segment
 from core.verdict import Judged, judge
 from tests.core.engines import Spark, missing_for_spark, spark_session

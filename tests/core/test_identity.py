@@ -14,12 +14,13 @@ from pydantic import ValidationError
 
 from core.facts import as_of
 from core.identity import CONTRADICTION, Identity, companies, persons
+from core.known import Facts
 from core.likeness import BLOCK, alike, alike_accounts
 from core.model import Account, Lead
 from core.persons import shared, shown_by
 from core.propensity import propensity
 from core.rules import Model, parse
-from core.scoring import Facts, score
+from core.scoring import score
 from core.segments import Segment
 from core.verdict import judge
 from tests.core.golden import T0, Elsewhere, World, account, activity, lead

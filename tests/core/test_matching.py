@@ -7,9 +7,9 @@ from typing import Any
 
 import ibis
 
+from core.known import belonging
 from core.matching import FREE_MAIL
 from core.rules import parse
-from core.scoring import belonging
 from tests.core.golden import T0, World, account, lead
 
 DAY = timedelta(days=1)

@@ -8,10 +8,11 @@ import pytest
 from ibis.expr.types import Table
 
 from core.completeness import completeness
+from core.known import Facts, unkept
 from core.profile import channels, parts
 from core.ready import ready
 from core.rules import Model
-from core.scoring import Facts, checklists, score, unkept, unknown
+from core.scoring import checklists, score, unknown
 from tests.core.golden import World, account, activity, lead, weighted
 
 LISTED = [

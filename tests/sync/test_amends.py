@@ -23,6 +23,7 @@ TECHNOLOGY = {
     "decays": {},
 }
 WRITES = {"sales": ("PATCH", "/composite/sobjects/?$"), "marketing": ("POST", "/batch/update/?$")}
+READS = {"sales": "/composite/sobjects/Lead$", "marketing": "/objects/contacts/batch/read$"}
 NAMES = ("sales", "marketing")
 
 
@@ -281,10 +282,9 @@ def test_a_write_that_cannot_be_read_back_is_so_in_the_next_run(world: Live) -> 
     the next run reads it back and sends nothing again."""
     people(world, 3)
     prepare(world)
-    paths = {"sales": "/composite/sobjects/Lead$", "marketing": "/objects/contacts/batch/read$"}
     before = {}
     for name, seller in world.sellers.items():
-        seller.server.faults.append(Fault(paths[name], drop="before", times=None))
+        seller.server.faults.append(Fault(READS[name], drop="before", times=None))
         before[name] = seller.crm.revision
     outcome = world.sync("--verify", code=Exit.TEMPORARY)
     for name, seller in world.sellers.items():
@@ -327,6 +327,66 @@ def test_an_owner_that_the_crm_overrides(world: Live) -> None:
         world.clock.tick(hours=3)
         world.sync()
     assert [seller.writes() for seller in world.sellers.values()] == writes
+
+
+@pytest.mark.slow
+def test_records_that_are_others_by_now_are_not_taken_back(world: Live) -> None:
+    """U08: what was deleted, merged or converted since the run is listed with the reason and not
+    tried; what is counted as restored is restored."""
+    records = people(world, 6)
+    prepare(world)
+    run = world.sync().json["run"]
+    world.clock.tick(minutes=5)
+    contact = world.sales.crm.convert(records["sales"][0])
+    left = {world.sales.id(records["sales"][0]): f"{world.sales.id(contact)} stands for it"}
+    for name, seller in world.sellers.items():
+        _, gone, winner, loser, *_ = records[name]
+        seller.crm.delete(gone)
+        seller.crm.merge(winner, loser)
+        left |= {seller.id(gone): "gone", seller.id(loser): f"{seller.id(winner)} stands for it"}
+    outcome = world.run("undo", run, "--yes", "--json", "--max-change-share", "1")
+    assert outcome.code == Exit.DONE, outcome.err
+    told = {entry["record_id"]: entry["why"] for entry in outcome.json["left"]}
+    assert told.keys() == left.keys()
+    assert all(told[id_].endswith(why) for id_, why in left.items())
+    scores = {
+        name: [seller.shown(records[name][n])["score"] for n in (0, 2, 4, 5)]
+        for name, seller in world.sellers.items()
+    }
+    assert scores == {"sales": [100, None, None, None], "marketing": [None] * 4}
+    assert (outcome.json["restored"], outcome.json["restored_in_part"]) == (7, 0)
+    assert "restored 7 records, and 0 in part; left 5 fields" in outcome.err
+    assert quarantine(world) == {}
+
+
+@pytest.mark.slow
+def test_who_takes_a_lead_in_mid_run_keeps_it(world: Live) -> None:
+    """U09: somebody takes a lead by hand after it was read and before it would be given away: it is
+    looked at just before, nothing is written to it, and the next run scores it and leaves it."""
+    records = people(world, 3, owner=ROBOT)
+    prepare(world, routing={"pool": [ANA], "unassigned_owners": [ROBOT]})
+    for name, seller in world.sellers.items():
+
+        def taking(request: Request, name: str = name, seller: Seller = seller) -> Response:
+            seller.edit(records[name][0], "owner", seller.users[BEN].number)
+            return seller.face(request)
+
+        seller.server.faults.append(Fault(READS[name], response=taking))
+    outcome = world.sync(code=Exit.TEMPORARY)
+    assert balanced(outcome.json)
+    for name, seller in world.sellers.items():
+        write = outcome.step(name, "write")
+        assert (write["out"], write["held"]) == (2, {"owner changed meanwhile": 1})
+        (part,) = (c for c in outcome.json["connections"] if c["connection"] == name)
+        made, predicted = part["writing"]["made"], part["writing"]["predicted"]["calls"]
+        assert made == predicted == {"write": 1, "read": 2}
+        assert [seller.shown(r)["owner"] for r in records[name]] == [BEN, ANA, ANA]
+        assert seller.shown(records[name][0])["score"] is None
+    again = world.sync()
+    for name, seller in world.sellers.items():
+        assert again.step(name, "write")["in"] == 1
+        assert [seller.shown(r)["owner"] for r in records[name]] == [BEN, ANA, ANA]
+        assert seller.shown(records[name][0])["score"] == 100
 
 
 @pytest.mark.slow

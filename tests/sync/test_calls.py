@@ -1,6 +1,7 @@
 """The call list, through the command line."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,21 @@ def listing(world: Live, *more: str) -> list[dict[str, Any]]:
     outcome = world.run("calls", "--json", *more)
     assert outcome.code == Exit.DONE, outcome.err
     return list(outcome.json)
+
+
+@pytest.mark.slow
+def test_of_equals_the_newer_intent_comes_first(world: Live) -> None:
+    """S024: of leads of equal score and equally due, who showed interest last; what a rep did
+    counts for nobody."""
+    visit, note = (
+        Did("page_view", more={"asset": "/blog"}), Did("note", more={"subject": "Rang the bell"})
+    )  # fmt: skip
+    lead(world, "Quiet", "CTO", ANA, note)
+    lead(world, "Older", "CTO", ANA, replace(visit, ago=2 * HOUR), note)
+    lead(world, "Newer", "CTO", ANA, replace(visit, ago=1 * HOUR))
+    world.sync()
+    names = [each["name"] for each in listing(world)]
+    assert names == ["Newer, F", "Older, F", "Quiet, F"]
 
 
 @pytest.mark.slow

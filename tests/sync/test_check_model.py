@@ -9,7 +9,7 @@ import pytest
 
 from connectors.sandbox.scenario import GOLDEN_107, Did, Story
 from sync.exits import Exit
-from tests.live import Live, live
+from tests.live import FIELDS, Live, live
 from tests.reference import DOCS
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWarning")
@@ -48,6 +48,32 @@ def test_smells_are_shown_with_their_place(world: Live) -> None:
     assert found["no rule scores call, seen 2 times"][0] == "warning"
     assert "rule industry-education fires for no lead" in found
     assert "rule pricing-page fires for no lead" not in found
+
+
+def test_what_leadgauge_writes_is_no_fact(world: Live) -> None:
+    """D38: a written field that is read as a fact makes a score that feeds on itself: an error,
+    at the place of the mapping; also where it is one of several sources."""
+    sources = [{"field": "Budget__c", "origin": "given"}, {"field": FIELDS["sales"]["tier"],
+               "origin": "observed"}]  # fmt: skip
+    world.configure(
+        sales={"mapping": {"leads": {"custom.old": FIELDS["sales"]["score"].upper(),
+                                     "custom.of": sources}}},
+        marketing={"mapping": {"leads": {"custom.old": FIELDS["marketing"]["score"]}}},
+    )  # fmt: skip
+    world.set_up()
+    outcome = world.run("check")
+    assert outcome.code == Exit.USAGE
+    said = [line for line in outcome.err.splitlines() if "is read as a fact" in line]
+    lines = world.config.read_text().splitlines()
+    for name, output, where in (
+        ("sales", "score", "custom.old: LEAD"),
+        ("sales", "tier", "custom.of"),
+        ("marketing", "score", "custom.old: lead"),
+    ):
+        number = next(n for n, line in enumerate(lines, start=1) if where in line)
+        place, found = f"error: {world.config}:{number}:", f"and the {output} is written to it"
+        assert [line for line in said if line.startswith(place) and found in line], (name, said)
+    assert len(said) == 3
 
 
 def test_what_cannot_be_meant_is_an_error(world: Live) -> None:

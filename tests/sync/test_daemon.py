@@ -186,24 +186,28 @@ def kinds(world: Live) -> list[tuple[str, float]]:
 
 @pytest.mark.slow
 def test_jobs_by_their_schedules(world: Live) -> None:
-    """Changes are looked for at once and at each interval; a reconciliation and a full rescoring
-    come with their time, also where the daemon was started again since, and are not lost while it
-    was away."""
+    """Changes are looked for at once and at each interval; a refresh (D22), a reconciliation and a
+    full rescoring come with their time, also where the daemon was started again since, and are not
+    lost while it was away."""
     rare = {"every": "5 minutes"}
-    world.configure(
-        "sales", schedule={"delta": {"every": "2 minutes"}, "reconcile": rare, "full": rare}
-    )
+    schedule = {"delta": {"every": "2 minutes"}, "refresh": rare, "reconcile": rare, "full": rare}
+    world.configure("sales", schedule=schedule)
     world.model(**MODEL)
     said = served(world, {5.5: nothing})
     assert kinds(world)[:3] == [("delta", 0), ("delta", 2), ("delta", 4)]
-    assert kinds(world)[3:] == [("full", 5), ("reconcile", 5)]
+    assert kinds(world)[3:] == [("full", 5), ("reconcile", 5), ("refresh", 5)]
     assert "written=1" in said[0]
     world.clock.tick(minutes=3)
     served(world, {0.5: nothing})
-    assert kinds(world)[5:] == [("delta", 8.5)]
+    assert kinds(world)[6:] == [("delta", 8.5)]
     world.clock.tick(minutes=9)
     served(world, {0.5: nothing})
-    assert {kind for kind, _at in kinds(world)[6:]} == {"full", "reconcile", "delta"}
+    assert {kind for kind, _at in kinds(world)[7:]} == {
+        "full",
+        "reconcile",
+        "refresh",
+        "delta",
+    }
 
 
 def test_a_second_instance_stands_by_and_takes_over(world: Live) -> None:

@@ -1,6 +1,8 @@
 """The hand-off: who is told of a lead that sales gets, by each way's real protocol, once."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email import message_from_string
@@ -267,6 +269,31 @@ def test_a_way_that_fails_is_tried_again(desk: Desk, monkeypatch: pytest.MonkeyP
     leads = [json.loads(request.body)["lead"] for request in desk.posted]
     assert sorted(leads) == sorted([seller.id(hot), seller.id(hot), seller.id(refused)])
     assert len({*keys}) == 2
+
+
+@pytest.mark.slow
+def test_a_stop_while_a_task_waits_to_be_sent_again(desk: Desk) -> None:
+    """The wait ends, and the task is left for the next run, which puts it there once."""
+    world = desk.world
+    desk.configure("sales", email=None, webhook=None, note=None)
+    down = Fault("/sobjects/Task/?$", method="POST", times=None, response=Response(503, b"down"))
+    world.sales.server.faults.append(down)
+    waits: list[float] = []
+
+    def told_to_stop(seconds: float) -> None:
+        if seconds:
+            waits.append(seconds)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    world.timer.sleep = told_to_stop  # type: ignore[method-assign]
+    world.tell(Story({**PERSON, "title": "CTO"}))
+    outcome = world.run("sync")
+    assert "by task: stopped as asked" in outcome.err
+    assert (len(waits), down.hit, len(desk.waiting())) == (1, 1, 1)
+    world.sales.server.faults.clear()
+    world.clock.tick(minutes=5)
+    world.sync()
+    assert (desk.waiting(), len(desk.entries("sales", "task"))) == ([], 1)
 
 
 class Killed(BaseException):

@@ -14,7 +14,7 @@ from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.http import Request, Response, Server
 from connectors.sandbox.scenario import GOLDEN_107, Did, Story
 from core.hygiene import Hygiene
-from core.scoring import Facts
+from core.known import Facts
 from sync import daemon, talk
 from sync.exits import Exit
 from sync.hygiene import Cleanliness, cleanliness

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from connectors.salesforce.write import BULK_FROM
 from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.http import Fault, Request, Response
 from sync.exits import Exit
@@ -45,6 +46,9 @@ LEADS = {"sales": 210, "marketing": 110}
 
 MANY = {"sales": 2 * BLOCK + 300, "marketing": BLOCK + 50}
 """More than memory holds of a plan, and enough for a bulk job."""
+
+JOB = {"sales": BULK_FROM, "marketing": 0}
+"""Enough for a bulk job, and no more."""
 
 WRITES = re.compile("PATCH|/batch/update")
 PLANNING = 6
@@ -80,9 +84,14 @@ class World:
             return child.end()
 
     def recover(self) -> Outcome:
-        """The run after a kill."""
+        """The run after a kill; what jobs are then left running go on to their end."""
         self.live.clock.tick(seconds=LASTS.total_seconds())
-        return self.live.sync()
+        outcome = self.live.sync()
+        face: Any = self.live.sales.face
+        for job in face.bulk._jobs.values():
+            while job.state in ("UploadComplete", "InProgress"):
+                face.bulk.work(job, face._known())
+        return outcome
 
     def change(self) -> None:
         """Things happen in both CRMs: new leads, new deeds, a merge, a deletion, an edit."""
@@ -349,3 +358,29 @@ def test_killed_within_a_plan_on_disk(tmp_path: Path) -> None:
         assert not lost(found, whole)
     assert set(whole.state["writes"].values()) == {1}
     assert len({place[:2] for place in whole.state["writes"]}) == sum(MANY.values())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("share", range(SHARES))
+def test_killed_at_every_step_of_a_bulk_job(tmp_path: Path, share: int, prove: Prove) -> None:
+    """D01, U05: made, filled, started, looked at, asked for its results. It goes on by itself after
+    the kill, and each field of each record is written once all the same."""
+    with world(tmp_path / "unbroken", cycle=1, leads=JOB) as found:
+        ended = found.sync()
+        whole = Unbroken(ended.effects, found.state(), 0)
+    assert set(whole.state["writes"].values()) == {1}
+    steps = [n for n, what in enumerate(whole.effects, start=1) if "/jobs/ingest" in what]
+    failures, doubled = {}, 0
+    # After the results both stores are told of them.
+    killed = range(steps[0], steps[-1] + 3)[share::SHARES]
+    for n in killed:
+        with world(tmp_path / str(n), cycle=1, leads=JOB) as found:
+            assert found.sync(die=n).code == KILLED
+            if difference := lost(found, whole):
+                failures[f"{n}: before {whole.effects[n - 1]}"] = difference
+            doubled += sum(found.written.idle.values())
+            face: Any = found.live.sales.face
+            assert not [j for j in face.bulk._jobs.values() if j.rows and j.state == "Open"]
+    prove(0, len(killed), len(failures), doubled)
+    assert not failures

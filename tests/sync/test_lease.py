@@ -1,6 +1,7 @@
 """The lease: kept while its holder works, however long that takes; once lost, nothing is sent."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from sync.exits import Exit
 from sync.lease import LASTS, Lease
 from sync.ledger import Ledger, RunStatus
 from tests.live import Live, live
+from tests.salesforce import CONCURRENT
 from tests.world import Clock
 from tests.written import Written
 
@@ -260,6 +262,28 @@ def test_a_run_whose_lease_was_taken_sends_nothing_more(
 
 
 @pytest.mark.slow
+def test_a_run_whose_lease_was_taken_starts_no_job(
+    world: Live, url: str, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """U05: it was asleep while the job was made; that never gets any rows."""
+    monkeypatch.setattr("connectors.salesforce.connector.BULK_FROM", 10)
+    with Ledger(url) as other:
+
+        def taken(request: Request) -> Response:
+            now = world.clock.tick(seconds=LASTS.total_seconds())
+            other.presence.acquire("sync", "other:1", at=now, lasts=LASTS)
+            return world.sales.face(request)
+
+        world.sales.server.faults.append(Fault("/jobs/ingest$", method="POST", response=taken))
+        assert world.run("sync").code == Exit.LEASE
+        other.presence.release("sync", "other:1")
+    (job,) = world.sales.face.bulk._jobs.values()  # type: ignore[attr-defined]
+    assert (job.state, job.rows) == ("Open", [])
+    world.sync()
+    once(written)
+
+
+@pytest.mark.slow
 def test_sigterm_within_a_write_call(
     world: Live, url: str, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,6 +300,25 @@ def test_sigterm_within_a_write_call(
         assert [run.status for run in ledger.runs()] == [RunStatus.STOPPED]
         assert len(ledger.last_written("sales")) == CALL
         assert ledger.open_intents("sales") == []
+    world.sync()
+    once(written)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "path"), [("GET", "/query"), ("PATCH", WRITING)])
+def test_sigterm_while_a_call_waits_to_be_repeated(
+    world: Live, written: Written, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    """The wait ends, no other call is made, and the next run does the rest."""
+    long = Long(world, monkeypatch)
+    long.happens = long.told_to_stop
+    world.sales.server.faults.append(Fault(path, method=method, times=None, response=CONCURRENT))
+    world.sales.server.requests.clear()
+    assert world.run("sync").code == Exit.INTERRUPTED
+    assert world.sales.server.requests[-1][0] == method
+    tried = [p for m, p in world.sales.server.requests if m == method and re.search(path, p)]
+    assert len(tried) == 1
+    world.sales.server.faults.clear()
     world.sync()
     once(written)
 

@@ -190,6 +190,21 @@ def test_a_killed_run_leaves_its_intents_to_be_read_back(url):
         assert set(next_one.last_written("crm")) == {"L1", "L2"}
 
 
+def test_a_job_is_kept_with_what_it_writes_until_that_is_answered(url):
+    """D01: after the process is gone it is known which job was to write what."""
+    with Ledger(url) as killed:
+        killed.start("r1", "sync", model="m", at=T0)
+        killed.intend("r1", "crm", [(change(f"L{n}"), None) for n in range(4)], at=T0)
+        killed.begin_job("r1", "crm", "750a", [change("L1"), change("L2")])
+        killed.begin_job("r1", "crm", "750b", [change("L3")])
+        killed.settle("r1", "crm", [answer(change("L2"), Status.UNKNOWN)], at=T0)
+        killed.settle("r1", "crm", [answer(change("L3"), Status.WRITTEN)], at=T0)
+    with Ledger(url) as next_one:
+        assert next_one.open_jobs("crm") == {"750a": [change("L1"), change("L2")]}
+        assert next_one.open_jobs("other") == {}
+        assert len(next_one.open_intents("crm")) == 3
+
+
 def test_withdrawing_forgets_what_was_not_sent_and_keeps_what_is_unknown(ledger):
     """A run's unsent changes go; an unknown outcome waits for the read-back."""
     ledger.start("r2", "sync", model="m", at=T0)
@@ -359,7 +374,7 @@ def test_a_file_that_is_no_database(tmp_path):
     """Any other file is refused, and left as it is."""
     file = tmp_path / "ledger.db"
     file.write_text("not a database, but long enough to be taken for one" * 50)
-    with pytest.raises(StoreError, match="cannot be used"):
+    with pytest.raises(StoreError, match="is no SQLite database"):
         Ledger(f"sqlite:///{file}")
     assert file.read_text().startswith("not a database")
 

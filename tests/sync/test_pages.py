@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.base import Cursor, Page, Removed, RowProblem, Stream
-from connectors.errors import TemporaryError
+from connectors.errors import Interrupted, TemporaryError
 from core.facts import LEADS, arrow_schema
 from sync import pages as sync_pages
 from sync.facts_store import FactsStore
@@ -135,17 +135,18 @@ def _stored(pages: list[Page]) -> list[object]:
         return [*(sorted(map(str, rows)) for rows in tables), store.cursor("crm", "Lead")]
 
 
-def _failing() -> Iterator[Page]:
+def _failing(error: Exception) -> Iterator[Page]:
     yield page(1, ("A", 0))
     yield page(2, ("B", 0))
-    raise TemporaryError("gone", connection="crm")
+    raise error
 
 
-def test_what_was_read_before_an_error_comes_before_it():
+@pytest.mark.parametrize("error", [TemporaryError("gone"), Interrupted("stopped")])
+def test_what_was_read_before_an_error_comes_before_it(error):
     """D10: the error comes up, but only after the pages that it followed."""
-    pages = read_ahead(joined(_failing(), lambda: 0.0))
+    pages = read_ahead(joined(_failing(error), lambda: 0.0))
     assert ids([next(pages)]) == [["A", "B"]]
-    with pytest.raises(TemporaryError):
+    with pytest.raises(type(error)):
         next(pages)
 
 

@@ -180,6 +180,28 @@ def test_replay_and_explain_as_of_a_date(world: Live) -> None:
     assert world.run("replay").out != before.out
 
 
+@pytest.mark.slow
+def test_every_line_of_an_explanation_has_its_weight(world: Live) -> None:
+    """S020: where parts are weighted, each attribute is listed with its weight and its points, for
+    people as for machines, and they add up to the score."""
+    golden = world.tell(GOLDEN_107)["sales"]
+    world.model(weights={"fit": 0.6, "behaviour": 0.4})
+    world.set_up()
+    world.sync()
+    (said,) = world.run("explain", world.sales.id(golden), "--json").json
+    assert {line["part"]: line["weight"] for line in said["lines"]} == {
+        "fit": "0.6", "behaviour": "0.4"
+    }  # fmt: skip
+    for line in said["lines"]:
+        raw, decay, cap = (Decimal(line[key]) for key in ("raw", "decay_loss", "cap_loss"))
+        assert (raw - decay - cap) * Decimal(line["weight"]) == Decimal(line["points"])
+    assert sum(Decimal(line["points"]) for line in said["lines"]) == Decimal("51.8")
+    shown = world.run("explain", world.sales.id(golden)).out
+    assert "weight" in shown
+    (title,) = (line.split() for line in shown.splitlines() if "title-decision" in line)
+    assert title[2:5] == ["+9", "0.6", "15"]
+
+
 def test_replay_of_some_leads_under_another_model(world: Live) -> None:
     """U01: any model file, some leads, and a JSON object on each line."""
     golden = world.tell(GOLDEN_107)["sales"]

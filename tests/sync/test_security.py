@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from connectors.base import Change, Connector, Status, WriteResult
 from connectors.sandbox.crm import Kind
-from connectors.sandbox.http import Fault, Request, Response
+from connectors.sandbox.http import Fault, Request, Response, Server
 from core.decision import Decision, Output
 from core.rules import parse
 from core.segments import Segment
@@ -53,6 +53,35 @@ def echo(status: int) -> Fault:
         return Response(status, json.dumps(said).encode(), {"Content-Type": "application/json"})
 
     return Fault(".*", times=None, response=answer)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("status", "path"),
+    [(302, ".*"), (307, "/services/data/|/crm/"), (307, "/composite/sobjects|/batch/")],
+)
+def test_no_answer_leads_elsewhere(world: Live, status: int, path: str) -> None:
+    """A redirect, at the log-in, of data or of a write, is not followed: it could lead off TLS, and
+    would take the credentials along. The error says which address it was."""
+    world.set_up()
+    reached: list[str] = []
+
+    def elsewhere(request: Request) -> Response:
+        reached.append(request.path)
+        return Response(200, b"{}", {"Content-Type": "application/json"})
+
+    with Server(elsewhere) as other:
+        address = other.url.replace("127.0.0.1", "localhost")
+        for name, seller in world.sellers.items():
+
+            def leading(request: Request) -> Response:
+                return Response(status, b"", {"Location": address + request.path})
+
+            seller.server.faults.append(Fault(path, times=None, response=leading))
+            outcome = world.run("sync", "--connection", name)
+            assert outcome.code == Exit.TEMPORARY, outcome.err
+            assert "not followed" in outcome.err
+    assert reached == []
 
 
 @pytest.mark.parametrize("status", [400, 401, 500])

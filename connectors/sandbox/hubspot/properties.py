@@ -104,7 +104,6 @@ class Property:
             options=option_list([{"label": labels.get(o, o), "value": o} for o in options]),
             hubspotDefined=True,
             externalOptions=self.name == "hubspot_owner_id",
-            calculated=not self.key,
             hasUniqueValue=self.name == "email",
             readOnly=not self.key,
             at=INSTALLED,

@@ -66,10 +66,13 @@ class Job:
         return _LINE_ENDINGS[self.form.get("lineEnding", "LF")]
 
     def polled(self) -> None:
-        """Time passes between looks: a job is seen in progress before it is complete."""
-        self.state = {"UploadComplete": "InProgress", "InProgress": "JobComplete"}.get(
+        """Time passes between looks: a job is seen in progress before it has ended."""
+        ended = "Failed" if self.breaks else "JobComplete"
+        self.state = {"UploadComplete": "InProgress", "InProgress": ended}.get(
             self.state, self.state
         )
+        if self.breaks and self.state == ended:
+            self.error = "InternalServerError : The job was ended."
 
     def describe(self, user_id: str | None) -> dict[str, Any]:
         """The job as JSON."""
@@ -119,6 +122,14 @@ class Bulk:
         if job_id not in self._jobs:
             raise not_found()
         return self._jobs[job_id]
+
+    def work(self, job: Job, objects: Objects) -> None:
+        """What a job does until it is looked at again: half of its rows each time."""
+        before, half = job.state, len(job.rows) // 2
+        job.polled()
+        parts = {"InProgress": slice(half, None), "JobComplete": slice(half)}
+        if job.rows and job.state != before and job.state in parts:
+            self._carry_out(job, objects[job.object.lower()], parts[job.state])
 
     def create_query(self, form: Mapping[str, str], objects: Objects, version: str) -> Job:
         """Start a query job; its rows are those of this moment."""
@@ -180,12 +191,12 @@ class Bulk:
         job.rows = list(reader)
 
     def change_state(self, job: Job, state: str, objects: Objects) -> None:
-        """Close a job, which carries it out, or abort it."""
+        """Close a job, which is carried out from then on, or abort it."""
         if state == "Aborted" and job.state in ("Open", "UploadComplete", "InProgress"):
             job.state = "Aborted"
         elif state == "UploadComplete" and job.state == "Open" and job.header:
             job.state = "UploadComplete"
-            self._carry_out(job, objects[job.object.lower()])
+            self._require_columns(job, objects[job.object.lower()])
         else:
             raise _state(job)
 
@@ -227,15 +238,15 @@ class Bulk:
         self._jobs[identity] = job
         return job
 
-    def _carry_out(self, job: Job, sobject: SObject) -> None:
+    def _require_columns(self, job: Job, sobject: SObject) -> None:
         unknown = [c for c in job.header if c.lower() not in sobject.fields]
         if unknown:
             job.state = "Failed"
             job.error = f"InvalidBatch : Field name not found : {unknown[0]}"
-            return
+
+    def _carry_out(self, job: Job, sobject: SObject, part: slice) -> None:
         # Results come in an order of their own; a client must match them by id.
-        rows = job.rows[len(job.rows) // 2 :] if job.breaks else job.rows
-        for row in reversed(rows):
+        for row in reversed(job.rows[part]):
             identity = next((row[c] for c in row if c.lower() == "id"), "")
             try:
                 done, created = self._write(job, sobject, identity, row)
@@ -244,8 +255,6 @@ class Bulk:
                 job.failed.append((identity, words, row))
             else:
                 job.done.append((done, str(created).lower(), row))
-        if job.breaks:
-            job.state, job.error = "Failed", "InternalServerError : The job was ended."
 
     def _write(
         self, job: Job, sobject: SObject, identity: str, row: Mapping[str, str]

@@ -274,7 +274,7 @@ class SalesforceFace:
 
     def _read_job(self, call: Call, _: str, job_id: str) -> Response:
         job = self.bulk.job(job_id)
-        job.polled()
+        self.bulk.work(job, call.objects)
         return self._job(call, job)
 
     def _job(self, call: Call, job: Job) -> Response:

@@ -1,0 +1,172 @@
+"""Refresh: fields that change while the stamp of their record stays, looked at once more.
+
+A delta brings what moved its modified stamp, which a formula field does not. A reconciliation finds
+it by reading everything; a refresh looks at such fields alone, as far as something asks for them:
+
+    pull as always -> price -> look at the fields of all records -> read those again that differ
+
+What is read again is stored as a pull would have: the leads that it concerns are rescored. No
+cursor moves, and how far it is stands nowhere: an interrupted one begins anew, and finds less.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import replace
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connectors.base import Connector, Cursor, Page, Progress, Stream
+from core.segments import Segments
+from sync import guards, price
+from sync.config import Config
+from sync.cycle import Cycle, run_cycle
+from sync.facts_store import FactsStore
+from sync.guards import GuardStopError, Limits
+from sync.pull import Pulled, pull
+from sync.report import Cost, Refreshed, Step
+from sync.session import Session
+from sync.stop import Stop
+
+CUSTOM = "custom."
+"""How the names of further fields begin."""
+
+AT_ONCE = 5_000
+"""Records that are read again together: all of them are in memory."""
+
+
+def refreshed(
+    session: Session,
+    *,
+    kind: str,
+    stop: Stop,
+    progress: Progress,
+    limits: Limits,
+    full: bool = False,
+    verify: bool = False,
+) -> Cycle:
+    """Run one cycle that also refreshes: see `run_cycle` for what it does and raises.
+
+    Stops before looking at anything where that is predicted to cost more calls than there may be.
+    """
+    return run_cycle(
+        session,
+        kind=kind,
+        stop=stop,
+        progress=progress,
+        limits=limits,
+        full=full,
+        verify=verify,
+        read=partial(read_on, limits, words(session.config, session.segments)),
+    )
+
+
+def words(config: Config, segments: Segments) -> frozenset[str]:
+    """Every word in the models and in the configuration but for the connections: a further field
+    counts for something only where it is named."""
+    said = [config.model_dump(exclude={"connections"})]
+    said += [segment.model.model_dump() for segment in segments]
+    return frozenset(word.rpartition(CUSTOM)[2] for word in _words(said))
+
+
+def _words(said: object) -> Iterator[str]:
+    if isinstance(said, str):
+        yield said
+    elif isinstance(said, Mapping):
+        given = {key: value for key, value in said.items() if value is not None}
+        yield from _words([*given.keys(), *given.values()])
+    elif isinstance(said, Iterable):
+        for one in said:
+            yield from _words(one)
+
+
+def asked(fields: Iterable[str], named: Set[str]) -> frozenset[str]:
+    """Those of some common fields that may count for something."""
+    return frozenset(
+        field
+        for field in fields
+        if not field.startswith(CUSTOM) or field.removeprefix(CUSTOM) in named
+    )
+
+
+def read_on(
+    limits: Limits,
+    named: Set[str],
+    connector: Connector,
+    facts: FactsStore,
+    step: Step,
+    stop: Stop,
+    progress: Progress,
+) -> Pulled:
+    """Pull, then look at what changes without a stamp, and take over the records that differ.
+
+    `named` are the `words` by which further fields are asked for.
+    """
+    pulled = pull(connector, facts, step, stop, progress)
+    streams = [
+        replace(stream, only=only)
+        for stream in connector.streams()
+        if stream.complete and (only := asked(connector.unstamped(stream), named))
+    ]
+    sizes = price.reading(connector, streams=streams)
+    # What is read again shows on the way.
+    predicted = replace(price.total(sizes), exact=not streams)
+    before = dict(connector.usage.calls)
+    made = connector.usage.total
+    if over := guards.budget(connector.name, "refreshing", predicted, limits, made):
+        raise GuardStopError(over)
+    looking = _Looking(connector, facts, step, stop, progress, pulled)
+    pulled.refreshed = [
+        looking.through(stream, size.records) for stream, size in zip(streams, sizes, strict=True)
+    ]
+    pulled.refreshing = Cost(predicted, connector.usage.since(before))
+    return pulled
+
+
+class _Looking:
+    """One connection's refresh, of records that did not change since it was `pulled`."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        facts: FactsStore,
+        step: Step,
+        stop: Stop,
+        progress: Progress,
+        pulled: Pulled,
+    ) -> None:
+        self._connector = connector
+        self._facts = facts
+        self._step = step
+        self._stop = stop
+        self._progress = progress
+        self._pulled = pulled
+        self._name = connector.name
+
+    def through(self, stream: Stream, counted: int | None) -> Refreshed:
+        """Look through a narrowed stream, a page at a time; take over what differs in each."""
+        whole = replace(stream, only=frozenset())
+        looked_at = moved = 0
+        for page in self._connector.pull(stream, None, self._pulled.until):
+            unlike = self._facts.census.unlike(self._name, page)
+            for start in range(0, len(unlike), AT_ONCE):
+                some = unlike[start : start + AT_ONCE]
+                moved += self._take_over(self._connector.read_again(whole, some))
+            looked_at += page.rows.num_rows
+            self._progress(f"{self._name}: refresh {stream.name}", looked_at, counted)
+            self._stop.check()
+        return Refreshed(stream.name, tuple(sorted(stream.only)), looked_at, moved)
+
+    def _take_over(self, page: Page) -> int:
+        """Store records that were read again, but for those that a pull is still to bring."""
+        kept = self._facts.cursor(self._name, page.stream.name) or Cursor()
+        until = pa.scalar(self._pulled.until, page.rows.schema.field("modified_at").type)
+        rows = page.rows.filter(pc.less_equal(page.rows["modified_at"], until))
+        page = replace(page, rows=rows, cursor=kept, removed=())
+        stored = self._facts.store(self._name, page, at=self._pulled.until)
+        self._step.passed(stored.new + stored.changed)
+        self._step.hold("unchanged", stored.unchanged)
+        for reason, count in stored.withheld.items():
+            self._step.hold(reason, count)
+        self._pulled.unread += page.rejected
+        return stored.changed
