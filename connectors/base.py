@@ -159,6 +159,8 @@ class Change:
     values: Mapping[Output, str | None]
     group: str = ""
     """Records that share a parent (an account's id): kept together, to avoid row locks."""
+    modified_at: datetime | None = None
+    """The record's stamp as it was when this was decided; the CRM is not sent it."""
 
 
 class Status(StrEnum):

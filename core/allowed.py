@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import reduce
-from ipaddress import AddressValueError, IPv4Address
 from itertools import combinations, product
 from operator import and_
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from core.clauses import Clauses, clauses
 from core.conditions import Condition
 from core.covering import Bound, excluding, folded, high, low, met_wherever
+from core.networks import bounds, key
 from core.operators import NumberTest, Span, Test, TextTest, TimeTest
 
 Occurs = Callable[[str, str], bool]
@@ -109,11 +109,10 @@ def _text_meets(value: str, test: TextTest) -> bool:
         return False
     if heads and not value.startswith(tuple(heads)):
         return False
-    try:
-        address = IPv4Address(value)
-    except AddressValueError:
+    address = key(value)
+    if address is None or not test.in_network:
         return True
-    return not test.in_network or any(address in network for network in test.in_network)
+    return any(low <= address <= high for low, high in map(bounds, test.in_network))
 
 
 def _no_beginning(tests: Sequence[TextTest]) -> bool:
@@ -127,9 +126,9 @@ def _no_beginning(tests: Sequence[TextTest]) -> bool:
 
 def _no_address(tests: Sequence[TextTest]) -> bool:
     """Whether two tests want addresses of networks that share none."""
-    networks = [test.in_network for test in tests if test.in_network]
+    networks = [[*map(bounds, test.in_network)] for test in tests if test.in_network]
     return any(
-        not any(one.overlaps(other) for one, other in product(*pair))
+        not any(one[0] <= other[1] and other[0] <= one[1] for one, other in product(*pair))
         for pair in combinations(networks, 2)
     )
 

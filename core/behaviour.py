@@ -66,7 +66,7 @@ def _earned(
     if lasting := _lasting(model):
         engaged = _engaged(model, sums)
         mine = sums.number.isin(lasting)
-        sums = sums.filter(~mine).drop("late").union(_saved(sums.filter(mine), engaged))
+        sums = sums.filter(~mine).drop("late").union(_saved(model, sums.filter(mine), engaged))
     paid = _paid(model, sums)
     rows = _summed(paid) if "period" in paid.columns else paid
     kept = (rows.amount > rows.cap).ifelse(rows.cap, rows.amount)
@@ -110,12 +110,11 @@ def _counting(model: Model, activities: Table, events: Table, at: datetime) -> T
 
 def _sums(events: Table) -> Table:
     """The events of each lead and rule together, in each period if any rule or group tells
-    periods, those apart that are `late`: each time by itself. `recent` counts them; what the others
-    are worth, in all and at best, is told where rules have a course."""
+    periods, those apart that are `late`: each time by itself. `recent` counts them."""
     keys = [*RULE, *(name for name in ("period", "late") if name in events.columns)]
     aged = {}
     if "aged" in events.columns:
-        aged = {"total": _.aged.sum(where=~_.recent), "best": _.aged.max(where=~_.recent)}
+        aged = {"total": _whole(_.aged.sum()), "best": _.aged.max()}
     return events.group_by(keys).aggregate(
         count=_.count(),
         recent=_.count(where=_.recent),
@@ -131,16 +130,15 @@ def _paid(model: Model, sums: Table) -> Table:
     worth when they were new, `amount` what they are now."""
     rows = sums.join(_rules(model), "number")
     past = rows["count"] - rows.recent
-    stale, left = past * rows.stale, rows.stale
-    if courses := dict(_courses(model)):
-        mine = rows.number.isin(sorted(courses))
-        stale, left = mine.ifelse(rows.total.coalesce(0), stale), mine.ifelse(rows.best, left)
-    total = rows.recent * rows.fresh + stale
+    total = rows.recent * rows.fresh + past * rows.stale
     best = ibis.cases(
         (past == 0, rows.fresh),
-        (rows.recent == 0, left),
-        else_=ibis.greatest(rows.fresh, left),
+        (rows.recent == 0, rows.stale),
+        else_=ibis.greatest(rows.fresh, rows.stale),
     )
+    if turning := [number for number, _decay in _courses(model)]:
+        mine = rows.number.isin(turning)
+        total, best = mine.ifelse(rows.total, total), mine.ifelse(rows.best, best)
     return rows.mutate(
         events=rows["count"],
         gross=rows.each.ifelse(rows["count"], 1) * rows.fresh,
@@ -187,11 +185,10 @@ def _rules(model: Model) -> Table:
 
 
 def _aged(model: Model, events: Table, at: datetime) -> Table:
-    """Each event with whether it is `recent`: worth what it was, since its decay, if it has one, is
-    a step that it is not past.
+    """Each event with whether it is `recent`: not past the step of its decay, if that has one.
 
     `late` is the time of those past it that engagement might save, where a rule has such; `aged`
-    is what an event of a rule with a course is worth, where a rule has that.
+    is what an event is worth whose decay takes more turns than one, where a rule has such.
     """
     steps: dict[Step, list[int]] = {}
     for number, rule in enumerate(model.behaviour):
@@ -202,13 +199,11 @@ def _aged(model: Model, events: Table, at: datetime) -> Table:
         (events.number.isin(numbers), events.occurred_at >= ibis.literal(at - step.after, TIME))
         for step, numbers in steps.items()
     ]
-    if gradual := [n for n, decay in _courses(model) if isinstance(decay, Gradual)]:
-        recent.append((events.number.isin(gradual), ibis.literal(False)))
     events = events.mutate(recent=ibis.cases(*recent, else_=True) if recent else True)
     if lasting := _lasting(model):
         late = ~events.recent & events.number.isin(lasting)
         events = events.mutate(late=late.ifelse(events.occurred_at, None))
-    return _faded(model, events, at)
+    return _turned(model, events, at)
 
 
 def _lasting(model: Model) -> list[int]:
@@ -233,16 +228,17 @@ def _saves(rows: Table, engaged: Table) -> Table:
     return judged.mutate(saved=later.fill_null(False)).drop("engaged")
 
 
-def _saved(sums: Table, engaged: Table) -> Table:
+def _saved(model: Model, sums: Table, engaged: Table) -> Table:
     """The sums of rules whose events may be saved: late ones with the others, as recent as these
     if engagement came later."""
     rows = _saves(sums, engaged)
     rows = rows.mutate(recent=rows.saved.ifelse(rows["count"], rows.recent))
     aged = {}
-    if "total" in sums.columns:
-        left = {name: rows.saved.ifelse(None, rows[name]) for name in ("total", "best")}
-        rows = rows.mutate(**left)
-        aged = {"total": _whole(rows.total.sum()), "best": rows.best.max()}
+    if "total" in rows.columns:
+        rows = rows.join(_rules(model).select("number", "fresh"), "number")
+        total = rows.saved.ifelse(rows["count"] * rows.fresh, rows.total)
+        best = rows.saved.ifelse(rows.fresh, rows.best)
+        aged = {"total": _whole(total.sum()), "best": best.max()}
     return rows.group_by([name for name in sums.columns if name in (*RULE, "period")]).aggregate(
         count=_whole(rows["count"].sum()),
         recent=_whole(rows.recent.sum()),
@@ -262,14 +258,17 @@ def _worth(model: Model, events: Table) -> Table:
     """Each event with its `worth`, in grains."""
     rules = _rules(model).select("number", "fresh", "stale")
     rows = events.join(rules, "number").select(events, rules.fresh, rules.stale)
-    left = rows.stale
-    if courses := dict(_courses(model)):
-        left = rows.number.isin(sorted(courses)).ifelse(rows.aged, left)
-    return rows.mutate(worth=rows.recent.ifelse(rows.fresh, left))
+    courses, fresh, old = dict(_courses(model)), rows.recent, rows.stale
+    if courses:
+        old = rows.number.isin(list(courses)).ifelse(rows.aged, old)
+        gradual = [number for number, decay in courses.items() if isinstance(decay, Gradual)]
+        fresh = fresh & ~rows.number.isin(gradual)
+    return rows.mutate(worth=fresh.ifelse(rows.fresh, old))
 
 
-def _faded(model: Model, events: Table, at: datetime) -> Table:
-    """Each event with what it is worth at its age, `aged`, if any rule has a course."""
+def _turned(model: Model, events: Table, at: datetime) -> Table:
+    """Each event with what it is worth at its age, `aged`, where its decay takes more than one
+    turn; if any rule has such a decay."""
     courses = dict(_courses(model))
     if not courses:
         return events
@@ -281,7 +280,10 @@ def _faded(model: Model, events: Table, at: datetime) -> Table:
     ]
     table = ibis.memtable(pa.Table.from_pylist(turns, pa.schema(kinds)))
     seconds = ibis.literal(int(at.timestamp())) - events.occurred_at.truncate("s").epoch_seconds()
-    ages = ((number, decay.age(seconds).cast("int64")) for number, decay in courses.items())
+    ages = (
+        (number, ibis.greatest(decay.age(seconds), 0).cast("int64"))
+        for number, decay in courses.items()
+    )
     dated = events.mutate(age=events.number.cases(*ages))
     joined = dated.left_join(table, ["number", "age"]).select(dated, table.aged)
     return joined.mutate(aged=joined.aged.coalesce(0)).drop("age")

@@ -24,9 +24,13 @@ from core.proportion import disproportions
 from core.reach import Span
 from core.rules import Model
 from core.scoring import Scored
+from core.visitors import disputed
 from core.vocabulary import Words, occurs, unheard
 
 NOTHING_ELSE = Words()
+
+LISTED = 5
+"""Disputed networks that are told one by one."""
 
 
 def lint(model: Model, words: Words = NOTHING_ELSE) -> list[Finding]:
@@ -40,6 +44,7 @@ def lint(model: Model, words: Words = NOTHING_ELSE) -> list[Finding]:
         *_enough_alone(model, words),
         *_idle_decays(model),
         *disproportions(model),
+        *_disputed(model),
     ]
 
 
@@ -77,6 +82,20 @@ def silent(model: Model, fired: Set[str]) -> list[Finding]:
 def fired(scored: Scored) -> Table:
     """The rules that have a contribution to some score: rule."""
     return scored.contributions.select("rule").distinct()
+
+
+def _disputed(model: Model) -> Iterator[Finding]:
+    """Networks that are several accounts' alike: what comes from there is nobody's."""
+    networks = model.accounts.networks if model.accounts else None
+    found = disputed(networks) if networks else []
+    advice = "Remove one, narrow it, or give the surer one more confidence."
+    for links in found[:LISTED]:
+        said = " and ".join(link.told for link in links)
+        what = f"networks are several accounts' alike, so visits from there are nobody's: {said}"
+        yield Finding("warning", ("accounts", "networks"), what, advice)
+    if len(found) > LISTED:
+        what = f"{len(found) - LISTED} more networks are several accounts' alike"
+        yield Finding("warning", ("accounts", "networks"), what, advice)
 
 
 def _unreachable(model: Model) -> Iterator[Finding]:

@@ -136,8 +136,8 @@ class Model(Part):
     probability: str | None = Field(
         None,
         min_length=1,
-        description="Custom field of the lead with a predicted probability, from 0 to 1: shown "
-        "beside the score, never part of it.",
+        description="Custom field of the lead with a predicted probability, from 0 to 1: kept and "
+        "shown beside the score, never part of it.",
     )
     icp: Icp | None = Field(
         None, description="The ideal customer profile: shown beside the score, gives no points."

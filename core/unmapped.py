@@ -67,6 +67,9 @@ def _named(model: Model) -> Iterator[tuple[Place, str, str]]:
         yield ("roles", "explicit"), "leads", model.roles.named
     if model.interest and model.interest.areas is True:
         yield ("interest", "areas"), "activities", "area"
+    if model.accounts and model.accounts.networks:
+        column = f"custom.{model.accounts.networks.address}"
+        yield ("accounts", "networks", "address"), "activities", column
     hygiene = model.hygiene
     if hygiene and hygiene.stale:
         yield ("hygiene", "stale", "field"), "leads", f"custom.{hygiene.stale.field}"

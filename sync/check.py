@@ -145,5 +145,5 @@ def _roster(session: Session, connector: Connector, stop: Stop) -> Found:
     routing = session.config.routing
     assert routing is not None, "only asked where there is routing"
     streams = [stream for stream in connector.streams() if stream.table == OWNERS.name]
-    pull(connector, session.facts, Step("pull"), stop, lambda *_: None, streams)
+    pull(connector, session.facts, session.clock, Step("pull"), stop, lambda *_: None, streams)
     return find(routing, session.facts, connector.name, connector.capabilities)

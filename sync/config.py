@@ -27,6 +27,7 @@ from core.sources import Sources
 from core.stages import Stage
 from sync.access import Access
 from sync.handoff_settings import Handoff
+from sync.networks_file import with_networks
 from sync.nurture_settings import Nurture
 from sync.retention_settings import Retention
 from sync.routing_settings import Routing
@@ -295,4 +296,4 @@ def text_of(path: Path, model: Model) -> str | None:
 
 def read_model(path: Path) -> Model:
     """The scoring model in a file. Raises ConfigError with all its mistakes."""
-    return load_yaml(path, Model, {})
+    return with_networks(load_yaml(path, Model, {}), path)

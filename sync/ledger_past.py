@@ -244,9 +244,9 @@ class PastLedger:
             return list(db.scalars(query.order_by(c.connection)))
 
     def standing(self, connection: str) -> list[Mapping[str, Any]]:
-        """The latest decision about each lead: lead_id, score, tier, stage, since when the lead
-        has that stage (or that score, if it never had one), and when it `entered` our care: when
-        it was first decided about, or last left the qualified stages."""
+        """The latest decision about each lead: lead_id, score, probability, tier, stage,
+        since when the lead has that stage (or that score, if it never had one), and when it
+        `entered` our care: when it was first decided about, or last left the qualified stages."""
         d, s, f = DECISIONS.c, STAGES.c, DECISIONS.alias().c
         moved = select(s.lead_id, func.max(s.at).label("since"), func.max(s.left_at).label("left"))
         stages = moved.where(s.connection == connection).group_by(s.lead_id).subquery()
@@ -254,7 +254,7 @@ class PastLedger:
         first = begun.group_by(f.lead_id).subquery()
         since = func.coalesce(stages.c.since, d.at, type_=UtcTime()).label("since")
         entered = func.coalesce(stages.c.left, first.c.at, type_=UtcTime()).label("entered")
-        query = select(d.lead_id, d.score, d.tier, d.stage, since, entered)
+        query = select(d.lead_id, d.score, d.probability, d.tier, d.stage, since, entered)
         query = query.join(first, first.c.lead_id == d.lead_id)
         query = query.outerjoin(stages, stages.c.lead_id == d.lead_id)
         query = query.where(d.connection == connection, d.latest).order_by(d.lead_id)

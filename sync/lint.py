@@ -15,6 +15,7 @@ from core.rules import Model
 from core.unmapped import Mapped, unmapped
 from core.vocabulary import CLOSED, Words
 from sync.config import Config
+from sync.networks_file import with_networks
 from sync.session import Session
 from sync.yaml_source import placed_yaml
 
@@ -29,6 +30,7 @@ def linted(
 ) -> list[Problem]:
     """Everything suspicious in a model file. Raises ConfigError with its mistakes."""
     model, address = placed_yaml(path, Model, {})
+    model = with_networks(model, path)
     with ExitStack() as stack:
         connectors = {
             name: stack.enter_context(closing(connect(name, settings)))

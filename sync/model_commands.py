@@ -26,7 +26,10 @@ AsOf = Annotated[
         help="As of this instant in UTC (a date: its midnight), by what was known then.",
     ),
 ]
-REPLAYED = ("connection", "object_type", "lead_id", "score", "tier", "stage", "reason", "model")
+REPLAYED = (
+    "connection", "object_type", "lead_id", "score", "tier", "stage", "reason", "model",
+    "probability",
+)  # fmt: skip
 
 
 def share_of(given: str) -> Decimal:

@@ -189,8 +189,10 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
         notes.add_row(f"{found.missing} points to {found.next_stage}")
     for checked in found.checklists:
         notes.add_row(str(checked))
-    if found.probability is not None:
-        notes.add_row(f"predicted probability {found.probability.normalize():f}, not in the score")
+    if decision.probability is not None:
+        notes.add_row(f"predicted probability {decision.probability:f}, not in the score")
+    if found.misread:
+        notes.add_row(f"{found.misread} is no number from 0 to 1: no probability is known")
     for said in str(found.profile or "").splitlines():
         notes.add_row(said)
     if found.channels:

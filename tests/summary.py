@@ -174,7 +174,7 @@ def _pattern(kind: Any) -> str:
 
 def _scalar(node: Node) -> str:
     """A value without parts, in a word or two."""
-    formats = {"duration": "30 days", "date-time": "time", "ipv4network": "network"}
+    formats = {"duration": "30 days", "date-time": "time", "ip-network": "network"}
     patterns = {_pattern(RuleId): "id", _pattern(Span): "30 days"}
     kinds = {"integer": "whole number", "boolean": "true | false", "string": "text"}
     known = formats.get(node.get("format", "")) or patterns.get(node.get("pattern", ""))

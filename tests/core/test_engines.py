@@ -25,6 +25,7 @@ from core.likeness import alike, alike_accounts
 from core.model import Account, Activity, Lead
 from core.past import OVERRIDES, SPELLS, STAGES, Past
 from core.persons import shared
+from core.prediction import probabilities
 from core.propensity import propensity
 from core.provenance import as_source
 from core.qualification import qualify
@@ -96,7 +97,7 @@ behaviour:
   - {id: visit, points: 0, when: {type: page_view}}
   - {id: run, points: 6, when: {type: page_view}, at: {nth: 3, within: 7 days}}
   - {id: demo, points: 11, when: {type: demo_requested}, within: 300 days, decay: silent}
-ignore: [{id: office, when: {custom: {ip: {in_network: 203.0.113.0/25}}}}]
+ignore: [{id: office, when: {custom: {ip: {in_network: [203.0.113.0/25, "2001:db8::/120"]}}}}]
 decays:
   silent: {after: 30 days, minus: 4, unless_engaged: true}
 stages: {iql: [visit], pql: [visit, run], fast_lane: [demo]}
@@ -144,7 +145,7 @@ ageing:
 sizes:
   - {id: small, when: {employees: {below: 100}}}
   - {id: large, when: {employees: {at_least: 100}}}
-probability: budget
+probability: chance
 thresholds: {mql: 1020, sql: 2000, keep: {mql: 1010, sql: 1900}}
 matrix: {fit: {A: 1, B: 0}, stage: {"1": [SQL, MQL], "2": none}}
 cool_down: 30 days
@@ -176,6 +177,14 @@ accounts:
   rollup: {method: mean}
   committee: {points: 5, roles: {economic: {seniority: executive}, user: {seniority: staff}}}
   anonymous: {when: {channel: email}}
+  networks:
+    address: ip
+    at_least: 0.5
+    known:
+      - {network: 203.0.113.0/24, account: a3, confidence: 0.9}
+      - {network: 203.0.113.128-203.0.113.200, account: firm.example, confidence: 0.6}
+      - {network: "2001:db8::/64", account: a4}
+      - {network: "::/0", account: a5, confidence: 0.4}
   top: 60
 thresholds: {mql: 10, sql: 20}
 """
@@ -218,12 +227,14 @@ BOXES = (
     "a@a.com",
     "o@own.example",
 )
+CHANCES = ("0", "0.123456789", "1", "1.01", "much")
 TORN = {"employees": as_source("A", "given", "50") + as_source("B", "appended", "5,000")}
 
 KINDS = ("page_view", "email_open", "email_click", "call", "download", "webinar_attended",
          "demo_requested", "trial_started", "video_watched", "comparison_tool")  # fmt: skip
 ASSETS = (None, "/pricing", "/blog/1", "/jobs", "White paper", "Produktübersicht  ")
-ADDRESSES = (None, "203.0.113.7", "203.0.113.128", "not an address", "1.2", "::1")
+ADDRESSES = (None, "203.0.113.7", "203.0.113.128", "not an address", "1.2", "::1",
+             "::ffff:203.0.113.7", "2001:0DB8::fF", "2001:db8::1:0", "1::2::3")  # fmt: skip
 
 
 def crowd(number: int, seed: int) -> dict[str, Any]:
@@ -234,6 +245,7 @@ def crowd(number: int, seed: int) -> dict[str, Any]:
     firms: list[Account] = [
         account(
             f"a{n}",
+            domain="firm.example" if n == 1 else None,
             type=here((None, "Customer", "competitor")),
             industry=here((None, "technology", "retail")),
             employees=here((None, 49, 50, 5000)),
@@ -263,7 +275,11 @@ def crowd(number: int, seed: int) -> dict[str, Any]:
             custom=here(
                 (
                     None,
-                    {"budget": here(("9999.5", "10000", "much")), "plan": "Gold"},
+                    {
+                        "budget": here(("9999.5", "10000", "much")),
+                        "plan": "Gold",
+                        "chance": also(CHANCES),
+                    },
                     {"born": here(("2005-02-15", "2005-02-16", "then"))},
                 )
             ),
@@ -377,6 +393,10 @@ def said(model: Model, side: Side) -> dict[str, list[Any]]:
         "unknown": unknown(model, facts, NOW, past),
         **profile.parts(model, facts, NOW),
     }
+    if model.probability:
+        judged = judge((Segment(model),), facts, NOW, past, side.keep)
+        tables["predicted"] = judged.verdicts.select("lead_id", "score", "probability")
+        tables["misread"] = probabilities(model.probability, facts, NOW)
     if model.checklists:
         tables["checklists"] = checklists(model, facts, NOW)
     if model.icp:

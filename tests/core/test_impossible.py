@@ -54,6 +54,7 @@ US, DE = {"country": "US"}, {"country": "DE"}
         {"all": [{"email_opt_out": True}, {"email_opt_out": False}]},
         {"all": [{"past": {"stage": "MQL"}}, {"past": {"stage": "SQL"}}]},
         {"custom": {"x": {"in_network": "10.0.0.0/8", "equals": "11.0.0.1"}}},
+        {"custom": {"x": {"in_network": "2001:db8::/32", "equals": ["::1", "10.0.0.1"]}}},
     ],
 )
 def test_what_excludes_itself_is_an_error(when: Any) -> None:
