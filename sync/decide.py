@@ -73,7 +73,8 @@ def past_of(
     placing += [segment.when for segment in segments if segment.when is not None]
     asks = any(name.startswith(PREFIX) for when in placing for name in when.columns())
     asks = asks or any(segment.model.recalls for segment in segments)
-    past = ledger.past.before(at, leads, stages=asks)
+    whole = any(segment.model.remembers for segment in segments)
+    past = ledger.past.before(at, leads, stages=asks, spells=whole)
     return past if asks or past.overrides is not None else None
 
 

@@ -169,6 +169,7 @@ QUARANTINE = Table(
     Column("tries", Integer, nullable=False),
     Column("next_try", UtcTime),
     Column("fields", String),
+    Column("modified_at", UtcTime),
     _run(nullable=True),
 )
 

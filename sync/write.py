@@ -14,13 +14,12 @@ from connectors.base import Change, Connector, Progress, Status, WriteResult
 from connectors.errors import ConnectorError
 from core.decision import Output
 from core.diff import Values
-from sync.facts_store import WRITTEN, FactsStore
+from sync.facts_store import WRITTEN
 from sync.lease import Lease
-from sync.ledger import Ledger
 from sync.plan import ConnectionPlan, PlannedChange
 from sync.price import looked_at, read_back
 from sync.report import ConnectionReport, Step
-from sync.session import Clock, Session
+from sync.session import Session
 from sync.stop import Stop, StoppedError
 from sync.verify import borne_out
 
@@ -89,8 +88,8 @@ class Writer:
         expected: dict[str, dict[str, set[str | None]]] = {}
         for planned in portion:
             change = planned.change
-            if looked_at(change) and Output.OWNER in planned.before:
-                owners = {planned.before[Output.OWNER], change.values[Output.OWNER]}
+            if looked_at(change):
+                owners = {planned.before.get(Output.OWNER), change.values[Output.OWNER]}
                 expected.setdefault(change.object_type, {})[change.id] = owners
         moved = set[str]()
         for object_type, records in expected.items():
@@ -176,20 +175,21 @@ def written_table(results: Sequence[WriteResult]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=WRITTEN)
 
 
-def settle_unanswered(connector: Connector, facts: FactsStore, ledger: Ledger, clock: Clock) -> int:
+def settle_unanswered(connector: Connector, session: Session) -> int:
     """Settle what an earlier run sent without getting an answer: read it back.
 
     A job of the CRM that was to write is asked first, and writes nothing more then. A field that
     the CRM holds as it was sent counts as written; any other is as if never sent, or somebody has
     edited it since, and the diff decides about it anew. Returns how many were open.
     """
+    ledger, verify = session.ledger, session.config.connections[connector.name].verify
     opened = ledger.open_intents(connector.name)
     for job, changes in ledger.open_jobs(connector.name).items():
         # What it did not write may have been sent again after it, and is read back all the same.
         written = [r for r in connector.conclude(job, changes) if r.status is Status.WRITTEN]
-        asked = [r for r in written if read_back(r.change, verify=False)]
-        known = [r for r in written if not read_back(r.change, verify=False)]
-        _settle(known + borne_out(connector, asked), connector, facts, ledger, clock)
+        asked = [r for r in written if read_back(r.change, verify=verify)]
+        known = [r for r in written if not read_back(r.change, verify=verify)]
+        _settle(known + borne_out(connector, asked), connector, session)
     by_type: dict[str, list[Change]] = {}
     for change in ledger.open_intents(connector.name):
         by_type.setdefault(change.object_type, []).append(change)
@@ -200,18 +200,12 @@ def settle_unanswered(connector: Connector, facts: FactsStore, ledger: Ledger, c
             for change in changes
             if (same := change.values.items() & held.get(change.id, {}).items())
         ]
-        _settle(arrived, connector, facts, ledger, clock)
+        _settle(arrived, connector, session)
     ledger.withdraw_unanswered(connector.name)
     return len(opened)
 
 
-def _settle(
-    results: Sequence[WriteResult],
-    connector: Connector,
-    facts: FactsStore,
-    ledger: Ledger,
-    clock: Clock,
-) -> None:
+def _settle(results: Sequence[WriteResult], connector: Connector, session: Session) -> None:
     """Keep what became of an earlier run's changes."""
-    facts.settle(connector.name, written_table(results))
-    ledger.settle(None, connector.name, results, at=clock())
+    session.facts.settle(connector.name, written_table(results))
+    session.ledger.settle(None, connector.name, results, at=session.clock())

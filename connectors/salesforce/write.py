@@ -226,8 +226,9 @@ def _ran(job: ingest.IngestJob, changes: Sequence[Change]) -> Iterator[WriteResu
     try:
         outcomes = job.run()
     except ConnectorError as error:
+        # Started or not: the job itself must be asked before any of them is sent again.
         yield from (WriteResult(c, Status.UNKNOWN, reason=str(error)) for c in changes)
-        return
+        raise
     yield from _told(outcomes, changes)
 
 

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import pytest
 
 from connectors.base import Change, Status
 from connectors.errors import CredentialsError, Interrupted, TemporaryError
-from connectors.sandbox.http import Fault
+from connectors.sandbox.http import Face, Fault, Request, Response
 from connectors.sandbox.salesforce.bulk import Job
 from core.decision import Output
 from tests.salesforce import SalesforceWorld, refusal, salesforce_world
@@ -47,7 +48,7 @@ def told_to_stop() -> None:
 def begun(world: SalesforceWorld, changes: Sequence[Change]) -> list[str]:
     """The jobs of a writing that breaks off."""
     jobs: list[str] = []
-    with pytest.raises((Killed, CredentialsError)):
+    with suppress(Killed, CredentialsError):
         list(world.connector.write(changes, lambda job, _: jobs.append(job)))
     return jobs
 
@@ -106,6 +107,40 @@ def test_a_job_under_way_is_waited_for(world: SalesforceWorld, changes: list[Cha
     )
     assert {r.status for r in results.values()} == {Status.WRITTEN}
     assert len(results) == written(world, changes) == COUNT - 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/jobs/ingest/?$"),
+        ("PUT", "/batches/?$"),
+        ("PATCH", r"/jobs/ingest/\w+/?$"),
+        ("GET", r"/jobs/ingest/\w+/?$"),
+        ("GET", "/unprocessedrecords/?$"),
+        ("GET", "/failedResults/?$"),
+        ("GET", "/successfulResults/?$"),
+    ],
+)
+def test_a_session_that_somebody_ends_in_mid_job(
+    world: SalesforceWorld, changes: list[Change], method: str, path: str
+) -> None:
+    """D28: another program logs the user out, at any call of a job that writes: a new session goes
+    on with the same job, and every record has its result."""
+    jobs: list[str] = []
+    world.connector.written_fields("Lead")
+
+    def logged_out(face: Face, request: Request) -> Response:
+        world.face.sessions.expire()
+        return face(request)
+
+    fault = Fault(path, method, around=logged_out)
+    world.server.faults.append(fault)
+    results = list(world.connector.write(changes, lambda job, _: jobs.append(job)))
+    assert fault.hit == 1
+    assert {r.change.id: r.status for r in results} == {c.id: Status.WRITTEN for c in changes}
+    assert written(world, changes) == len(results) == COUNT
+    assert len(jobs) == 1
+    assert world.connector.usage.calls["login"] == 2
 
 
 def test_a_stop_is_heard_while_a_job_is_waited_for(

@@ -7,6 +7,7 @@ import pytest
 
 from connectors.salesforce.write import BULK_FROM
 from connectors.sandbox.crm import Kind
+from connectors.sandbox.http import Fault, Response
 from connectors.sandbox.salesforce.faults import fault
 from sync.exits import Exit
 from sync.ledger_rows import NOT_KEPT
@@ -71,6 +72,25 @@ def test_a_bulk_job_that_changes_nothing_is_found_out(
     assert world.run("retry", "--max-change-share", "1").code == Exit.DONE
     assert scores(world) == {100}
     assert quarantine(world) == {}
+
+
+def test_a_job_that_an_earlier_run_began_is_read_back(
+    world: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D27: its results could not be had before; they say success, and the CRM holds nothing."""
+    monkeypatch.setattr("connectors.salesforce.connector.BULK_FROM", 3)
+    people(world, 3)
+    silent = Fault("Results/?$", times=None, response=Response(503, b"<html>"))
+    world.sales.server.faults += [silent, fault("bulk-unchanged")]
+    world.sync(code=Exit.TEMPORARY)
+    with world.ledger() as ledger:
+        assert len(ledger.open_intents("sales")) == 3
+    world.sales.server.faults.clear()
+    world.sync()
+    with world.ledger() as ledger:
+        assert ledger.last_written("sales") == {}
+        assert ledger.open_intents("sales") == []
+    assert {entry["code"] for entry in quarantine(world).values()} == {NOT_KEPT}
 
 
 @pytest.mark.parametrize("name", NAMES)
