@@ -20,6 +20,7 @@ from core.conditions import AccountCondition, ActivityCondition, Condition, Lead
 from core.facts import TIME
 from core.operators import NOW
 from core.points import Part, Points, RuleId
+from core.visitors import Networks
 
 TARGET = "account.target"
 """The column by which conditions on leads ask whether the account is a target."""
@@ -120,6 +121,9 @@ class AccountScoring(Part):
     anonymous: Anonymous | None = Field(
         None, description="Activities without a person; left out: they do not count."
     )
+    networks: Networks | None = Field(
+        None, description="Networks of accounts: whose the visits are that name nobody."
+    )
     top: Points = Field(gt=0, description="The points that make 100.")
 
     @model_validator(mode="after")
@@ -127,6 +131,10 @@ class AccountScoring(Part):
         ids = [rule.id for rule in self.fit]
         for id_ in sorted({id_ for id_ in ids if ids.count(id_) > 1}):
             raise ValueError(f"two rules are called {id_}")
+        if self.networks and not self.anonymous:
+            raise ValueError(
+                "networks tell whose visits of nobody are: add `anonymous: {}`, by which they count"
+            )
         return self
 
 

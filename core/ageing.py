@@ -2,11 +2,16 @@
 
 How long a condition has held is read from the versions of the lead: since the first of the
 unbroken run of versions, up to now, in which it holds; its account counts as it is now. What it
-asks of the past has held since the stage was decided, and since the lead last became qualified.
+asks of qualifications has held since the lead last became qualified.
+
+What it asks of the stage held while that stage was the decided one. Its points may end that very
+stage, so every run in which such a condition held counts, those that are over too: what is taken
+stays taken.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Self
 
 import ibis
@@ -18,13 +23,13 @@ from pydantic import Field, model_validator
 from core.conditions import LeadCondition
 from core.contributions import NO_EVENTS, contributions, matched
 from core.facts import TIME
+from core.past import NO_STAGE, Past, spells
 from core.points import Duration, Part, Points, RuleId, units
 
-_BEGAN = {"past.stage": "past.since", "past.mqls": "past.qualified"}
-"""Since when what a condition asks of the past has been so."""
-
+_STAGE, _MQLS, _QUALIFIED = "past.stage", "past.mqls", "past.qualified"
 _SPAN = ("valid_from", "valid_to")
-_KEYS = ("connection", "lead_id", "number")
+_LEAD = ("connection", "lead_id")
+_KEYS = (*_LEAD, "number")
 
 
 class AgeingRule(Part):
@@ -40,6 +45,17 @@ class AgeingRule(Part):
     )
 
     @property
+    def lasts(self) -> bool:
+        """Whether its points stay when the condition holds no more: it asks for a decided stage."""
+        return _STAGE in self.when.columns()
+
+    @property
+    def most(self) -> Decimal | None:
+        """The most points it gives, or takes, in all; None: no end to it."""
+        once = self.after is not None and not self.lasts
+        return abs(self.points) if once else self.cap
+
+    @property
     def step(self) -> timedelta:
         """The time after which the points change, and with `every` change again."""
         found = self.after or self.every
@@ -52,7 +68,7 @@ class AgeingRule(Part):
             raise ValueError("an ageing rule needs either after or every")
         if not self.points:
             raise ValueError("an ageing rule needs points")
-        if self.cap is not None and self.after is not None:
+        if self.cap is not None and self.after is not None and not self.lasts:
             raise ValueError("cap needs every: what counts once is its own cap")
         if self.cap is not None and self.cap < abs(self.points):
             raise ValueError(
@@ -62,20 +78,23 @@ class AgeingRule(Part):
 
 
 def columns(rules: Iterable[AgeingRule]) -> frozenset[str]:
-    """The columns of the versions of leads that these rules read."""
+    """The columns of the versions of leads that these rules read; past stages come by spells."""
     asked = frozenset[str]().union(*(rule.when.columns() for rule in rules))
-    return asked | frozenset(_SPAN) | {_BEGAN[name] for name in asked & _BEGAN.keys()}
+    began = {_QUALIFIED} if _MQLS in asked else set()
+    return (asked | frozenset(_SPAN) | began) - {_STAGE}
 
 
-def ageing(rules: Sequence[AgeingRule], versions: Table, at: datetime) -> Table:
+def ageing(rules: Sequence[AgeingRule], versions: Table, at: datetime, past: Past | None) -> Table:
     """The contributions of ageing rules as of `at`.
 
     `versions`: connection, lead_id and `columns(rules)` of every version of a lead that began by
     `at`. A span is over at the exact second.
     """
-    rows = _held(rules, versions, at)
-    amount = _spans(rows, at) * rows.size
-    counted = rows.mutate(amount=amount, kept=(amount > rows.cap).ifelse(rows.cap, amount))
+    runs = _held(rules, versions, at, past)
+    rows = runs.group_by(*_KEYS, "rule", "size", "sign", "cap").aggregate(
+        amount=(_spans(runs, at) * runs.size).sum().cast("int64")
+    )
+    counted = rows.mutate(kept=(rows.amount > rows.cap).ifelse(rows.cap, rows.amount))
     return contributions(
         counted.filter(counted.amount > 0),
         part=ibis.literal("ageing"),
@@ -87,43 +106,91 @@ def ageing(rules: Sequence[AgeingRule], versions: Table, at: datetime) -> Table:
     )
 
 
-def due(rules: Sequence[AgeingRule], versions: Table, since: datetime, at: datetime) -> Table:
+def due(
+    rules: Sequence[AgeingRule], versions: Table, since: datetime, at: datetime, past: Past | None
+) -> Table:
     """The leads for which a span of a rule ends after `since`, at or before `at`, so that time
     alone changes their points: connection, lead_id. `versions` as for `ageing`."""
-    rows = _held(rules, versions, at)
-    return rows.filter(_spans(rows, at) != _spans(rows, since)).select(*_KEYS[:2]).distinct()
+    rows = _held(rules, versions, at, past)
+    return rows.filter(_spans(rows, at) != _spans(rows, since)).select(*_LEAD).distinct()
 
 
-def _held(rules: Sequence[AgeingRule], versions: Table, at: datetime) -> Table:
-    """Each lead and rule whose condition holds at `at`, with its `start` and the rule's terms."""
-    times = (*_SPAN, *_BEGAN.values())
-    signatures = versions.select(
-        *(c for c in versions.columns if c not in ("connection", "lead_id", *times))
-    ).distinct()
-    asked = ([(rule.when.holds(signatures), number)] for number, rule in enumerate(rules))
+def _held(rules: Sequence[AgeingRule], versions: Table, at: datetime, past: Past | None) -> Table:
+    """The unbroken runs in which the condition of a rule held for a lead: `start`, `end`, whether
+    it is `open` at `at`, and the rule's terms. Of rules that do not last, the open runs alone."""
+    numbered = dict(enumerate(rules))
+    lasting = {number: rule for number, rule in numbered.items() if rule.lasts}
+    passing = {number: rule for number, rule in numbered.items() if not rule.lasts}
+    parts = []
+    if passing:
+        runs = _runs(passing, versions, at)
+        parts.append(runs.filter(runs.open))
+    if lasting:
+        parts.append(_runs(lasting, _staged(versions, past), at))
+    return (ibis.union(*parts) if len(parts) > 1 else parts[0]).join(_terms(rules), "number")
+
+
+def _runs(rules: Mapping[int, AgeingRule], versions: Table, at: datetime) -> Table:
+    """The runs of versions without a gap in which the condition of a rule holds."""
+    signatures = versions.drop(*{*_LEAD, *_SPAN, _QUALIFIED} & {*versions.columns}).distinct()
+    asked = ([(rule.when.holds(signatures), number)] for number, rule in rules.items())
     found = matched(versions, signatures, asked)
-    order = ibis.window(group_by=_KEYS, order_by=found.valid_from)
-    before = found.valid_to.lag().over(order)
+    order = {"group_by": _KEYS, "order_by": found.valid_from}
+    before = found.valid_to.lag().over(ibis.window(**order))
+    found = found.mutate(first=(before.isnull() | (before != found.valid_from)).cast("int64"))
     found = found.mutate(
-        first=before.isnull() | (before != found.valid_from),
+        run=found["first"].sum().over(ibis.cumulative_window(**order)),
         open=found.valid_to.isnull() | (found.valid_to > ibis.literal(at, type=TIME)),
+        began=found.valid_from,
     )
-    runs = found.group_by(*_KEYS).aggregate(
-        start=found.valid_from.max(where=found["first"]),
-        open=found.open.any(),
-        **{began: found[began].max() for began in _BEGAN.values() if began in found.columns},
+    asking = [n for n, rule in rules.items() if _MQLS in rule.when.columns()]
+    if asking and _QUALIFIED in found.columns:
+        later = found.number.isin(asking) & (found[_QUALIFIED] > found.began)
+        found = found.mutate(began=later.ifelse(found[_QUALIFIED], found.began))
+    return found.group_by(*_KEYS, "run").aggregate(
+        start=found.began.min(), end=found.valid_to.max(), open=found.open.any()
     )
-    for asks, began in _BEGAN.items():
-        if began in runs.columns:
-            numbers = [n for n, rule in enumerate(rules) if asks in rule.when.columns()]
-            later = runs.number.isin(numbers) & (runs[began] > runs.start)
-            runs = runs.mutate(start=later.ifelse(runs[began], runs.start))
-    return runs.filter(runs.open).join(_terms(rules), "number")
 
 
-def _spans(rows: Table, at: datetime) -> IntegerValue:
-    """How many spans are over at `at`."""
-    spans = (ibis.literal(int(at.timestamp())) - _second(rows.start)) // rows.step
+def _staged(versions: Table, past: Past | None) -> Table:
+    """Versions cut where the decided stage changed: each part with the stage of its own time, and
+    how often the lead had been qualified by then.
+
+    A lead that was decided about was there: before the first version that is held of it, facts may
+    have been pulled anew, it was as that one says.
+    """
+    if past is None:
+        return versions.mutate(**{_STAGE: ibis.literal(NO_STAGE)})
+    lead = ibis.window(group_by=_LEAD)
+    had = spells(past)
+    had = had.mutate(first=had.since.min().over(lead)).rename("had_{name}")
+    held = versions.mutate(oldest=versions.valid_from == versions.valid_from.min().over(lead))
+    joined = held.left_join(had, [held[key] == had[f"had_{key}"] for key in _LEAD])
+    early = (joined.oldest & (joined.had_first < joined.valid_from)).fill_null(False)
+    joined = joined.mutate(valid_from=early.ifelse(joined.had_first, joined.valid_from))
+    met = joined.filter(
+        (joined.had_since < joined.valid_to).fill_null(True),
+        (joined.had_until > joined.valid_from).fill_null(True),
+    )
+    later = (met.had_since > met.valid_from).fill_null(False)
+    sooner = (met.had_until < met.valid_to).fill_null(met.valid_to.isnull())
+    cut: dict[str, Value] = {
+        "valid_from": later.ifelse(met.had_since, met.valid_from),
+        "valid_to": sooner.ifelse(met.had_until, met.valid_to),
+        _STAGE: met.had_stage.coalesce(ibis.literal(NO_STAGE)),
+    }
+    if _MQLS in versions.columns:
+        cut[_MQLS] = met.had_mqls.coalesce(0)
+    kept = {name: met[name] for name in versions.columns if name != _QUALIFIED}
+    return met.select(**(kept | cut)).view()
+
+
+def _spans(rows: Table, moment: datetime) -> IntegerValue:
+    """How many spans of each run are over at an instant."""
+    now = ibis.literal(int(moment.timestamp()))
+    ended = rows.end.truncate("s").epoch_seconds()
+    stop = (rows.open | (ended > now)).ifelse(now, ended)
+    spans = ((stop - _second(rows.start)) // rows.step).clip(lower=0)
     return (spans > rows.most).ifelse(rows.most, spans).cast("int64")
 
 

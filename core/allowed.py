@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import reduce
-from ipaddress import AddressValueError, IPv4Address
 from itertools import combinations, product
 from operator import and_
 from typing import Any
@@ -13,10 +12,11 @@ from typing import Any
 from core.clauses import Clauses, clauses
 from core.conditions import Condition
 from core.covering import Bound, excluding, folded, high, low, met_wherever
+from core.networks import bounds, key
 from core.operators import NumberTest, Span, Test, TextTest, TimeTest
 
-Occurs = Callable[[str, str], bool]
-"""Whether a column can hold a word at all."""
+Occurs = Callable[[str, str, str], bool]
+"""Whether a column can hold a word at all; by the operator: have it as a part, begin with it."""
 
 Ends = tuple[list[Bound], list[Bound]]
 """Lower and upper bounds of one quantity."""
@@ -27,7 +27,7 @@ _UNEVEN = 3
 """Days by which so many months may be longer or shorter than as many times the average one."""
 
 
-def anything(_column: str, _word: str) -> bool:
+def anything(_column: str, _word: str, _operator: str) -> bool:
     """Every word can occur."""
     return True
 
@@ -74,9 +74,11 @@ def _none_of(column: str, tests: Sequence[Any], occurs: Occurs) -> bool:
     listed = [_listed(test) for test in tests if getattr(test, "equals", None) is not None]
     if listed:
         left = reduce(and_, listed)
-        return not any(_meets(value, tests) and occurs(column, str(value)) for value in left)
+        return not any(
+            _meets(value, tests) and occurs(column, str(value), "equals") for value in left
+        )
     if isinstance(tests[0], TextTest):
-        return _no_beginning(tests) or _no_address(tests)
+        return _no_part(column, tests, occurs) or _no_beginning(tests) or _no_address(tests)
     return any(
         excluding(max(lows, default=None), min(highs, key=_tightest, default=None))
         for lows, highs in _ends(tests)
@@ -109,11 +111,20 @@ def _text_meets(value: str, test: TextTest) -> bool:
         return False
     if heads and not value.startswith(tuple(heads)):
         return False
-    try:
-        address = IPv4Address(value)
-    except AddressValueError:
+    address = key(value)
+    if address is None or not test.in_network:
         return True
-    return not test.in_network or any(address in network for network in test.in_network)
+    return any(low <= address <= high for low, high in map(bounds, test.in_network))
+
+
+def _no_part(column: str, tests: Sequence[TextTest], occurs: Occurs) -> bool:
+    """Whether a test wants one of parts that no word of the field has."""
+    return any(
+        not any(occurs(column, part, operator) for part in parts)
+        for test in tests
+        for operator in ("contains", "starts_with")
+        if (parts := getattr(test, operator))
+    )
 
 
 def _no_beginning(tests: Sequence[TextTest]) -> bool:
@@ -127,9 +138,9 @@ def _no_beginning(tests: Sequence[TextTest]) -> bool:
 
 def _no_address(tests: Sequence[TextTest]) -> bool:
     """Whether two tests want addresses of networks that share none."""
-    networks = [test.in_network for test in tests if test.in_network]
+    networks = [[*map(bounds, test.in_network)] for test in tests if test.in_network]
     return any(
-        not any(one.overlaps(other) for one, other in product(*pair))
+        not any(one[0] <= other[1] and other[0] <= one[1] for one, other in product(*pair))
         for pair in combinations(networks, 2)
     )
 

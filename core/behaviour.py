@@ -9,9 +9,8 @@ period, and bounded (`core.limits`). What is told of all activities together is 
 Amounts are counted in grains (`core.points.Grain`) until the end.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
-from itertools import count, takewhile
 from typing import Any
 
 import ibis
@@ -67,7 +66,7 @@ def _earned(
     if lasting := _lasting(model):
         engaged = _engaged(model, sums)
         mine = sums.number.isin(lasting)
-        sums = sums.filter(~mine).drop("late").union(_saved(sums.filter(mine), engaged))
+        sums = sums.filter(~mine).drop("late").union(_saved(model, sums.filter(mine), engaged))
     paid = _paid(model, sums)
     rows = _summed(paid) if "period" in paid.columns else paid
     kept = (rows.amount > rows.cap).ifelse(rows.cap, rows.amount)
@@ -115,7 +114,7 @@ def _sums(events: Table) -> Table:
     keys = [*RULE, *(name for name in ("period", "late") if name in events.columns)]
     aged = {}
     if "aged" in events.columns:
-        aged = {"total": _.aged.sum(), "best": _.aged.max()}
+        aged = {"total": _whole(_.aged.sum()), "best": _.aged.max()}
     return events.group_by(keys).aggregate(
         count=_.count(),
         recent=_.count(where=_.recent),
@@ -137,8 +136,8 @@ def _paid(model: Model, sums: Table) -> Table:
         (rows.recent == 0, rows.stale),
         else_=ibis.greatest(rows.fresh, rows.stale),
     )
-    if gradual := _gradual(model):
-        mine = rows.number.isin(gradual)
+    if turning := [number for number, _decay in _courses(model)]:
+        mine = rows.number.isin(turning)
         total, best = mine.ifelse(rows.total, total), mine.ifelse(rows.best, best)
     return rows.mutate(
         events=rows["count"],
@@ -189,7 +188,7 @@ def _aged(model: Model, events: Table, at: datetime) -> Table:
     """Each event with whether it is `recent`: not past the step of its decay, if that has one.
 
     `late` is the time of those past it that engagement might save, where a rule has such; `aged`
-    is what an event of a rule with a gradual decay is worth, where a rule has that.
+    is what an event is worth whose decay takes more turns than one, where a rule has such.
     """
     steps: dict[Step, list[int]] = {}
     for number, rule in enumerate(model.behaviour):
@@ -204,7 +203,7 @@ def _aged(model: Model, events: Table, at: datetime) -> Table:
     if lasting := _lasting(model):
         late = ~events.recent & events.number.isin(lasting)
         events = events.mutate(late=late.ifelse(events.occurred_at, None))
-    return _faded(model, events, at)
+    return _turned(model, events, at)
 
 
 def _lasting(model: Model) -> list[int]:
@@ -222,22 +221,28 @@ def _engaged(model: Model, sums: Table) -> Table:
 
 
 def _saves(rows: Table, engaged: Table) -> Table:
-    """Rows with whether engagement has `saved` them: the last one saves every earlier event, but
-    none of its own instant."""
+    """Rows with whether engagement has `saved` them: the last one saves the events of every earlier
+    day, but none of its own: of some events a CRM tells the day alone."""
     judged = rows.left_join(engaged, LEAD).select(rows, engaged.engaged)
-    return judged.mutate(saved=(judged.late < judged.engaged).fill_null(False)).drop("engaged")
+    later = judged.late.truncate("D") < judged.engaged.truncate("D")
+    return judged.mutate(saved=later.fill_null(False)).drop("engaged")
 
 
-def _saved(sums: Table, engaged: Table) -> Table:
+def _saved(model: Model, sums: Table, engaged: Table) -> Table:
     """The sums of rules whose events may be saved: late ones with the others, as recent as these
     if engagement came later."""
     rows = _saves(sums, engaged)
     rows = rows.mutate(recent=rows.saved.ifelse(rows["count"], rows.recent))
-    aged = {name: sums[name] for name in ("total", "best") if name in sums.columns}
+    aged = {}
+    if "total" in rows.columns:
+        rows = rows.join(_rules(model).select("number", "fresh"), "number")
+        total = rows.saved.ifelse(rows["count"] * rows.fresh, rows.total)
+        best = rows.saved.ifelse(rows.fresh, rows.best)
+        aged = {"total": _whole(total.sum()), "best": best.max()}
     return rows.group_by([name for name in sums.columns if name in (*RULE, "period")]).aggregate(
         count=_whole(rows["count"].sum()),
         recent=_whole(rows.recent.sum()),
-        **{name: rows[name].max() for name in aged},
+        **aged,
         first=rows["first"].min(),
         last=rows["last"].max(),
         evidence=_latest(rows.evidence, rows["last"], rows.evidence),
@@ -253,35 +258,40 @@ def _worth(model: Model, events: Table) -> Table:
     """Each event with its `worth`, in grains."""
     rules = _rules(model).select("number", "fresh", "stale")
     rows = events.join(rules, "number").select(events, rules.fresh, rules.stale)
-    worth = rows.recent.ifelse(rows.fresh, rows.stale)
-    if gradual := _gradual(model):
-        worth = rows.number.isin(gradual).ifelse(rows.aged, worth)
-    return rows.mutate(worth=worth)
+    courses, fresh, old = dict(_courses(model)), rows.recent, rows.stale
+    if courses:
+        old = rows.number.isin(list(courses)).ifelse(rows.aged, old)
+        gradual = [number for number, decay in courses.items() if isinstance(decay, Gradual)]
+        fresh = fresh & ~rows.number.isin(gradual)
+    return rows.mutate(worth=fresh.ifelse(rows.fresh, old))
 
 
-def _faded(model: Model, events: Table, at: datetime) -> Table:
-    """Each event with what it is worth at its age, `aged`, if any rule has a gradual decay."""
-    curve = list(_curves(model))
-    if not curve:
+def _turned(model: Model, events: Table, at: datetime) -> Table:
+    """Each event with what it is worth at its age, `aged`, where its decay takes more than one
+    turn; if any rule has such a decay."""
+    courses = dict(_courses(model))
+    if not courses:
         return events
     kinds = {"number": "int32", "age": "int64", "aged": "int64"}
-    table = ibis.memtable(pa.Table.from_pylist(curve, pa.schema(kinds)))
+    turns = [
+        {"number": number, "age": age, "aged": aged}
+        for number, decay in courses.items()
+        for age, aged in enumerate(decay.course(model.behaviour[number].points, model.grain))
+    ]
+    table = ibis.memtable(pa.Table.from_pylist(turns, pa.schema(kinds)))
     seconds = ibis.literal(int(at.timestamp())) - events.occurred_at.truncate("s").epoch_seconds()
-    dated = events.mutate(age=(seconds // 86_400).cast("int64"))
+    ages = (
+        (number, ibis.greatest(decay.age(seconds), 0).cast("int64"))
+        for number, decay in courses.items()
+    )
+    dated = events.mutate(age=events.number.cases(*ages))
     joined = dated.left_join(table, ["number", "age"]).select(dated, table.aged)
     return joined.mutate(aged=joined.aged.coalesce(0)).drop("age")
 
 
-def _gradual(model: Model) -> list[int]:
-    """The rules whose events are worth less with every day."""
-    return sorted({row["number"] for row in _curves(model)})
-
-
-def _curves(model: Model) -> Iterator[Mapping[str, int]]:
-    """What an event of each rule with a gradual decay is worth at each age, until nothing is."""
+def _courses(model: Model) -> Iterator[tuple[int, Gradual | Step]]:
+    """The rules whose events take more turns than one, by number, with their decay."""
     for number, rule in enumerate(model.behaviour):
         decay = model.decays[rule.decay] if rule.decay else None
-        if isinstance(decay, Gradual):
-            values = (model.grain.of(rule.points * decay.share(days)) for days in count())
-            for age, aged in enumerate(takewhile(bool, values)):
-                yield {"number": number, "age": age, "aged": aged}
+        if isinstance(decay, Gradual) or (decay and decay.repeat):
+            yield number, decay

@@ -9,6 +9,7 @@ from core.earning import BestOf
 from core.operators import Clause
 from core.points import Part
 from core.rules import Model
+from core.visitors import Link
 
 ONE_OF = {"thresholds": "threshold", "tiers": "tier", "decays": "decay", "weights": "weight"}
 """What one entry of a section is called; of another section, its key is the word."""
@@ -56,6 +57,8 @@ def _said(value: object, subject: str, path: tuple[str, ...]) -> Iterator[tuple[
         for rule in value.best_of:
             yield f"rule {rule.id}", "best of", together
             yield from _said(rule, subject, ())
+    elif isinstance(value, Link):
+        yield subject, " ".join((*path, str(value))), f"{value.confidence:f}"
     elif isinstance(value, Part):
         name = getattr(value, "id", None)
         subject, path = (f"rule {name}", ()) if name else (subject, path)

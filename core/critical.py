@@ -32,12 +32,12 @@ def critical(
     table, as it is now. What was done at that instant or later does not count, and how old
     it is by now does not matter. What a merged or converted record did, its survivor did.
     """
-    customers = _customers(facts, outcomes, at)
-    before = replace(facts, activities=_before(facts, customers))
+    won = customers(facts, outcomes, at)
+    before = replace(facts, activities=_before(facts, won))
     ageless = tuple(rule.model_copy(update={"within": None}) for rule in model.behaviour)
     scored = score(model.model_copy(update={"behaviour": ageless}), before, at)
     counts = scored.contributions.group_by("rule").aggregate(did=_.lead_id.count())
-    total = customers.aggregate(customers=_.count())
+    total = won.aggregate(customers=_.count())
     rules = _rules(model)
     rows = rules.left_join(counts, "rule").select(rules, did=counts.did.coalesce(0)).view()
     star = (_.customers > 0) & (_.did * UNIT >= _.customers * units(share))
@@ -52,7 +52,7 @@ def _rules(model: Model) -> Table:
     return ibis.memtable(pa.Table.from_pylist(rows, schema))
 
 
-def _customers(facts: Facts, outcomes: Table, at: datetime) -> Table:
+def customers(facts: Facts, outcomes: Table, at: datetime) -> Table:
     """The leads as of `at` that have become customers, and since when: won_at."""
     won = outcomes.filter(_.result == "won", _.lead_id != "", _.closed_at.notnull())
     gone = facts.aliases.filter(_.table_name == LEADS.name).select(
@@ -66,13 +66,13 @@ def _customers(facts: Facts, outcomes: Table, at: datetime) -> Table:
     return known.group_by("connection", "lead_id").aggregate(won_at=_.closed_at.min())
 
 
-def _before(facts: Facts, customers: Table) -> Table:
+def _before(facts: Facts, won: Table) -> Table:
     """What customers, and records merged into them, did before they became customers."""
     gone = facts.aliases.filter(_.table_name == LEADS.name)
-    merged = gone.join(customers, ["connection", ("survivor", "lead_id")]).select(
-        gone.connection, customers.won_at, lead_id=gone.id
+    merged = gone.join(won, ["connection", ("survivor", "lead_id")]).select(
+        gone.connection, won.won_at, lead_id=gone.id
     )
-    everyone = customers.select("connection", "won_at", "lead_id").union(merged).view()
+    everyone = won.select("connection", "won_at", "lead_id").union(merged).view()
     events = facts.activities
     dated = events.join(everyone, ["connection", "lead_id"]).select(events, everyone.won_at)
     return dated.view().filter(_.occurred_at < _.won_at).select(events.columns)

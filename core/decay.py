@@ -1,16 +1,18 @@
-"""What an event loses as it ages: in one step, in a straight line, or by half-lives.
+"""What an event loses as it ages: in one step or several, in a straight line, or by half-lives.
 
 A step falls at an exact instant. The two gradual kinds move once for every whole day of age, so
 that a score does not flicker between two cycles.
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal, localcontext
+from itertools import count, takewhile
 from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from core.points import Days, Duration, Part, Points, Share
+from core.points import Days, Duration, Grain, Part, Points, Share
 
 DAY = timedelta(days=1)
 
@@ -18,15 +20,17 @@ DAY = timedelta(days=1)
 class Step(Part):
     """What an event loses, in one step, once it is strictly older than `after`.
 
-    Either its points are multiplied by `factor`, or `minus` is taken off, never below zero.
+    Either its points are multiplied by `factor`, or `minus` is taken off, never below zero; with
+    `repeat` so again from what is left, each time that so long has passed.
     """
 
     after: Duration = Field(description="The age up to which an event keeps its points.")
     factor: Share | None = Field(None, lt=1, description="Share of the points it keeps.")
     minus: Points | None = Field(None, gt=0, description="Points it loses.")
     unless_engaged: bool = Field(
-        False, description="It keeps its points if a later activity earned points."
+        False, description="It keeps its points if an activity of a later day earned points."
     )
+    repeat: bool = Field(False, description="The same again whenever `after` has passed again.")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -35,14 +39,49 @@ class Step(Part):
         return self
 
     def left(self, points: Decimal) -> Decimal:
-        """What remains of an event's points after the step."""
+        """What remains of an event's points after the step; of repeated ones, in the end."""
+        return points * 0 if self.repeat else self._once(points)
+
+    def course(self, points: Decimal, grain: Grain) -> Iterator[int]:
+        """What repeated steps leave of an event's points, in grains: before the first of them,
+        after it, and so on, until nothing is left."""
+        amount = grain.of(points)
+        while amount:
+            yield amount
+            amount = grain.of(self._once(grain.points(amount)))
+
+    def age(self, seconds: Any) -> Any:
+        """How many turns an event has taken at an age in seconds, rounded up: steps."""
+        return (seconds - 1) // int(self.after.total_seconds())
+
+    def _once(self, points: Decimal) -> Decimal:
         if self.factor is not None:
             return points * self.factor
         assert self.minus is not None
         return max(points - self.minus, Decimal(0))
 
 
-class Linear(Part):
+class Gradual(Part):
+    """An event loses some of its points every day until nothing is left."""
+
+    def share(self, days: int) -> Decimal:
+        """The share of its points that an event keeps at an age in whole days."""
+        raise NotImplementedError
+
+    def age(self, seconds: Any) -> Any:
+        """How many turns an event has taken at an age in seconds: whole days."""
+        return seconds // int(DAY.total_seconds())
+
+    def left(self, points: Decimal) -> Decimal:
+        """What remains of an event's points in the end: nothing."""
+        return points * 0
+
+    def course(self, points: Decimal, grain: Grain) -> Iterator[int]:
+        """What is left of an event's points, in grains, on each day of its age, until none are."""
+        return takewhile(bool, (grain.of(points * self.share(days)) for days in count()))
+
+
+class Linear(Gradual):
     """An event loses the same share of its points every day, and has none left after `over`."""
 
     over: Days = Field(description="The age, in whole days, at which nothing is left.")
@@ -52,12 +91,8 @@ class Linear(Part):
         whole = self.over // DAY
         return max(Decimal(whole - days) / whole, Decimal(0))
 
-    def left(self, points: Decimal) -> Decimal:
-        """What remains of an event's points in the end: nothing."""
-        return points * 0
 
-
-class HalfLife(Part):
+class HalfLife(Gradual):
     """An event loses half of its points in every `half_life`, bit by bit from day to day."""
 
     half_life: Days = Field(description="The age, in whole days, at which half is left.")
@@ -69,17 +104,12 @@ class HalfLife(Part):
             exponent = Decimal(-rest) / (self.half_life // DAY)
             return context.power(Decimal(2), exponent) / (1 << halvings)
 
-    def left(self, points: Decimal) -> Decimal:
-        """What remains of an event's points in the end: nothing."""
-        return points * 0
-
 
 def _kind(value: Any) -> str:
     named = value.keys() if isinstance(value, dict) else getattr(type(value), "model_fields", ())
     return next((key for key in ("over", "half_life") if key in named), "after")
 
 
-Gradual = Linear | HalfLife
 Decay = Annotated[
     Annotated[Step, Tag("after")]
     | Annotated[Linear, Tag("over")]

@@ -33,7 +33,8 @@ class Decision:
 
     `score` is in units of 1/10,000 point. `owner_id` is None where no owner is to be given:
     the present one then stays, and `owner_reason` says why. `area` of interest and `buyer_stage`
-    are decided only where they are written.
+    are decided only where they are written. `probability` is what was predicted of the lead, from 0
+    to 1: it stands beside the score, and nothing is decided by it.
     """
 
     connection: str
@@ -49,6 +50,7 @@ class Decision:
     owner_reason: str = ""
     area: str | None = None
     buyer_stage: str | None = None
+    probability: Decimal | None = None
 
     @property
     def points(self) -> Decimal:

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import reduce
-from itertools import count, takewhile
 from operator import or_
 
 import ibis
@@ -25,11 +24,12 @@ from core.ageing import due as ageing_due
 from core.cleaning import due as stale_due
 from core.conditions import ActivityCondition, Condition, Fields, LeadCondition
 from core.decay import DAY, Gradual, Step
+from core.earning import BehaviourRule
 from core.events import column
 from core.facts import ACCOUNTS, LEADS, TIME, as_of
 from core.known import Facts, known_columns
 from core.operators import NOW, Test
-from core.past import Past
+from core.past import PREFIX, Past
 from core.past import due as past_due
 from core.rules import Model
 from core.scoring import versions
@@ -53,12 +53,14 @@ _FORESEEN: Mapping[str, str] = {
     "Content": "when evidence within",
     "Roles": "explicit infer",
     "Role": "when did confidence",
-    "AccountScoring": "fit rollup committee targets anonymous top",
+    "AccountScoring": "fit rollup committee targets anonymous networks top",
     "AccountRule": "id points when",
     "RollUp": "method top of",
     "Committee": "roles points",
     "Anonymous": "when",
     "Targets": "domains",
+    "Networks": "address at_least known file",
+    "Link": "network account confidence",
     "Consent": "behaviour scoring withdrawn gate",
     "PastFields": "stage mqls",
     "StageTest": "equals known",
@@ -67,7 +69,7 @@ _FORESEEN: Mapping[str, str] = {
     "Thresholds": "mql sql keep",
     "Sql": "mode",
     "Stages": "iql pql fast_lane",
-    "Step": "after factor minus unless_engaged",
+    "Step": "after factor minus unless_engaged repeat",
     "Linear": "over",
     "HalfLife": "half_life",
     "Limits": "fit behaviour",
@@ -82,7 +84,7 @@ _FORESEEN: Mapping[str, str] = {
     "Complete": "fields at_least",
     "Usual": "at_least at_most",
     "Scale": "top",
-    "Matrix": "fit behaviour",
+    "Matrix": "fit behaviour stage",
     "TextTest": "equals contains starts_with in_network known",
     "NumberTest": "equals at_least above at_most below known",
     "FlagTest": "equals known",
@@ -154,14 +156,15 @@ def due(
     parts += _compared_leads(model, conditions, facts, span, past)
     if model.ageing:
         held = versions(model, facts, span.at, past)
-        ended = ageing_due(model.ageing, held, span.since, span.at)
+        ended = ageing_due(model.ageing, held, span.since, span.at, past)
         parts.append(_records(ended, LEADS.name, "lead_id"))
     if model.hygiene and model.hygiene.stale:
         aged = stale_due(model.hygiene.stale, facts, span.since, span.at)
         parts.append(_records(aged, LEADS.name, "lead_id"))
-    if past and model.recalls:
-        moved = past_due(past.stages, model.cool_down, span.since, span.at)
-        parts.append(_records(moved, LEADS.name, "lead_id"))
+    if past:
+        asked = any(name.startswith(PREFIX) for when in conditions for name in when.columns())
+        moved = past_due(past.stages, model.cool_down, span.since, span.at, asked=asked)
+        parts += [_records(leads, LEADS.name, "lead_id") for leads in moved]
     if model.sql.mode == "vetted":
         parts.append(_accepted(facts, span))
     return ibis.union(*parts, distinct=True)
@@ -210,22 +213,27 @@ def _aged(model: Model, facts: Facts, span: Span) -> Iterator[Table]:
 
 @dataclass(frozen=True)
 class _Age:
-    """An age that changes an event: once it is older than `over`; or every so many whole days of
-    age, until it is older than `over`."""
+    """An age that changes an event: once it is older than `over`; or at every `turn` of its decay,
+    or of its silence, until it is older than `over`."""
 
     over: timedelta
-    every: int | None = None
+    turn: Gradual | Step | timedelta | None = None
 
     def reached(self, occurred_at: Value, span: Span) -> BooleanValue:
         """Whether the event's age changes it within the span."""
         oldest = span.since - self.over
-        if self.every is None:
+        if self.turn is None:
             return (occurred_at >= _instant(oldest)) & (occurred_at < _instant(span.at - self.over))
         younger = occurred_at >= _instant(oldest + timedelta(seconds=1))
-        before, after = (
-            _days(occurred_at, moment) // self.every for moment in (span.since, span.at)
-        )
+        before, after = (self._turns(occurred_at, moment) for moment in (span.since, span.at))
         return younger & (occurred_at <= _instant(span.since)) & (before != after)
+
+    def _turns(self, occurred_at: Value, moment: datetime) -> Value:
+        """How many turns an event has taken, by its age as `core.behaviour` counts it."""
+        age = ibis.literal(int(moment.timestamp())) - occurred_at.truncate("s").epoch_seconds()
+        if isinstance(self.turn, Gradual | Step):
+            return self.turn.age(age)
+        return age // int((self.turn or DAY).total_seconds())
 
 
 def _ages(model: Model) -> Iterator[tuple[_Age, ActivityCondition]]:
@@ -234,19 +242,21 @@ def _ages(model: Model) -> Iterator[tuple[_Age, ActivityCondition]]:
         decay = model.decays[rule.decay] if rule.decay else None
         if rule.within:
             yield _Age(rule.within), rule.when
-        if isinstance(decay, Step):
-            yield _Age(decay.after), rule.when
         if isinstance(decay, Gradual):
-            worth = (model.grain.of(rule.points * decay.share(days)) for days in count())
-            yield _Age(sum(1 for _ in takewhile(bool, worth)) * DAY, every=1), rule.when
+            yield _Age(_turns_of(model, rule, decay) * DAY, decay), rule.when
+        elif decay and decay.repeat:
+            last = _turns_of(model, rule, decay) * decay.after
+            yield _Age(last + timedelta(seconds=1), decay), rule.when
+        elif decay:
+            yield _Age(decay.after), rule.when
         if rule.silent:
-            yield _Age(EVER, every=rule.silent // DAY), rule.when
+            yield _Age(EVER, rule.silent), rule.when
     for measure in model.measures:
         for condition in measure.conditions:
             if measure.within:
                 yield _Age(measure.within), condition
             if measure.silence:
-                yield _Age(EVER, every=1), condition
+                yield _Age(EVER, DAY), condition
     for stage in model.journey.values():
         if stage.within:
             yield _Age(stage.within), stage.when
@@ -256,10 +266,9 @@ EVER = timedelta(days=365 * 200)
 """Older than any event: silence grows by a day for ever."""
 
 
-def _days(occurred_at: Value, moment: datetime) -> Value:
-    """The age of an event in whole days, as `core.behaviour` counts it."""
-    seconds = ibis.literal(int(moment.timestamp())) - occurred_at.truncate("s").epoch_seconds()
-    return seconds // (DAY // timedelta(seconds=1))
+def _turns_of(model: Model, rule: BehaviourRule, decay: Gradual | Step) -> int:
+    """After how many turns nothing is left of an event."""
+    return sum(1 for _ in decay.course(rule.points, model.grain))
 
 
 def _compared_events(model: Model, facts: Facts, span: Span) -> Iterator[Table]:

@@ -164,10 +164,10 @@ class Explanation:
     `unknown` are fit rules that could not be decided, because a fact is missing. `next_stage`
     is the nearest stage by score that the lead has not reached, `missing` the points to it.
     `checklists` says how far the lead has come on each sales checklist, `history` what it went
-    through before, where that is known. `probability` is what the model's field predicts, from
-    0 to 1; it is no part of the score. `profile` is None where the model asks for none; `known`
-    says how much is known of the lead, and from where. `channels` are the points of behaviour rules
-    by channel, each for its own activities alone.
+    through before, where that is known. `misread` is the field that should hold a probability and
+    holds something else; None: it does not. `profile` is None where the model asks for none;
+    `known` says how much is known of the lead, and from where. `channels` are the points of
+    behaviour rules by channel, each for its own activities alone.
     """
 
     score: Decimal
@@ -176,7 +176,7 @@ class Explanation:
     next_stage: Stage | None
     missing: Decimal | None
     checklists: tuple[Checked, ...] = ()
-    probability: Decimal | None = None
+    misread: str | None = None
     history: History | None = None
     profile: Profile | None = None
     known: Known = Known()
@@ -189,7 +189,7 @@ def explain(
     contributions: Iterable[Mapping[str, Any]],
     unknown: Iterable[str],
     checked: Iterable[Mapping[str, Any]] = (),
-    probability: Decimal | None = None,
+    misread: str | None = None,
     profile: Profile | None = None,
     history: History | None = None,
     channels: Iterable[Mapping[str, Any]] = (),
@@ -230,7 +230,7 @@ def explain(
         next_stage=stage,
         missing=start - points if stage else None,
         checklists=tuple(map(_checked, checked)),
-        probability=probability,
+        misread=misread,
         profile=profile,
         history=history,
         channels={

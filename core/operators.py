@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import reduce
-from ipaddress import IPv4Network
 from operator import and_, eq, ge, gt, le, lt, or_
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
@@ -27,6 +26,7 @@ from pydantic import (
 
 from core.facts import TIME
 from core.folding import folded, word
+from core.networks import Network, bounds, keyed, once
 
 T = TypeVar("T")
 
@@ -129,8 +129,9 @@ class TextTest(ValueTest):
     equals: OneOf[str] | None = Field(None, description="Is this text, or one of a list.")
     contains: OneOf[str] | None = Field(None, description="Contains this text, or one of a list.")
     starts_with: OneOf[str] | None = Field(None, description="Starts so, or with one of a list.")
-    in_network: OneOf[IPv4Network] | None = Field(
-        None, description="Is an IPv4 address of this network, or of one of a list."
+    in_network: OneOf[Network] | None = Field(
+        None,
+        description="Is an IP address of this network or range, IPv4 or IPv6, or of one of a list.",
     )
 
     def _parts(self, value: Value) -> Iterator[BooleanValue]:
@@ -143,18 +144,11 @@ class TextTest(ValueTest):
             starts = (text.startswith(word(w)) for w in self.starts_with)
             yield reduce(or_, starts)
         if self.in_network:
-            address = _address(text)
-            ranges = ((int(net[0]), int(net[-1])) for net in self.in_network)
-            yield reduce(or_, (address.between(low, high) for low, high in ranges))
-
-
-_IPV4 = "^([0-9]{1,3})[.]([0-9]{1,3})[.]([0-9]{1,3})[.]([0-9]{1,3})$"
-
-
-def _address(text: Value) -> Value:
-    """An IPv4 address as a number; NULL where the text is none."""
-    first, *rest = (text.re_extract(_IPV4, n).try_cast("int64") for n in range(1, 5))
-    return reduce(lambda number, byte: number * 256 + byte, rest, first)
+            ranges = [*map(bounds, self.in_network)]
+            yield once(
+                keyed(value),
+                lambda found: reduce(or_, (found.between(low, high) for low, high in ranges)),
+            )
 
 
 class NumberTest(ValueTest):

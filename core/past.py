@@ -6,7 +6,7 @@ keeps its stage while its score dips (`keep`), does not come back too soon (`coo
 replay with the past of its date says what was said then.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -38,6 +38,19 @@ STAGES = ibis.schema(
 when, `mqls`: how many times it became qualified, when it last became `qualified`, and when it last
 `left` the qualified stages."""
 
+SPELLS = ibis.schema(
+    {
+        "connection": "string",
+        "lead_id": "string",
+        "stage": "string",
+        "mqls": "int64",
+        "since": TIME,
+        "until": TIME,
+    }
+)
+"""Every `stage` that was decided of a lead (null: none), `since` when and `until` when (null: to
+this day), and how many times it had become qualified by then, as `mqls`."""
+
 OVERRIDES = ibis.schema(
     {
         "connection": "string",
@@ -65,11 +78,12 @@ _NEVER: Mapping[str, Value] = {
 
 @dataclass(frozen=True)
 class Past:
-    """What was decided before an instant: the columns of STAGES and of OVERRIDES (None: none is
-    in force)."""
+    """What was decided before an instant: the columns of STAGES, of OVERRIDES (None: none is
+    in force), and of SPELLS (None: nobody ever had another stage than the last)."""
 
     stages: Table
     overrides: Table | None = None
+    spells: Table | None = None
 
 
 class Kind(StrEnum):
@@ -209,6 +223,18 @@ class Keep(Part):
         return None
 
 
+def spells(past: Past) -> Table:
+    """The SPELLS of every lead that ever had a stage, from the time on when it had none yet, which
+    has no `since`."""
+    had = past.spells
+    if had is None:
+        had = past.stages.mutate(until=ibis.null(TIME)).select(*SPELLS)
+    first = had.group_by("connection", "lead_id").aggregate(until=had.since.min())
+    never = {"stage": ibis.null("string"), "mqls": ibis.literal(0, "int64")}
+    begun = first.mutate(**never, since=ibis.null(TIME)).select(*SPELLS)
+    return had.select(*SPELLS).cast(SPELLS).union(begun.cast(SPELLS))
+
+
 def column(stages: Table | None, name: str) -> Value:
     """A column that conditions call `past.<name>`; None, or no row: nothing was ever decided."""
     if stages is None:
@@ -264,18 +290,23 @@ def overridden(overrides: Table, lines: Table) -> Table:
     )
 
 
-def due(stages: Table, cool_down: timedelta | None, since: datetime, at: datetime) -> Table:
+def due(
+    stages: Table, cool_down: timedelta | None, since: datetime, at: datetime, *, asked: bool
+) -> Iterator[Table]:
     """The leads whose past alone can change a result between two decisions: connection, lead_id.
 
-    Those whose stage changed at or after `since`, the instant of the former decision, so that it
-    was not yet part of its past; and those whose cool-down ends after `since`, at or before `at`.
-    `keep` needs nothing else. `core.ageing.due` is the same of ageing; overrides begin and end by
-    the ledger.
+    Where conditions `asked` for it, those whose stage changed at or after `since`, the instant of
+    the former decision, so that it was not yet part of its past; and those whose cool-down ends
+    after `since`, at or before `at`. `keep` needs nothing: by equal facts a lead keeps just what
+    it was given. `core.ageing.due` is the same of ageing; overrides begin and end by the ledger.
     """
-    moved = stages.since >= ibis.literal(since, type=TIME)
+    named = stages.select("connection", "lead_id", "since", "left")
+    if asked:
+        moved = named.filter(named.since >= ibis.literal(since, type=TIME))
+        yield moved.select("connection", "lead_id")
     if cool_down is not None:
-        ended = (stages.left > ibis.literal(since - cool_down, type=TIME)) & (
-            stages.left <= ibis.literal(at - cool_down, type=TIME)
+        ended = named.filter(
+            named.left > ibis.literal(since - cool_down, type=TIME),
+            named.left <= ibis.literal(at - cool_down, type=TIME),
         )
-        moved = moved | ended.fill_null(False)
-    return stages.filter(moved).select("connection", "lead_id")
+        yield ended.select("connection", "lead_id")

@@ -120,6 +120,10 @@ class Grain:
         self.weighted = ratio.numerator
         """Units of one grain after weighting."""
 
+    def points(self, amount: int) -> Decimal:
+        """Whole grains in points."""
+        return Decimal(amount * self.raw) / UNIT
+
     def of(self, points: Decimal) -> int:
         """Points in whole grains, rounded down towards zero."""
         return int(points * UNIT / self.raw)

@@ -19,7 +19,7 @@ from core.behaviour import behaviour
 from core.contributions import NO_EVENTS, matched
 from core.decision import UNIT
 from core.events import present
-from core.facts import TIME
+from core.facts import TIME, as_of
 from core.known import Facts, belonging, companies, lead_columns
 from core.matching import surviving
 from core.past import Past
@@ -27,6 +27,7 @@ from core.points import units
 from core.rules import Model
 from core.scoring import limits
 from core.verdict import Judged
+from core.visitors import visits
 
 LINES = ibis.schema(
     {
@@ -211,9 +212,10 @@ def _anonymous(anonymous: Anonymous, model: Model, facts: Facts, at: datetime) -
     """
     assert model.accounts is not None
     events = facts.activities
-    nobodys = surviving(
-        events.filter(events.lead_id == "", events.account_id.notnull()), facts.aliases
-    )
+    nobodys = events.filter(events.lead_id == "", events.account_id.notnull())
+    if networks := model.accounts.networks:
+        nobodys = nobodys.union(visits(networks, events, as_of(facts.accounts, at)))
+    nobodys = surviving(nobodys, facts.aliases)
     if anonymous.when:
         wide = readable(nobodys, anonymous.when.columns(), at)
         nobodys = wide.filter(anonymous.when.holds(wide))

@@ -12,7 +12,7 @@ from ibis.expr.types import BooleanValue, Table, Value
 from core.facts import TIME, as_of
 from core.gates import Standing
 from core.known import Facts
-from core.past import Past, cooling, interval, remembered, start
+from core.past import NO_STAGE, Past, cooling, interval, remembered, start
 from core.points import units
 from core.rules import Model
 from core.scales import Matrix
@@ -51,10 +51,12 @@ def qualify(
         (rows.standing == Standing.PENDING.value, Stage.PENDING.value),
         else_=rows.stage,
     )
-    tier = _grade(model.matrix) if model.matrix else _label(_.score, model.tiers, None)
-    table = rows.mutate(tier=tier, stage=stage)
+    table = rows.mutate(stage=stage)
     table = table.drop(*({"accepted", "had", "left"} & set(table.columns)))
-    return _by_hand(table, past.overrides) if past and past.overrides is not None else table
+    if past and past.overrides is not None:
+        table = _by_hand(table, past.overrides)
+    tier = _grade(model.matrix) if model.matrix else _label(_.score, model.tiers, None)
+    return table.mutate(tier=tier)
 
 
 def _reached(model: Model, rows: Table) -> Value:
@@ -112,7 +114,11 @@ def _label(points: Value, starts: Mapping[str, Decimal], below: str | None) -> V
 
 
 def _grade(matrix: Matrix) -> Value:
-    worst = {axis: list(starts)[-1] for axis, starts in matrix}
-    return _label(_.fit, matrix.fit, worst["fit"]) + _label(
-        _.behaviour, matrix.behaviour, worst["behaviour"]
-    )
+    fit = _label(_.fit, matrix.fit, list(matrix.fit)[-1])
+    if matrix.behaviour:
+        return fit + _label(_.behaviour, matrix.behaviour, list(matrix.behaviour)[-1])
+    assert matrix.stage is not None
+    *ahead, last = matrix.stage
+    had = _.stage.coalesce(NO_STAGE)
+    cases = ((had.isin([str(s) for s in matrix.stage[name]]), name) for name in ahead)
+    return fit + ibis.cases(*cases, else_=last)

@@ -67,7 +67,7 @@ def behaviour(model: Model) -> Span:
 
 def ageing(model: Model) -> Span:
     """The points that ageing rules can give together."""
-    taking = [-rule.points if rule.after else rule.cap for rule in model.ageing if rule.points < 0]
+    taking = [rule.most for rule in model.ageing if rule.points < 0]
     most = sum((end for end in taking if end is not None), ZERO)
     return Span(None if None in taking else -most, model.most_ageing)
 

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from decimal import Decimal
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from core.operators import OneOf
 from core.points import Part, Points
+from core.stages import Stage
 
 
 def _fall(starts: dict[str, Decimal]) -> dict[str, Decimal]:
@@ -32,15 +34,44 @@ Labels = Annotated[dict[str, Points], BeforeValidator(_named), AfterValidator(_f
 Axis = Annotated[Labels, Field(min_length=2)]
 
 
+def _apart(named: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    every = [str(stage) for stages in named.values() for stage in stages]
+    for stage in every:
+        if every.count(stage) > 1:
+            raise ValueError(f"stage {stage} has two labels: give it one")
+    return named
+
+
+Steps = Annotated[
+    dict[str, OneOf[Stage | Literal["none"]]],
+    BeforeValidator(_named),
+    AfterValidator(_apart),
+    Field(min_length=2),
+]
+"""Labels and the stages they stand for, best first."""
+
+
 class Matrix(Part):
-    """Grades of two letters, such as A1: how well a lead fits, and how much it does."""
+    """Grades of two letters, such as A1: how well a lead fits, and how much it does, or how far it
+    has come."""
 
     fit: Axis = Field(
         description="Label and the fit points it begins at, best first; the last takes all below."
     )
-    behaviour: Axis = Field(
-        description="Label and the behaviour points it begins at, best first; as for fit."
+    behaviour: Axis | None = Field(
+        None, description="Label and the behaviour points it begins at, best first; as for fit."
     )
+    stage: Steps | None = Field(
+        None,
+        description="In the place of behaviour: label and its stages (none: it has no stage), best "
+        "first; the last takes all others.",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.behaviour is None) == (self.stage is None):
+            raise ValueError("a matrix needs either behaviour or stage beside fit")
+        return self
 
 
 class Scale(Part):

@@ -41,7 +41,8 @@ from core.known import (
 from core.past import Past, overridden
 from core.points import Grain, units
 from core.reach import THOUSAND, room
-from core.rules import Model, Stages
+from core.rules import Model
+from core.sections import Stages
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def score(
         did = behaviour(model, facts.activities, settled_events(facts, at), at, fit)
         parts += [did, *limits(model, "behaviour", did)]
     if model.ageing:
-        parts.append(ageing(model.ageing, versions(model, facts, at, past), at))
+        parts.append(ageing(model.ageing, versions(model, facts, at, past), at, past))
     if (left := room(model)) is not None:
         parts.append(_rest(left, union(parts)))
     if model.scale:

@@ -17,6 +17,7 @@ from core.facts import as_of
 from core.known import Facts, Keep, unkept
 from core.past import Past
 from core.permitted import permitted
+from core.prediction import PROBABILITY, probabilities
 from core.qualification import qualify
 from core.ready import ready
 from core.rules import Model
@@ -31,10 +32,10 @@ class Judged:
     """What the models say of the facts as of an instant.
 
     `verdicts`: connection, lead_id, behaviour (before weighting) and score (units of 1/10,000
-    point), tier, stage, reason, model (label of the one that scored it), one row for each scored
-    lead; `contributions` are what they rest on, `rejected` the records that are no leads
-    (`core.scoring.Scored`). `outside`: connection, lead_id of the leads that no model is for; None
-    where a model takes all.
+    point), tier, stage, reason, model (label of the one that scored it), probability (what is
+    predicted beside the score; null: nothing is), one row for each scored lead; `contributions` are
+    what they rest on, `rejected` the records that are no leads (`core.scoring.Scored`).
+    `outside`: connection, lead_id of the leads that no model is for; None where a model takes all.
 
     `facts` are those that were scored, `shares` those of each model by its label: what hygiene held
     out, and what people did not agree to, is not among them. Such leads have a verdict of 0 points
@@ -127,9 +128,13 @@ def _verdicts(model: Model, scored: Scored, facts: Facts, at: datetime, past: Pa
     qualified = qualify(model, scored.scores, facts, at, past)
     if "cooling" in qualified.columns:
         scored = replace(scored, scores=qualified.view())
-    return qualified.inner_join(reasons(scored), KEY).select(
+    rows = qualified.inner_join(reasons(scored), KEY).select(
         *KEY, "behaviour", "score", "tier", "stage", "reason", model=ibis.literal(model.label)
     )
+    if model.probability is None:
+        return rows.mutate(probability=ibis.null(PROBABILITY))
+    predicted = probabilities(model.probability, facts, at)
+    return rows.left_join(predicted, KEY).select(rows, predicted.probability)
 
 
 def _unscored(leads: Table) -> Table:
@@ -138,5 +143,5 @@ def _unscored(leads: Table) -> Table:
     tier = ibis.null("string")
     return leads.select(
         *KEY, behaviour=nothing, score=nothing, tier=tier, stage=_.stage, reason=_.reason,
-        model=_.model,
+        model=_.model, probability=ibis.null(PROBABILITY),
     )  # fmt: skip

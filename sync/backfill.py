@@ -16,7 +16,7 @@ from sync.ledger_rows import RunStatus
 from sync.price import Size, in_words, reading, total
 from sync.pull import Pulled, pull, start_of
 from sync.report import Step
-from sync.session import Session
+from sync.session import Clock, Session
 from sync.stop import Stop
 
 FRESH = timedelta(days=1)
@@ -113,15 +113,20 @@ def remaining(
     return found
 
 
-def read_on(session: Session, since: datetime | None) -> Read:
+def read_on(since: datetime | None) -> Read:
     """How a backfill reads a CRM, begun now or gone on with: what remains of it."""
 
     def read(
-        connector: Connector, facts: FactsStore, step: Step, stop: Stop, progress: Progress
+        connector: Connector,
+        facts: FactsStore,
+        clock: Clock,
+        step: Step,
+        stop: Stop,
+        progress: Progress,
     ) -> Pulled:
-        streams = remaining(connector, facts, since, session.clock())
+        streams = remaining(connector, facts, since, clock())
         left = facts.backlog.of(connector.name)
-        return pull(connector, facts, step, stop, progress, streams, left)
+        return pull(connector, facts, clock, step, stop, progress, streams, left)
 
     return read
 

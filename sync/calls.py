@@ -39,6 +39,7 @@ class Listed:
     score: Decimal
     tier: str | None
     stage: str | None
+    probability: Decimal | None
     tried: Tried
     call: Call
     rejected: bool
@@ -72,10 +73,11 @@ def listed(session: Session, at: datetime) -> list[Listed]:
                 touched = tried.get((connection, row["lead_id"]), Tried())
                 answer = rejected.get(row["lead_id"])
                 state = row["stage"], row["tier"], row["since"]
+                decided = row["tier"], row["stage"], row["probability"]
                 champion = (connection, row["lead_id"]) in apart
                 due = call(*state, touched, handoff.cadences, answer, champion=champion)
                 score = Decimal(row["score"]) / UNIT
-                lead = (connection, row["lead_id"], *person, score, row["tier"], row["stage"])
+                lead = (connection, row["lead_id"], *person, score, *decided)
                 when = lately.get((connection, row["lead_id"]), NEVER)
                 found.append(Listed(*lead, touched, due, answer is not None, when))
     once = _each_once(found, known.persons, session.config.precedence)

@@ -74,6 +74,7 @@ class Comparer:
             last_written,
             self._still_refused(decision.lead_id, item.modified_at),
             item.parent,
+            item.modified_at,
             held,
             {entry.output for entry in held if entry.lapsed(self._at)},
         )

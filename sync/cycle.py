@@ -34,12 +34,13 @@ from sync.retention import Due
 from sync.roster import colleagues, find
 from sync.route import Round, assign, record, start_timers
 from sync.selection import Selection, chosen, select
-from sync.session import Session
+from sync.session import Clock, Session
+from sync.sign_off import unsigned
 from sync.staffing import shortages
 from sync.stop import Stop
 from sync.write import Writer, settle_unanswered
 
-Read = Callable[[Connector, FactsStore, Step, Stop, Progress], Pulled]
+Read = Callable[[Connector, FactsStore, Clock, Step, Stop, Progress], Pulled]
 """How a cycle brings the facts up to date with a CRM: `sync.pull.pull`, or what does more."""
 
 
@@ -145,6 +146,7 @@ def _planned(
         rounds = assign(decider, rosters, session.ledger, people, known)
         for part in sorted(parts, key=lambda part: people.order.index(part.planned.connection)):
             steps.plan(part, decider, rounds[part.planned.connection], people)
+            report.warnings += decider.misread(part.planned.connection)
     return parts
 
 
@@ -161,17 +163,10 @@ class _Part:
 
 def _signed_off(session: Session) -> list[str]:
     """Refuse a model that lacks a required sign-off; what to warn of where it is only asked for."""
-    asked = session.config.model_signoff
-    if asked is SignOff.NONE:
-        return []
-    findings = [
-        finding
-        for segment in session.segments
-        for finding in guards.unsigned(
-            segment.model, session.ledger.models.signed(segment.model.version)
-        )
-    ]
-    if findings and asked is SignOff.REQUIRED:
+    config = session.config
+    problems = unsigned(config, session.segments, session.ledger)
+    findings = [f"{problem.what}. {problem.advice}" for problem in problems]
+    if findings and config.model_signoff is SignOff.REQUIRED:
         raise GuardStopError(findings)
     return findings
 
@@ -223,7 +218,8 @@ class _Steps:
         if predicted and (over := guards.budget(name, "reading", predicted, self._limits, made)):
             raise GuardStopError(over)
         held = facts.counts(name)[LEADS.name]
-        pulled = self._read(connector, facts, report.steps["pull"], self._stop, self._progress)
+        clock, step = self._session.clock, report.steps["pull"]
+        pulled = self._read(connector, facts, clock, step, self._stop, self._progress)
         report.comparisons, report.reading.made = pulled.comparisons, pulled.calls
         report.refreshed, report.refreshing = pulled.refreshed, pulled.refreshing
         report.unread.update(f"{p.field}: {p.reason}" for p in pulled.unread)

@@ -152,7 +152,7 @@ def backfill(
             progress=progress,
             limits=limits,
             full=True,
-            read=backfilling.read_on(session, start),
+            read=backfilling.read_on(start),
             priced=priced,
         )
     show_report(cycle.report, as_json)

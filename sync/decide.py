@@ -25,6 +25,7 @@ from core.known import Facts, belonging, companies, known_columns, lead_columns
 from core.matching import domain
 from core.past import PREFIX, Past
 from core.persons import nearby, of_persons, shared
+from core.prediction import exact, probabilities
 from core.profile import areas, stages
 from core.routing import Assignment
 from core.scoring import union
@@ -38,6 +39,9 @@ from sync.routing_settings import Routing, Territory
 
 BATCH = 10_000
 """Leads that are in memory at a time."""
+
+NAMED = 5
+"""Records that a warning names; of more, it says how many."""
 
 _DID = {"lead_id": "string", "occurred_at": TIME}
 _BEGAN = pa.schema([("lead_id", pa.string()), ("since", TIME.to_pyarrow())])
@@ -69,7 +73,8 @@ def past_of(
     placing += [segment.when for segment in segments if segment.when is not None]
     asks = any(name.startswith(PREFIX) for when in placing for name in when.columns())
     asks = asks or any(segment.model.recalls for segment in segments)
-    past = ledger.past.before(at, leads, stages=asks)
+    whole = any(segment.model.remembers for segment in segments)
+    past = ledger.past.before(at, leads, stages=asks, spells=whole)
     return past if asks or past.overrides is not None else None
 
 
@@ -324,6 +329,23 @@ class Decider:
         )
         return int(every.to_pyarrow().as_py()) - int(mine.to_pyarrow().as_py())
 
+    def misread(self, connection: str) -> Iterator[str]:
+        """What to warn of: predictions that are no number from 0 to 1, by field."""
+        for segment in self.segments:
+            if segment.model.probability:
+                facts = self._judged.shares[segment.model.label]
+                said = probabilities(segment.model.probability, facts, self.at)
+                wrong = said.filter(said.misread, said.connection == connection)
+                ids = wrong.lead_id.to_pyarrow().to_pylist()
+                if ids:
+                    named = ", ".join(sorted(ids)[:NAMED])
+                    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+                    yield (
+                        f"{connection}: custom.{segment.model.probability} is no number from 0 to "
+                        f"1, so no probability is kept beside the score: {named}{more}. Mend it in "
+                        "the CRM, or map another field"
+                    )
+
     def hot(self, connection: str, stages: Collection[str]) -> list[dict[str, Any]]:
         """The leads of some stages, with all that routing looks at in the facts; who is held out of
         the score has none."""
@@ -398,6 +420,7 @@ class Decider:
             owner_reason=assignment.reason if assignment else "",
             area=row["area"],
             buyer_stage=row["buyer_stage"],
+            probability=exact(row["probability"]),
         )
         return Decided(
             decision,

@@ -19,7 +19,7 @@ from core.hygiene import Check, Found
 from core.icp import Match
 from core.known import FROM_ACCOUNT, Facts
 from core.persons import shown_by
-from core.prediction import probabilities
+from core.prediction import exact, probabilities
 from core.profile import channels, parts, profile
 from core.provenance import changed_answers, sourced
 from core.routing import KEPT
@@ -61,7 +61,14 @@ def explain(around: Neighbours, leads: Collection[str]) -> list[tuple[Decision, 
         decided = [d.decision for d in session.ledger.decisions(*key)]
         earlier = [decision for decision in decided if decision.scored_at <= at]
         reason = _owned(around, key, earlier[-1].owner_reason if earlier else "")
-        decision = Decision(**row, object_type=kinds[key], scored_at=at, owner_reason=reason)
+        predicted = exact(row.pop("probability"))
+        decision = Decision(
+            **row,
+            object_type=kinds[key],
+            scored_at=at,
+            owner_reason=reason,
+            probability=predicted,
+        )
         model, history = models[decision.model], session.ledger.past.history(*key, at)
         history = replace(
             history,
@@ -125,14 +132,14 @@ class _Told:
     ) -> Explanation:
         """Everything about one lead; `earlier` is what was decided about it before."""
         shown = {name: part.get(key, []) for name, part in self._profiles.items()}
-        predicted = self._predicted.get(key)
+        (predicted,) = self._predicted.get(key, ({"misread": False},))
         return explain_lead(
             self._model,
             score,
             contributions.get(key, ()),
             [row["rule"] for row in self._missing.get(key, ())],
             self._checked.get(key, ()),
-            probability=predicted[0]["probability"] if predicted else None,
+            misread=f"custom.{self._model.probability}" if predicted["misread"] else None,
             profile=profile(shown) if shown else None,
             known=self._known(key, earlier),
             channels=self._channels.get(key, ()),

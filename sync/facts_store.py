@@ -23,6 +23,7 @@ from core.facts import ACTIVITIES, ALIASES, BY_NAME, TABLES, TIME, FactsTable
 from sync.aliases import Alias, Merge, followed
 from sync.backlog import BACKLOG, Backlog
 from sync.census import COUNTS, Census
+from sync.clocks import CLOCKS, Clocks
 from sync.cursors import CURSORS, Cursors
 from sync.facts_file import MEMORY, FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
@@ -63,6 +64,7 @@ _SCHEMAS = {
     **SEEN,
     **NOTED,
     **HORIZONS,
+    **CLOCKS,
 }
 
 _CLOSED = "(FROM held WHERE held_row IN (SELECT held_row FROM closing))"
@@ -114,6 +116,8 @@ class FactsStore:
         """Where there is room for what does not fit into memory; it is removed on closing."""
         self.people = People(self._file)
         """Which records are one person, for reports and erasure."""
+        self.clocks = Clocks(self._file)
+        """What the CRMs' clocks show; what is stored follows one that goes back."""
         self.horizon = Horizon(self._file, self.touched)
         """Before when what was done is forgotten."""
         self.gate: Gate | None = None

@@ -234,6 +234,7 @@ class _Teller:
             "stage": decision.stage,
             "tier": decision.tier,
             "score": f"{decision.points:f}",
+            "probability": None if decision.probability is None else f"{decision.probability:f}",
             "owner": owner and owner["id"],
             "at": notice.at.isoformat(),
         }

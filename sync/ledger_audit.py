@@ -242,4 +242,6 @@ def _plain(name: str, value: Any) -> str | None:
     """A value of a decision as people read it: a score in points."""
     if name == "score" and value is not None:
         return format((Decimal(value) / UNIT).normalize(), "f")
+    if name == "probability" and value is not None:
+        return format(value, "f")
     return None if value is None else str(value)

@@ -15,7 +15,8 @@ from typing import Any
 
 import ibis
 import pyarrow as pa
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from ibis.expr.types import Table
+from sqlalchemy import Connection, Engine, Select, delete, func, insert, select, update
 
 from core import past
 from core.decision import Decision
@@ -144,25 +145,25 @@ class PastLedger:
         self._readers = readers
 
     def before(
-        self, at: datetime, leads: Collection[str] = (), *, stages: bool = True
+        self,
+        at: datetime,
+        leads: Collection[str] = (),
+        *,
+        stages: bool = True,
+        spells: bool = False,
     ) -> past.Past:
         """The past of an instant as tables: what was decided before it, and is overridden at it.
 
-        Stages of some leads alone, if any are given; without `stages` only the overrides are read.
+        Stages of some leads alone, if any are given; without `stages` only the overrides are read,
+        and with `spells` all stages that a lead had beside the last.
         """
-        schema = past.STAGES.to_pyarrow()
-        batches: list[pa.RecordBatch] = []
-        if stages:
-            with self._readers.begin() as db:
-                rows = db.execute(last_stages(db, at, leads).execution_options(yield_per=CHUNK))
-                for chunk in rows.partitions():
-                    columns = zip(*chunk, strict=True)
-                    batches.append(pa.record_batch(list(map(list, columns)), schema=schema))
+        with self._readers.begin() as db:
+            last = _read(db, last_stages(db, at, leads) if stages else None, past.STAGES)
+            had = _read(db, _spells(db, at, leads), past.SPELLS) if spells else None
         found = {(o.connection, o.lead_id): _effect(o) for o in self.overrides(at)}
         effects = pa.Table.from_pylist(list(found.values()), past.OVERRIDES.to_pyarrow())
         return past.Past(
-            ibis.memtable(pa.Table.from_batches(batches, schema), schema=past.STAGES),
-            ibis.memtable(effects, schema=past.OVERRIDES) if found else None,
+            last, ibis.memtable(effects, schema=past.OVERRIDES) if found else None, had
         )
 
     def history(self, connection: str, lead_id: str, at: datetime) -> past.History:
@@ -243,9 +244,9 @@ class PastLedger:
             return list(db.scalars(query.order_by(c.connection)))
 
     def standing(self, connection: str) -> list[Mapping[str, Any]]:
-        """The latest decision about each lead: lead_id, score, tier, stage, since when the lead
-        has that stage (or that score, if it never had one), and when it `entered` our care: when
-        it was first decided about, or last left the qualified stages."""
+        """The latest decision about each lead: lead_id, score, probability, tier, stage,
+        since when the lead has that stage (or that score, if it never had one), and when it
+        `entered` our care: when it was first decided about, or last left the qualified stages."""
         d, s, f = DECISIONS.c, STAGES.c, DECISIONS.alias().c
         moved = select(s.lead_id, func.max(s.at).label("since"), func.max(s.left_at).label("left"))
         stages = moved.where(s.connection == connection).group_by(s.lead_id).subquery()
@@ -253,7 +254,7 @@ class PastLedger:
         first = begun.group_by(f.lead_id).subquery()
         since = func.coalesce(stages.c.since, d.at, type_=UtcTime()).label("since")
         entered = func.coalesce(stages.c.left, first.c.at, type_=UtcTime()).label("entered")
-        query = select(d.lead_id, d.score, d.tier, d.stage, since, entered)
+        query = select(d.lead_id, d.score, d.probability, d.tier, d.stage, since, entered)
         query = query.join(first, first.c.lead_id == d.lead_id)
         query = query.outerjoin(stages, stages.c.lead_id == d.lead_id)
         query = query.where(d.connection == connection, d.latest).order_by(d.lead_id)
@@ -272,6 +273,27 @@ class PastLedger:
         with self._readers.begin() as db:
             rows = db.execute(select(SCORED.c.connection, SCORED.c.at).order_by("connection"))
             return {row[0]: row[1] for row in rows}
+
+
+def _spells(db: Connection, at: datetime, leads: Collection[str]) -> Select[Any]:
+    """Every stage of the leads before `at`: the columns of `core.past.SPELLS`."""
+    c = STAGES.c
+    until = func.lead(c.at, type_=UtcTime()).over(
+        partition_by=(c.lead_id, c.connection), order_by=c.at
+    )
+    found = select(c.connection, c.lead_id, c.stage, c.cycle, c.at, until).where(c.at < at)
+    return found.where(c.lead_id.in_(listed(db, leads))) if leads else found
+
+
+def _read(db: Connection, query: Select[Any] | None, schema: ibis.Schema) -> Table:
+    """The rows of a query; None: no rows."""
+    batches: list[pa.RecordBatch] = []
+    kinds = schema.to_pyarrow()
+    if query is not None:
+        for chunk in db.execute(query.execution_options(yield_per=CHUNK)).partitions():
+            columns = zip(*chunk, strict=True)
+            batches.append(pa.record_batch(list(map(list, columns)), schema=kinds))
+    return ibis.memtable(pa.Table.from_batches(batches, kinds), schema=schema)
 
 
 def _ending(connection: str, lead_id: str, at: datetime) -> Any:

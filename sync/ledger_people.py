@@ -43,6 +43,7 @@ DECIDED = pa.schema(
         "object_type": pa.string(),
         "at": pa.timestamp("us", "UTC"),
         "score": pa.decimal128(38, 4),
+        "probability": pa.decimal128(10, 9),
         "tier": pa.string(),
         "stage": pa.string(),
         "owner_id": pa.string(),
@@ -51,7 +52,7 @@ DECIDED = pa.schema(
         "model": pa.string(),
     }
 )
-"""A decision as it is exported: `score` in points."""
+"""A decision as it is exported: `score` in points, and what was predicted beside it."""
 
 _NAMING = {
     GIVEN.c.follows: "",

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from connectors.base import Change
 from core.decision import OPTIONAL, Decision, Output
 
-SUBSTANCE = ("score", "tier", "stage", "owner_id", "model")
+SUBSTANCE = ("score", "tier", "stage", "owner_id", "model", "probability")
 """What of a decision makes it another one: the rest follows from it, or from the clock."""
 
 CHUNK = 5_000
@@ -70,8 +70,9 @@ class Decided:
 class Quarantined:
     """A record that the CRM refuses, in the CRM's own words, and the values it refused.
 
-    `fields` stands for the written fields as they were then. `next_try`: when it is sent again
-    by itself; None for a refusal that does not pass.
+    `fields` stands for the written fields as they were then, `modified_at` is the record's stamp by
+    which it was decided what to send (None: not known). `next_try`: when it is sent again by
+    itself, by our own clock; None for a refusal that does not pass.
     """
 
     connection: str
@@ -85,17 +86,19 @@ class Quarantined:
     tries: int
     next_try: datetime | None
     fields: str | None
+    modified_at: datetime | None
     run_id: str | None
 
     def due(self, modified_at: datetime, fields: str, at: datetime) -> bool:
         """Whether to send the record again, last changed at `modified_at`, with these `fields`.
 
+        Stamps of the CRM are compared with each other alone: its clock may not be ours.
         A change of the record is no reason where the CRM did not keep what it had acknowledged:
         our own write was such a change, and would be repeated for ever.
         """
         if self.next_try is not None and self.next_try <= at:
             return True
-        changed = modified_at > self.last_seen and self.code != NOT_KEPT
+        changed = modified_at != self.modified_at and self.code != NOT_KEPT
         return changed or self.fields not in (None, fields)
 
 

@@ -5,6 +5,7 @@ Rows name records by their ids alone: no secret, and nothing about a person. The
 """
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -48,6 +49,23 @@ class UtcTime(TypeDecorator[datetime]):
             return None
         stamp: datetime = value
         return stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
+
+
+class Exact(TypeDecorator[Decimal]):
+    """A number that stays exact in any database: as text, without zeros behind it."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
+        """To plain decimals."""
+        del dialect
+        return None if value is None else f"{value.normalize():f}"
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        """From plain decimals."""
+        del dialect
+        return None if value is None else Decimal(value)
 
 
 METADATA = MetaData()
@@ -97,6 +115,8 @@ DECISIONS = Table(
     Column("reason", Text, nullable=False),
     Column("model", String, nullable=False),
     Column("latest", Boolean, nullable=False),
+    # What was predicted, from 0 to 1. Null: nothing, or decided before it was kept.
+    Column("probability", Exact),
 )
 Index("ix_decisions_lead", DECISIONS.c.connection, DECISIONS.c.lead_id)
 Index(
@@ -149,6 +169,7 @@ QUARANTINE = Table(
     Column("tries", Integer, nullable=False),
     Column("next_try", UtcTime),
     Column("fields", String),
+    Column("modified_at", UtcTime),
     _run(nullable=True),
 )
 

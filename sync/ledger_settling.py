@@ -149,6 +149,7 @@ def _keep_refused(
                 "tries": tries + 1,
                 "next_try": at + wait(tries) if result.status is Status.TRANSIENT else None,
                 "fields": fields,
+                "modified_at": result.change.modified_at,
                 "run_id": run_id,
             }
         )

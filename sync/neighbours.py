@@ -24,8 +24,10 @@ from core.matching import domain, sure
 from core.past import Past
 from core.persons import shared
 from core.propensity import Accounts, propensity
+from core.rules import Model
 from core.segments import scoring_accounts
 from core.verdict import Judged, judge
+from core.visitors import visits
 from sync.decide import about, all_of, facts_of, past_of
 from sync.facts_store import FactsStore
 from sync.session import Session
@@ -74,7 +76,8 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         identity = session.config.identity
         near, accounts = _near(everything, record, at, identity)
         leads = all_of(identity, session.segments, everything, near, at)
-        find = partial(_found, session.facts, at)
+        model = scoring_accounts(session.segments)
+        find = partial(_found, session.facts, at, model, everything.accounts)
         mine = _copied(about(everything, leads, accounts, find), keep)
         mine = shared(identity, mine, at, keep)
         if identity:
@@ -84,7 +87,6 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         stack.enter_context(_in_a_hurry())
         past = past_of(session.ledger, None, at, session.segments, leads)
         judged = judge(session.segments, facts, at, past, keep)
-        model = scoring_accounts(session.segments)
         scored = propensity(model, judged, judged.facts, at, past) if model else None
         if scored:
             scored = replace(scored, scores=keep(scored.scores))
@@ -173,12 +175,21 @@ def _people(facts: Facts, versions: Iterable[Row], at: datetime) -> Iterator[Row
 def _found(
     store: FactsStore,
     at: datetime,
-    _known: Table,
+    model: Model | None,
+    firms: Table,
+    known: Table,
     leads: Collection[str],
     accounts: Collection[str],
 ) -> Table:
-    """`done_by`, found among all that is stored."""
-    return as_of(done_by(store.did(leads, accounts), leads, accounts), at)
+    """`done_by`, found among all that is stored; with it the visits of nobody that come from
+    networks of these accounts, as theirs."""
+    did = as_of(done_by(store.did(leads, accounts), leads, accounts), at)
+    networks = model.accounts.networks if model and model.accounts else None
+    if networks is None:
+        return did
+    found = visits(networks, known, as_of(firms, at))
+    theirs = found.filter(found.account_id.isin(sorted(accounts)))
+    return did.union(theirs.select(did.columns).cast(did.schema()))
 
 
 def _copied(facts: Facts, keep: Keep) -> Facts:

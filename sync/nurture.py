@@ -52,6 +52,7 @@ class Member:
     score: Decimal
     tier: str | None
     stage: str | None
+    probability: Decimal | None
 
 
 def nurtured(session: Session, at: datetime) -> list[Nurtured]:
@@ -133,7 +134,13 @@ def members(session: Session, audience: Audience, at: datetime) -> list[Member]:
         for row in session.ledger.past.standing(name)
     }
     return [
-        Member(**person, score=Decimal(row["score"]) / UNIT, tier=row["tier"], stage=row["stage"])
+        Member(
+            **person,
+            score=Decimal(row["score"]) / UNIT,
+            tier=row["tier"],
+            stage=row["stage"],
+            probability=row["probability"],
+        )
         for person in sorted(known, key=lambda p: (p["connection"], p["lead_id"]))
         if (row := standing.get((person["connection"], person["lead_id"])))
         and (audience.tiers is None or row["tier"] in audience.tiers)

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import groupby
 from pathlib import Path
@@ -94,7 +94,8 @@ class Compared:
     """A decision beside what the CRM holds and what we last wrote there.
 
     `refused` are the values that the CRM refused and will refuse again, because the record has
-    not changed since; None where there are none. `group` is the record's parent. `held` are the
+    not changed since; None where there are none. `group` is the record's parent, `modified_at` its
+    stamp. `held` are the
     fields that hold a human's value, `lapsed` the outputs among them that are ours again.
     """
 
@@ -103,6 +104,7 @@ class Compared:
     last_written: Values
     refused: Values | None = None
     group: str = ""
+    modified_at: datetime | None = None
     held: Sequence[Held] = ()
     lapsed: Collection[Output] = ()
 
@@ -189,7 +191,9 @@ class ConnectionPlan:
         if item.refused is not None and _substance(found.changes) == _substance(item.refused):
             self.waiting.append(decision.lead_id)
             return
-        change = Change(decision.object_type, decision.lead_id, found.changes, item.group)
+        change = Change(
+            decision.object_type, decision.lead_id, found.changes, item.group, item.modified_at
+        )
         self.changes.append(PlannedChange(change, item.present, decision.owner_reason))
 
     def as_dict(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ibis.expr.types import Table
 
 from core.changes import changes
 from core.decision import UNIT
+from core.prediction import exact
 from core.segments import Segments
 from core.verdict import KEY
 from sync.decide import BATCH, Decider, past_of
@@ -31,12 +32,14 @@ _GIVEN = pa.schema([(name, pa.string()) for name in (*KEY, "given", "new_given")
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a lead stands under one model: points, tier, stage, and its owner's id."""
+    """Where a lead stands under one model: points, tier, stage, its owner's id, and what is
+    predicted of it, which moves nobody."""
 
     score: Decimal
     tier: str | None
     stage: str | None
     owner: str | None
+    probability: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -148,12 +151,12 @@ def _given(old: Mapping[str, Round], new: Mapping[str, Round]) -> Table:
 
 def _beside(old: Decider, new: Decider, given: Table) -> Table:
     """One row for each lead: what each model decides; an owner that is not given stays."""
-    columns = ("object_type", "score", "tier", "stage")
+    columns = ("object_type", "score", "tier", "stage", "probability")
     before = old.decisions.select(*KEY, *columns, present="owner_id")
     after = new.decisions.select(*KEY, **{f"new_{name}": name for name in columns[1:]})
     rows = before.inner_join(after, KEY).left_join(given, KEY, rname="{name}_right")
     owners = {"owner": _.given.coalesce(_.present), "new_owner": _.new_given.coalesce(_.present)}
-    names = [*before.columns[:-1], "new_score", "new_tier", "new_stage"]
+    names = [*before.columns[:-1], *after.columns[2:]]
     return rows.select(*names, **owners).view()
 
 
@@ -177,6 +180,7 @@ def _mover(row: Mapping[str, Any]) -> Mover:
             tier=row[f"{side}tier"],
             stage=row[f"{side}stage"],
             owner=row[f"{side}owner"],
+            probability=exact(row[f"{side}probability"]),
         )
         for side in ("", "new_")
     )

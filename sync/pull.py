@@ -11,6 +11,7 @@ from core.facts import LEADS
 from sync.facts_store import FactsStore
 from sync.pages import joined, read_ahead
 from sync.report import Comparison, Cost, Refreshed, Step
+from sync.session import Clock
 from sync.stop import Stop
 
 
@@ -51,6 +52,7 @@ def arriving(
 def pull(
     connector: Connector,
     facts: FactsStore,
+    clock: Clock,
     step: Step,
     stop: Stop,
     progress: Progress,
@@ -59,11 +61,12 @@ def pull(
 ) -> Pulled:
     """Read streams on from their cursors, up to the CRM's own present; None: all of them.
 
-    `counted` is how much there is to read of streams where that is known, for the progress. What
-    was stored before an error or a stop stays, cursors included: the next pull goes on.
+    from sync.report import Comparison, Cost, Refreshed, Step
+    from sync.session import Clock
     """
     name = connector.name
     pulled = Pulled(until=connector.now())
+    facts.clocks.look(name, pulled.until, clock())
     before = dict(connector.usage.calls)
     for stream in connector.streams() if streams is None else streams:
         cursor = start_of(facts.cursor(name, stream.name), connector.capabilities.lookback)

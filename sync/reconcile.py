@@ -30,7 +30,7 @@ from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
 from sync.pull import Pulled, arriving, pull
 from sync.report import Comparison, Step
-from sync.session import Session
+from sync.session import Clock, Session
 from sync.stop import Stop
 
 FRESH = timedelta(days=1)
@@ -70,6 +70,7 @@ def read_whole(
     limits: Limits,
     connector: Connector,
     facts: FactsStore,
+    clock: Clock,
     step: Step,
     stop: Stop,
     progress: Progress,
@@ -77,12 +78,12 @@ def read_whole(
     """Pull, then compare every complete stream with the facts, and heal what differs."""
     before = dict(connector.usage.calls)
     read = _read_until(connector, facts)
-    first = pull(connector, facts, step, stop, progress)
+    first = pull(connector, facts, clock, step, stop, progress)
     comparing = _Comparing(connector, facts, step, stop, progress, first)
     streams = [stream for stream in connector.streams() if stream.complete]
     for stream in streams:
         comparing.read(stream)
-    pulled = pull(connector, facts, step, stop, progress)
+    pulled = pull(connector, facts, clock, step, stop, progress)
     pulled.unread += first.unread
     pulled.leads_removed += first.leads_removed
     found = {stream: comparing.found(stream) for stream in streams}

@@ -25,7 +25,7 @@ from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
 from sync.pull import Pulled, pull
 from sync.report import Cost, Refreshed, Step
-from sync.session import Session
+from sync.session import Clock, Session
 from sync.stop import Stop
 
 CUSTOM = "custom."
@@ -94,6 +94,7 @@ def read_on(
     named: Set[str],
     connector: Connector,
     facts: FactsStore,
+    clock: Clock,
     step: Step,
     stop: Stop,
     progress: Progress,
@@ -102,7 +103,7 @@ def read_on(
 
     `named` are the `words` by which further fields are asked for.
     """
-    pulled = pull(connector, facts, step, stop, progress)
+    pulled = pull(connector, facts, clock, step, stop, progress)
     streams = [
         replace(stream, only=only)
         for stream in connector.streams()

@@ -14,6 +14,7 @@ from core.facts import as_of
 from core.identity import Identity
 from core.past import Past
 from core.persons import shared
+from core.prediction import exact
 from core.segments import Segments
 from core.verdict import KEY, judge
 from sync.decide import BATCH, about, all_of, facts_of
@@ -47,4 +48,5 @@ def replay(
     rows = rows.filter(_.connection.isin(sorted(connections))).order_by(KEY)
     for batch in rows.to_pyarrow_batches(chunk_size=BATCH):
         for row in batch.to_pylist():
-            yield Decision(**row, scored_at=at)
+            predicted = exact(row.pop("probability"))
+            yield Decision(**row, scored_at=at, probability=predicted)

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from sync.preview import Mover, Preview
+from sync.preview import Mover, Preview, Standing
 from sync.show import table
 
 
@@ -22,10 +22,14 @@ def preview(found: Preview, limit: int) -> Iterable[Table]:
         same = "(stays)" if move.before == move.after else move.after or "-"
         stages.add_row(move.connection, move.before or "-", same, str(move.leads))
     yield stages
-    movers = table("\nleads that move", "lead", "score", "tier", "stage", "owner", "by")
     listed = list(islice(found.movers(), limit + 1))
+    predicted = any(
+        side.probability is not None for mover in listed for side in (mover.before, mover.after)
+    )
+    beside = ["probability"] if predicted else []
+    movers = table("\nleads that move", "lead", "score", "tier", "stage", "owner", *beside, "by")
     for mover in listed[:limit]:
-        movers.add_row(*_row(mover))
+        movers.add_row(*_row(mover, predicted=predicted))
     yield movers
     if len(listed) > limit:
         more = table("")
@@ -43,16 +47,19 @@ def critical(found: Iterable[Mapping[str, Any]]) -> Iterator[Table]:
         yield made
 
 
-def _row(mover: Mover) -> list[str]:
-    sides = [
-        (f"{side.score:f}", side.tier, side.stage, side.owner)
-        for side in (mover.before, mover.after)
-    ]
+def _row(mover: Mover, *, predicted: bool) -> list[str]:
+    sides = [_side(side, predicted=predicted) for side in (mover.before, mover.after)]
     cells = [
         (a or "-") if a == b else f"{a or '-'} -> {b or '-'}" for a, b in zip(*sides, strict=True)
     ]
     by = ", ".join(f"{m.rule} {m.before:f} -> {m.after:f}" for m in mover.rules)
     return [f"{mover.connection}: {mover.lead_id}", *cells, by or "threshold, tier or turn"]
+
+
+def _side(side: Standing, *, predicted: bool) -> list[str | None]:
+    told = [f"{side.score:f}", side.tier, side.stage, side.owner]
+    beside = None if side.probability is None else f"{side.probability:f}"
+    return [*told, beside] if predicted else told
 
 
 def preview_data(found: Preview) -> dict[str, Any]:

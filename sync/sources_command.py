@@ -34,7 +34,7 @@ def sources(
             "family": FAMILY[Kind(kind)] if kind in set(Kind) else None,
             "leads": leads[kind],
             "won": won[kind],
-            "rate": _percent(won[kind], leads[kind]),
+            "rate": percent(won[kind], leads[kind]),
         }
         for kind in sorted(leads, key=lambda kind: (-leads[kind], kind or ""))
     ]
@@ -59,6 +59,8 @@ def _summed(found: list[dict[str, Any]], name: str) -> Counter[str | None]:
     return total
 
 
-def _percent(part: int, whole: int) -> str:
-    """A share in per cent with one decimal, rounded half up."""
+def percent(part: int, whole: int) -> str | None:
+    """A share in per cent with one decimal, rounded half up; None: of nothing."""
+    if not whole:
+        return None
     return f"{(Decimal(100 * part) / whole).quantize(Decimal('0.1'), ROUND_HALF_UP)}%"

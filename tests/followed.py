@@ -58,13 +58,13 @@ class Followed:
 
     def pull(self) -> Pulled:
         self.clock.tick(minutes=1)
-        return pull(self.connector, self.facts, Step("pull"), Stop(), self._progress)
+        return pull(self.connector, self.facts, self.clock, Step("pull"), Stop(), self._progress)
 
     def reconcile(self, limits: Limits = ANYTHING) -> dict[str, Comparison]:
         self.clock.tick(minutes=1)
         self.steps.clear()
         pulled = read_whole(
-            limits, self.connector, self.facts, Step("pull"), Stop(), self._progress
+            limits, self.connector, self.facts, self.clock, Step("pull"), Stop(), self._progress
         )
         return {c.stream: c for c in pulled.comparisons}
 
@@ -72,7 +72,14 @@ class Followed:
         self.clock.tick(minutes=1)
         self.steps.clear()
         return read_on(
-            limits, frozenset(), self.connector, self.facts, Step("pull"), Stop(), self._progress
+            limits,
+            frozenset(),
+            self.connector,
+            self.facts,
+            self.clock,
+            Step("pull"),
+            Stop(),
+            self._progress,
         )
 
     def compared(self) -> int:

@@ -78,9 +78,12 @@ class Child:
 
     def heard(self, text: str) -> None:
         """Wait until it says something."""
+        assert self.says(text), f"it ended without {text!r}"
+
+    def says(self, *texts: str) -> bool:
+        """Wait until it says one of these; whether it does before it ends."""
         assert self._process.stderr is not None
-        said = next((line for line in self._process.stderr if text in line), None)
-        assert said, f"it ended without {text!r}"
+        return any(text in line for line in self._process.stderr for text in texts)
 
     def end(self, *, kill_after: float | None = None) -> Ended:
         """Wait for its end; with `kill_after`, kill it after so many seconds if it still runs."""

@@ -1,14 +1,17 @@
 """Simulated days of the daemon, with everything going on that goes on around a live CRM.
 
 `python -m tests.soak --days 30 --seed 1` runs cycles every eight hours over both sandbox CRMs.
-Between them leads come, act, change, merge, convert and go, calls are associated late, rows come
-to light late, and people edit what leadgauge wrote; within them requests fail in every way that
-passes by itself, records change under the running cycle, and a cycle of another process is killed.
-Every two days all is reconciled, every five all leads are scored anew.
+Between and within them life goes on (`tests.life`): leads come, act, change, merge, convert, go and
+come back, calls are associated late, rows come to light late, people edit what leadgauge wrote, and
+records are refused, locked and corrected. Requests fail in every way that passes by itself,
+HubSpot's index lags, and some cycles go by bulk jobs. A cycle of another process is killed, or the
+daemon is, and another one takes over. Every two days all is reconciled, every five all leads are
+scored anew.
 
-In the end, and after one calm cycle, three oracles are asked: a count of points over the CRM's
-own records, in plain Python; a fresh database that scores everything from scratch; and the log of
-every write, in which no field is given the value that it had.
+In the end, and after one calm cycle, the oracles are asked: a count of points over the CRM's
+own records, in plain Python; a fresh database that scores everything from scratch; the log of
+every write, in which no field is given the value that it had; and the ledger, in which nothing may
+be left open but what is still refused.
 """
 
 import argparse
@@ -18,13 +21,16 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from connectors.base import Connector
+from connectors.salesforce import connector as salesforce_connector
+from connectors.salesforce import pull as salesforce_pull
 from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.http import Fault, Request, Response
 from connectors.sandbox.hubspot import faults as hubspot_faults
@@ -32,18 +38,20 @@ from connectors.sandbox.salesforce import faults as salesforce_faults
 from connectors.settings import ConnectionSettings
 from sync import daemon
 from sync.exits import Exit
+from sync.health import State, health
 from sync.session import read_setup
 from sync.stop import Reload, Stop
 from sync.talk import as_text
 from tests.hubspot import RunningTimer
 from tests.killed import KILLED, Child
+from tests.life import EDITABLE, LEADS, PEOPLE, Life, firm
 from tests.live import ANA, BEN, FIELDS, Live, Seller, live
 from tests.postgres import Ledgers
 from tests.written import Place, Written
 
 PER_DAY = 3
-LEADS = 40
-"""How many there are in each CRM to begin with."""
+CYCLE_DIES, DAEMON_DIES, GOES_BY_BULK = 0.3, 0.12, 0.25
+"""How often in so many cycles."""
 
 FIT, CALL, VISIT = 30, 5, 10
 CALL_DAYS, VISIT_DAYS = 4, 2
@@ -58,24 +66,25 @@ MODEL: dict[str, Any] = {
     "decays": {},
 }  # fmt: skip
 TIERS = {"A": 100, "B": 75, "C": 50, "D": 0}
-EDITABLE = "tier"
-"""The written field that people edit, and whose edits are respected."""
-
 PASSING = {
     "sales": (salesforce_faults.fault, (
         "expired-session", "concurrent-limit", "query-timeout", "lost-locator", "lock-row",
         "server-error", "drop-before-write", "drop-after-write", "truncated", "daily-limit",
-        "late-commit", "changed-under-way", "repeated-row",
+        "late-commit", "changed-under-way", "repeated-row", "bulk-failed",
     )),
     "marketing": (hubspot_faults.fault, (
         "ten-secondly", "server-error-html", "locked", "drop-before-write", "drop-after-write",
-        "conflict", "truncated", "daily-limit", "expired-token", "repeated-row",
+        "conflict", "truncated", "daily-limit", "expired-token", "repeated-row", "index-lag",
     )),
 }  # fmt: skip
 """What passes without anybody's doing, by the next cycle at the latest."""
 
 FILES = Ledgers()
-PEOPLE = (Kind.LEAD, Kind.CONTACT)
+BULK_FROM = 2
+"""From so many records on Salesforce is read and written by bulk jobs, in some cycles."""
+
+OVER = ("done job=", "will try again", "stopped before writing")
+"""What the daemon says at the end of a job."""
 
 
 @dataclass
@@ -83,9 +92,10 @@ class Tally:
     """What went on."""
 
     cycles: int = 0
+    bulk: int = 0
     kills: int = 0
+    daemons: int = 0
     faults: Counter[str] = field(default_factory=Counter)
-    events: Counter[str] = field(default_factory=Counter)
 
 
 class Elapsing(Stop):
@@ -102,28 +112,41 @@ class Elapsing(Stop):
 
 
 @dataclass
-class Soak:
+class Soak(Life):
     """Both CRMs, what goes on in them, and the daemon that must keep up with it."""
 
-    live: Live
-    chance: random.Random
     written: Written = field(default_factory=Written)
     tally: Tally = field(default_factory=Tally)
-    edits: dict[Place, Any] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     calm: bool = False
+    late: dict[Place, Any] = field(default_factory=dict)
+    """What the calm cycle left wrong and could have found."""
     troubles: list[tuple[str, Fault]] | None = None
     """The faults of the cycle under way; None: none is."""
+    bulk: ExitStack = field(default_factory=ExitStack)
 
-    def run(self, cycles: int) -> None:
-        """The daemon, for so many cycles and a calm one, which must be enough to catch up."""
+    def run(self, days: float) -> None:
+        """The daemon for so many days, killed now and then, and a calm cycle, which must be enough
+        to catch up; a reconciliation then finds what moved no stamp."""
+        end = self.live.clock() + timedelta(days=days)
+        while not self.calm:
+            self._serve(end)
+            if not self.calm:
+                self._killed("daemon")
+        wrong = self.miscounted().items()
+        self.late = {key: value for key, value in wrong if key[:2] not in self.unstamped}
+        outcome = self.live.run("sync", "--reconcile")
+        assert outcome.code in (Exit.DONE, Exit.REFUSED), outcome.err
+
+    def _serve(self, end: datetime) -> None:
+        """The daemon in this process, until it is to be killed or a cycle after `end` was calm."""
 
         def passes(seconds: float) -> None:
             if self.troubles is None:
                 self.live.clock.tick(minutes=seconds / 60)
                 return
             self._cycle_ends()
-            if self.calm:
+            if self.calm or self.chance.random() < DAEMON_DIES:
                 stop.ask()
             else:
                 self._between(timedelta(hours=24 / PER_DAY) - timedelta(minutes=10))
@@ -131,8 +154,8 @@ class Soak:
         def connect(name: str, settings: ConnectionSettings) -> Connector:
             if self.troubles is None:
                 self.tally.cycles += 1
-                self.calm = self.tally.cycles > cycles
-                self.troubles = [] if self.calm else self._trouble()
+                self.calm = self.live.clock() >= end
+                self._begin()
             return self.live.outside.connect(name, settings)
 
         stop = Elapsing(passes)
@@ -145,31 +168,49 @@ class Soak:
             as_text(self.said.append),
         )
 
+    def _begin(self) -> None:
+        """A cycle begins, with some trouble."""
+        if self.calm:
+            self.unlock()
+            self.troubles = []
+            return
+        self.troubles = self._trouble()
+        if self.chance.random() < GOES_BY_BULK:
+            self.tally.bulk += 1
+            for module in (salesforce_pull, salesforce_connector):
+                self.bulk.enter_context(patch.object(module, "BULK_FROM", BULK_FROM))
+
     def _cycle_ends(self) -> None:
         """The faults are over, and sometimes another process runs a cycle that dies."""
         self._over(self.troubles or [])
         self.troubles = None
-        if self.calm:
-            return
-        self.live.clock.tick(minutes=1)
-        if self.chance.random() < 0.4:
-            troubles = self._trouble()
-            self._killed()
-            self._over(troubles)
+        if not self.calm and self.chance.random() < CYCLE_DIES:
+            self._killed("sync")
 
     def _over(self, troubles: list[tuple[str, Fault]]) -> None:
+        self.bulk.close()
+        ended = [id(fault) for _, fault in troubles]
         for seller in self.live.sellers.values():
-            seller.server.faults.clear()
+            faults = seller.server.faults
+            faults[:] = [fault for fault in faults if id(fault) not in ended]
+        self.live.marketing.face.lagging.lag = 0  # type: ignore[attr-defined]
         self.tally.faults.update(name for name, fault in troubles if fault.hit)
 
-    def _killed(self) -> None:
-        """A cycle in a process of its own, which kills itself somewhere."""
-        arguments = ["sync", "--config", str(self.live.config)]
+    def _killed(self, command: str) -> None:
+        """A process of its own, which kills itself somewhere in a cycle; or the daemon, in trouble
+        as well, is killed as it waits for the next one."""
+        self.live.clock.tick(minutes=1)
+        troubles = self._trouble()
+        arguments = [command, "--config", str(self.live.config)]
         die = self.chance.randint(1, 80)
         with Child(arguments, self.live.env, self.live.clock(), die) as child:
+            if command == "daemon" and child.says(*OVER):
+                child.kill()
             code = child.end().code
         self.tally.kills += code == KILLED
+        self.tally.daemons += command == "daemon" and code == KILLED
         assert code in (KILLED, Exit.DONE, Exit.REFUSED, Exit.TEMPORARY), code
+        self._over(troubles)
 
     # Trouble within a cycle
 
@@ -196,6 +237,7 @@ class Soak:
         def happens(request: Request) -> Response:
             answer = seller.face(request)
             self.happens(seller, under_way=True)
+            self.is_managed(seller)
             return answer
 
         return Fault("", skip=skip, response=happens)
@@ -212,77 +254,8 @@ class Soak:
             clock.now = max(clock.now, moment)
             for seller in self.live.sellers.values():
                 self.happens(seller)
+            self.is_managed(self.chance.choice([*self.live.sellers.values()]))
         clock.now = end
-
-    def happens(self, seller: Seller, *, under_way: bool = False) -> None:
-        """One thing that people do in a CRM.
-
-        An edit of what is just being written is not told from what was there: that race is the
-        CRM's to decide, and none of a running cycle.
-        """
-        leads = [r for r in seller.crm.records(*PEOPLE) if not r.values.get("converted_at")]
-        what = self.chance.choice(
-            ("lead", "lead", "act", "act", "act", "industry", "late association", "late commit")
-            + (() if under_way else ("edit",))
-            + (("merge", "delete", "convert") if len(leads) > LEADS // 2 else ())
-        )
-        self.tally.events[what] += 1
-        getattr(self, f"_{what.replace(' ', '_')}")(seller, leads)
-
-    def _lead(self, seller: Seller, leads: list[Record]) -> Record:
-        del leads
-        n = seller.crm.revision
-        industry = self.chance.choice(("Technology", "Retail"))
-        person = {"last_name": f"P{n}", "company": "Firm", "email": f"p{n}@firm.example"}
-        return seller.crm.add(Kind.LEAD, {**person, "industry": industry})
-
-    def _act(self, seller: Seller, leads: list[Record], **more: Any) -> Record:
-        what = self.chance.choice(({"type": "call"}, {"type": "page_view", "asset": "/pricing"}))
-        people = [self.chance.choice(leads).number]
-        done = {"at": seller.crm.now(), "people": people, **what, **more}
-        return seller.crm.add(Kind.ACTIVITY, done)
-
-    def _industry(self, seller: Seller, leads: list[Record]) -> None:
-        values = {"industry": self.chance.choice(("Technology", "Retail"))}
-        record = firm(seller, self.chance.choice(leads))
-        seller.crm.update(record, values, by=seller.users[ANA].number)
-
-    def _late_association(self, seller: Seller, leads: list[Record]) -> None:
-        """A call that is nobody's, and one of before that is found to be somebody's."""
-        self._act(seller, leads, type="call", people=[])
-        for call in seller.crm.records(Kind.ACTIVITY):
-            if not call.values["people"] and call.created < seller.crm.now():
-                seller.crm.update(call, {"people": [self.chance.choice(leads).number]})
-                return
-
-    def _late_commit(self, seller: Seller, leads: list[Record]) -> None:
-        """A call that is seen some minutes after it was stamped."""
-        call = self._act(seller, leads, type="call")
-        call.visible_from = seller.crm.now() + timedelta(minutes=4)
-
-    def _edit(self, seller: Seller, leads: list[Record]) -> None:
-        """Somebody sets a written field, and means it."""
-        lead = self.chance.choice(leads)
-        seller.edit(lead, EDITABLE, "Z")
-        self.edits[seller.name, lead.number, FIELDS[seller.name][EDITABLE]] = "Z"
-
-    def _merge(self, seller: Seller, leads: list[Record]) -> None:
-        winner = self.chance.choice(leads)
-        others = [r for r in leads if r.kind is winner.kind and r is not winner]
-        loser = self.chance.choice(others)
-        seller.crm.merge(winner, loser)
-        name = FIELDS[seller.name][EDITABLE]
-        if winner.values.get(name) == self.edits.get((seller.name, loser.number, name), ""):
-            self.edits[seller.name, winner.number, name] = winner.values[name]
-
-    def _delete(self, seller: Seller, leads: list[Record]) -> None:
-        seller.crm.delete(self.chance.choice(leads), bump=seller.name == "sales")
-
-    def _convert(self, seller: Seller, leads: list[Record]) -> None:
-        """Salesforce alone knows conversion."""
-        lead = self.chance.choice(leads)
-        if seller.name == "sales" and lead.kind is Kind.LEAD:
-            seller.crm.convert(lead)
 
     # The oracles
 
@@ -294,9 +267,12 @@ class Soak:
                     yield seller, record
 
     def miscounted(self) -> dict[Place, tuple[Any, Any]]:
-        """Scores and tiers that are not what the CRM's own records come to, and what they are."""
+        """Scores and tiers that are not what the CRM's own records come to, and what they are; of
+        records that may be written."""
         wrong = {}
         for seller, record in self.standing():
+            if (seller.name, record.number) in self.refused:
+                continue
             shown, score = seller.shown(record), points(seller, record)
             tier = next(name for name, least in TIERS.items() if score >= least)
             place = (seller.name, record.number, FIELDS[seller.name][EDITABLE])
@@ -319,6 +295,8 @@ class Soak:
         for plan in plans:
             for change in plan["changes"]:
                 number = ids[plan["connection"], change["id"]]
+                if (plan["connection"], number) in self.refused:
+                    continue
                 place = (plan["connection"], number, FIELDS[plan["connection"]][EDITABLE])
                 allowed = {"model", "scored_at"} | ({EDITABLE} if place in self.edits else set())
                 if change["fields"].keys() - allowed:
@@ -339,14 +317,36 @@ class Soak:
             and seller.shown(record)["owner"] not in (ANA, BEN)
         ]
 
+    def unsettled(self) -> list[str]:
+        """What the ledger has open and should not, and which jobs do not stand well."""
+        refused = {
+            (name, self.live.sellers[name].id(record))
+            for name, number in self.refused
+            for record in self.live.sellers[name].crm.records(*PEOPLE)
+            if record.number == number
+        }
+        found = []
+        with self.live.ledger() as ledger:
+            for name in self.live.sellers:
+                found += [f"{name}: open intent {c.id}" for c in ledger.open_intents(name)]
+            for entry in ledger.quarantine():
+                if (entry.connection, entry.record_id) not in refused:
+                    found.append(f"{entry.connection}: {entry.record_id} in quarantine")
+            found += [fault] if (fault := ledger.audit.fault()) else []
+            schedule = read_setup(self.live.config, self.live.outside).config.schedule
+            states = health(ledger, schedule, self.live.clock())
+            found += [f"{job.job}: {job.reason}" for job in states if job.state is not State.OK]
+        return found
 
-def firm(seller: Seller, person: Record) -> Record:
-    """The record that says somebody's industry: for a Salesforce contact that is its account."""
-    if seller.name == "marketing" or person.kind is Kind.LEAD:
-        return person
-    account = seller.crm.get(Kind.ACCOUNT, person.values["account"])
-    assert account is not None
-    return account
+    def lost(self) -> list[Any]:
+        """Everything that any oracle finds wrong, but for what was written twice."""
+        return [
+            *self.late.items(),
+            *self.miscounted().items(),
+            *self.unlike_fresh(),
+            *self.unowned(),
+            *self.unsettled(),
+        ]
 
 
 def points(seller: Seller, person: Record) -> int:
@@ -399,17 +399,18 @@ def main() -> None:
     given = parser.parse_args()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, soak(Path(folder), given.seed) as run:
-        run.run(given.days * PER_DAY)
-        lost = [*run.miscounted().items(), *run.unlike_fresh(), *run.unowned()]
-        doubled = sum(run.written.idle.values())
-        tally = run.tally
+        run.run(given.days)
+        lost, doubled = run.lost(), sum(run.written.idle.values())
+        tally, events = run.tally, run.events
+        ends = ", ".join(f"{count} {how}" for how, count in run.ends().items())
         print(  # noqa: T201
-            f"{given.days} simulated days (seed {given.seed}), {tally.cycles} cycles "
-            f"({', '.join(f'{n} {how}' for how, n in run.ends().items())}), "
+            f"{given.days} simulated days (seed {given.seed}), {tally.cycles} cycles, "
+            f"{tally.bulk} by bulk jobs ({ends}), "
             f"{time.monotonic() - begun:.0f} s\n"
-            f"changes by people {tally.events.total()} (edits of written fields "
-            f"{tally.events['edit']}), faults injected {tally.faults.total()} of "
-            f"{len(tally.faults)} kinds, kills survived {tally.kills}\n"
+            f"changes by people {events.total()} (edits of written fields {events['edit']}, "
+            f"records refused {events['refuse']}, mended {events['mend']}), faults injected "
+            f"{tally.faults.total()} of {len(tally.faults)} kinds, kills survived {tally.kills} "
+            f"({tally.daemons} of the daemon)\n"
             f"fields written {sum(run.written.effective.values())}, "
             f"writes lost {len(lost)}, writes doubled {doubled}"
         )

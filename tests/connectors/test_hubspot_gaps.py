@@ -39,6 +39,7 @@ def test_a_call_that_hangs_in_the_engagements(
         pull(
             own.connect(),
             facts,
+            own.clock,
             Step("pull"),
             Stop(),
             lambda stage, done, _: said.append((stage, done)),
@@ -55,7 +56,7 @@ def test_a_record_on_two_pages_counts_once(own: Account) -> None:
     """Records move between pages while a list is read: one that comes twice is one."""
     own.fail(name="repeated-row", times=None)
     with FactsStore(":memory:") as facts:
-        pull(own.connect(), facts, Step("pull"), Stop(), lambda *_: None)
+        pull(own.connect(), facts, own.clock, Step("pull"), Stop(), lambda *_: None)
         assert facts.counts("marketing")["activities"] == 250
 
 
@@ -87,7 +88,7 @@ def test_a_small_budget_gets_there_in_the_end(name: str, monkeypatch: pytest.Mon
             connector.usage.budget = connector.usage.total + 12
             runs += 1
             try:
-                pull(connector, facts, Step("pull"), Stop(), lambda *_: None, [stream])
+                pull(connector, facts, own.clock, Step("pull"), Stop(), lambda *_: None, [stream])
                 break
             except BudgetSpent:
                 assert runs < 10

@@ -117,20 +117,27 @@ def test_a_call_that_hangs_ends(world: SalesforceWorld, monkeypatch: pytest.Monk
 # Windows
 
 
-def too_heavy(world: SalesforceWorld, rows: int) -> Callable[[Request], Response]:
+def too_heavy(
+    world: SalesforceWorld, rows: int, windows: list[tuple[datetime, datetime]] | None = None
+) -> Callable[[Request], Response]:
     """An org that gives up every query, or job, over a window of more than `rows` leads, unless it
-    asks for no more than that."""
+    asks for no more than that. The beginning and end of what it answers go to `windows`."""
 
     def answer(request: Request) -> Response:
         given = request.query.get("q") or [json.loads(request.body or b"{}").get("query", "")]
-        if (limit := re.search(r"LIMIT (\d+)", given[0])) and int(limit[1]) <= rows:
+        if " FROM Lead" not in given[0]:
             return world.face(request)
-        bounds = re.findall(r"SystemModstamp (>=|>|<=) (\S+?Z)", given[0])
-        stamps = [record.modified for record in world.crm.records(Kind.LEAD)]
-        for sign, text in bounds:
-            at = datetime.fromisoformat(text)
-            stamps = [s for s in stamps if (s <= at if sign == "<=" else s >= at)]
-        return HEAVY if len(stamps) > rows and " FROM Lead" in given[0] else world.face(request)
+        bounds = re.findall(r"SystemModstamp (>=|>|<=|<) (\S+?Z)", given[0])
+        begins = [datetime.fromisoformat(text) for sign, text in bounds if ">" in sign]
+        ends = [datetime.fromisoformat(text) for sign, text in bounds if "<" in sign]
+        begin, end = min(begins, default=pull.BEGINNING), min(ends)
+        found = sum(begin <= r.modified <= end for r in world.crm.records(Kind.LEAD))
+        limit = re.search(r"LIMIT (\d+)", given[0])
+        if found > rows and not (limit and int(limit[1]) <= rows):
+            return HEAVY
+        if windows is not None:
+            windows.append((begin, end))
+        return world.face(request)
 
     return answer
 
@@ -163,16 +170,18 @@ def test_the_halves_of_a_window_are_the_window(
     heavy: SalesforceWorld, stamps: list[timedelta], rows: int, since: int | None
 ) -> None:
     """D23: whatever runs too long is asked for in halves, and both are: every lead of the window
-    comes, the cursor ends at its end, and never passes a lead that did not come yet. Also of leads
-    within one second, and of those of seconds that follow each other: what cannot be halved is
-    asked for by id."""
+    comes, and what was answered has no gap, whatever fractions a stamp may have elsewhere. The
+    cursor ends at its end, and never passes a lead that did not come yet. Also of leads within one
+    second, and of those of seconds that follow each other: what cannot be halved is asked for by
+    id."""
     world = heavy
     world.crm._records[Kind.LEAD].clear()
     for at in stamps:
         world.crm.add(Kind.LEAD, {"last_name": "P"}, at=START + at)
     world.clock.now = until = START + timedelta(seconds=SPAN + 1)
     start = None if since is None else START + timedelta(seconds=since)
-    world.server.faults[:] = [Fault(QUERY, times=None, response=too_heavy(world, rows))]
+    windows = list[tuple[datetime, datetime]]()
+    world.server.faults[:] = [Fault(QUERY, times=None, response=too_heavy(world, rows, windows))]
     expected = {
         world.id(record): record.modified
         for record in world.crm.records(Kind.LEAD)
@@ -186,6 +195,11 @@ def test_the_halves_of_a_window_are_the_window(
         assert {k for k, at in expected.items() if cursor.stamp and at < cursor.stamp} <= came
     assert came == set(expected)
     assert cursor == Cursor(until)
+    reached = start or pull.BEGINNING
+    for begin, end in windows:
+        assert begin <= reached
+        reached = max(reached, end)
+    assert reached == until
 
 
 def one_second(world: SalesforceWorld, leads: int) -> None:

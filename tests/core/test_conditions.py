@@ -50,10 +50,26 @@ def decided(when: object, **columns: Any) -> bool | None:
         ({"in_network": "203.0.113.0/25"}, "203.0.113.127", True),
         ({"in_network": "203.0.113.0/25"}, "203.0.113.128", False),
         ({"in_network": "203.0.113.0/25"}, "203.0.113", None),
-        ({"in_network": "203.0.113.0/25"}, "::1", None),
+        ({"in_network": "203.0.113.0/25"}, "203.0.113.1280", None),
+        ({"in_network": "203.0.113.0/25"}, "203.0.113.256", None),
+        ({"in_network": "203.0.113.0/25"}, "::1", False),
+        ({"in_network": "203.0.113.0/25"}, "::FFFF:203.0.113.7", True),
+        ({"in_network": "203.0.113.0/25"}, "0:0:0:0:0:ffff:cb00:7107", True),
+        ({"in_network": "203.0.113.5-203.0.113.9"}, "203.0.113.9", True),
+        ({"in_network": "203.0.113.5-203.0.113.9"}, "203.0.113.10", False),
+        ({"in_network": "2001:db8::/32"}, "2001:0DB8:0:0::1", True),
+        ({"in_network": "2001:db8::/32"}, "2001:db9::", False),
+        ({"in_network": "2001:db8::/32"}, "203.0.113.9", False),
+        ({"in_network": "2001:db8::/32"}, "2001:db8", None),
+        ({"in_network": "2001:db8::/32"}, "2001:db8::1::2", None),
+        ({"in_network": "2001:db8::/32"}, "2001:db8::12345", None),
+        ({"in_network": ["::1", "2001:db8::5-2001:db8::ffff"]}, "2001:db8::a", True),
+        ({"in_network": "::/0"}, "::ffff:1.2.3.4", False),
+        ({"in_network": "::/0"}, "64:ff9b::1.2.3.4", True),
     ],
 )
 def test_text(when: object, value: str | None, answer: bool | None) -> None:
+    """S026: of networks, both versions of IP in any spelling; what is no address is not known."""
     assert decided({"industry": when}, industry=value) is answer
 
 

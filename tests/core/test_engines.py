@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -15,25 +15,39 @@ import yaml
 from ibis.expr.types import Table
 
 from core import profile
+from core.affected import CHANGED, affected, only
 from core.cleaning import findings
+from core.conditions import LeadCondition
+from core.due import Span, due
 from core.explain import reasons
-from core.facts import as_of
+from core.facts import TIME, as_of
 from core.folding import folded
 from core.identity import Identity, companies, persons
 from core.known import Facts
 from core.likeness import alike, alike_accounts
 from core.model import Account, Activity, Lead
-from core.past import OVERRIDES, STAGES, Past
+from core.past import OVERRIDES, SPELLS, STAGES, Past
 from core.persons import shared
+from core.prediction import probabilities
 from core.propensity import propensity
 from core.provenance import as_source
 from core.qualification import qualify
 from core.rules import Model, parse
 from core.scoring import Scored, checklists, icp_fit, score, unknown
-from core.segments import Segment
+from core.segments import Segment, shares
 from core.verdict import Judged, judge
 from tests.core.engines import Spark, missing_for_spark, spark_session
-from tests.core.golden import T0, Elsewhere, World, account, activity, golden, lead, weighted
+from tests.core.golden import (
+    LONG_AGO,
+    T0,
+    Elsewhere,
+    World,
+    account,
+    activity,
+    golden,
+    lead,
+    weighted,
+)
 from tests.core.test_presets import NAMES as PRESETS
 from tests.core.test_presets import preset
 
@@ -79,9 +93,11 @@ behaviour:
   - {id: yearly, points: 8, when: {type: webinar_attended}, count: {per: year}}
   - {id: talk, points: 10, when: {type: call, duration: {at_least: 300}}, count: {per: quarter}}
   - {id: jobs, points: -4, when: {type: page_view, asset: /jobs}, count: {per: month}}
+  - {id: demo, points: 9, when: {type: demo_requested}, count: each, decay: again}
 decays:
   slow: {half_life: 20 days}
   line: {over: 90 days}
+  again: {after: 20 days, factor: 0.7, repeat: true}
 groups:
   web: {cap: 30}
   mail: {cap: 6, per: quarter}
@@ -94,7 +110,7 @@ behaviour:
   - {id: visit, points: 0, when: {type: page_view}}
   - {id: run, points: 6, when: {type: page_view}, at: {nth: 3, within: 7 days}}
   - {id: demo, points: 11, when: {type: demo_requested}, within: 300 days, decay: silent}
-ignore: [{id: office, when: {custom: {ip: {in_network: 203.0.113.0/25}}}}]
+ignore: [{id: office, when: {custom: {ip: {in_network: [203.0.113.0/25, "2001:db8::/120"]}}}}]
 decays:
   silent: {after: 30 days, minus: 4, unless_engaged: true}
 stages: {iql: [visit], pql: [visit, run], fast_lane: [demo]}
@@ -142,8 +158,9 @@ ageing:
 sizes:
   - {id: small, when: {employees: {below: 100}}}
   - {id: large, when: {employees: {at_least: 100}}}
-probability: budget
+probability: chance
 thresholds: {mql: 1020, sql: 2000, keep: {mql: 1010, sql: 1900}}
+matrix: {fit: {A: 1, B: 0}, stage: {"1": [SQL, MQL], "2": none}}
 cool_down: 30 days
 """
 BUYING = """
@@ -173,6 +190,14 @@ accounts:
   rollup: {method: mean}
   committee: {points: 5, roles: {economic: {seniority: executive}, user: {seniority: staff}}}
   anonymous: {when: {channel: email}}
+  networks:
+    address: ip
+    at_least: 0.5
+    known:
+      - {network: 203.0.113.0/24, account: a3, confidence: 0.9}
+      - {network: 203.0.113.128-203.0.113.200, account: firm.example, confidence: 0.6}
+      - {network: "2001:db8::/64", account: a4}
+      - {network: "::/0", account: a5, confidence: 0.4}
   top: 60
 thresholds: {mql: 10, sql: 20}
 """
@@ -215,12 +240,14 @@ BOXES = (
     "a@a.com",
     "o@own.example",
 )
+CHANCES = ("0", "0.123456789", "1", "1.01", "much")
 TORN = {"employees": as_source("A", "given", "50") + as_source("B", "appended", "5,000")}
 
 KINDS = ("page_view", "email_open", "email_click", "call", "download", "webinar_attended",
          "demo_requested", "trial_started", "video_watched", "comparison_tool")  # fmt: skip
 ASSETS = (None, "/pricing", "/blog/1", "/jobs", "White paper", "Produktübersicht  ")
-ADDRESSES = (None, "203.0.113.7", "203.0.113.128", "not an address", "1.2", "::1")
+ADDRESSES = (None, "203.0.113.7", "203.0.113.128", "not an address", "1.2", "::1",
+             "::ffff:203.0.113.7", "2001:0DB8::fF", "2001:db8::1:0", "1::2::3")  # fmt: skip
 
 
 def crowd(number: int, seed: int) -> dict[str, Any]:
@@ -231,6 +258,7 @@ def crowd(number: int, seed: int) -> dict[str, Any]:
     firms: list[Account] = [
         account(
             f"a{n}",
+            domain="firm.example" if n == 1 else None,
             type=here((None, "Customer", "competitor")),
             industry=here((None, "technology", "retail")),
             employees=here((None, 49, 50, 5000)),
@@ -260,7 +288,11 @@ def crowd(number: int, seed: int) -> dict[str, Any]:
             custom=here(
                 (
                     None,
-                    {"budget": here(("9999.5", "10000", "much")), "plan": "Gold"},
+                    {
+                        "budget": here(("9999.5", "10000", "much")),
+                        "plan": "Gold",
+                        "chance": also(CHANCES),
+                    },
                     {"born": here(("2005-02-15", "2005-02-16", "then"))},
                 )
             ),
@@ -298,7 +330,7 @@ def history(number: int, seed: int) -> Past:
     def ago() -> datetime:
         return NOW - timedelta(days=of.randrange(200))
 
-    stages = [
+    stages: list[dict[str, Any]] = [
         {"stage": of.choice(STAGES_HAD), "since": ago(), "mqls": of.randrange(3), "left": ago()}
         for _n in range(number // 2)
     ]
@@ -308,7 +340,17 @@ def history(number: int, seed: int) -> Past:
         rows = [{"connection": "crm", "lead_id": f"p{n}", **row} for n, row in enumerate(rows)]
         return ibis.memtable(pa.Table.from_pylist(rows, schema.to_pyarrow()), schema=schema)
 
-    return Past(table(stages, STAGES), table(overrides, OVERRIDES))
+    def spell(row: dict[str, Any], days: int, until: datetime | None) -> dict[str, Any]:
+        return {**row, "since": row["since"] - timedelta(days=days), "until": until}
+
+    spells = [spell(row, 0, None) for row in stages]
+    earlier = [spell({**row, "stage": "SQL"}, 100, row["since"]) for row in stages[::2]]
+    names = ("stage", "mqls", "since", "until")
+    had = [{name: row[name] for name in names} for row in spells]
+    before = table([{name: row[name] for name in names} for row in earlier], SPELLS)
+    return Past(
+        table(stages, STAGES), table(overrides, OVERRIDES), table(had, SPELLS).union(before)
+    )
 
 
 @dataclass(frozen=True)
@@ -352,7 +394,7 @@ def said(model: Model, side: Side) -> dict[str, list[Any]]:
     Scores and their lines are kept, and what rests on them is asked of what was kept: Spark plans
     an expression anew wherever it is read.
     """
-    facts, past, engine = side.facts, side.past, side.facts.leads.get_backend()
+    facts, past = side.facts, side.past
     scored = score(model, facts, NOW, past)
     lines, rejected = side.keep(scored.contributions), side.keep(scored.rejected)
     scores = side.keep(qualify(model, scored.scores, facts, NOW, past))
@@ -364,6 +406,10 @@ def said(model: Model, side: Side) -> dict[str, list[Any]]:
         "unknown": unknown(model, facts, NOW, past),
         **profile.parts(model, facts, NOW),
     }
+    if model.probability:
+        judged = judge((Segment(model),), facts, NOW, past, side.keep)
+        tables["predicted"] = judged.verdicts.select("lead_id", "score", "probability")
+        tables["misread"] = probabilities(model.probability, facts, NOW)
     if model.checklists:
         tables["checklists"] = checklists(model, facts, NOW)
     if model.icp:
@@ -376,8 +422,12 @@ def said(model: Model, side: Side) -> dict[str, list[Any]]:
         judged = judge((Segment(model),), facts, NOW, past, side.keep)
         tables |= {"verdicts": judged.verdicts, "held": judged.held}
         tables["found"] = findings(model.hygiene, facts, NOW, past)
-    found = {name: engine.to_pyarrow(table) for name, table in tables.items()}
-    return {name: sorted(map(_row, rows.to_pylist())) for name, rows in found.items()}
+    return {name: rows(table) for name, table in tables.items()}
+
+
+def rows(table: Table) -> list[list[tuple[str, str]]]:
+    """The rows of a table, in an order of their own."""
+    return sorted(map(_row, table.get_backend().to_pyarrow(table).to_pylist()))
 
 
 def _row(row: dict[str, Any]) -> list[tuple[str, str]]:
@@ -441,6 +491,83 @@ def test_the_golden_leads_score_alike(example: Twins) -> None:
     """S155 S156 D48: the worked example, its contributions row for row."""
     on_duckdb, on_spark = (said(weighted(), side) for side in example)
     assert on_spark == on_duckdb
+
+
+SEGMENTS: tuple[Segment, ...] = (
+    Segment(MODELS["quiet"], LeadCondition.model_validate({"region": "asia"})),
+    Segment(MODELS["come and go"], LeadCondition.model_validate({"past": {"mqls": {"above": 0}}})),
+    Segment(MODELS["way"], LeadCondition.model_validate({"account": {"type": "customer"}})),
+    Segment(MODELS["conduct"]),
+)
+
+
+@on_spark
+@pytest.mark.parametrize("count", [3, 4])
+def test_several_models_share_a_random_base_alike(crowds: Twins, count: int) -> None:
+    """S114: the leads and activities of each model, and those that none is for."""
+    found = []
+    for side in crowds:
+        parts, rest = shares(SEGMENTS[:count], side.facts, NOW, side.past)
+        every = [*parts, *([] if rest is None else [rest])]
+        leads = [rows(part.leads.select("id")) for part in every]
+        found.append(leads + [rows(part.activities.select("id", "lead_id")) for part in every])
+    on_duckdb, on_spark = found
+    assert len(on_duckdb) == 8
+    assert all(on_duckdb)
+    assert on_spark == on_duckdb
+
+
+@on_spark
+def test_several_models_judge_a_random_base_alike(crowds: Twins) -> None:
+    """S114: what the model that each lead falls to says of it, and whom none is for."""
+    segments, found = (SEGMENTS[0], SEGMENTS[2]), []
+    for side in crowds:
+        judged = judge(segments, side.facts, NOW, side.past, side.keep)
+        assert judged.outside is not None
+        found.append([rows(table) for table in (judged.verdicts, judged.outside)])
+    on_duckdb, on_spark = found
+    models = {dict(row)["model"] for row in on_duckdb[0]}
+    assert models == {repr(segment.model.label) for segment in segments}
+    assert all(on_duckdb)
+    assert on_spark == on_duckdb
+
+
+@on_spark
+@pytest.mark.parametrize("days", [0.5, 30])
+@pytest.mark.parametrize("name", MODELS)
+def test_time_makes_the_same_leads_due(crowds: Twins, name: str, days: float) -> None:
+    """U12: whom the passing of a span can change, by every model and by a further condition."""
+    span = Span(NOW - timedelta(days=days), NOW)
+    fresh = LeadCondition.model_validate({"created_at": {"at_most_ago": "90 days"}})
+    on_duckdb, on_spark = (
+        rows(due(MODELS[name], versioned(side.facts), span, [fresh], side.past)) for side in crowds
+    )
+    assert on_duckdb
+    assert on_spark == on_duckdb
+
+
+@on_spark
+def test_a_change_affects_the_same_leads(spark: Spark, crowds: Twins) -> None:
+    """U12: whom changed leads, merged ones and accounts concern, and the facts they rest on."""
+    changes = [("leads", "p1"), ("leads", "p105"), ("accounts", "a1"), ("accounts", "a2")]
+    named = [{"connection": "crm", "table_name": table, "id": id_} for table, id_ in changes]
+    content = pa.Table.from_pylist(named, CHANGED.to_pyarrow())
+    found = []
+    for side, changed in zip(crowds, (ibis.memtable(content), spark.table(content)), strict=True):
+        concerned = side.keep(affected(changed, side.facts, NOW))
+        kept = only(side.facts, concerned)
+        ids = (kept.leads.select("id"), kept.activities.select("id", "lead_id"), kept.aliases)
+        found.append([rows(table) for table in (concerned, *ids)])
+    on_duckdb, on_spark = found
+    assert {repr("p1"), repr("p5"), repr("p105")} < {dict(row)["lead_id"] for row in on_duckdb[0]}
+    assert all(on_duckdb)
+    assert on_spark == on_duckdb
+
+
+def versioned(facts: Facts) -> Facts:
+    """Facts whose merged records are known since ever."""
+    known = {"valid_from": ibis.literal(LONG_AGO, TIME), "valid_to": ibis.null(TIME)}
+    return replace(facts, aliases=facts.aliases.mutate(**known))
 
 
 @on_spark

@@ -171,10 +171,12 @@ def test_demographic_rules_against_the_ideal_customer() -> None:
 
 
 def test_a_probability_is_a_number_from_0_to_1() -> None:
-    """S056: anything else is not known."""
-    values = ("0", "1", "0.25", "1.01", "-0.1", "82 %", "", None)
+    """S056: anything else is not known, and said to be misread where it is something."""
+    values = ("0", "1", "0.25", "1.000000001", "-0.1", "82 %", "1e400", None)
     people = [lead(f"{v}", custom={"won": v} if v is not None else None) for v in values]
     world = World(people)
     rows = world.rows(probabilities("won", world.facts, T0))
     known = {r["lead_id"]: r["probability"] for r in rows if r["probability"] is not None}
     assert known == {"0": Decimal(0), "1": Decimal(1), "0.25": Decimal("0.25")}
+    wrong = {r["lead_id"] for r in rows if r["misread"]}
+    assert wrong == {"1.000000001", "-0.1", "82 %", "1e400"}

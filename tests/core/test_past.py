@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from core import ageing
 from core.decision import UNIT
-from core.past import OVERRIDES, STAGES, Past, due
+from core.past import OVERRIDES, SPELLS, STAGES, Past, due
 from core.rules import Model, parse
 from core.scoring import versions
 from core.segments import Segment
@@ -24,7 +24,11 @@ SECOND = timedelta(seconds=1)
 Row = Mapping[str, Any]
 
 
-def past(stages: Iterable[Row] = (), overrides: Iterable[Row] = ()) -> Past:
+def past(
+    stages: Iterable[Row] = (),
+    overrides: Iterable[Row] = (),
+    spells: Iterable[Row] | None = None,
+) -> Past:
     """A past of these rows; what a row leaves out is null, and nothing ever happened."""
 
     def table(rows: Iterable[Row], schema: ibis.Schema, **defaults: Any) -> Any:
@@ -32,7 +36,11 @@ def past(stages: Iterable[Row] = (), overrides: Iterable[Row] = ()) -> Past:
         return ibis.memtable(pa.Table.from_pylist(filled, schema.to_pyarrow()), schema=schema)
 
     rows = list(overrides)
-    return Past(table(stages, STAGES, mqls=0), table(rows, OVERRIDES) if rows else None)
+    return Past(
+        table(stages, STAGES, mqls=0),
+        table(rows, OVERRIDES) if rows else None,
+        None if spells is None else table(spells, SPELLS, mqls=0),
+    )
 
 
 def was(lead_id: str, stage: str | None, since: datetime, **more: Any) -> Row:
@@ -131,7 +139,8 @@ def test_everything_at_once() -> None:
 
 def test_a_model_that_asks_for_no_past_says_the_same_with_any() -> None:
     """The same expression is built: history costs nothing where nothing asks for it."""
-    model, world = by_employees(), World([lead("x", employees=60)])
+    model = by_employees(thresholds={"mql": 50, "sql": 100})
+    world = World([lead("x", employees=60)])
     known = past([was("x", "SQL", T0, mqls=3, left=T0)])
     said = [
         ibis.to_sql(judge((Segment(model),), world.facts, T0, p).verdicts) for p in (known, None)
@@ -226,6 +235,53 @@ def test_ageing_of_a_stage_and_the_booster() -> None:
     assert (old["raw"], old["cap_loss"], old["part"]) == (60 * UNIT, 10 * UNIT, "ageing")
 
 
+def had(lead_id: str, *path: tuple[float, str | None]) -> list[Row]:
+    """The stages that a lead had, each from so many days before T0 on."""
+    instants = [T0 - days * DAY for days, _stage in path]
+    return [
+        {"lead_id": lead_id, "stage": stage, "since": since, "until": until, "mqls": n}
+        for n, (since, (_d, stage), until) in enumerate(
+            zip(instants, path, [*instants[1:], None], strict=True)
+        )
+    ]
+
+
+def test_what_a_stage_took_stays_taken() -> None:
+    """D64: every spell of 90 days as SQL takes the points, those that are over too and however the
+    lead fares since, also where the facts were pulled anew; one that was a second shorter takes
+    nothing, and `cap` is the end of it."""
+    paths: dict[str, list[Any]] = {
+        "runs": [(90, "SQL")], "over": [(200, "SQL"), (110, "MQL")],
+        "back": [(200, "SQL"), (110, "MQL"), (50, "SQL")], "young": [(80, "SQL")],
+        "twice": [(300, "MQL"), (290, "SQL"), (200, None), (190, "SQL"), (95, "Ineligible")],
+        "short": [(200, "SQL"), (110 + SECOND / DAY, None)], "other": [(300, "MQL")],
+    }  # fmt: skip
+    spells = [row for name, path in paths.items() for row in had(name, *path)]
+    pulled: Any = {name: [(T0 - 91 * DAY, "New")] for name in [*paths, "stranger"]}
+    world, known = Versions(pulled), past(spells=spells)
+    taken = {"runs": -30, "over": -30, "back": -30, "twice": -60}
+    found = world.aged(ages(STALE), T0, known)
+    assert {name: points for (name, _rule), points in found.items()} == taken
+    capped = world.aged(ages({**STALE, "cap": 30}), T0, known)
+    assert {name: points for (name, _rule), points in capped.items()} == dict.fromkeys(taken, -30)
+    often = {"id": "more", "points": 1, "every": "40 days",
+             "when": {"past": {"stage": "SQL", "mqls": {"at_least": 1}}}}  # fmt: skip
+    found = world.aged(ages({**often, "cap": 99}), T0, known)
+    assert {name: points for (name, _rule), points in found.items()} == {"back": 1, "twice": 4}
+
+
+def test_a_condition_on_stage_and_field_must_hold_of_one_time() -> None:
+    """D64: what the lead was while it had the stage decides, not what it is now."""
+    when = {"status": "Nurture", "past": {"stage": "SQL"}}
+    rule = {"id": "both", "points": -5, "after": "30 days", "when": when}
+    steps: Any = [(T0 - 100 * DAY, "New"), (T0 - 60 * DAY, "Nurture"), (T0 - 29 * DAY, "New")]
+    world = Versions({"in": steps, "out": steps, "late": steps})
+    spells = [*had("in", (99, "SQL"), (30, "MQL")), *had("out", (99, "SQL"), (31, "MQL")),
+              *had("late", (59, "SQL"))]  # fmt: skip
+    known = past(spells=spells)
+    assert world.aged(ages(rule), T0, known) == {("in", "both"): -5, ("late", "both"): -5}
+
+
 def test_conditions_on_the_past_are_never_unknown() -> None:
     """A lead that was never decided about has stage `none` and no cycle, not an unknown one."""
     fit = [
@@ -307,14 +363,19 @@ def test_when_time_alone_changes_something() -> None:
         was("decided", "MQL", since, mqls=1, qualified=since),
     ]
     known = past(rows)
-    found = {r["lead_id"] for r in World([]).rows(due(known.stages, model.cool_down, since, at))}
-    assert found == {"cooled", "decided"}
+    found = [
+        {r["lead_id"] for r in World([]).rows(leads)}
+        for leads in due(known.stages, model.cool_down, since, at, asked=True)
+    ]
+    assert found == [{"decided"}, {"cooled"}]
+    assert not [*due(known.stages, None, since, at, asked=False)]
     history: dict[str, list[tuple[datetime, str | None]]] = {
         row["lead_id"]: [(LONG_AGO, "New")] for row in rows
     }
     history |= {"nurtured": [(T0 - 60 * DAY, "Nurture")], "young": [(T0 - 59 * DAY, "Nurture")]}
     world = Versions(history)
     mqls = [was(n, None, T0 - 99 * DAY, mqls=1, qualified=LONG_AGO) for n in ("nurtured", "young")]
-    read = versions(model, world.facts, at, past([*rows, *mqls]))
-    aged = {r["lead_id"] for r in world.rows(ageing.due(model.ageing, read, since, at))}
+    known = past([*rows, *mqls])
+    read = versions(model, world.facts, at, known)
+    aged = {r["lead_id"] for r in world.rows(ageing.due(model.ageing, read, since, at, known))}
     assert aged == {"stale", "nurtured"}

@@ -9,7 +9,10 @@ from pydantic import ValidationError
 from core.decision import UNIT
 from core.rules import Model, parse
 from core.scoring import unknown
-from tests.core.golden import World, activity, lead
+from core.segments import Segment
+from core.verdict import judge
+from tests.core.golden import T0, World, activity, lead
+from tests.core.test_past import past
 
 SIZES = [
     {"id": "small", "when": {"employees": {"below": 100}}},
@@ -61,6 +64,16 @@ def test_negative_points_do_not_lower_the_size() -> None:
         ({"sizes": [], "scale": {}, "behaviour": [{**CALL, "cap": None}]}, "scale: .* say top"),
         ({"matrix": {"fit": {"A": 1, "D": 0}, "behaviour": {"1": 1, "4": 1}}}, "best first"),
         ({"matrix": {"fit": {"A": 1}, "behaviour": {"1": 1, "4": 0}}}, "at least 2"),
+        ({"matrix": {"fit": {"A": 1, "D": 0}}}, "either behaviour or stage"),
+        (
+            {"matrix": {"fit": {"A": 1, "D": 0}, "stage": {"1": "MQL"}, "behaviour": {"1": 1}}},
+            "at least 2",
+        ),
+        (
+            {"matrix": {"fit": {"A": 1, "D": 0}, "stage": {"1": "MQL", "2": ["SQL", "MQL"]}}},
+            "stage MQL has two labels",
+        ),
+        ({"matrix": {"fit": {"A": 1, "D": 0}, "stage": {"1": "SLQ", "2": "none"}}}, "SLQ"),
         (
             {"matrix": {"fit": {"A": 1, "D": 0}, "behaviour": {"1": 1, "4": 0}}, "tiers": {"A": 1}},
             "matrix and tiers both",
@@ -117,7 +130,7 @@ def test_points_below_zero_are_1_on_the_scale() -> None:
      ("bad", 0, "D4")],
 )  # fmt: skip
 def test_a_matrix_of_fit_and_behaviour(fit: str | None, number: int, grade: str) -> None:
-    """D67 S205: two dimensions kept apart: A1 is best, D4 worst."""
+    """D67: two dimensions kept apart: A1 is best, D4 worst."""
     points = {"a": 30, "b": 20, "bad": -10}
     rules = model(
         fit=[{"id": k, "points": p, "when": {"title": k}} for k, p in points.items()],
@@ -128,4 +141,34 @@ def test_a_matrix_of_fit_and_behaviour(fit: str | None, number: int, grade: str)
     )
     world = World([lead("x", title=fit)], calls(number))
     (row,) = world.verdicts(rules)
+    assert row["tier"] == grade
+
+
+@pytest.mark.parametrize(
+    ("fit", "number", "by_hand", "grade"),
+    [("a", 70, None, "A1"), ("a", 20, None, "A2"), ("b", 20, None, "B3"), ("b", 1, None, "B4"),
+     ("b", 30, None, "B2"),
+     (None, 100, None, "D1"), (None, 0, None, "D4"), ("bad", 5, None, "D3"), (None, 0, "SQL", "D1"),
+     ("out", 70, None, "A4")],
+)  # fmt: skip
+def test_a_matrix_of_fit_and_stage(
+    fit: str | None, number: int, by_hand: str | None, grade: str
+) -> None:
+    """S205: how well a lead fits, by how far it has come: A1 is best, D4 worst; what has no label
+    of its own, a lead that is ruled out among it, has the last."""
+    points = {"a": 30, "b": 20, "bad": -5, "out": 30}
+    five = {"id": "five", "points": 0, "when": {"type": "call"}, "at": {"nth": 5}}
+    rules = model(
+        fit=[{"id": k, "points": p, "when": {"title": k}} for k, p in points.items()],
+        behaviour=[CALL, five],
+        stages={"iql": ["five"]},
+        disqualify=[{"id": "off", "when": {"title": "out"}}],
+        matrix={
+            "fit": {"A": 30, "B": 20, "C": 10, "D": 0},
+            "stage": {1: ["SQL", "SQL pending"], 2: ["MQL", "PQL"], 3: "IQL", 4: "none"},
+        },
+    )
+    given = [{"lead_id": "x", "stage": by_hand}] if by_hand else []
+    world = World([lead("x", title=fit)], calls(number))
+    (row,) = world.rows(judge((Segment(rules),), world.facts, T0, past(overrides=given)).verdicts)
     assert row["tier"] == grade

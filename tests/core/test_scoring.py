@@ -130,6 +130,25 @@ def test_email_points_halve_once(age: timedelta, score: Any) -> None:
     assert one({}, *events, at=T0 + age) == Decimal(score)
 
 
+@pytest.mark.parametrize(
+    ("after", "score"), [(0, "10"), (1, "5"), (2, "2.5"), (3, "1.25"), (4, "0.625"), (16, "0.0001"),
+                         (17, "0"), (99, "0")],
+)  # fmt: skip
+def test_a_decay_may_repeat(after: int, score: str) -> None:
+    """S151: with `repeat` the points halve again a second after each further 30 days, exact to
+    1/10,000 point and rounded down; `minus` goes down to zero and stays there."""
+    rule = {"id": "v", "points": 10, "when": {"type": "page_view"}, "decay": "again"}
+    halves = behaviour(rule, decays={"again": {"after": "30 days", "factor": 0.5, "repeat": True}})
+    less = behaviour(rule, decays={"again": {"after": "30 days", "minus": 4, "repeat": True}})
+    world = World([lead("x")], [activity("v", "x", "page_view")])
+    for seconds in (1, 30 * 24 * 3600):
+        at = T0 + after * 30 * DAY + seconds * SECOND
+        assert points_of(world, halves, at)["x"] == Decimal(score)
+        assert points_of(world, less, at)["x"] == max(10 - 4 * after, 0)
+    row = world.contributions(halves, T0 + 31 * DAY)["x", "v"]
+    assert (row["raw"], row["decay_loss"], row["points"]) == (100_000, 50_000, 50_000)
+
+
 def webinar_points(*events: Activity, at: datetime) -> Decimal:
     """What the webinar rule gives a lead with these events."""
     found = World([lead("x")], events).contributions(weighted(), at)
@@ -145,6 +164,18 @@ def test_webinar_points_go_unless_engaged() -> None:
     assert webinar_points(old, at=T0 - DAY) == 10
     assert webinar_points(old, click, at=T0) == 10
     assert webinar_points(old, call, at=T0) == 0
+
+
+def test_the_day_of_the_webinar_is_no_further_engagement() -> None:
+    """S152 U17: whether a CRM tells the instant of a webinar or its day alone, what else happened
+    on that day saves nothing, before it or after; the next day does, from its first second."""
+    midnight = T0.replace(hour=0)
+    for known in (midnight, T0, midnight + DAY - SECOND):
+        old = activity("w", "x", "webinar_attended", known)
+        for clicked in (midnight, T0, midnight + DAY - SECOND, midnight + DAY):
+            click = activity("c", "x", "email_click", clicked)
+            left = webinar_points(old, click, at=T0 + 92 * DAY)
+            assert left == (10 if clicked == midnight + DAY else 0), (known, clicked)
 
 
 def test_each_webinar_is_treated_on_its_own() -> None:

@@ -21,6 +21,7 @@ DECAYS = {
     "half": {"after": "3 days", "factor": 0.5},
     "minus": {"after": "2 days", "minus": 3},
     "silent": {"after": "2 days", "minus": 3, "unless_engaged": True},
+    "again": {"after": "2 days", "factor": 0.7, "repeat": True},
 }
 
 
@@ -86,10 +87,15 @@ def expected(rules: Model, events: list[Activity], who: str) -> int:
             decay = rules.decays[rule.decay] if rule.decay else None
             assert decay is None or isinstance(decay, Step)
             old = decay is not None and event.occurred_at < T0 - decay.after
-            engaged = any(other.occurred_at > event.occurred_at for other in scored)
+            engaged = any(other.occurred_at.date() > event.occurred_at.date() for other in scored)
             if decay and decay.unless_engaged and engaged:
                 old = False
-            worth.append(rules.left(rule) if old else rule.points)
+            left = rules.left(rule)
+            if decay and decay.repeat:
+                left, turns = rule.points, -((event.occurred_at - T0) // decay.after) - 1
+                for _turn in range(turns):
+                    left = rules.grain.points(rules.grain.of(left * Decimal("0.7")))
+            worth.append(left if old else rule.points)
         points = sum(worth) if rule.count == "each" else max(worth, default=Decimal(0))
         if rule.cap is not None:
             points = min(points, rule.cap)

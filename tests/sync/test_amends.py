@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from connectors.sandbox.crm import Kind, Record
+from connectors.sandbox.happenings import skew
 from connectors.sandbox.http import Fault, Request, Response
 from connectors.sandbox.hubspot.replies import invalid
 from core.decision import Output
 from sync.exits import Exit
 from sync.ledger_rows import NOT_KEPT, Quarantined
+from tests.life import INVALID, refusing, rules
 from tests.live import ANA, BEN, ROBOT, Live, Seller, balanced, live
 from tests.sync.test_cycle import field_name
 from tests.world import START
@@ -214,13 +216,15 @@ def test_rows_refused_for_now_come_again_by_themselves(world: Live) -> None:
 @pytest.mark.parametrize(
     ("entry", "modified", "fields", "due"),
     [
-        # what is in quarantine; when the record was changed (hours after); the fields now; again?
-        ({}, -1, "f", False),
+        # what is in quarantine; the record's stamp (hours from then); the fields now; again?
+        ({}, 0, "f", False),
         ({}, 1, "f", True),
-        ({}, -1, "g", True),
-        ({"fields": None}, -1, "g", False),
-        ({"next_try": 3}, -1, "f", False),
-        ({"next_try": 2}, -1, "f", True),
+        ({}, -1, "f", True),
+        ({"modified_at": None}, 0, "f", True),
+        ({}, 0, "g", True),
+        ({"fields": None}, 0, "g", False),
+        ({"next_try": 3}, 0, "f", False),
+        ({"next_try": 2}, 0, "f", True),
         ({"code": NOT_KEPT}, 1, "f", False),
         ({"code": NOT_KEPT}, 1, "g", True),
         ({"code": NOT_KEPT, "next_try": 2}, 1, "f", True),
@@ -228,7 +232,7 @@ def test_rows_refused_for_now_come_again_by_themselves(world: Live) -> None:
 )
 def test_what_is_tried_again(entry: dict[str, Any], modified: int, fields: str, due: bool) -> None:
     """D43: the policy as a table: when the record or the written fields changed, or at its time."""
-    given = {"code": "X", "fields": "f", "next_try": None, **entry}
+    given = {"code": "X", "fields": "f", "next_try": None, "modified_at": START, **entry}
     if given["next_try"] is not None:
         given["next_try"] = START + timedelta(hours=given["next_try"])
     row = Quarantined(
@@ -237,6 +241,34 @@ def test_what_is_tried_again(entry: dict[str, Any], modified: int, fields: str, 
     )  # fmt: skip
     now = START + timedelta(hours=2)
     assert row.due(START + timedelta(hours=modified), fields, now) is due
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hours", [-2, 2], ids=["behind", "ahead"])
+def test_a_corrected_row_is_sent_again_by_any_clock(world: Live, hours: int) -> None:
+    """D43: the CRMs' clocks are hours off ours: what somebody corrects is sent by the next run, and
+    what nobody touched is not."""
+    for seller in world.sellers.values():
+        skew(timedelta(hours=hours))(seller.crm)
+    records = people(world, 2)
+    prepare(world)
+    sales, marketing = (records[name][0] for name in NAMES)
+    rules(world.sales).invalid[world.sales.id(sales)] = "Ask your admin first."
+    refused = refusing(marketing, times=None, response=INVALID)
+    world.marketing.server.faults.append(refused)
+    world.sync(code=Exit.REFUSED)
+    writes = [seller.writes() for seller in world.sellers.values()]
+    world.sync()
+    assert [seller.writes() for seller in world.sellers.values()] == writes
+    world.marketing.server.faults.clear()
+    rules(world.sales).invalid.clear()
+    for name, seller in world.sellers.items():
+        correct = {"title": "CTO"}
+        seller.crm.update(records[name][0], correct, by=seller.users[ANA].number)
+    world.sync()
+    assert quarantine(world) == {}
+    for name, seller in world.sellers.items():
+        assert {seller.shown(record)["score"] for record in records[name]} == {100}
 
 
 @pytest.mark.slow

@@ -161,3 +161,41 @@ def test_one_e_mail_in_each_crm(tmp_path: Path) -> None:
             ids = ("explain", seller.id(people[name]), "--json", "--connection", name)
             (line,) = world.run(*ids).json[0]["lines"]
             assert line["events"] == 3, name
+
+
+@pytest.mark.slow
+def test_visits_of_nobody_are_those_of_an_account_by_its_networks(feed: Live) -> None:
+    """S206 S215: an IP-lookup export beside the model; the list of accounts and the explanation of
+    one tell the same visits, in no lead's name."""
+    folder, at = feed.folder, NOON.isoformat()
+    firms = [
+        {"id": "A", "domain": "acme.example", "modified_at": at},
+        {"id": "B", "domain": "b.example", "modified_at": at},
+        {"id": "C", "domain": "b.example", "modified_at": at},
+    ]
+    write(folder / "accounts.csv", firms)
+    addresses = ("203.0.113.9", "2001:DB8::7", "198.51.100.1", "198.51.100.2", "none", "192.0.2.1")
+    rows = [did(f"v{n}", "page_view", 1 + n, lead_id="", ip=ip) for n, ip in enumerate(addresses)]
+    write(folder / "activities.csv", [*rows, did("own", "page_view", 1, ip="203.0.113.9")])
+    config = yaml.safe_load(feed.config.read_text())
+    connection = config["connections"]["feed"]
+    connection["accounts"] = "accounts.csv"
+    connection["mapping"]["activities"] = {"custom.ip": "ip"}
+    feed.config.write_text(yaml.safe_dump(config))
+    table = "network,account,confidence\n203.0.113.0/24,acme.example,0.9\n2001:db8::/32,A,0.9\n"
+    table += "198.51.100.1,b.example,0.9\n198.51.100.2,B,0.9\n192.0.2.0/24,A,0.5\n"
+    (folder / "networks.csv").write_text(table)
+    rule = {"id": "view", "points": 7, "when": {"type": "page_view"}, "count": "each"}
+    networks = {"address": "ip", "at_least": 0.8, "file": "networks.csv"}
+    scored = {"top": 100, "anonymous": {}, "networks": networks}
+    assert explained(feed, behaviour=[rule], accounts=scored)[1] == {"view": 7}
+    listed = {row["account_id"]: row["raw"] for row in feed.run("accounts", "--json").json}
+    assert listed == {"A": "14", "B": "7", "C": "0"}
+    for account, events in (("A", 2), ("B", 1)):
+        (firm,) = feed.run("explain", account, "--json").json
+        (line,) = (line for line in firm["lines"] if line["part"] == "anonymous")
+        assert (line["events"], line["lead_id"], firm["raw"]) == (events, None, listed[account])
+    (folder / "networks.csv").write_text(f"{table}192.0.2.1,A,2\n")
+    outcome = feed.run("accounts")
+    assert outcome.code == Exit.USAGE
+    assert "networks.csv:7: confidence: Input should be less than or equal to 1" in outcome.err

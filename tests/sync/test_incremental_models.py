@@ -61,7 +61,7 @@ behaviour:
   - {id: left, points: -9, count: each, when: {type: left}}
   - {id: quiet, points: -3, count: each, when: {type: demo}, silent: 2 days}
   - {id: quieter, points: -1, count: {per: 3 days}, when: {type: open}, silent: 1 day}
-decays: {step: {after: 2 days, factor: 0.5}}
+decays: {step: {after: 1 day, minus: 3, repeat: true}}
 limits: {behaviour: {nightly_floor: -9, until: 15}}
 thresholds: {mql: 8, sql: 14}
 """

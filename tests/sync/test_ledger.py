@@ -5,6 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from threading import Barrier
 
@@ -49,6 +50,7 @@ def decision(lead: str = "L1", *, connection: str = "crm", score: int = 10_000, 
         "reason": "1: title +1",
         "model": "m1",
         "scored_at": T0,
+        "probability": Decimal("0.82"),
         **more,
     }
     return Decision(connection=connection, lead_id=lead, score=score, **values)
@@ -121,14 +123,19 @@ def test_times_come_back_in_utc(ledger):
         ({"stage": "SQL"}, 1),
         ({"owner_id": "U1"}, 1),
         ({"model": "m2"}, 1),
+        ({"probability": Decimal("0.000000001")}, 1),
+        ({"probability": Decimal("0.820")}, 0),
     ],
 )
 def test_a_decision_is_appended_when_it_is_another_one(ledger, changed, appended):
-    """Score, tier, stage, owner and model make a decision; words and the clock do not."""
+    """S056: score, tier, stage, owner, model and what is predicted make a decision; words and the
+    clock do not."""
     assert ledger.decide("r1", [decision(), decision("L2")]) == 2
     assert ledger.decide("r1", [decision(**changed), decision("L2")]) == appended
     assert len(ledger.decisions("crm", "L1")) == 1 + appended
-    assert ledger.decisions("crm", "L1")[-1].decision.score == changed.get("score", 10_000)
+    kept = ledger.decisions("crm", "L1")[-1].decision
+    assert kept.score == changed.get("score", 10_000)
+    assert kept.probability == changed.get("probability", Decimal("0.82"))
 
 
 def test_a_lead_s_history_is_in_order_and_its_own(ledger):

@@ -71,6 +71,12 @@ def test_the_past_of_an_instant_is_what_was_decided_before_it(url: str) -> None:
             assert [row[name] for name in columns] == [stage, mqls, *instants], instant
         assert past(ledger, 9, "L2") == {}
         assert past(ledger, 9, "L1") == past(ledger, 9)
+        spells = World([]).rows(ledger.past.before(T0 + 8 * DAY, ["L1"], spells=True).spells)
+        had = [(r["stage"], r["mqls"], r["since"], r["until"]) for r in spells]
+        steps = [("IQL", 0, 1), ("MQL", 1, 2), ("SQL", 1, 3), (None, 1, 5), ("Pending", 1, 6)]
+        begun = [(*step[:2], T0 + step[2] * DAY) for step in [*steps, ("MQL", 2, 7)]]
+        ends = [since for *_what, since in begun[1:]] + [None]
+        assert had == [(*row, end) for row, end in zip(begun, ends, strict=True)]
         (given,) = ledger.past.handoffs()
         assert given == Handoff("crm", "L1", 1, "SQL", T0 + 3 * DAY, "r1")
 

@@ -162,11 +162,11 @@ def test_an_override_is_written_explained_and_expires(world: Live) -> None:
     people = world.tell(GOLDEN_50)
     world.sync()
     ids = {name: seller.id(people[name]) for name, seller in world.sellers.items()}
-    assert override(world, ids["sales"], "--points", "-0.5").code == Exit.DONE
+    assert override(world, ids["sales"], "--points", "-10.5").code == Exit.DONE
     assert override(world, ids["marketing"], "--score", "101").code == Exit.DONE
     world.sync("--max-change-share", "1")
     sales, marketing = (s.shown(people[n]) for n, s in world.sellers.items())
-    assert (sales["score"], sales["stage"]) == (Decimal("49.5"), None)
+    assert (sales["score"], sales["stage"]) == (Decimal("39.5"), None)
     assert (marketing["score"], marketing["stage"]) == (101, "SQL")
     assert "override +51" in marketing["reason"]
     found = explained(world, "marketing", people["marketing"])
@@ -185,7 +185,7 @@ def test_an_override_is_written_explained_and_expires(world: Live) -> None:
     assert [s.shown(people[n])["stage"] for n, s in world.sellers.items()] == ["MQL", "MQL"]
     listed = world.run("override", "--list", "--json").json
     assert [(o["kind"], o["value"], o["removed_by"]) for o in listed] == [
-        ("points", "-0.5", "ana"), ("score", "101", "ben"), ("stage", "SQL", None),
+        ("points", "-10.5", "ana"), ("score", "101", "ben"), ("stage", "SQL", None),
     ]  # fmt: skip
     states = world.run("override", "--list", ids["sales"]).out
     assert "expired" in states

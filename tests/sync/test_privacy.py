@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from sync.facts_store import FactsStore
 from sync.ledger import Ledger
 from sync.ledger_audit import Act, Entry, append
 from sync.ledger_people import ERASED
-from sync.ledger_schema import AUDIT, METADATA, UtcTime
+from sync.ledger_schema import AUDIT, METADATA, Exact, UtcTime
 from sync.session import Outside
 from tests.live import ANA, BEN, ROBOT, Live, live
 from tests.sync.test_facts_store import T0, page
@@ -159,7 +160,14 @@ OTHERWISE = {
 
 def filled(db: Connection, table: Table, lead: str) -> None:
     """A row of a table about a lead, with something in every column."""
-    kinds: dict[type, Any] = {UtcTime: T0, Boolean: True, Integer: 7, JSON: {}, String: "x"}
+    kinds: dict[type, Any] = {
+        UtcTime: T0,
+        Exact: Decimal(1),
+        Boolean: True,
+        Integer: 7,
+        JSON: {},
+        String: "x",
+    }
     values = {
         column.name: next(v for kind, v in kinds.items() if isinstance(column.type, kind))
         for column in table.columns

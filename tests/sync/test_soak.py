@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import Prove
 from tests.postgres import Ledgers
-from tests.soak import PER_DAY, soak
+from tests.soak import soak
 
 
 @pytest.mark.slow
@@ -22,12 +22,13 @@ def test_unattended_days_end_consistent(
     The ledger may be on a server.
     """
     with soak(tmp_path, seed=5, ledgers=ledgers) as run:
-        run.run(days * PER_DAY)
-        lost = [*run.miscounted().items(), *run.unlike_fresh(), *run.unowned()]
-        doubled = sum(run.written.idle.values())
+        run.run(days)
+        lost, doubled = run.lost(), sum(run.written.idle.values())
         prove(run.tally.faults.total(), run.tally.kills, len(lost), doubled)
-        assert run.tally.kills
+        assert run.tally.daemons
+        assert run.tally.kills > run.tally.daemons
         assert run.ends().keys() <= {"done", "refused", "failed", "died"}
         assert len(run.tally.faults) > 3
-        assert run.tally.events["edit"]
+        assert run.tally.bulk
+        assert {"edit", "refuse", "mend", "lock", "restore"} <= run.events.keys()
         assert (lost, doubled) == ([], 0)

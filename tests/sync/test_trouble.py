@@ -17,7 +17,7 @@ from connectors.sandbox.salesforce.errors import concurrent_limit
 from connectors.settings import ConnectionSettings
 from connectors.throttle import ATTEMPTS
 from sync.exits import Exit
-from tests.live import Live, live
+from tests.live import ANA, Live, live
 
 TECHNOLOGY = {
     "fit": [{"id": "technology", "points": 100, "when": {"industry": "technology"}}],
@@ -72,6 +72,7 @@ def scores(world: Live, name: str) -> list[Any]:
         ("marketing", "expired-token"),
         ("marketing", "server-error-html"),
         ("marketing", "locked"),
+        ("marketing", "drop-before-write"),
         ("marketing", "drop-after-write"),
         ("marketing", "conflict"),
         ("marketing", "truncated"),
@@ -89,6 +90,77 @@ def test_a_passing_trouble_is_got_over(world: Live, name: str, fault: str) -> No
     assert outcome.step(name, "write")["out"] == LEADS
     assert scores(world, name) == [100] * LEADS
     assert seller.crm.revision == before + LEADS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sales", "marketing"])
+def test_an_answer_that_does_not_come(
+    world: Live, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D17: a call that hangs has an end, and is made again."""
+    monkeypatch.setattr("connectors.salesforce.wire.READ_SECONDS", 1)
+    monkeypatch.setattr("connectors.hubspot.client.TIMEOUT", (1, 1))
+    prepare(world, name)
+    hang = FAULTS[name].fault("hang")
+    assert hang.delay > 120
+    hang.delay = 3
+    world.sellers[name].server.faults.append(hang)
+    world.sync()
+    assert hang.hit
+    assert scores(world, name) == [100] * LEADS
+
+
+@pytest.mark.parametrize("name", ["sales", "marketing"])
+def test_a_refused_row_does_not_stop_the_others(world: Live, name: str) -> None:
+    """D03, D05: it alone waits, with the CRM's reason, and is written once it may be."""
+    prepare(world, name)
+    seller = world.sellers[name]
+    seller.server.faults.append(FAULTS[name].fault("row-refused"))
+    outcome = world.sync(code=Exit.REFUSED)
+    assert outcome.step(name, "write")["out"] == LEADS - 1
+    assert sorted(scores(world, name), key=str) == [100] * (LEADS - 1) + [None]
+    (entry,) = world.run("status", "--json").json["quarantine"]
+    code = {"sales": "FIELD_CUSTOM_VALIDATION_EXCEPTION", "marketing": "INVALID_OPTION"}[name]
+    assert entry["code"] == code
+    (lead,) = (r for r in seller.crm.records(Kind.LEAD) if seller.id(r) == entry["record_id"])
+    writes = seller.writes()
+    world.sync()
+    assert seller.writes() == writes
+    seller.server.faults.clear()
+    if name == "sales":
+        seller.face.rules.invalid.clear()  # type: ignore[attr-defined]
+    seller.crm.update(lead, {"title": "Corrected"}, by=seller.users[ANA].number)
+    world.sync()
+    assert scores(world, name) == [100] * LEADS
+    assert world.run("status", "--json").json["quarantine"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "options", "code", "done"),
+    [("bulk-failed", (), Exit.DONE, LEADS), ("bulk-unchanged", ("--verify",), Exit.REFUSED, 0)],
+)
+def test_a_bulk_job_that_does_not_write(
+    world: Live,
+    fault: str,
+    options: tuple[str, ...],
+    code: Exit,
+    done: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """D27: what a job that failed halfway left is written in another way, at once; what one that
+    changed nothing claims is found out, and written when it is asked for."""
+    monkeypatch.setattr("connectors.salesforce.connector.BULK_FROM", LEADS)
+    prepare(world, "sales")
+    before = world.sales.crm.revision
+    world.sales.server.faults.append(salesforce_faults.fault(fault))
+    outcome = world.sync(*options, code=code)
+    assert outcome.step("sales", "write")["out"] == scores(world, "sales").count(100) == done
+    world.sales.server.faults.clear()
+    world.clock.tick()
+    world.run("retry")
+    assert scores(world, "sales") == [100] * LEADS
+    assert world.sales.crm.revision == before + LEADS + (LEADS - done)
 
 
 @pytest.mark.parametrize(
