@@ -308,7 +308,6 @@ def test_what_a_campaign_member_did(
         "CampaignMember",
         types,
         type=said,
-        outcome=status,
         _status=status,
         lead_id=None,
         _lead="00Q1",
