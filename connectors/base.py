@@ -311,6 +311,10 @@ class Connector(Protocol):
     def fields(self, object_type: str) -> dict[str, Field]:
         """The fields of an object that this user can see, by name; read once per connector."""
 
+    def lacks(self) -> Mapping[str, Set[str]]:
+        """What of `Capabilities.fills` is never filled, because this CRM has no such field: by
+        facts table. Only asked after a `check` without errors, and asks nothing more than it."""
+
     def written_fields(self, object_type: str) -> dict[Output, Field]:
         """The fields that outputs are written to on an object; what the CRM lacks is absent."""
 

@@ -15,8 +15,8 @@ from core.covering import Bound, excluding, folded, high, low, met_wherever
 from core.networks import bounds, key
 from core.operators import NumberTest, Span, Test, TextTest, TimeTest
 
-Occurs = Callable[[str, str], bool]
-"""Whether a column can hold a word at all."""
+Occurs = Callable[[str, str, str], bool]
+"""Whether a column can hold a word at all; by the operator: have it as a part, begin with it."""
 
 Ends = tuple[list[Bound], list[Bound]]
 """Lower and upper bounds of one quantity."""
@@ -27,7 +27,7 @@ _UNEVEN = 3
 """Days by which so many months may be longer or shorter than as many times the average one."""
 
 
-def anything(_column: str, _word: str) -> bool:
+def anything(_column: str, _word: str, _operator: str) -> bool:
     """Every word can occur."""
     return True
 
@@ -74,9 +74,11 @@ def _none_of(column: str, tests: Sequence[Any], occurs: Occurs) -> bool:
     listed = [_listed(test) for test in tests if getattr(test, "equals", None) is not None]
     if listed:
         left = reduce(and_, listed)
-        return not any(_meets(value, tests) and occurs(column, str(value)) for value in left)
+        return not any(
+            _meets(value, tests) and occurs(column, str(value), "equals") for value in left
+        )
     if isinstance(tests[0], TextTest):
-        return _no_beginning(tests) or _no_address(tests)
+        return _no_part(column, tests, occurs) or _no_beginning(tests) or _no_address(tests)
     return any(
         excluding(max(lows, default=None), min(highs, key=_tightest, default=None))
         for lows, highs in _ends(tests)
@@ -113,6 +115,16 @@ def _text_meets(value: str, test: TextTest) -> bool:
     if address is None or not test.in_network:
         return True
     return any(low <= address <= high for low, high in map(bounds, test.in_network))
+
+
+def _no_part(column: str, tests: Sequence[TextTest], occurs: Occurs) -> bool:
+    """Whether a test wants one of parts that no word of the field has."""
+    return any(
+        not any(occurs(column, part, operator) for part in parts)
+        for test in tests
+        for operator in ("contains", "starts_with")
+        if (parts := getattr(test, operator))
+    )
 
 
 def _no_beginning(tests: Sequence[TextTest]) -> bool:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from pydantic import BaseModel
+
 from core.conditions import Condition
 from core.earning import BehaviourRule, FitRule
 from core.mistakes import Place, dotted
-from core.points import Part
 from core.rules import Model
 
 
@@ -27,19 +28,24 @@ def placed_rules(model: Model) -> Iterator[tuple[Place, FitRule | BehaviourRule]
         yield ("behaviour", number), rule
 
 
-def placed_conditions(model: Model) -> Iterator[tuple[Place, str, Condition]]:
-    """Every condition of a model, wherever it is: its place, what asks for it, the condition.
+Placed = tuple[Place, str, Condition]
+"""A condition: its place, and what asks for it."""
+
+
+def placed_conditions(value: BaseModel) -> Iterator[Placed]:
+    """Every condition of a model or another file, wherever it is: its place, what asks for it,
+    the condition.
 
     What asks is a rule, by its id; of a section without rules, its place.
     """
-    return _conditions(model, (), "")
+    return _conditions(value, (), "")
 
 
-def _conditions(value: object, place: Place, rule: str) -> Iterator[tuple[Place, str, Condition]]:
+def _conditions(value: object, place: Place, rule: str) -> Iterator[Placed]:
     if isinstance(value, Condition):
         yield place, f"rule {rule}" if rule else dotted(place), value
         return
-    if isinstance(value, Part):
+    if isinstance(value, BaseModel):
         rule = getattr(value, "id", rule)
         inner: Iterator[tuple[str | int, object]] = iter(value)
     elif isinstance(value, Mapping):

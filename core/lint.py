@@ -4,7 +4,7 @@ Everything here looks at the model alone; `core.unmapped` is told what the conne
 fill, `unscored` and `silent` what the facts show. Only what is called an error is surely one.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from decimal import ROUND_CEILING, Decimal
 from itertools import combinations
 
@@ -14,11 +14,12 @@ from ibis.expr.types import Table
 
 from core import reach
 from core.allowed import never_holds
+from core.coherence import BOUNDS, POINTS
 from core.conditions import ActivityCondition
 from core.covering import covers
 from core.decay import Step
 from core.earning import BehaviourRule, BestOf, FitRule
-from core.findings import Finding, placed_conditions, placed_rules
+from core.findings import Finding, Placed, placed_conditions, placed_rules
 from core.mistakes import Place
 from core.proportion import disproportions
 from core.reach import Span
@@ -33,19 +34,36 @@ LISTED = 5
 """Disputed networks that are told one by one."""
 
 
-def lint(model: Model, words: Words = NOTHING_ELSE) -> list[Finding]:
-    """Everything suspicious in the model itself; `words` is what is known of those in facts."""
-    return [
-        *_unreachable(model),
-        *_dead(model),
-        *unheard(model, words),
-        *_shadowed(model),
-        *_capped(model),
-        *_enough_alone(model, words),
-        *_idle_decays(model),
-        *disproportions(model),
-        *_disputed(model),
-    ]
+def lint(
+    model: Model, words: Words = NOTHING_ELSE, broken: Set[str] = frozenset()
+) -> list[Finding]:
+    """Everything suspicious in the model itself; `words` is what is known of those in facts.
+
+    `broken` are sections of which something was left out for what is wrong with it: what only the
+    whole of them can tell is not looked for.
+    """
+    checks: tuple[tuple[Iterable[Finding], Set[str]], ...] = (
+        (_unreachable(model), {*POINTS, "thresholds", "tiers", "matrix"}),
+        (_worthless(model), {"weights", "stages"}),
+        (hopeless(placed_conditions(model), words), frozenset()),
+        (_shadowed(model), frozenset()),
+        (_capped(model), frozenset()),
+        (_enough_alone(model, words), {*(POINTS if model.scale else BOUNDS), "thresholds"}),
+        (_unused_decays(model), {"behaviour"}),
+        (_idle_decays(model), {"decays"}),
+        (disproportions(model), frozenset()),
+        (_disputed(model), frozenset()),
+    )
+    return [finding for found, whole in checks if not whole & broken for finding in found]
+
+
+def hopeless(placed: Iterable[Placed], words: Words) -> Iterator[Finding]:
+    """Conditions that nothing meets, and words in them that no fact holds."""
+    for place, name, condition in placed:
+        if never_holds(condition):
+            what = f"{name} never holds: what it asks excludes itself"
+            yield Finding("error", place, what, "Mend it: nothing meets all of it at once.")
+        yield from unheard([(place, name, condition)], words)
 
 
 def unscored(model: Model, activities: Table) -> Table:
@@ -148,17 +166,13 @@ def _counts(model: Model, rule: FitRule | BehaviourRule) -> Decimal:
     return rule.points * part
 
 
-def _dead(model: Model) -> Iterator[Finding]:
+def _worthless(model: Model) -> Iterator[Finding]:
+    """Rules that give nothing, and mark no stage."""
     marks = {mark for _stage, named in model.stages for mark in named}
     for place, rule in placed_rules(model):
         if _counts(model, rule) == 0 and rule.id not in marks:
             what = f"rule {rule.id} gives no points"
             yield Finding("warning", (*place, "points"), what, "Give it points, or remove it.")
-    for place, name, condition in placed_conditions(model):
-        if never_holds(condition):
-            what = f"{name} never holds: what it asks excludes itself"
-            advice = "Mend it: nothing meets all of it at once."
-            yield Finding("error", place, what, advice)
     for number, measure in enumerate(model.measures):
         if measure.most == measure.least == 0:
             what = f"rule {measure.id} gives no points"
@@ -244,12 +258,16 @@ def _bounds(model: Model, rule: FitRule | BehaviourRule) -> Iterator[Decimal]:
     return (cap * weight for cap in caps if cap is not None)
 
 
-def _idle_decays(model: Model) -> Iterator[Finding]:
+def _unused_decays(model: Model) -> Iterator[Finding]:
     used = {rule.decay for rule in model.behaviour}
     for name in model.decays:
         if name not in used:
             what = f"decay {name} is used by no rule"
             yield Finding("warning", ("decays", name), what, "Remove it.")
+
+
+def _idle_decays(model: Model) -> Iterator[Finding]:
+    """Decays that begin after the events of their rule no longer count."""
     for number, rule in enumerate(model.behaviour):
         decay = model.decays[rule.decay] if rule.decay else None
         if isinstance(decay, Step) and rule.within and rule.within <= decay.after:

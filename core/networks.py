@@ -142,7 +142,9 @@ def _bytes(text: StringValue) -> StringValue:
     digits = ibis.literal([*"0123456789abcdef"])
 
     def hexadecimal(byte: Value) -> Value:
-        return digits[byte // 16] + digits[byte % 16]
+        # Spark takes no larger number for a place.
+        high, low = (half.cast("int32") for half in (byte // 16, byte % 16))
+        return digits[high] + digits[low]
 
     numbers = (text.re_extract(f"^(?:[0-9a-f:]*:)?{_DOTTED}$", n) for n in range(1, 5))
     return reduce(add, (once(number.try_cast("int64"), hexadecimal) for number in numbers))

@@ -41,7 +41,8 @@ from core.known import (
 from core.past import Past, overridden
 from core.points import Grain, units
 from core.reach import THOUSAND, room
-from core.rules import Model, Stages
+from core.rules import Model
+from core.sections import Stages
 
 
 @dataclass(frozen=True)

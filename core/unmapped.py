@@ -1,11 +1,11 @@
 """What a model asks for and no connection fills: fields of its conditions, and those it names."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from difflib import get_close_matches
 
 from core.accounts import TARGET
 from core.conditions import AccountCondition, ActivityCondition, Condition
-from core.findings import Finding, placed_conditions
+from core.findings import Finding, Placed, placed_conditions
 from core.known import FREE, FROM_ACCOUNT
 from core.mistakes import Place, dotted
 from core.operators import NOW
@@ -21,19 +21,23 @@ _ALWAYS = frozenset({NOW, TARGET, "target"})
 
 def unmapped(model: Model, mapped: Mapped) -> list[Finding]:
     """Fields that the model asks for and no connection fills."""
-    found = []
-    for place, name, condition in placed_conditions(model):
-        fields = filled(condition, mapped)
-        for column in missing(condition, mapped):
-            what = f"{name} asks for {column}, which no connection maps"
-            advice = _instead(_table(condition, column), column, fields)
-            found.append(Finding("error", place, what, advice))
+    found = list(unfilled(placed_conditions(model), mapped))
     for place, table, column in _named(model):
         fields = of_leads(mapped) if table == "leads" else mapped[table]
         if column not in fields:
             what = f"{dotted(place)} is {column} of {table}, which no connection maps"
             found.append(Finding("error", place, what, _instead(table, column, fields)))
     return found
+
+
+def unfilled(placed: Iterable[Placed], mapped: Mapped) -> Iterator[Finding]:
+    """Fields that conditions ask for and no connection fills."""
+    for place, name, condition in placed:
+        fields = filled(condition, mapped)
+        for column in missing(condition, mapped):
+            what = f"{name} asks for {column}, which no connection maps"
+            advice = _instead(_table(condition, column), column, fields)
+            yield Finding("error", place, what, advice)
 
 
 def missing(condition: Condition, mapped: Mapped) -> list[str]:

@@ -1,16 +1,16 @@
 """Words that a condition asks for and that no fact holds, because facts hold canonical ones."""
 
-from collections.abc import Callable, Iterator, Mapping, Set
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from core import normalise
 from core.allowed import Occurs
 from core.conditions import ActivityCondition, Condition
-from core.findings import Finding, placed_conditions
+from core.findings import Finding, Placed
 from core.mistakes import Place
 from core.operators import TextTest
-from core.rules import Model
 
 Canonical = Callable[[str], str | None]
 """What facts hold where people say a word; None: nothing, they hold no such word."""
@@ -44,24 +44,49 @@ _NAMED: Mapping[str, str] = {
 """What facts hold where a word is none of it."""
 
 
-def unheard(model: Model, words: Words) -> Iterator[Finding]:
-    """Words that the conditions of a model ask for, and that no fact holds."""
-    for place, name, condition in placed_conditions(model):
+_HOLDS: Mapping[str, Callable[[str, str], bool]] = {
+    "equals": str.__eq__,
+    "contains": str.__contains__,
+    "starts_with": str.startswith,
+}
+"""Whether a test of a word holds of one in facts, by its operator."""
+
+_SAID: Mapping[str, str] = {"equals": "", "contains": " with", "starts_with": " beginning with"}
+
+_NO_PART: Mapping[str, str] = {
+    "country": r"...",
+    "domain": r"[/:@\s]|^www\.",
+    "type": r"\s",
+    "asset": r"^https?://.",
+}
+"""What parts of words give away that they are none of a word in facts, as a pattern."""
+
+
+def unheard(placed: Iterable[Placed], words: Words) -> Iterator[Finding]:
+    """Words that conditions ask for and that no fact holds, each at its own place in a list."""
+    for place, name, condition in placed:
         for inner, part in _nested(place, condition):
-            for column, test in part.tests():
-                for word in (test.equals or ()) if isinstance(test, TextTest) else ():
-                    if said := _instead(words, part, column, word):
-                        what = f"{name} asks for {column} {word}, which no fact holds"
-                        yield Finding("error", (*inner, *column.split(".")), what, f"Say {said}.")
-                    elif said := _elsewhere(column, word):
-                        what = f"{name} asks for {column} {word}; of a lead in the US it is {said}"
-                        advice = f"Say {said}, unless that is meant."
-                        yield Finding("warning", (*inner, *column.split(".")), what, advice)
+            for column, key, number, word in _asked(part):
+                what = f"{name} asks for {column}{_SAID[key]} {word}"
+                at = (*inner, *column.split("."), key, number)
+                if said := _instead(words, part, column, word, key):
+                    yield Finding("error", at, f"{what}, which no fact holds", f"Say {said}.")
+                elif key == "equals" and (said := _elsewhere(column, word)):
+                    what = f"{what}; of a lead in the US it is {said}"
+                    yield Finding("warning", at, what, f"Say {said}, unless that is meant.")
+
+
+def _asked(condition: Condition) -> Iterator[tuple[str, str, int, str]]:
+    """The words that the tests of a condition ask for: column, operator, number in its list."""
+    for column, test in condition.tests():
+        for key in _HOLDS if isinstance(test, TextTest) else ():
+            for number, word in enumerate(getattr(test, key) or ()):
+                yield column, key, number, word
 
 
 def occurs(condition: Condition, words: Words) -> Occurs:
     """Which columns of a condition can hold a word."""
-    return lambda column, word: _instead(words, condition, column, word) is None
+    return lambda column, *said: _instead(words, condition, column, *said) is None
 
 
 def _nested(place: Place, condition: Condition) -> Iterator[tuple[Place, Condition]]:
@@ -74,15 +99,20 @@ def _nested(place: Place, condition: Condition) -> Iterator[tuple[Place, Conditi
         yield from _nested((*place, "not"), condition.not_)
 
 
-def _instead(words: Words, condition: Condition, column: str, word: str) -> str | None:
-    """What to say for a word that a column cannot hold; None where it can."""
+def _instead(
+    words: Words, condition: Condition, column: str, word: str, key: str = "equals"
+) -> str | None:
+    """What to say for a word that a column cannot hold, or for a part of one; None where it can."""
     field = column.removeprefix("account.")
     if field in words.own:
         return None
     if known := CLOSED.get(field):
-        return None if _plain(word) in known else _one_of(field, known, words, word)
+        holds = any(_HOLDS[key](held, _plain(word)) for held in known)
+        return None if holds else _one_of(field, known, words, word)
     canonical = _canonical(condition, words).get(field)
     if canonical is None:
+        return None
+    if key != "equals" and not re.search(_NO_PART.get(field, r"(?!)"), _plain(word)):
         return None
     said = canonical(word)
     if said is None:

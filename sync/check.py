@@ -1,6 +1,6 @@
 """Check: what would fail in a run, found before it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 
 from connectors.base import Connector, Problem
 from core.decision import Output
@@ -13,6 +13,7 @@ from sync.check_routing import routing_problems
 from sync.check_segments import small_segments
 from sync.decide import facts_of
 from sync.handoff_settings import Way
+from sync.lint import absent, beside, mapped
 from sync.pull import pull
 from sync.report import Step
 from sync.roster import Found, find
@@ -28,9 +29,11 @@ def check(session: Session, stop: Stop, address: Callable[[Place], str]) -> list
 
     `address` says where a place of the configuration stands in its file.
     """
-    problems: list[Problem] = suspicions(session)
+    fields = mapped(session.config, session.connectors)
+    problems = [*suspicions(session, fields), *beside(session.config, fields, address)]
     problems += _claims(session)
     rosters: dict[str, Found] = {}
+    lacking: dict[str, Mapping[str, Set[str]]] = {}
     for name, connector in session.connectors.items():
         found = [
             Problem(p.severity, f"{name}: {p.where}", p.what, p.advice) for p in connector.check()
@@ -38,6 +41,7 @@ def check(session: Session, stop: Stop, address: Callable[[Place], str]) -> list
         problems += found
         if not found:
             problems += _choices(session, connector)
+            lacking[name] = connector.lacks()
         problems += _fed_back(session, connector, address)
         problems += _unsaid(session, name)
         problems += _untold(session, connector)
@@ -45,8 +49,15 @@ def check(session: Session, stop: Stop, address: Callable[[Place], str]) -> list
             rosters[name] = _roster(session, connector, stop)
     if session.config.routing:
         problems += routing_problems(session, rosters, address)
+    there = mapped(session.config, session.connectors, lacking)
+    problems += absent(session.config, fields, there, address)
     problems += small_segments(session, address)
     problems += _unworked(session)
+    return worst_first(problems)
+
+
+def worst_first(problems: Iterable[Problem]) -> list[Problem]:
+    """Problems by their severity."""
     return sorted(problems, key=lambda problem: SEVERITIES.index(problem.severity))
 
 

@@ -12,24 +12,25 @@ from core.persons import shared
 from core.rules import Model
 from core.scoring import score
 from core.segments import shares
-from core.unmapped import Mapped, missing
-from sync.config import Config
+from core.unmapped import Mapped
 from sync.decide import facts_of, past_of
-from sync.lint import in_itself, mapped
+from sync.lint import in_itself
+from sync.networks_file import with_networks
 from sync.session import Session
 from sync.yaml_source import placed_yaml
 
 
-def suspicions(session: Session) -> list[Problem]:
-    """Every finding of `core.lint` about the configured models, and about the facts there are."""
+def suspicions(session: Session, fields: Mapped) -> list[Problem]:
+    """Every finding of `core.lint` about the configured models, and about the facts there are;
+    `fields` are those that the connections fill."""
     at = session.clock().replace(microsecond=0)
-    fields = mapped(session.config, session.connectors)
     past = past_of(session.ledger, session.config.routing, at, session.segments)
     facts = shared(session.config.identity, facts_of(session.facts, at), at)
     parts, _rest = shares(session.segments, facts, at, past)
-    problems = _unknown_segments(session.config, fields)
+    problems: list[Problem] = []
     for file, facts in zip(session.config.model, parts, strict=True):
         model, address = placed_yaml(file.model, Model, {})
+        model = with_networks(model, file.model)
         findings = [*in_itself(session.config, fields, model), *_in_facts(model, facts, at, past)]
         problems += [Problem(f.severity, address(f.place), f.what, f.advice) for f in findings]
     return problems
@@ -47,18 +48,3 @@ def _in_facts(model: Model, facts: Facts, at: datetime, past: Past | None) -> It
             f"no rule scores {row['type']}, seen {row['events']} times",
             "Give it at least a small value, or let it be.",
         )
-
-
-def _unknown_segments(config: Config, fields: Mapped) -> list[Problem]:
-    """Conditions on which no lead can be told to belong to a model."""
-    return [
-        Problem(
-            "error",
-            f"model[{number}].when",
-            f"it asks for {column}, which no connection maps",
-            "Map it under `mapping` of a connection, or remove the condition.",
-        )
-        for number, file in enumerate(config.model)
-        if file.when is not None
-        for column in missing(file.when, fields)
-    ]

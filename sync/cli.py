@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -95,13 +96,23 @@ def check(
 ) -> None:
     """Prove configuration, model and mapping against the live CRM, before a run fails."""
     from sync.check import check as find_problems
+    from sync.check import worst_first
     from sync.config import addresses
+    from sync.lint import mistaken
     from sync.session import with_file
+    from sync.sign_off import unsigned
 
-    with opened(ctx, config) as session:
-        session = with_file(session, model) if model else session
-        address = addresses(config, outside_of(ctx).env)
-        problems = find_problems(session, stop_on_signals(), address)
+    outside, configured = outside_of(ctx), settings(ctx, config)
+    files = [file.model for file in configured.model] + ([model] if model else [])
+    address = addresses(config, outside.env)
+    problems = worst_first(mistaken(files, configured, outside.connect, address))
+    if not problems:
+        with opened(ctx, config) as session:
+            session = with_file(session, model) if model else session
+            problems = find_problems(session, stop_on_signals(), address)
+            if model is None:  # One that is only tried is not to be run yet.
+                asked = unsigned(session.config, session.segments, session.ledger)
+                problems = worst_first([*problems, *asked])
     if as_json:
         show([vars(problem) for problem in problems])
     for problem in problems:
@@ -174,20 +185,23 @@ def daemon(
 def status(
     ctx: typer.Context, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False
 ) -> None:
-    """Jobs, runs, calls, age of scores, hand-offs, leads that wait for an owner, quarantine, held
-    fields; also during a sync."""
+    """Jobs, runs, calls, age of scores, who signed the models, hand-offs, leads that wait for an
+    owner, quarantine, held fields; also during a sync."""
     from sync import show as text
     from sync.health import capacity, health
     from sync.hygiene import rates
     from sync.ledger import Ledger
+    from sync.sign_off import readable
 
     configured, now = settings(ctx, config), outside_of(ctx).clock()
     with Ledger(configured.ledger) as ledger:
+        models = readable(configured, ledger)
         if as_json:
             jobs = [*health(ledger, configured.schedule, now), capacity(ledger)]
             show(
                 {
                     "jobs": [vars(found) for found in jobs],
+                    "models": [asdict(one) for one in models],
                     "scored": ledger.past.scored(),
                     "handoffs": [vars(given) for given in ledger.past.handoffs(text.SHOWN)],
                     "notices": [vars(notice) for notice in ledger.notices.waiting()],
@@ -201,7 +215,7 @@ def status(
                 }
             )
             return
-        for table in text.status(ledger, configured.schedule, now):
+        for table in text.status(ledger, configured.schedule, models, now):
             text.out().print(table)
 
 

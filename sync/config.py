@@ -27,7 +27,7 @@ from core.sources import Sources
 from core.stages import Stage
 from sync.access import Access
 from sync.handoff_settings import Handoff
-from sync.networks_file import with_networks
+from sync.model_file import read_model
 from sync.nurture_settings import Nurture
 from sync.retention_settings import Retention
 from sync.routing_settings import Routing
@@ -274,26 +274,11 @@ def read_models(config: Config) -> Segments:
     return tuple(segments)
 
 
-def replacing(segments: Segments, path: Path) -> Segments:
-    """The models with the one in a file in the place of its namesake, or of the only one.
-
-    Raises ConfigError with all its mistakes, or where no model has its name.
+def replacing(segments: Segments, model: Model, said: object) -> Segments:
+    """The models with another one in the place of its namesake, or of the only one; `said` is what
+    it was given as. Raises ConfigError where no model has its name.
     """
     try:
-        return with_model(segments, read_model(path))
+        return with_model(segments, model)
     except ValueError as error:
-        raise ConfigError([f"{path}: {error}"]) from None
-
-
-def text_of(path: Path, model: Model) -> str | None:
-    """The text of a model's file; None where it does not say that any more."""
-    try:
-        text, said = path.read_text(encoding="utf-8"), read_model(path)
-    except (OSError, UnicodeDecodeError, ConfigError):
-        return None
-    return text if said.version == model.version else None
-
-
-def read_model(path: Path) -> Model:
-    """The scoring model in a file. Raises ConfigError with all its mistakes."""
-    return with_networks(load_yaml(path, Model, {}), path)
+        raise ConfigError([f"{said}: {error}"]) from None

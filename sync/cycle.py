@@ -35,6 +35,7 @@ from sync.roster import colleagues, find
 from sync.route import Round, assign, record, start_timers
 from sync.selection import Selection, chosen, select
 from sync.session import Clock, Session
+from sync.sign_off import unsigned
 from sync.staffing import shortages
 from sync.stop import Stop
 from sync.write import Writer, settle_unanswered
@@ -160,17 +161,10 @@ class _Part:
 
 def _signed_off(session: Session) -> list[str]:
     """Refuse a model that lacks a required sign-off; what to warn of where it is only asked for."""
-    asked = session.config.model_signoff
-    if asked is SignOff.NONE:
-        return []
-    findings = [
-        finding
-        for segment in session.segments
-        for finding in guards.unsigned(
-            segment.model, session.ledger.models.signed(segment.model.version)
-        )
-    ]
-    if findings and asked is SignOff.REQUIRED:
+    config = session.config
+    problems = unsigned(config, session.segments, session.ledger)
+    findings = [f"{problem.what}. {problem.advice}" for problem in problems]
+    if findings and config.model_signoff is SignOff.REQUIRED:
         raise GuardStopError(findings)
     return findings
 

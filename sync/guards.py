@@ -1,11 +1,10 @@
 """Guards: what is implausible stops before the first write, and says what overrides it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from connectors.base import Connector, Price
-from core.rules import Model
 from sync.plan import ConnectionPlan
 from sync.price import in_words
 
@@ -39,18 +38,6 @@ class Limits:
     change_share: float
     calls: int | None = None
     quota_share: float | None = None
-
-
-def unsigned(model: Model, signed: Collection[str]) -> list[str]:
-    """Whether a team has not agreed to the model as it now is."""
-    missing = [team for team in Team if team not in signed]
-    if not missing:
-        return []
-    return [
-        f"model {model.label} has no sign-off by {' and '.join(missing)}. Look at it with "
-        f"`leadgauge preview`, then sign it with `leadgauge sign MODEL --as {missing[0]} "
-        "--by WHO` (model_signoff in the configuration asks for it)"
-    ]
 
 
 def removals(connection: str, removed: int, held: int, limits: Limits) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -17,6 +17,10 @@ from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, Only, opened, outsi
 from sync.guards import Team
 from sync.terminal import csv_rows, say, show
 from sync.yaml_source import ConfigError
+
+if TYPE_CHECKING:
+    from core.segments import Segments
+    from sync.session import Session
 
 Record = Annotated[str, typer.Argument(help="Record id of a lead or an account in its CRM.")]
 AsOf = Annotated[
@@ -143,8 +147,11 @@ def replay(
     only: Only = None,
     as_of: AsOf = None,
     model: Annotated[
-        Path | None,
-        typer.Option(help="A model file, instead of the configured one; of several, of its name."),
+        str | None,
+        typer.Option(
+            help="A model file, or a version as `leadgauge models` shows it, instead of the "
+            "configured one; of several, of its name."
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object for each lead, instead of CSV.")
@@ -152,11 +159,10 @@ def replay(
 ) -> None:
     """Score, tier and stage of the whole base as of a date, under any model, as CSV."""
     from sync import replay as replaying
-    from sync.config import replacing
     from sync.decide import past_of
 
     with opened(ctx, config, only) as session:
-        chosen = replacing(session.segments, model) if model else session.segments
+        chosen = _under(session, model) if model is not None else session.segments
         at = _instant(ctx, as_of).replace(microsecond=0)
         for missing in session.facts.horizon.missing(at):
             say(f"warning: {missing}")
@@ -177,6 +183,14 @@ def replay(
             put({**row, "score": decision.points, "scored_at": at_second})
 
 
+def _under(session: "Session", said: str) -> "Segments":
+    """The models of a session with one, by its file or version, in the place of its namesake."""
+    from sync.config import replacing
+    from sync.model_file import named
+
+    return replacing(session.segments, named(said, session.ledger.models.kept()), said)
+
+
 def _json_line(row: Mapping[str, Any]) -> None:
     typer.echo(json.dumps(row, default="{:f}".format))
 
@@ -188,7 +202,11 @@ def _instant(ctx: typer.Context, as_of: datetime | None) -> datetime:
 def preview(
     ctx: typer.Context,
     model: Annotated[
-        Path, typer.Argument(help="The changed model file; of several models, that of its name.")
+        str,
+        typer.Argument(
+            help="The changed model file, or a version as `leadgauge models` shows it; of several "
+            "models, that of its name."
+        ),
     ],
     config: ConfigPath = DEFAULT_CONFIG,
     only: Only = None,
@@ -199,14 +217,14 @@ def preview(
     """Every lead that a changed model would move, and by which rules. Writes nothing."""
     from sync import preview as previewing
     from sync import show_model as text
-    from sync.config import replacing
     from sync.lint import linted
     from sync.show import out
 
     with ExitStack() as stack:
         session = stack.enter_context(opened(ctx, config, only))
-        changed = replacing(session.segments, model)
-        vet(linted(model, session.config, outside_of(ctx).connect))
+        if (file := Path(model)).is_file():
+            vet(linted(file, session.config, outside_of(ctx).connect))
+        changed = _under(session, model)
         found = stack.enter_context(previewing.opened(session, changed, _instant(ctx, as_of)))
         if as_json:
             show(text.preview_data(found))
@@ -260,15 +278,15 @@ def sign(
     config: ConfigPath = DEFAULT_CONFIG,
 ) -> None:
     """Record that marketing or sales agrees to a model, by its content; a change needs it anew."""
-    from sync.config import read_model, text_of
     from sync.ledger import Ledger
     from sync.lint import linted
+    from sync.model_file import read_model, text_of
 
     if not by.strip():
         raise ConfigError(["say who agrees: --by WHO"])
     configured, outside = settings(ctx, config), outside_of(ctx)
-    chosen, now = read_model(model), outside.clock()
     vet(linted(model, configured, outside.connect))
+    chosen, now = read_model(model), outside.clock()
     with Ledger(configured.ledger) as ledger:
         ledger.models.sign(chosen, team, by=by.strip(), at=now)
         if text := text_of(model, chosen):
@@ -283,23 +301,23 @@ def models(
     ctx: typer.Context,
     version: Annotated[
         str | None,
-        typer.Argument(help="A version, with its model's name or without: print its file."),
+        typer.Argument(
+            help="A version or how it begins, with its model's name or without: print its file."
+        ),
     ] = None,
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Every version of the models that ever was run or signed, and by whom; or the file of one."""
     from sync.ledger import Ledger
+    from sync.model_file import version_of
     from sync.show import out, table
 
     with Ledger(settings(ctx, config).ledger) as ledger:
         kept = ledger.models.kept()
         signed = {one.version: ledger.models.signed(one.version).values() for one in kept}
     if version is not None:
-        texts = [one.text for one in kept if version in (one.version, one.label)]
-        if not texts:
-            raise ConfigError([f"no model {version} was ever run or signed: see leadgauge models"])
-        typer.echo(texts[0], nl=False)
+        typer.echo(version_of(version, kept).text, nl=False)
         return
     if as_json:
         show([{**vars(one), "signed": [vars(s) for s in signed[one.version]]} for one in kept])

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from connectors.errors import BudgetSpent, ConnectorError
 from sync import guards
-from sync.config import text_of
 from sync.errors import StoreError
 from sync.guards import GuardStopError, Limits
 from sync.ledger_rows import RunStatus
+from sync.model_file import text_of
 from sync.report import RunReport
 from sync.session import Session
 from sync.stop import Stop, StoppedError

@@ -16,6 +16,7 @@ from sync.config import Config, load, read_models, replacing
 from sync.facts_store import FactsStore
 from sync.gate import gate
 from sync.ledger import Ledger
+from sync.model_file import read_model
 from sync.pace import Pace
 from sync.yaml_source import ConfigError
 
@@ -51,9 +52,9 @@ class Session:
 def with_file(session: Session, path: Path) -> Session:
     """A session with the model in a file in the place of its namesake, or of the only one.
 
-    Raises ConfigError as `replacing` does.
+    Raises ConfigError with all its mistakes, or where no model has its name.
     """
-    segments = replacing(session.segments, path)
+    segments = replacing(session.segments, read_model(path), path)
     files = zip(session.config.model, session.segments, segments, strict=True)
     models = tuple(
         file if before is after else file.model_copy(update={"model": path})

@@ -22,6 +22,7 @@ from sync.plan import ConnectionPlan
 from sync.price import by_class, in_words
 from sync.report import ConnectionReport, Cost, RunReport
 from sync.service_settings import Schedule
+from sync.sign_off import Standing
 
 SHOWN = 20
 """Records that are listed unless more are asked for."""
@@ -248,9 +249,11 @@ def _said(said: Said) -> str:
     return f"{said.value or 'empty'} (from {said.since:%Y-%m-%d %H:%M}{stage})"
 
 
-def status(ledger: Ledger, schedule: Schedule, now: datetime) -> Iterable[Table]:
-    """Runs, jobs, age of the scores, hand-offs, who waits for an owner, quarantine, what humans
-    hold, and the head of the audit chain."""
+def status(
+    ledger: Ledger, schedule: Schedule, models: Iterable[Standing], now: datetime
+) -> Iterable[Table]:
+    """Runs, jobs, age of the scores, who signed the models, hand-offs, who waits for an owner,
+    quarantine, what humans hold, and the head of the audit chain."""
     runs = table("runs, newest first", "run", "kind", "status", "started", "calls>", "error")
     for run in ledger.runs(10):
         calls = sum(sum(by_kind.values()) for by_kind in run.calls.values())
@@ -262,6 +265,8 @@ def status(ledger: Ledger, schedule: Schedule, now: datetime) -> Iterable[Table]
         yield _jobs(health(ledger, schedule, now), beat)
     yield _usage(ledger, now)
     yield _ages(ledger, now)
+    if signed := [one for one in models if one.signed or one.missing]:
+        yield _models(signed)
     if measured := rates(ledger):
         yield _rates(measured)
     yield _handoffs(ledger)
@@ -361,6 +366,14 @@ def _ages(ledger: Ledger, now: datetime) -> Table:
     made = table("\nscores in the CRMs", "connection", "as of", "age")
     for connection, at in ledger.past.scored().items():
         made.add_row(connection, f"{at:%Y-%m-%d %H:%M:%S}", age(now - at))
+    return made
+
+
+def _models(models: Iterable[Standing]) -> Table:
+    """Who agreed to the configured models, and what is to be run where a team did not yet."""
+    made = table("\nmodels", "model", "signed by", "to sign")
+    for one in models:
+        made.add_row(one.model, ", ".join(map(str, one.signed)), one.command)
     return made
 
 

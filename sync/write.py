@@ -88,8 +88,8 @@ class Writer:
         expected: dict[str, dict[str, set[str | None]]] = {}
         for planned in portion:
             change = planned.change
-            if looked_at(change) and Output.OWNER in planned.before:
-                owners = {planned.before[Output.OWNER], change.values[Output.OWNER]}
+            if looked_at(change):
+                owners = {planned.before.get(Output.OWNER), change.values[Output.OWNER]}
                 expected.setdefault(change.object_type, {})[change.id] = owners
         moved = set[str]()
         for object_type, records in expected.items():

@@ -7,11 +7,12 @@ and a second equal key is a mistake. `${NAME}` stands for an environment variabl
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -38,6 +39,25 @@ _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
+@dataclass(frozen=True)
+class Wrong:
+    """Something that is wrong in a file, and where."""
+
+    path: Path
+    place: Place
+    line: int
+    column: int
+    what: str
+
+    @property
+    def where(self) -> str:
+        """Where it stands, as file:line:column."""
+        return f"{self.path}:{self.line}:{self.column}"
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
 @dataclass
 class _Source:
     """A file as it is read: its data, where each value and key stands, and what is wrong."""
@@ -45,7 +65,7 @@ class _Source:
     path: Path
     env: Mapping[str, str]
     marks: dict[Place, yaml.Mark] = field(default_factory=dict)
-    problems: list[tuple[yaml.Mark, str]] = field(default_factory=list)
+    problems: list[Wrong] = field(default_factory=list)
     unset: set[Place] = field(default_factory=set)
 
     def data(self, node: yaml.Node, place: Place = ()) -> Any:
@@ -61,7 +81,8 @@ class _Source:
         for key, value in node.value:
             name = str(key.value)
             if name in values:
-                self.problems.append((key.start_mark, f"{name} is given twice"))
+                twice = f"{name} is given twice"
+                self.problems.append(self.wrong((*place, name), key.start_mark, twice))
                 continue
             self.marks[*place, name] = key.start_mark
             values[name] = self.data(value, (*place, name))
@@ -71,7 +92,8 @@ class _Source:
         text = str(node.value)
         if "\0" in text:
             # No database takes it, as a value or in a query.
-            self.problems.append((node.start_mark, "a text holds the character NUL"))
+            said = "a text holds the character NUL"
+            self.problems.append(self.wrong(place, node.start_mark, said))
         if isinstance(node, yaml.ScalarNode) and node.style is None:
             if text in _WORDS:
                 return _WORDS[text]
@@ -84,11 +106,12 @@ class _Source:
     def _referenced(self, name: str, node: yaml.Node, place: Place) -> str:
         if name not in self.env:
             self.unset.add(place)
-            self.problems.append((node.start_mark, f"environment variable {name} is not set"))
+            unset = f"environment variable {name} is not set"
+            self.problems.append(self.wrong(place, node.start_mark, unset))
         return self.env.get(name, "")
 
-    def says(self, mark: yaml.Mark, text: str) -> str:
-        return f"{self.path}:{mark.line + 1}:{mark.column + 1}: {text}"
+    def wrong(self, place: Place, mark: yaml.Mark, what: str) -> Wrong:
+        return Wrong(self.path, place, mark.line + 1, mark.column + 1, what)
 
     def address(self, place: Place) -> str:
         """Where a place stands; where it is not in the file, what it would be in."""
@@ -105,40 +128,91 @@ def placed_yaml(
     path: Path, model: type[M], env: Mapping[str, str]
 ) -> tuple[M, Callable[[Place], str]]:
     """The content of a file, and where each of its places stands, as file:line:column."""
-    source = _Source(path, env)
+    reading = read(composed(text_in(path), path), path, model, env)
+    if reading.content is None:
+        raise ConfigError(list(map(str, in_order(reading.wrong))))
+    return reading.content, reading.address
+
+
+@dataclass(frozen=True)
+class Reading(Generic[M]):
+    """A file as a type. Of one in which something is `wrong` there is no content."""
+
+    content: M | None
+    wrong: Sequence[Wrong]
+    address: Callable[[Place], str]
+
+
+def text_in(path: Path) -> str:
+    """The text of a file. Raises ConfigError where it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
-        text = _WRITTEN_REFERENCE.sub("\ue000\ue001\\1\ue002", text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror}: run `leadgauge init` to make one"]) from None
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: not UTF-8 text (byte {error.start})"]) from None
+
+
+def composed(text: str, path: Path) -> yaml.Node:
+    """A file's text, taken apart. Raises ConfigError where it is no YAML."""
+    text = _WRITTEN_REFERENCE.sub("\ue000\ue001\\1\ue002", text)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or yaml.Mark(str(path), 0, 0, 0, None, 0)
-        raise ConfigError([source.says(mark, f"not YAML: {error.problem}")]) from None
+        wrong = _Source(path, {}).wrong((), mark, f"not YAML: {error.problem}")
+        raise ConfigError([str(wrong)]) from None
     if node is None:
         raise ConfigError([f"{path}:1:1: the file is empty"])
+    return node
+
+
+def read(
+    node: yaml.Node,
+    path: Path,
+    model: type[M],
+    env: Mapping[str, str],
+    stand_ins: Mapping[str, Any] = MappingProxyType({}),
+    broken: Set[str] = frozenset(),
+) -> Reading[M]:
+    """A file's content as `model`, with `stand_ins` for sections that it does not have.
+
+    A model is told which sections are `broken`: something was left out of them.
+    """
+    source = _Source(path, env)
     data = source.data(node)
-    found = [source.says(mark, text) for mark, text in source.problems]
+    if isinstance(data, dict):
+        data = {**stand_ins, **data}
+    content, found = None, source.problems
     try:
-        loaded = model.model_validate(data)
+        content = model.model_validate(data, context=broken)
     except ValidationError as error:
-        found += [source.says(mark, text) for mark, text in _explained(error, source, model)]
-    else:
-        if not found:
-            return loaded, source.address
-    raise ConfigError(sorted(dict.fromkeys(found), key=_by_place))
+        found = [*found, *(source.wrong(*one) for one in _explained(error, source, model))]
+    return Reading(None if found else content, found, source.address)
 
 
-def _by_place(problem: str) -> tuple[int, ...]:
-    numbers = re.search(r":(\d+):(\d+): ", problem)
-    return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+def without(node: yaml.Node, places: Set[Place]) -> yaml.Node:
+    """A file's content without what stands at some places."""
+    if not isinstance(node, yaml.CollectionNode):
+        return node
+    kept: list[Any] = []
+    for number, item in enumerate(node.value):
+        pair = isinstance(item, tuple)
+        step = str(item[0].value) if pair else number
+        below = {place[1:] for place in places if place[0] == step}
+        if () not in below:
+            kept.append((item[0], without(item[1], below)) if pair else without(item, below))
+    return type(node)(node.tag, kept, node.start_mark, node.end_mark)
+
+
+def in_order(wrong: Iterable[Wrong]) -> list[Wrong]:
+    """What is wrong, each thing once, in the order of the file."""
+    return sorted(dict.fromkeys(wrong), key=lambda one: (one.line, one.column))
 
 
 def _explained(
     error: ValidationError, source: _Source, model: type[BaseModel]
-) -> Iterator[tuple[yaml.Mark, str]]:
+) -> Iterator[tuple[Place, yaml.Mark, str]]:
     errors = error.errors(include_input=False, include_url=False)
     for item in errors:
         loc, kind = item["loc"], item["type"]
@@ -146,7 +220,7 @@ def _explained(
             continue  # Items that are wrong, as is said of each, were not counted.
         if kind == "missing":
             place, mark = _locate(loc[:-1], source)
-            yield mark, f"{dotted(place) or 'the file'}: {loc[-1]} is missing"
+            yield (*place, loc[-1]), mark, f"{dotted(place) or 'the file'}: {loc[-1]} is missing"
             continue
         place, mark = _locate(loc, source)
         if place in source.unset:
@@ -154,12 +228,13 @@ def _explained(
         if kind in ("model_type", "tuple_type"):
             keys = ", ".join(f"{key}: ..." for key in _known(model, (*place, ""))[:3])
             said = f"keys under it: {{{keys}}}" if kind == "model_type" else "a list: [...]"
-            yield mark, f"{dotted(place) or 'the file'}: there must be {said}"
+            yield place, mark, f"{dotted(place) or 'the file'}: there must be {said}"
         elif kind == "extra_forbidden":
-            yield mark, f"{dotted(place)}: unknown key{_meant(str(loc[-1]), _known(model, loc))}"
+            meant = _meant(str(loc[-1]), _known(model, loc))
+            yield place, mark, f"{dotted(place)}: unknown key{meant}"
         else:
             text = item["msg"].removeprefix("Value error, ")
-            yield mark, f"{dotted(place) or 'the file'}: {text[:1].lower()}{text[1:]}"
+            yield place, mark, f"{dotted(place) or 'the file'}: {text[:1].lower()}{text[1:]}"
 
 
 def _locate(loc: Place, source: _Source) -> tuple[Place, yaml.Mark]:

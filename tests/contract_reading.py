@@ -133,6 +133,13 @@ class ReadContract:
             assert filled <= declared[table]
             assert everybodys <= filled
 
+    def test_what_is_lacking_is_never_filled(self, world: World) -> None:
+        """U20: what `lacks` names is declared in `fills`, and is not what everybody has."""
+        declared = world.connector.capabilities.fills
+        for table, fields in world.connector.lacks().items():
+            assert set(fields) <= set(declared[table])
+            assert not set(fields) & EVERYBODYS[table]
+
     def test_company_people_and_owner_are_joined(self, world: World) -> None:
         """Accounts, activities, outcomes and owners name each other by the ids of their rows."""
         populate(world)

@@ -1,11 +1,14 @@
 """docs/model-summary.md: the grammar of the model file on one page, made from its types."""
 
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Iterable, Iterator
 from textwrap import wrap
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from core.conditions import Fields
 from core.operators import Clause, Span
 from core.points import RuleId
 from core.rules import Model
@@ -14,10 +17,10 @@ Node = dict[str, Any]
 WIDTH = 100
 HEAD = """# The model file on one page
 
-Made from the code by `python -m tests.reference`. A key with * must be given; `[...]` is a list,
-`NAME` a name of your own, and what stands between bars is a choice. In a test, a bare value or a
-list is short for `equals`. What the keys mean is said in [model.md](model.md), and of each key in
-[model-reference.md](model-reference.md).
+Made from the code by `python -m tests.reference`; explained in [model.md](model.md), key by key in
+[model-reference.md](model-reference.md). Keys that hold the same stand before one colon, and `;`
+parts keys as a new line does. A key with * must be given; `[...]` is a list, `NAME` a name of your
+own, `|` a choice. In a test, a bare value or a list is short for `equals`.
 
 ```text
 """
@@ -27,18 +30,20 @@ def summary() -> str:
     """The whole grammar: the file, then conditions and tests."""
     schema = Model.model_json_schema(by_alias=True)
     grammar = _Grammar(schema["$defs"])
-    lines = [*grammar.keys(schema, "")]
-    for name in grammar.asked:
-        clause = list(grammar.clause(name))
-        short = len(clause) == 1 and not lines[-1].startswith(" ")
-        lines += clause if short else ["", *clause]
+    lines = [line for keys, node in grammar.pieces(schema) for line in grammar.section(keys, node)]
+    for clause in sorted(grammar.named_ones(), key=_is_short):
+        lines += clause if _is_short(clause) else ["", *clause]
     return HEAD + "\n".join(lines) + "\n```\n"
 
 
-def _clauses(kind: type[Clause]) -> Iterator[str]:
+def _is_short(clause: list[str]) -> bool:
+    return len(clause) < 3
+
+
+def _below(kind: type[Clause]) -> Iterator[str]:
     for inner in kind.__subclasses__():
         yield inner.__name__
-        yield from _clauses(inner)
+        yield from _below(inner)
 
 
 class _Grammar:
@@ -46,59 +51,66 @@ class _Grammar:
 
     def __init__(self, types: dict[str, Node]) -> None:
         self.types = types
-        self.clauses = set(_clauses(Clause))
+        self.clauses = set(_below(Clause))
         self.written: set[str] = set()
         self.asked: list[str] = []
         """Conditions, tests and long choices that were named, to be written at the end."""
 
-    def keys(self, node: Node, indent: str) -> Iterator[str]:
-        """The keys of a type, each with what it holds."""
-        for name, inner in node["properties"].items():
-            star = "*" if name in node.get("required", ()) else ""
-            yield from self.key(f"{name}{star}", inner, indent)
+    def pieces(self, node: Node) -> list[tuple[str, Node]]:
+        """The keys of a type, those that hold the same together, each with what it holds."""
+        alike: dict[str, list[tuple[str, Node]]] = {}
+        for key, inner in node["properties"].items():
+            star = "*" if key in node.get("required", ()) else ""
+            alike.setdefault(self.words(inner), []).append((f"{key}{star}", inner))
+        return [(", ".join(key for key, _ in keys), keys[0][1]) for keys in alike.values()]
 
-    def key(self, name: str, node: Node, indent: str) -> Iterator[str]:
-        """One key: on one line if that holds it, else with its content below."""
+    def said(self, node: Node) -> list[str]:
+        """The keys of a type with what they hold."""
+        return [f"{keys}: {self.words(inner)}" for keys, inner in self.pieces(node)]
+
+    def section(self, name: str, node: Node) -> Iterator[str]:
+        """Keys of the file that hold the same: on one line if that holds it, else with its
+        content below."""
         kinds = _kinds(node)
-        line = f"{indent}{name}: {self.words(node)}"
+        line = f"{name}: {self.words(node)}"
         if len(line) <= WIDTH:
             yield line
-        elif len(kinds) > 1:
-            for kind in kinds:
-                yield from self.key(name, kind, indent)
-        elif "items" in kinds[0]:
-            yield f"{indent}{name}:"
+            return
+        yield f"{name}:"
+        if "items" in kinds[0]:
             for item in _kinds(kinds[0]["items"]):
-                first, *rest = self.body(item, indent + "    ")
-                yield f"{indent}  - {first.strip()}"
+                first, *rest = self.body(item, "    ")
+                yield f"  - {first.strip()}"
                 yield from rest
         else:
-            yield f"{indent}{name}:"
-            yield from self.body(kinds[0], indent + "  ")
+            yield from self.body(kinds[0], "  ")
 
     def body(self, node: Node, indent: str) -> Iterator[str]:
-        """What a type with keys, or a mapping of names, holds, line by line."""
+        """What a type with keys, or a mapping of names, holds."""
         values = _values(node)
         if values is not None:
-            yield from self.key("NAME", values, indent)
+            yield from (f"{indent}NAME: {self.word(kind)}" for kind in _kinds(values))
             return
         name = _name(node)
         self.written.add(name)
-        yield from self.keys(self.types[name], indent)
+        yield from _filled(self.said(self.types[name]), indent)
 
     def words(self, node: Node) -> str:
         """What a value may be, in a line."""
         found = dict.fromkeys(self.word(kind) for kind in _kinds(node))
         if "number" in found:
             found.pop("text", None)  # A number may be written as text, to be exact.
-        return " | ".join(found)
+        tests = [kind.removesuffix(" test") for kind in found]
+        return " | ".join(found) if tests == [*found] else f"{' | '.join(tests)} test"
 
     def word(self, node: Node) -> str:
         """What a value of one kind is."""
         if name := _name(node):
             return self.named(name)
-        if "enum" in node:
-            return " | ".join(node["enum"])
+        if choice := node.get("enum", [node["const"]] if "const" in node else None):
+            return " | ".join(
+                word if isinstance(word, str) else json.dumps(word) for word in choice
+            )
         if "items" in node:
             return f"[{self.words(node['items'])}]"
         values = _values(node)
@@ -114,39 +126,46 @@ class _Grammar:
             return _spaced(name)
         if "properties" not in node:
             return self.word(node)
-        if name in self.written:
-            return _spaced(name)
-        required = node.get("required", ())
-        items = (
-            f"{key}{'*' if key in required else ''}: {self.words(inner)}"
-            for key, inner in node["properties"].items()
-        )
-        return "{" + ", ".join(items) + "}"
+        return _spaced(name) if name in self.written else f"{{{'; '.join(self.said(node))}}}"
 
-    def clause(self, name: str) -> Iterator[str]:
-        """A condition or a test: the keys that are asked alike stand together; or a long choice."""
-        if words := self.types[name].get("enum"):
-            head = f"{_spaced(name)}: "
-            text = head + " | ".join(words)
-            yield from wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
-            return
-        alike: dict[str, list[str]] = {}
-        for key, node in self.types[name]["properties"].items():
-            alike.setdefault(self.words(node), []).append(key)
-        all_ = "; ".join(f"{', '.join(keys)}: {said}" for said, keys in alike.items())
-        if len(line := f"{_spaced(name)}: {all_}") <= WIDTH:
-            yield line
-            return
-        yield f"{_spaced(name)}:"
-        for said, keys in alike.items():
-            line = "  "
-            for n, key in enumerate(keys):
-                piece = key + (", " if n < len(keys) - 1 else f": {said}")
-                if len(line + piece) > WIDTH:
-                    yield line.rstrip()
-                    line = "  "
-                line += piece
-            yield line
+    def named_ones(self) -> Iterator[list[str]]:
+        """Everything that was named, on lines of its own; what is written alike together."""
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for name in self.asked:
+            alike.setdefault(tuple(self.clause(name)), []).append(_spaced(name))
+        for said, names in alike.items():
+            head = f"{', '.join(names)}:"
+            first, *rest = _filled([f"{head} {said[0]}", *said[1:]], "  ")
+            short = [first.strip(), *rest]
+            yield short if _is_short(short) else [head, *_filled(said, "  ")]
+
+    def clause(self, name: str) -> list[str]:
+        """What a condition, a test or a long choice is; tests that have a name of their own are
+        named, and what it nests of its own kind is `the same`."""
+        node = self.types[name]
+        if words := node.get("enum"):
+            return [" | ".join(words)]
+        fields = {*_below(Fields)} & {*self.asked}
+        parts = [part for part in fields if self.keys(part) < self.keys(name)]
+        told = {key for part in parts for key, _ in self.keys(part)}
+        own = {key: inner for key, inner in node["properties"].items() if key not in told}
+        said = self.said({**node, "properties": own})
+        itself = _spaced(name)
+        return [*map(_spaced, parts), *(one.replace(itself, "the same") for one in said)]
+
+    def keys(self, name: str) -> set[tuple[str, str]]:
+        """The keys of a type, each with what it holds."""
+        return {(key, self.words(inner)) for key, inner in self.types[name]["properties"].items()}
+
+
+def _filled(pieces: Iterable[str], indent: str) -> list[str]:
+    """Pieces in as few lines as take them; only one that is longer than a line is broken within."""
+    ends = {piece: r"(?<![,|]) " if len(indent + piece) > WIDTH else " " for piece in pieces}
+    glued = "; ".join(re.sub(end, "\0", piece) for piece, end in ends.items())
+    folds = wrap(
+        glued, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+    )
+    return [fold.removesuffix(";").replace("\0", " ") for fold in folds]
 
 
 def _kinds(node: Node) -> list[Node]:

@@ -7,6 +7,7 @@ import pytest
 from typer.main import get_command
 
 from connectors.registry import KINDS
+from core.rules import Model
 from sync.cli import app
 from sync.exits import MEANING, Exit
 from tests.reference import DOCS, PAGES
@@ -20,6 +21,27 @@ PAGES_WRITTEN = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md")])
 def test_reference_pages_are_fresh(name):
     """After a change of a command, an exit code or a key: `python -m tests.reference`."""
     assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name]()
+
+
+def test_the_whole_grammar_of_models_stands_on_one_page():
+    """Every key of every type, and every word that a key takes, on a page of 95 short lines."""
+    page = (DOCS / "model-summary.md").read_text(encoding="utf-8")
+    assert len(page.splitlines()) <= 95
+    assert max(map(len, page.splitlines())) <= 100
+    grammar = page.partition("```text")[2]
+    for word in _words(Model.model_json_schema(by_alias=True)):
+        assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", grammar), word
+
+
+def _words(schema: object) -> set[str]:
+    """The keys, and the words to choose from, that a schema holds at any depth."""
+    if isinstance(schema, list):
+        return set().union(*map(_words, schema))
+    if not isinstance(schema, dict):
+        return set()
+    chosen = [*schema.get("enum", ()), schema.get("const")]
+    own = {*schema.get("properties", ()), *(word for word in chosen if isinstance(word, str))}
+    return own.union(*map(_words, schema.values()))
 
 
 def test_every_command_and_option_has_a_help_text():

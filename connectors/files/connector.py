@@ -35,7 +35,8 @@ from connectors.columns import by_distinct, text
 from connectors.errors import MappingError, TemporaryError
 from connectors.files import exports, imports
 from connectors.files.settings import FilesSettings
-from connectors.mapping import MAPS, Mapped, field_map, table
+from connectors.mapping import MAPS, Mapped, field_map, filled, table
+from connectors.sources import common_field
 from connectors.usage import Usage
 from core import normalise
 from core.decision import Output
@@ -126,6 +127,13 @@ class FilesConnector:
             name: Field(name, name, FieldKind.TEXT, writable=name in writable)
             for name in exports.columns(self._file(object_type))
         }
+
+    def lacks(self) -> dict[str, frozenset[str]]:
+        """What the files that are given have no column for."""
+        fills = self.capabilities.fills
+        given = [table for table in SCORED if table.name in self._tables()]
+        there = {t.name: map(common_field, self._columns(t.name)) for t in given}
+        return {t.name: frozenset(fills[t.name]) - filled(t.model, there[t.name]) for t in given}
 
     def written_fields(self, object_type: str) -> dict[Output, Field]:
         """Every output: the import file has a column for each."""

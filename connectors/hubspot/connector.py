@@ -134,6 +134,10 @@ class HubSpotConnector:
         """The properties of an object."""
         return self._fields.of(object_type)
 
+    def lacks(self) -> dict[str, frozenset[str]]:
+        """What is mapped by default, and that contacts or companies of this portal do not have."""
+        return self._fields.lacks()
+
     def written_fields(self, object_type: str) -> dict[Output, Field]:
         """The written fields that contacts have."""
         known = self._fields.of(object_type)

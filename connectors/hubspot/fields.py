@@ -18,6 +18,7 @@ from connectors.settings import MappedTo, WrittenField
 from connectors.sources import common_field, merged
 from connectors.values import WRITTEN_KINDS
 from core.decision import Output
+from core.facts import ACCOUNTS, LEADS
 from core.model import Account, Activity, Lead, Row
 
 CONTACTS = "contacts"
@@ -225,6 +226,16 @@ class Fields:
                 problems.append(Problem("credentials", where, error.message, advice))
             self._known.pop(new.object_type, None)
         return problems
+
+    def lacks(self) -> dict[str, frozenset[str]]:
+        """Facts table -> the fields that are read by default and that the portal does not have; of
+        activities it is not asked."""
+        read = ((LEADS, CONTACTS, LEAD), (ACCOUNTS, COMPANIES, ACCOUNT))
+        return {
+            table.name: FILLS[table.name]
+            - filled(table.model, (n for n, name in names.items() if name in self.of(object_type)))
+            for table, object_type, names in read
+        }
 
     def check(self) -> Iterable[Problem]:
         """What is wrong with the mapping of leads, accounts and written fields."""

@@ -98,6 +98,10 @@ class SalesforceConnector:
         """The fields of an object that the integration user can see."""
         return self._schema.fields(object_type)
 
+    def lacks(self) -> dict[str, frozenset[str]]:
+        """What is mapped by default, and that none of a table's objects has in this org."""
+        return self._schema.lacks()
+
     def written_fields(self, object_type: str) -> dict[Output, Field]:
         """The fields that outputs go to, where they exist."""
         return self._schema.written(object_type)

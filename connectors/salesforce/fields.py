@@ -309,6 +309,14 @@ class Schema:
             column: soql.name(path) for column, path in wanted.items() if self.has(item.name, path)
         }
 
+    def lacks(self) -> dict[str, frozenset[str]]:
+        """Facts table -> the fields that are read by default and that the org does not have."""
+        there: dict[str, set[str]] = {table.name: set() for table in SCORED}
+        for item in self.objects():
+            if item.table in there:
+                there[item.table] |= {n for n, p in item.fields.items() if self.has(item.name, p)}
+        return {t.name: FILLS[t.name] - filled(t.model, there[t.name]) for t in SCORED}
+
     def unstamped(self, item: ObjectMap) -> frozenset[str]:
         """The common fields of an object that change without a stamp, as the org or the mapping
         says. Raises MappingError for a name in the mapping that is not mapped."""

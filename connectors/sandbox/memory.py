@@ -177,6 +177,10 @@ class MemoryConnector:
             self._described[kind] = described
         return self._described[kind]
 
+    def lacks(self) -> dict[str, frozenset[str]]:
+        """Nothing: it has all standard fields."""
+        return {}
+
     def written_fields(self, object_type: str) -> dict[Output, Field]:
         """The fields that outputs go to, where they exist."""
         known = self.fields(object_type)

@@ -14,6 +14,7 @@ REJECTED_BY: dict[str, type[MemoryConnector]] = {
     "test_keys_are_unique_in_a_page": wrong.RepeatedRows,
     "test_values_arrive": wrong.NoTitle,
     "test_fields_are_filled_as_declared": wrong.TitlesUndeclared,
+    "test_what_is_lacking_is_never_filled": wrong.TitlesLacking,
     "test_company_people_and_owner_are_joined": wrong.NoAccount,
     "test_one_row_for_each_person": wrong.FirstPersonOnly,
     "test_empty": wrong.NoEmptyPage,

@@ -351,6 +351,11 @@ def test_check(tmp_path: Path) -> None:
     assert "files.leads.Score" not in {p.where for p in warned}
     assert "files.leads.leadgauge_tier" in {p.where for p in warned}
 
+    lacking = connector(tmp_path).lacks()
+    assert lacking.keys() == {"leads"}
+    assert {"industry", "phone_number"} <= lacking["leads"]
+    assert not {"title", "seniority"} & lacking["leads"]
+
     wrong = FilesMapping(leads={**MAPPED, "phone": "Fon", "custom.plan": "Plan"})
     files = connector(tmp_path, mapping=wrong)
     assert [p.what for p in files.check()] == [

@@ -452,6 +452,13 @@ class TitlesUndeclared(MemoryConnector):
         self.capabilities = replace(self.capabilities, fills=fills)
 
 
+class TitlesLacking(MemoryConnector):
+    """Says that there are no job titles, where everybody has one."""
+
+    def lacks(self) -> dict[str, frozenset[str]]:
+        return {"leads": frozenset({"title"})}
+
+
 class FreeOfCharge(MemoryConnector):
     """Counts no call."""
 

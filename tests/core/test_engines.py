@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -15,9 +15,12 @@ import yaml
 from ibis.expr.types import Table
 
 from core import profile
+from core.affected import CHANGED, affected, only
 from core.cleaning import findings
+from core.conditions import LeadCondition
+from core.due import Span, due
 from core.explain import reasons
-from core.facts import as_of
+from core.facts import TIME, as_of
 from core.folding import folded
 from core.identity import Identity, companies, persons
 from core.known import Facts
@@ -31,10 +34,20 @@ from core.provenance import as_source
 from core.qualification import qualify
 from core.rules import Model, parse
 from core.scoring import Scored, checklists, icp_fit, score, unknown
-from core.segments import Segment
+from core.segments import Segment, shares
 from core.verdict import Judged, judge
 from tests.core.engines import Spark, missing_for_spark, spark_session
-from tests.core.golden import T0, Elsewhere, World, account, activity, golden, lead, weighted
+from tests.core.golden import (
+    LONG_AGO,
+    T0,
+    Elsewhere,
+    World,
+    account,
+    activity,
+    golden,
+    lead,
+    weighted,
+)
 from tests.core.test_presets import NAMES as PRESETS
 from tests.core.test_presets import preset
 
@@ -381,7 +394,7 @@ def said(model: Model, side: Side) -> dict[str, list[Any]]:
     Scores and their lines are kept, and what rests on them is asked of what was kept: Spark plans
     an expression anew wherever it is read.
     """
-    facts, past, engine = side.facts, side.past, side.facts.leads.get_backend()
+    facts, past = side.facts, side.past
     scored = score(model, facts, NOW, past)
     lines, rejected = side.keep(scored.contributions), side.keep(scored.rejected)
     scores = side.keep(qualify(model, scored.scores, facts, NOW, past))
@@ -409,8 +422,12 @@ def said(model: Model, side: Side) -> dict[str, list[Any]]:
         judged = judge((Segment(model),), facts, NOW, past, side.keep)
         tables |= {"verdicts": judged.verdicts, "held": judged.held}
         tables["found"] = findings(model.hygiene, facts, NOW, past)
-    found = {name: engine.to_pyarrow(table) for name, table in tables.items()}
-    return {name: sorted(map(_row, rows.to_pylist())) for name, rows in found.items()}
+    return {name: rows(table) for name, table in tables.items()}
+
+
+def rows(table: Table) -> list[list[tuple[str, str]]]:
+    """The rows of a table, in an order of their own."""
+    return sorted(map(_row, table.get_backend().to_pyarrow(table).to_pylist()))
 
 
 def _row(row: dict[str, Any]) -> list[tuple[str, str]]:
@@ -474,6 +491,83 @@ def test_the_golden_leads_score_alike(example: Twins) -> None:
     """S155 S156 D48: the worked example, its contributions row for row."""
     on_duckdb, on_spark = (said(weighted(), side) for side in example)
     assert on_spark == on_duckdb
+
+
+SEGMENTS: tuple[Segment, ...] = (
+    Segment(MODELS["quiet"], LeadCondition.model_validate({"region": "asia"})),
+    Segment(MODELS["come and go"], LeadCondition.model_validate({"past": {"mqls": {"above": 0}}})),
+    Segment(MODELS["way"], LeadCondition.model_validate({"account": {"type": "customer"}})),
+    Segment(MODELS["conduct"]),
+)
+
+
+@on_spark
+@pytest.mark.parametrize("count", [3, 4])
+def test_several_models_share_a_random_base_alike(crowds: Twins, count: int) -> None:
+    """S114: the leads and activities of each model, and those that none is for."""
+    found = []
+    for side in crowds:
+        parts, rest = shares(SEGMENTS[:count], side.facts, NOW, side.past)
+        every = [*parts, *([] if rest is None else [rest])]
+        leads = [rows(part.leads.select("id")) for part in every]
+        found.append(leads + [rows(part.activities.select("id", "lead_id")) for part in every])
+    on_duckdb, on_spark = found
+    assert len(on_duckdb) == 8
+    assert all(on_duckdb)
+    assert on_spark == on_duckdb
+
+
+@on_spark
+def test_several_models_judge_a_random_base_alike(crowds: Twins) -> None:
+    """S114: what the model that each lead falls to says of it, and whom none is for."""
+    segments, found = (SEGMENTS[0], SEGMENTS[2]), []
+    for side in crowds:
+        judged = judge(segments, side.facts, NOW, side.past, side.keep)
+        assert judged.outside is not None
+        found.append([rows(table) for table in (judged.verdicts, judged.outside)])
+    on_duckdb, on_spark = found
+    models = {dict(row)["model"] for row in on_duckdb[0]}
+    assert models == {repr(segment.model.label) for segment in segments}
+    assert all(on_duckdb)
+    assert on_spark == on_duckdb
+
+
+@on_spark
+@pytest.mark.parametrize("days", [0.5, 30])
+@pytest.mark.parametrize("name", MODELS)
+def test_time_makes_the_same_leads_due(crowds: Twins, name: str, days: float) -> None:
+    """U12: whom the passing of a span can change, by every model and by a further condition."""
+    span = Span(NOW - timedelta(days=days), NOW)
+    fresh = LeadCondition.model_validate({"created_at": {"at_most_ago": "90 days"}})
+    on_duckdb, on_spark = (
+        rows(due(MODELS[name], versioned(side.facts), span, [fresh], side.past)) for side in crowds
+    )
+    assert on_duckdb
+    assert on_spark == on_duckdb
+
+
+@on_spark
+def test_a_change_affects_the_same_leads(spark: Spark, crowds: Twins) -> None:
+    """U12: whom changed leads, merged ones and accounts concern, and the facts they rest on."""
+    changes = [("leads", "p1"), ("leads", "p105"), ("accounts", "a1"), ("accounts", "a2")]
+    named = [{"connection": "crm", "table_name": table, "id": id_} for table, id_ in changes]
+    content = pa.Table.from_pylist(named, CHANGED.to_pyarrow())
+    found = []
+    for side, changed in zip(crowds, (ibis.memtable(content), spark.table(content)), strict=True):
+        concerned = side.keep(affected(changed, side.facts, NOW))
+        kept = only(side.facts, concerned)
+        ids = (kept.leads.select("id"), kept.activities.select("id", "lead_id"), kept.aliases)
+        found.append([rows(table) for table in (concerned, *ids)])
+    on_duckdb, on_spark = found
+    assert {repr("p1"), repr("p5"), repr("p105")} < {dict(row)["lead_id"] for row in on_duckdb[0]}
+    assert all(on_duckdb)
+    assert on_spark == on_duckdb
+
+
+def versioned(facts: Facts) -> Facts:
+    """Facts whose merged records are known since ever."""
+    known = {"valid_from": ibis.literal(LONG_AGO, TIME), "valid_to": ibis.null(TIME)}
+    return replace(facts, aliases=facts.aliases.mutate(**known))
 
 
 @on_spark

@@ -68,7 +68,7 @@ def test_what_excludes_itself_is_an_error(when: Any) -> None:
     [
         {"any": [US, DE]},
         {**US, "not": DE},
-        {**US, "not": {"country": {"starts_with": "us a"}}},
+        {"title": "CTO", "not": {"title": {"starts_with": "cto a"}}},
         {**US, "any": [DE, {"title": "CTO"}]},
         {"created_at": {"at_least_ago": "90 days", "at_most_ago": "3 months"}},
         {"created_at": {"at_least_ago": "1 month", "at_most_ago": "1 month"}},
@@ -220,12 +220,56 @@ def test_words_that_no_fact_holds(case: str) -> None:
         assert lint(model(when, points=99), WORDS) == [found]
 
 
+def test_each_word_of_a_list_is_named_where_it_stands() -> None:
+    """U20: in lists and in what must not hold, as in a bare value; every wrong one."""
+    when = {"not": {"account": {"industry": ["technology", "Banking", "Tech"]}}}
+    found = lint(model(when, points=1), WORDS)
+    at = ("fit", 1, "when", "not", "account", "industry", "equals")
+    assert [(f.place, f.advice) for f in found] == [
+        ((*at, 1), "Say financial_services."), ((*at, 2), "Say technology."),
+    ]  # fmt: skip
+
+
+PARTS: dict[str, tuple[Any, str]] = {
+    "of a rank": ({"seniority": {"contains": "exekutive"}}, "executive"),
+    "of a region": ({"region": {"starts_with": ["Germ"]}}, "one of north_america"),
+    "of a country": ({"country": {"contains": "Germany"}}, "DE"),
+    "of a domain": ({"account": {"domain": {"starts_with": "https://acme.com"}}}, "acme.com"),
+    "with www": ({"account": {"domain": {"starts_with": "www.acme.com"}}}, "acme.com"),
+}
+
+
+@pytest.mark.parametrize("case", PARTS)
+def test_parts_that_no_word_in_facts_has(case: str) -> None:
+    """U20: `contains` and `starts_with` are held to the same words as equality."""
+    when, said = PARTS[case]
+    (found,) = lint(model(when, points=99), WORDS)
+    assert found.severity == "error"
+    assert found.advice.startswith(f"Say {said}")
+    assert "which no fact holds" in found.what
+
+
+def test_parts_that_a_word_in_facts_may_have() -> None:
+    """U20: a part is no word: what may be in one is left alone."""
+    fine = {
+        "seniority": {"contains": "EXEC"}, "region": {"starts_with": "north"},
+        "country": {"starts_with": "d"}, "industry": {"contains": "Tech"},
+        "account": {"domain": {"contains": [".edu", "acme"]}},
+    }  # fmt: skip
+    assert lint(model(fine, points=1), WORDS) == []
+    visits = {"asset": {"starts_with": ["/pricing/", "/"]}, "type": {"contains": "page"}}
+    view = {"id": "view", "points": 1, "when": visits}
+    assert lint(model({"title": "x"}, behaviour=[PAPER, view])) == []
+
+
 def test_words_of_activities() -> None:
     """U20: types are single words, and assets paths; of accounts a type is the CRM's own text."""
     views = [
         ({"type": "Page View"}, "page_view"),
         ({"asset": "https://www.acme.com/pricing"}, "/pricing"),
         ({"asset": "/pricing/"}, "/pricing"),
+        ({"asset": {"starts_with": "https://www.acme.com/pricing"}}, "/pricing"),
+        ({"type": {"starts_with": "Page View"}}, "page_view"),
     ]
     for when, said in views:
         rule = {"id": "view", "points": 70, "when": when}

@@ -158,3 +158,53 @@ def test_what_makes_no_sense_is_refused(world: Live, routing: dict[str, Any], sa
     assert outcome.code == Exit.USAGE
     assert said in outcome.err
     assert f"{world.config}:" in outcome.err
+
+
+WORDS = """
+model:
+  - model: europe.yaml
+    when:
+      any: [{region: Europe}, {country: [DE, Deutschland]}]
+  - model: model.yaml
+routing:
+  pool: {owners: [ana@seller.example]}
+  territories:
+    - name: tech
+      when: {not: {industry: [retail, Tech]}}
+      owners: [ben@seller.example]
+    - {name: none, when: {employees: {above: 9, below: 9}}, owners: [ben@seller.example]}
+    - {name: odd, when: {custom: {zone: eu}}, owners: [ben@seller.example]}
+nurture:
+  audiences:
+    - {name: news, when: {seniority: {contains: boss}}}
+"""
+
+
+def test_conditions_of_the_configuration_are_looked_at_as_those_of_a_model(world: Live) -> None:
+    """U20: words that no fact holds, what excludes itself and what nobody fills, in the conditions
+    of several models, territories and audiences: with file, line and column."""
+    before = world.config.read_text()
+    text = (world.folder / "model.yaml").read_text()
+    (world.folder / "europe.yaml").write_text(text.replace("name: weighted", "name: europe"))
+    world.config.write_text(WORDS.lstrip("\n") + before)
+    outcome = world.run("check", "--json")
+    world.config.write_text(before)
+    assert outcome.code == Exit.USAGE
+    found = {
+        p["where"].partition("config.yaml:")[2]: p for p in outcome.json if ".when" in p["what"]
+    }
+    assert {
+        where: problem["what"].partition(" asks for ")[2] for where, problem in found.items()
+    } == {
+        "4:46": "country Deutschland, which no fact holds",
+        "10:39": "industry Tech, which no fact holds",
+        "12:20": "",
+        "13:19": "custom.zone, which no connection maps",
+        "16:39": "seniority with boss, which no fact holds",
+    }
+    assert found["10:39"]["advice"] == "Say technology."
+    assert (
+        found["12:20"]["what"]
+        == "routing.territories[1].when never holds: what it asks excludes itself"
+    )
+    assert {problem["severity"] for problem in found.values()} == {"error"}

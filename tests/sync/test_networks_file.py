@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from core.lint import lint
-from sync.config import read_model
+from sync.model_file import read_model
 from sync.yaml_source import ConfigError
 
 MODEL = {

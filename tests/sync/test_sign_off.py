@@ -1,5 +1,6 @@
 """A model is agreed to by marketing and sales, by its content, before a sync may write."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def test_without_both_sign_offs_nothing_is_written(world: Live) -> None:
     refused = world.run("sync")
     assert refused.code == Exit.GUARD
     assert "no sign-off by marketing and sales" in refused.err
-    assert "leadgauge sign MODEL --as marketing" in refused.err
+    assert "leadgauge sign model.yaml --as marketing" in refused.err
     sign(world, "marketing")
     refused = world.run("sync")
     assert (refused.code, "by sales" in refused.err) == (Exit.GUARD, True)
@@ -102,6 +103,67 @@ def test_a_run_keeps_what_its_model_said(world: Live) -> None:
     assert (old["text"], old["signed"]) == (before, [])
     unknown = world.run("models", "0123456789")
     assert (unknown.code, "no model 0123456789" in unknown.err) == (Exit.USAGE, True)
+
+
+@pytest.mark.slow
+def test_who_signed_and_what_is_to_be_run_is_shown(tmp_path: Path) -> None:
+    """S084 D74: by `status`, also beside a broken model file; `check` refuses what a run would."""
+    with live(tmp_path) as world:
+        world.set_up()
+        assert "signed by" not in world.run("status").out
+        world.configure(model_signoff="required")
+        missing = world.run("check")
+        assert missing.code == Exit.USAGE
+        assert "has no sign-off by marketing and sales. Look at it with" in missing.err
+        model = world.folder / "model.yaml"
+        assert "no sign-off" not in world.run("check", "--model", str(model)).err
+        sign(world, "marketing")
+        (one,) = world.run("status", "--json").json["models"]
+        assert [(said["team"], said["by"]) for said in one["signed"]] == [("marketing", "Ann")]
+        assert one["missing"] == ["sales"]
+        shown = " ".join(world.run("status").out.split())
+        assert "marketing (Ann, " in shown
+        assert "leadgauge sign model.yaml --as sales --by WHO" in shown
+        world.configure(model_signoff="warn")
+        asked = world.run("check")
+        assert (asked.code, "warning: " in asked.err) == (Exit.DONE, True)
+        assert "no sign-off by sales" in asked.err
+        sign(world, "sales")
+        assert "no sign-off" not in world.run("check").err
+        model.write_text("name: [")
+        assert (world.run("status").code, world.run("status", "--json").json["models"]) == (0, [])
+
+
+@pytest.mark.slow
+def test_versions_are_replayed_and_previewed_by_their_names(tmp_path: Path) -> None:
+    """U01 D74: a version as `models` shows it, or how it begins, stands for its file; whose
+    beginning means none or several is refused, with what there is."""
+    with live(tmp_path) as world:
+        world.set_up()
+        people = world.tell(GOLDEN_107)
+        world.sync()
+        lead = world.sales.id(people["sales"])
+        first = world.run("models", "--json").json[0]
+        file = world.folder / "model.yaml"
+        file.write_text(file.read_text().replace("points: 20", "points: 21"))
+        sign(world, "sales")
+
+        def score(*model: str) -> str:
+            (line,) = world.run("replay", lead, "--json", *model).out.splitlines()
+            return str(json.loads(line)["score"])
+
+        label = f"{first['name']} {first['version']}"
+        assert score() == "109"
+        for said in (first["version"], first["version"][:6], label, label[:-3]):
+            assert score("--model", said) == "107"
+        found = world.run("preview", first["version"], "--json").json
+        assert (found["to"], len(found["movers"])) == (label, 2)
+        for command in (("replay", "--model"), ("preview",), ("models",)):
+            unknown = world.run(*command, "0123")
+            assert (unknown.code, "see `leadgauge models`" in unknown.err) == (Exit.USAGE, True)
+            several = world.run(*command, first["name"])
+            assert (several.code, "several versions begin so" in several.err) == (Exit.USAGE, True)
+            assert label in several.err
 
 
 def test_a_sign_off_names_a_person(tmp_path: Path) -> None:
