@@ -195,7 +195,7 @@ def test_an_account_is_interested_in_what_its_people_are(tmp_path: Path) -> None
     areas = {name: {"asset": {"starts_with": f"/{name}"}} for name in "ab"}
     view = {"id": "view", "points": 10, "when": {"type": "page_view"}, "count": "each"}
     days = timedelta(days=1)
-    told = {
+    told: dict[str, dict[str, list[Did]]] = {
         "one": {"ann": [page("/a", ago=n * HOUR) for n in range(4)] + [page("/b", ago=HOUR)]},
         "two": {
             "keen": [page("/a", ago=n * HOUR) for n in range(5)],
