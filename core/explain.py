@@ -1,6 +1,6 @@
 """Why a lead has its score: every point of one lead, and a line of text for every lead."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -15,6 +15,7 @@ from ibis.expr.types import StringValue, Table, Value
 
 from core.completeness import Completeness
 from core.decision import UNIT
+from core.flags import Flag, flags
 from core.gates import Standing
 from core.hygiene import Found
 from core.icp import Match
@@ -167,7 +168,8 @@ class Explanation:
     through before, where that is known. `misread` is the field that should hold a probability and
     holds something else; None: it does not. `profile` is None where the model asks for none;
     `known` says how much is known of the lead, and from where. `channels` are the points of
-    behaviour rules by channel, each for its own activities alone.
+    behaviour rules by channel, each for its own activities alone. `flags` are what rules mark the
+    lead with now, the latest first.
     """
 
     score: Decimal
@@ -181,12 +183,13 @@ class Explanation:
     profile: Profile | None = None
     known: Known = Known()
     channels: Mapping[str, Decimal] = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()
 
 
 def explain(
     model: Model,
     score: int,
-    contributions: Iterable[Mapping[str, Any]],
+    contributions: Sequence[Mapping[str, Any]],
     unknown: Iterable[str],
     checked: Iterable[Mapping[str, Any]] = (),
     misread: str | None = None,
@@ -238,6 +241,7 @@ def explain(
             for row in sorted(channels, key=lambda row: (-row["points"], row["channel"]))
         },
         known=known,
+        flags=flags(model, contributions),
     )
 
 

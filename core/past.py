@@ -303,8 +303,8 @@ def due(
     Where conditions `asked` for it, those whose stage changed at or after `since`, the instant of
     the former decision, so that it was not yet part of its past; and those whose cool-down ends
     after `since`, at or before `at`. `keep` needs nothing: by equal facts a lead keeps just what
-    it was given. `core.ageing.due` is the same of ageing; the ledger tells of overrides
-    and answers.
+    it was given. `core.ageing.due` is the same of ageing; of overrides and answers the
+    ledger tells.
     """
     named = stages.select("connection", "lead_id", "since", "left")
     if asked:

@@ -29,10 +29,9 @@ def qualify(
     Thresholds are inclusive and compared with the exact score: 49.9999 points are no MQL at 50.
     What a lead did may give it a stage whatever its score: the fast lane leads to SQL, a trial with
     its key actions to PQL; asking for information makes an IQL of a lead below MQL.
-    In vetted mode an SQL is `SQL pending` until sales has accepted the lead, in the CRM or, by the
-    `past`, by its answer. A lead that is ruled
-    out is `Ineligible` or `Disqualified` whatever its score; one that might be, for all that is
-    known, is `Pending`.
+    In vetted mode an SQL is `SQL pending` until sales has accepted the lead, in the CRM or by its
+    answer, which is part of the `past`. A lead that is ruled out is `Ineligible` or `Disqualified`
+    whatever its score; one that might be, for all that is known, is `Pending`.
 
     By the `past`, a lead keeps a stage that it had down to the model's `keep`, and is not qualified
     before its cool-down is over: `cooling` then says until when, null for all others. A stage that

@@ -1,4 +1,4 @@
-"""What the ledger keeps of the past that decisions rest on: stages, hand-offs, overrides.
+"""What the ledger keeps of the past that decisions rest on: stages, hand-offs and overrides.
 
 A lead has a row of `stages` for each time its decided stage changed, so the past of any instant
 can be read back. The past of an instant is what was decided *before* it: a cycle that is repeated
