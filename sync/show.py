@@ -186,6 +186,8 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
         notes.add_row(escape(decision.reason))
     if found.unknown:
         notes.add_row(f"unknown, so neither for nor against: {', '.join(found.unknown)}")
+    if found.parts:
+        notes.add_row(f"parts: {', '.join(map(str, found.parts))}")
     if found.flags:
         notes.add_row(f"flags: {', '.join(map(str, found.flags))}")
     if found.next_stage:

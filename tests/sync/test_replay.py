@@ -181,6 +181,29 @@ def test_replay_and_explain_as_of_a_date(world: Live) -> None:
 
 
 @pytest.mark.slow
+def test_both_parts_of_a_mixed_score_are_shown(world: Live) -> None:
+    """S019: of a fit of 80 and a behaviour of 50, weighted 0.6 and 0.4, the score is 68, and the
+    explanation holds both parts."""
+    golden = world.tell(GOLDEN_107)["sales"]
+    world.model(
+        weights={"fit": 0.6, "behaviour": 0.4},
+        fit=[{"id": "any", "points": 80, "when": {"email": {"known": True}}}],
+        behaviour=[{"id": "page", "points": 50, "when": {"type": "page_view"}}],
+        decays={},
+    )
+    world.set_up()
+    world.sync()
+    (said,) = world.run("explain", world.sales.id(golden), "--json").json
+    assert said["score"] == "68"
+    assert said["parts"] == [
+        {"part": "fit", "counted": "80", "weight": "0.6", "points": "48"},
+        {"part": "behaviour", "counted": "50", "weight": "0.4", "points": "20"},
+    ]
+    shown = world.run("explain", world.sales.id(golden)).out
+    assert "parts: fit +48 (80 x 0.6), behaviour +20 (50 x 0.4)" in shown
+
+
+@pytest.mark.slow
 def test_every_line_of_an_explanation_has_its_weight(world: Live) -> None:
     """S020: where parts are weighted, each attribute is listed with its weight and its points, for
     people as for machines, and they add up to the score."""
