@@ -313,6 +313,8 @@ MODELS = Table(
     Column("name", String, nullable=False),
     Column("text", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
+    # Null: kept before accounts were.
+    Column("account", String),
 )
 
 STAGES = Table(
