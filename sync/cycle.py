@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from connectors.base import Connector, Price, Progress
+from connectors.base import Connector, Price, Progress, Status
 from connectors.errors import MappingError
 from core.decision import OPTIONAL, Decision, Output
 from core.facts import LEADS
@@ -101,7 +101,9 @@ def run_cycle(
             steps.guard(cycle.plans, over)
             for part in parts:
                 cycle.report.warnings += steps.write(part, at)
-                session.ledger.past.keep_scored(run_id, part.planned.connection, at=at)
+                # What got no answer is not there yet, so the connection is not finished.
+                if not part.report.steps["write"].reasons_held[Status.UNKNOWN]:
+                    session.ledger.past.keep_scored(run_id, part.planned.connection, at=at)
             for found in over:
                 steps.forget(found)
     return cycle

@@ -27,7 +27,8 @@ LATER_TABLES = (
     "rates", "quotas", "models",
 )  # fmt: skip
 LATER_COLUMNS = (("intents", "before"), ("quarantine", "next_try"), ("quarantine", "fields"),
-                 ("sign_offs", "by"))  # fmt: skip
+                 ("sign_offs", "by"), ("intents", "job"), ("decisions", "probability"),
+                 ("quarantine", "modified_at"))  # fmt: skip
 """What ledgers have got since the first that had sign-offs."""
 
 
