@@ -422,6 +422,8 @@ class Decider:
             area=row["area"],
             buyer_stage=row["buyer_stage"],
             probability=exact(row["probability"]),
+            fit=row["fit"],
+            behaviour=row["behaviour"],
         )
         return Decided(
             decision,

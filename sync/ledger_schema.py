@@ -117,6 +117,9 @@ DECISIONS = Table(
     Column("latest", Boolean, nullable=False),
     # What was predicted, from 0 to 1. Null: nothing, or decided before it was kept.
     Column("probability", Exact),
+    # What these parts came to before weighting. Null: decided before they were kept.
+    Column("fit", BigInteger),
+    Column("behaviour", BigInteger),
 )
 Index("ix_decisions_lead", DECISIONS.c.connection, DECISIONS.c.lead_id)
 Index(

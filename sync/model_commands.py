@@ -75,7 +75,7 @@ def explain(
             [f"no {what} {record} in the facts: check the id, or run `leadgauge sync`"]
         )
     if as_json:
-        said = [{**vars(d), **asdict(e), "account": a and asdict(a)} for d, e, a in leads]
+        said = [{**text.explained(d, e), "account": a and asdict(a)} for d, e, a in leads]
         show([*said, *(show_accounts.data(firm) for firm in firms)])
         return
     for decision, explanation, account in leads:

@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from itertools import groupby, islice
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -208,6 +210,12 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
     if decision.owner_reason:
         notes.add_row(f"owner: {decision.owner_reason}")
     yield notes
+
+
+def explained(decision: Decision, found: Explanation) -> dict[str, Any]:
+    """The same for machines; what fit and behaviour come to is among the `parts`."""
+    said = {**vars(decision), **asdict(found)}
+    return {name: value for name, value in said.items() if name not in ("fit", "behaviour")}
 
 
 def _history(history: History | None) -> Iterator[str]:

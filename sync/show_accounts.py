@@ -9,6 +9,7 @@ from rich.table import Table
 
 from sync.accounts import AccountExplanation, AccountScore, Surroundings
 from sync.show import SHOWN, explanation, table
+from sync.show import explained as explained_lead
 
 
 def ranked(accounts: Sequence[AccountScore], limit: int) -> Iterable[Table]:
@@ -71,7 +72,7 @@ def explained(found: AccountExplanation) -> Iterable[Table]:
 
 def data(found: AccountExplanation) -> dict[str, Any]:
     """The same for machines."""
-    contacts = [{**vars(d), **asdict(e)} for d, e in found.contacts]
+    contacts = [explained_lead(d, e) for d, e in found.contacts]
     lines = [asdict(line) for line in found.lines]
     return {**asdict(found.score), "lines": lines, "explained": contacts}
 
