@@ -137,18 +137,21 @@ def test_erased_is_everything_but_what_is_counted(world: Live) -> None:
 
 
 OTHERWISE = {
+    *("account_id", "act", "buyer_stage", "code", "connection", "digest", "error", "fields"),
     *(
+        "hash",
+        "holder",
+        "id",
+        "kind",
+        "model",
+        "name",
+        "nonce",
+        "object_type",
+        "output",
+        "area",
+        "job",
         "account",
-        "account_id",
-        "act",
-        "buyer_stage",
-        "code",
-        "connection",
-        "digest",
-        "error",
-        "fields",
     ),
-    *("hash", "holder", "id", "kind", "model", "name", "nonce", "object_type", "output", "area"),
     *("owner_id", "owner_reason", "pool", "rate", "reason", "removed_by", "run_id", "stage"),
     *(
         "state",
