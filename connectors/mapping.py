@@ -38,6 +38,7 @@ CHANNELS: Mapping[str, str] = {
     "email_click": "email",
     "email_sent": "email",
     "email_reply": "email",
+    "email_forward": "email",
     "call": "phone",
     "meeting": "meeting",
     "webinar_registered": "event",

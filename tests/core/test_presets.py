@@ -147,15 +147,22 @@ ELEVEN: Did = (
 )  # fmt: skip
 
 
-def test_every_one_of_eleven_behaviours_has_a_line() -> None:
-    """S105: one of each gives eleven lines, each with its own rule and points above zero."""
+@pytest.mark.parametrize("answer", ["email_reply", "email_forward"])
+def test_every_one_of_eleven_behaviours_has_a_line(answer: str) -> None:
+    """S105: one of each gives eleven lines, each with its own rule and points above zero; who
+    forwards an e-mail has the line of who replies to it."""
     events = [
-        activity(f"e{n}", "x", kind, T0 - timedelta(hours=n), asset=asset)
+        activity(f"e{n}", "x", answer if kind == "email_reply" else kind, T0 - timedelta(hours=n),
+                 asset=asset)
         for n, (kind, asset) in enumerate(ELEVEN)
-    ]
+    ]  # fmt: skip
     found = World([lead("x")], events).contributions(preset("table_stakes"))
-    assert len(found) == 11
+    assert {rule for _lead, rule in found} == {
+        "page-visit", "sessions", "webinar", "pricing-look", "trial-start", "contact-form",
+        "lead-magnet", "email-open", "newsletter-click", "email-reply", "social-share",
+    }  # fmt: skip
     assert all(row["points"] > 0 and row["part"] == "behaviour" for row in found.values())
+    assert found["x", "email-reply"]["evidence"] == "e11"
 
 
 ESSENTIAL: dict[str, Any] = {

@@ -34,17 +34,39 @@ def calls(number: int, who: str = "x") -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("employees", "points", "score"),
-    [(5000, 62, 3062), (10, 0, 1000), (5000, 0, 3000), (500, 100, 2100), (None, 62, 62)],
+    ("employees", "points", "score", "size"),
+    [
+        (5000, 62, 3062, "large"),
+        (10, 0, 1000, "small"),
+        (5000, 0, 3000, "large"),
+        (500, 100, 2100, "medium"),
+        (None, 62, 62, None),
+    ],
 )
-def test_thousand_digit(employees: int | None, points: int, score: int) -> None:
-    """S108: the thousands are the size, the rest the points; no size is no thousand."""
+def test_thousand_digit(employees: int | None, points: int, score: int, size: str | None) -> None:
+    """S108: the thousands are the size, the rest the points, and lines and reason say which is
+    which; no size is no thousand, and is told as unknown."""
     rules = model(sizes=SIZES)
     world = World([lead("x", employees=employees)], calls(points))
-    assert world.scores(rules) == {"x": score * UNIT}
+    (found,) = world.scores(rules).values()
+    assert found == score * UNIT
+    thousands, rest = divmod(found // UNIT, 1000)
+    lines = {rule: row["points"] for (_lead, rule), row in world.contributions(rules).items()}
+    ranked = [None, *(one["id"] for one in SIZES)]
+    sized = {ranked[thousands]: thousands * 1000 * UNIT} if thousands else {}
+    assert lines == {**sized, **({"call": rest * UNIT} if rest else {})}
+    assert (ranked[thousands], rest) == (size, points)
+    parts = [f"{rule} +{paid // UNIT}" for rule, paid in lines.items()]
+    assert world.reasons(rules) == {"x": f"{score}: {', '.join(parts)}"}
     gaps = {row["rule"] for row in world.rows(world.asked(unknown, rules))}
     assert gaps == (set() if employees else {"small", "medium", "large"})
-    assert divmod(score, 1000) == ({5000: 3, 500: 2, 10: 1, None: 0}[employees], points)
+
+
+def test_size_comes_before_points() -> None:
+    """S108: a large company without points ranks above a medium one with 100."""
+    people = [lead("large", employees=5000), lead("medium", employees=500)]
+    scores = World(people, calls(100, "medium")).scores(model(sizes=SIZES))
+    assert scores == {"large": 3000 * UNIT, "medium": 2100 * UNIT}
 
 
 def test_negative_points_do_not_lower_the_size() -> None:

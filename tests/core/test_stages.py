@@ -1,15 +1,21 @@
 """Stages that behaviour gives, and sales checklists."""
 
+from collections import defaultdict
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from core.decision import UNIT
 from core.explain import explain
 from core.rules import Model, parse
 from core.scoring import checklists
-from tests.core.golden import T0, World, activity, lead
+from core.segments import Segment
+from core.verdict import judge
+from tests.core.golden import LONG_AGO, T0, World, activity, lead
+from tests.core.test_past import past, was
 
 RULES = [
     {"id": "ebook", "points": 2, "when": {"type": "download"}},
@@ -166,3 +172,38 @@ def test_several_checklists_of_several_leads() -> None:
         ("x", "bant"): (0, None), ("x", "anum"): (0, None),
         ("y", "bant"): (1, None), ("y", "anum"): (1, None),
     }  # fmt: skip
+
+
+SETTLED: dict[str, Any] = {
+    "stages": {},
+    "fit": [{"id": f"p{n}", "points": n, "when": {"employees": n}} for n in (50, 100, 150)],
+    "gates": {"criteria": [{"id": "area", "when": {"region": "europe"}}], "worth": 0},
+    "sql": {"mode": "vetted"},
+}
+
+
+def test_a_stage_is_a_function_of_score_gates_and_acceptance() -> None:
+    """S137: leads with equal score, gates and acceptance have the same stage, one for what it is
+    and never seen before, others for their calls and once an SQL; the score alone moves it."""
+    rules, people, did, known = model(**SETTLED), [], [], []
+    cases = product((0, 50, 100, 150), ("europe", "asia", None), (None, T0))
+    for points, region, accepted in cases:
+        for once in ("new", "none", "SQL", "SQL pending"):
+            who = f"{points}/{region}/{accepted and 'accepted'}/{once}"
+            what: dict[str, Any] = {"employees": points} if once == "new" else {"title": "CEO"}
+            people.append(lead(who, region=region, accepted_at=accepted, **what))
+            calls = range(0 if once == "new" else points // 50)
+            did += [activity(f"{who}{n}", who, "call", T0 - timedelta(days=n)) for n in calls]
+            known += [was(who, once, LONG_AGO)] if once.startswith("SQL") else []
+    world, stages = World(people, did), defaultdict(set)
+    judged = judge((Segment(rules),), world.facts, T0, past(known))
+    for row in world.rows(judged.verdicts):
+        points, region, accepted, _once = row["lead_id"].split("/")
+        assert row["score"] == int(points) * UNIT
+        stages[points, region, accepted].add(row["stage"])
+    for (points, region, accepted), found in stages.items():
+        top = "SQL" if accepted == "accepted" else "SQL pending"
+        by_score = {"0": None, "50": "MQL"}.get(points, top)
+        expected = {"europe": by_score, "asia": "Ineligible", "None": "Pending"}[region]
+        assert found == {expected}, (points, region, accepted)
+    assert len(stages) == 24
