@@ -34,7 +34,8 @@ class Decision:
     `score` is in units of 1/10,000 point. `owner_id` is None where no owner is to be given:
     the present one then stays, and `owner_reason` says why. `area` of interest and `buyer_stage`
     are decided only where they are written. `probability` is what was predicted of the lead, from 0
-    to 1: it stands beside the score, and nothing is decided by it.
+    to 1: it stands beside the score, and nothing is decided by it. `fit` and `behaviour` are what
+    these parts of the score come to before they are weighted, in the same units.
     """
 
     connection: str
@@ -51,6 +52,8 @@ class Decision:
     area: str | None = None
     buyer_stage: str | None = None
     probability: Decimal | None = None
+    fit: int | None = None
+    behaviour: int | None = None
 
     @property
     def points(self) -> Decimal:

@@ -40,7 +40,7 @@ _FORESEEN: Mapping[str, str] = {
     "tiers interest journey roles accounts hygiene consent",
     "FitRule": "id points when class_",
     "BestOf": "best_of",
-    "BehaviourRule": "id points when count at silent within cap decay group proximity",
+    "BehaviourRule": "id points when count at silent within cap decay group proximity flag",
     "Measure": "id count share of silence duration within steps every points cap",
     "Per": "per",
     "Run": "nth within",

@@ -97,6 +97,11 @@ class BehaviourRule(Part):
         description="How near to buying it is: 1 is far off. No points hang on it; "
         "`leadgauge check` holds the points to it.",
     )
+    flag: RuleId | None = Field(
+        None,
+        description="What a lead is marked with while the rule gives it points, such as intent; "
+        "explanations, dossiers and the call list show it.",
+    )
 
     @property
     def span(self) -> Period | Literal["session"] | timedelta | int | None:
@@ -109,7 +114,7 @@ class BehaviourRule(Part):
         if self.points <= 0:
             refuse(
                 ((key,), f"{key} needs positive points: give some, or remove the {key}")
-                for key in ("cap", "decay")
+                for key in ("cap", "decay", "flag")
                 if getattr(self, key) is not None
             )
         if self.cap is not None and self.count == "once":

@@ -1,6 +1,6 @@
 """Why a lead has its score: every point of one lead, and a line of text for every lead."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -15,6 +15,7 @@ from ibis.expr.types import StringValue, Table, Value
 
 from core.completeness import Completeness
 from core.decision import UNIT
+from core.flags import Flag, flags
 from core.gates import Standing
 from core.hygiene import Found
 from core.icp import Match
@@ -117,6 +118,20 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Subtotal:
+    """What the lines of one part come to: `points` are those that `counted`, times the weight."""
+
+    part: str
+    counted: Decimal
+    weight: Decimal
+    points: Decimal
+
+    def __str__(self) -> str:
+        weighted = "" if self.weight == 1 else f" ({self.counted:f} x {self.weight:f})"
+        return f"{self.part} {self.points:+}{weighted}"
+
+
+@dataclass(frozen=True)
 class Checked:
     """How far a lead has come on one sales checklist.
 
@@ -167,7 +182,8 @@ class Explanation:
     through before, where that is known. `misread` is the field that should hold a probability and
     holds something else; None: it does not. `profile` is None where the model asks for none;
     `known` says how much is known of the lead, and from where. `channels` are the points of
-    behaviour rules by channel, each for its own activities alone.
+    behaviour rules by channel, each for its own activities alone. `flags` are what rules mark the
+    lead with now, the latest first. `parts` are the sums of the lines by part, which add up too.
     """
 
     score: Decimal
@@ -181,12 +197,14 @@ class Explanation:
     profile: Profile | None = None
     known: Known = Known()
     channels: Mapping[str, Decimal] = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()
+    parts: tuple[Subtotal, ...] = ()
 
 
 def explain(
     model: Model,
     score: int,
-    contributions: Iterable[Mapping[str, Any]],
+    contributions: Sequence[Mapping[str, Any]],
     unknown: Iterable[str],
     checked: Iterable[Mapping[str, Any]] = (),
     misread: str | None = None,
@@ -238,7 +256,19 @@ def explain(
             for row in sorted(channels, key=lambda row: (-row["points"], row["channel"]))
         },
         known=known,
+        flags=flags(model, contributions),
+        parts=tuple(_subtotals(lines)),
     )
+
+
+def _subtotals(lines: Sequence[Line]) -> Iterator[Subtotal]:
+    """The parts of a score in the order in which it is made up: fit, behaviour, and what else."""
+    weights = {line.part: line.weight for line in lines}
+    for part in sorted(weights, key=lambda part: (part != "fit", part != "behaviour", part)):
+        own = [line for line in lines if line.part == part]
+        counted = sum((line.raw - line.decay_loss - line.cap_loss for line in own), Decimal(0))
+        points = sum((line.points for line in own), Decimal(0))
+        yield Subtotal(part, counted, weights[part], points)
 
 
 def _data(

@@ -1,9 +1,9 @@
 """What was decided before, as an argument of what is decided now, and all that rests on it.
 
 A decision takes the past as it was just before its instant: the last stage of every lead, how
-often it became qualified, when it last left, and what people have overridden by hand. So a lead
-keeps its stage while its score dips (`keep`), does not come back too soon (`cool_down`), and a
-replay with the past of its date says what was said then.
+often it became qualified, when it last left, what people have overridden by hand, and whom sales
+accepted. So a lead keeps its stage while its score dips (`keep`), does not come back too soon
+(`cool_down`), and a replay with the past of its date says what was said then.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,6 +64,9 @@ OVERRIDES = ibis.schema(
 three columns is given: points to add, the score, both in units of 1/10,000 point, or the stage;
 none of them: the lead is usable, whatever hygiene finds."""
 
+ACCEPTED = ibis.schema({"connection": "string", "lead_id": "string"})
+"""The leads that sales has said it accepts, and has not rejected since."""
+
 PREFIX = "past."
 NO_STAGE = "none"
 """How conditions call the stage of a lead that has none: our own past is never unknown."""
@@ -79,11 +82,13 @@ _NEVER: Mapping[str, Value] = {
 @dataclass(frozen=True)
 class Past:
     """What was decided before an instant: the columns of STAGES, of OVERRIDES (None: none is
-    in force), and of SPELLS (None: nobody ever had another stage than the last)."""
+    in force), of SPELLS (None: nobody ever had another stage than the last), and of ACCEPTED
+    (None: nobody is, or no model asks)."""
 
     stages: Table
     overrides: Table | None = None
     spells: Table | None = None
+    accepted: Table | None = None
 
 
 class Kind(StrEnum):
@@ -298,7 +303,8 @@ def due(
     Where conditions `asked` for it, those whose stage changed at or after `since`, the instant of
     the former decision, so that it was not yet part of its past; and those whose cool-down ends
     after `since`, at or before `at`. `keep` needs nothing: by equal facts a lead keeps just what
-    it was given. `core.ageing.due` is the same of ageing; overrides begin and end by the ledger.
+    it was given. `core.ageing.due` is the same of ageing; of overrides and answers the
+    ledger tells.
     """
     named = stages.select("connection", "lead_id", "since", "left")
     if asked:

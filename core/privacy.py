@@ -18,7 +18,7 @@ OPEN = frozenset(
         "closed_at", "seniority", "function", "industry", "employees", "revenue", "country",
         "region", "us_region", "technologies", "email_opt_out", "channel", "direction", "duration",
         "length", "result", "amount", "currency", "at", "score", "tier", "stage", "model",
-        "email_valid", "phone_valid", "probability",
+        "email_valid", "phone_valid", "probability", "fit", "behaviour",
     }
 )  # fmt: skip
 """Columns that say nothing personal."""

@@ -1,5 +1,5 @@
 """A lead's profile by a model: areas of interest, depth and intensity, buyer's stage, role; and
-its points by channel.
+its points by channel. An account's profile: the areas, depth and intensity of all its leads.
 
 Each part is an expression over the facts as of an instant, built only for a model that asks for it.
 What an activity is worth in its area, or its channel, the behaviour rules say: there is no second
@@ -26,9 +26,15 @@ from core.interest import Areas, buyer_stages, buying_roles, depth_and_intensity
 from core.known import Facts, known_columns, living, settled_events
 from core.limits import Limits
 from core.rules import Model
+from core.scoring import union
 from core.uncounted import counted
 
 KEY = ["connection", "lead_id"]
+ACCOUNT_KEY = ["connection", "account_id"]
+
+Own = tuple[Model, Facts]
+"""A model, and its own share of the facts."""
+
 BETWEEN = "\x1f"
 """The unit separator: between a lead's id and an area or channel, where both together stand for a
 lead."""
@@ -39,7 +45,9 @@ NO_CHANNEL = "unknown"
 
 @dataclass(frozen=True)
 class Profile:
-    """One lead's profile. What its model does not ask for, or no activity shows, is None.
+    """The profile of a lead, or of an account: areas, depth and intensity alone.
+
+    What its model does not ask for, or no activity shows, is None.
 
     `areas` are areas of interest with their points, the biggest first. `intensity` is activities
     per day of the `days` that its `events` span. `explicit` says that the CRM named the role.
@@ -75,12 +83,12 @@ class Profile:
 
 
 def profile(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Profile:
-    """The profile of one lead, from its rows of `parts`."""
+    """The profile of one lead or account, from its rows of `parts` or `account_parts`."""
     ranked = sorted(rows.get("areas", ()), key=lambda row: row["rank"])
     told: dict[str, Any] = {}
     for part in ("engagement", "stages", "roles"):
         for row in rows.get(part, ()):
-            told |= {k: v for k, v in row.items() if k not in KEY}
+            told |= {k: v for k, v in row.items() if k not in {*KEY, *ACCOUNT_KEY}}
     for share in {"intensity", "confidence"} & told.keys():
         told[share] = Decimal(told[share]) / UNIT
     return Profile({row["area"]: Decimal(row["points"]) / UNIT for row in ranked}, **told)
@@ -99,28 +107,54 @@ def parts(model: Model, facts: Facts, at: datetime) -> Mapping[str, Table]:
     return found
 
 
-def areas(model: Model, facts: Facts, at: datetime, contacts: Table | None = None) -> Table:
+def areas(model: Model, facts: Facts, at: datetime) -> Table:
     """Points by area: connection, lead_id, area, points (units, weighted), rank (1 is the lead's
     area; of equal ones the one that was active last, then the first by name).
 
     They are what the model's behaviour rules, with their caps, counts and decays, give for the
     activities of that area alone; measures and silences are not taken of areas. An area without
-    points above zero is no interest. With `contacts` (connection, lead_id, account_id) the sums of
-    each account's leads, by account_id.
+    points above zero is no interest.
     """
+    return _ranked(_interests(model, facts, at), "lead_id")
+
+
+def account_parts(own: Sequence[Own], contacts: Table, at: datetime) -> Mapping[str, Table]:
+    """The parts of accounts' profiles that their leads' models ask for, by name: as `areas` and
+    `engagement`, by account_id, of all `contacts` together.
+
+    `contacts`: connection, account_id, home (the connection of the lead) and lead_id. A lead's
+    points in an area are those of its own profile, and add up.
+    """
+    asking = [(model, facts) for model, facts in own if model.interest]
+    if not asking:
+        return {}
+    points = _theirs(union([_interests(*one, at) for one in asking]), contacts)
+    sums = points.group_by(*ACCOUNT_KEY, "area").aggregate(
+        points=points.points.sum().cast("int64"), latest=points.latest.max()
+    )
+    content = _theirs(union([_content(*one, at) for one in asking]), contacts)
+    return {
+        "areas": _ranked(sums, "account_id"),
+        "engagement": depth_and_intensity(content, "account_id"),
+    }
+
+
+def _theirs(rows: Table, contacts: Table) -> Table:
+    """Rows of leads as those of the accounts whose contacts they are."""
+    return rows.rename(home="connection").join(contacts, ["home", "lead_id"])
+
+
+def _interests(model: Model, facts: Facts, at: datetime) -> Table:
+    """The areas of leads with points above zero, and when each was latest active."""
     assert model.interest, "the model asks for areas"
-    given = model.interest.areas
-    events = _by_area(given, _activities(model, facts, at))
+    events = _by_area(model.interest.areas, _activities(model, facts, at))
     points = _summed(_apart(model, events, at), "area")
     points = points.filter(points.points > 0)
-    points = points.semi_join(living(facts, at), ["connection", ("lead_id", "id")])
-    whose = "lead_id"
-    if contacts is not None:
-        whose = "account_id"
-        joined = points.join(contacts, KEY)
-        points = joined.group_by("connection", whose, "area").aggregate(
-            points=joined.points.sum(), latest=joined.latest.max()
-        )
+    return points.semi_join(living(facts, at), ["connection", ("lead_id", "id")])
+
+
+def _ranked(points: Table, whose: str) -> Table:
+    """Areas in their order, of each lead or account."""
     order = ibis.window(
         group_by=["connection", whose],
         order_by=[points.points.desc(), points.latest.desc(), points.area],
@@ -165,13 +199,9 @@ def _summed(lines: Table, name: str) -> Table:
     return sums.select("connection", "points", "latest", **pair)
 
 
-def engagement(model: Model, facts: Facts, at: datetime, contacts: Table | None = None) -> Table:
-    """How deep and how keen each lead's interest is (`core.interest.depth_and_intensity`); with
-    `contacts` (connection, lead_id, account_id) each account's, all its leads together."""
-    content = _content(model, facts, at)
-    if contacts is None:
-        return depth_and_intensity(content, "lead_id")
-    return depth_and_intensity(content.join(contacts, KEY), "account_id")
+def engagement(model: Model, facts: Facts, at: datetime) -> Table:
+    """How deep and how keen each lead's interest is (`core.interest.depth_and_intensity`)."""
+    return depth_and_intensity(_content(model, facts, at), "lead_id")
 
 
 def stages(model: Model, facts: Facts, at: datetime) -> Table:

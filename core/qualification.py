@@ -9,7 +9,7 @@ import ibis
 from ibis import _
 from ibis.expr.types import BooleanValue, Table, Value
 
-from core.facts import TIME, as_of
+from core.facts import LEADS, TIME, as_of
 from core.gates import Standing
 from core.known import Facts
 from core.past import NO_STAGE, Past, cooling, interval, remembered, start
@@ -29,9 +29,9 @@ def qualify(
     Thresholds are inclusive and compared with the exact score: 49.9999 points are no MQL at 50.
     What a lead did may give it a stage whatever its score: the fast lane leads to SQL, a trial with
     its key actions to PQL; asking for information makes an IQL of a lead below MQL.
-    In vetted mode an SQL is `SQL pending` until sales has accepted the lead. A lead that is ruled
-    out is `Ineligible` or `Disqualified` whatever its score; one that might be, for all that is
-    known, is `Pending`.
+    In vetted mode an SQL is `SQL pending` until sales has accepted the lead, in the CRM or by its
+    answer, which is part of the `past`. A lead that is ruled out is `Ineligible` or `Disqualified`
+    whatever its score; one that might be, for all that is known, is `Pending`.
 
     By the `past`, a lead keeps a stage that it had down to the model's `keep`, and is not qualified
     before its cool-down is over: `cooling` then says until when, null for all others. A stage that
@@ -41,7 +41,7 @@ def qualify(
     if past and (model.thresholds.keep or model.cool_down):
         rows = remembered(rows, past)
     if model.sql.mode == "vetted":
-        rows = _with_acceptance(rows, facts, at)
+        rows = _with_acceptance(rows, facts, at, past)
     rows = rows.mutate(stage=_reached(model, rows))
     if past and model.cool_down:
         rows = _cooled(rows, model.cool_down, at)
@@ -97,12 +97,24 @@ def _by_hand(rows: Table, overrides: Table) -> Table:
     return both.mutate(**said).drop("given")
 
 
-def _with_acceptance(scores: Table, facts: Facts, at: datetime) -> Table:
+def _with_acceptance(scores: Table, facts: Facts, at: datetime, past: Past | None) -> Table:
     """`scores`, and whether sales has accepted each lead by then."""
     known = as_of(facts.leads, at).select("connection", "accepted_at", lead_id="id")
     rows = scores.left_join(known, ["connection", "lead_id"]).select(scores, known.accepted_at)
     accepted = (rows.accepted_at <= ibis.literal(at, type=TIME)).fill_null(False)
-    return rows.mutate(accepted=accepted).drop("accepted_at")
+    rows = rows.mutate(accepted=accepted).drop("accepted_at")
+    if past is None or past.accepted is None:
+        return rows
+    said = _with_heirs(past.accepted, facts).mutate(said=True)
+    both = rows.left_join(said, ["connection", "lead_id"]).select(rows, said.said)
+    return both.mutate(accepted=both.accepted | both.said.fill_null(False)).drop("said")
+
+
+def _with_heirs(leads: Table, facts: Facts) -> Table:
+    """Some leads, and those that stand for them since they were merged or converted."""
+    gone = facts.aliases.filter(_.table_name == LEADS.name)
+    heirs = leads.join(gone, [leads.connection == gone.connection, leads.lead_id == gone.id])
+    return leads.union(heirs.select(leads.connection, lead_id=gone.survivor), distinct=True)
 
 
 def _label(points: Value, starts: Mapping[str, Decimal], below: str | None) -> Value:

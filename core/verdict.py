@@ -31,10 +31,10 @@ KEY = ["connection", "lead_id"]
 class Judged:
     """What the models say of the facts as of an instant.
 
-    `verdicts`: connection, lead_id, behaviour (before weighting) and score (units of 1/10,000
-    point), tier, stage, reason, model (label of the one that scored it), probability (what is
-    predicted beside the score; null: nothing is), one row for each scored lead; `contributions` are
-    what they rest on, `rejected` the records that are no leads (`core.scoring.Scored`).
+    `verdicts`: connection, lead_id, fit and behaviour (before weighting) and score (units of
+    1/10,000 point), tier, stage, reason, model (label of the one that scored it), probability (what
+    is predicted beside the score; null: nothing is), one row for each scored lead; `contributions`
+    are what they rest on, `rejected` the records that are no leads (`core.scoring.Scored`).
     `outside`: connection, lead_id of the leads that no model is for; None where a model takes all.
 
     `facts` are those that were scored, `shares` those of each model by its label: what hygiene held
@@ -129,7 +129,14 @@ def _verdicts(model: Model, scored: Scored, facts: Facts, at: datetime, past: Pa
     if "cooling" in qualified.columns:
         scored = replace(scored, scores=qualified.view())
     rows = qualified.inner_join(reasons(scored), KEY).select(
-        *KEY, "behaviour", "score", "tier", "stage", "reason", model=ibis.literal(model.label)
+        *KEY,
+        "fit",
+        "behaviour",
+        "score",
+        "tier",
+        "stage",
+        "reason",
+        model=ibis.literal(model.label),
     )
     if model.probability is None:
         return rows.mutate(probability=ibis.null(PROBABILITY))
@@ -142,6 +149,6 @@ def _unscored(leads: Table) -> Table:
     nothing = ibis.literal(0, "int64")
     tier = ibis.null("string")
     return leads.select(
-        *KEY, behaviour=nothing, score=nothing, tier=tier, stage=_.stage, reason=_.reason,
-        model=_.model, probability=ibis.null(PROBABILITY),
+        *KEY, fit=nothing, behaviour=nothing, score=nothing, tier=tier, stage=_.stage,
+        reason=_.reason, model=_.model, probability=ibis.null(PROBABILITY),
     )  # fmt: skip

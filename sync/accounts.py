@@ -3,6 +3,7 @@
 All of it reads facts alone, in the versions that were known by the date.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,15 +20,18 @@ from core.explain import Explanation
 from core.facts import as_of
 from core.known import Facts
 from core.persons import shared
+from core.profile import ACCOUNT_KEY, Profile, account_parts, profile
 from core.propensity import Accounts, propensity
 from core.segments import scoring_accounts
 from core.stages import HELD_OUT
-from core.verdict import judge
+from core.verdict import Judged, judge
 from sync.decide import facts_of, past_of
 from sync.explain import explain as explain_leads
 from sync.neighbours import Neighbours
 from sync.session import Session
 from sync.yaml_source import ConfigError
+
+Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class AccountScore:
 
     `contacts` are its scored leads; they fill `roles` of `asked` roles of the committee. `latest`
     is when somebody last earned points by something done, `target` None where it is not known.
+    `profile` is what its leads together are interested in; None where no model asks for it.
     """
 
     connection: str
@@ -48,6 +53,7 @@ class AccountScore:
     roles: int
     asked: int
     latest: datetime | None
+    profile: Profile | None
 
 
 @dataclass(frozen=True)
@@ -108,11 +114,16 @@ def ranked(session: Session, at: datetime) -> list[AccountScore]:
     facts = shared(session.config.identity, facts_of(session.facts, at), at)
     past = past_of(session.ledger, None, at, session.segments)
     judged = judge(session.segments, facts, at, past)
-    scores = _named(propensity(model, judged, judged.facts, at, past), facts, at)
-    rows = scores.filter(_.connection.isin(sorted(session.connectors))).order_by(
-        ibis.desc("aps"), ibis.desc("latest", nulls_first=False), "account_id", "connection"
+    found = propensity(model, judged, judged.facts, at, past)
+    profiles = _profiles(session, judged, found.contributions, at)
+    rows = (
+        _named(found, facts, at)
+        .filter(_.connection.isin(sorted(session.connectors)))
+        .order_by(
+            ibis.desc("aps"), ibis.desc("latest", nulls_first=False), "account_id", "connection"
+        )
     )
-    return [_account(row, section) for row in rows.to_pyarrow().to_pylist()]
+    return [_account(row, section, profiles) for row in rows.to_pyarrow().to_pylist()]
 
 
 def explain(around: Neighbours) -> list[AccountExplanation]:
@@ -135,6 +146,7 @@ def explain(around: Neighbours) -> list[AccountExplanation]:
         (decision.connection, decision.lead_id): (decision, explanation)
         for decision, explanation in explain_leads(around, ids)
     }
+    profiles = _profiles(around.session, around.judged, around.accounts.contributions, around.at)
     explained = []
     for row in rows:
         own = [line for line in lines if line["connection"] == row["connection"]]
@@ -146,7 +158,7 @@ def explain(around: Neighbours) -> list[AccountExplanation]:
         ]
         explained.append(
             AccountExplanation(
-                _account(row, section),
+                _account(row, section, profiles),
                 tuple(_line(line) for line in own),
                 tuple(contacts[key] for key in keys),
             )
@@ -198,10 +210,34 @@ def _named(found: Accounts, facts: Facts, at: datetime) -> Table:
     return found.scores.join(names, ["connection", "account_id"])
 
 
-def _account(row: Mapping[str, Any], section: AccountScoring) -> AccountScore:
+def _profiles(
+    session: Session, judged: Judged, lines: Table, at: datetime
+) -> Mapping[Key, Profile] | None:
+    """What the contacts of each account are interested in together, by connection and account;
+    None where no model asks for it. `lines` are those of the accounts."""
+    if not any(segment.model.interest for segment in session.segments):
+        return None
+    mine = lines.filter(_.part == "contact").select(
+        *ACCOUNT_KEY, "lead_id", home=_.shown_by.coalesce(_.connection)
+    )
+    own = [(s.model, judged.shares[s.model.label]) for s in session.segments]
+    contacts = ibis.memtable(mine.to_pyarrow())
+    found: defaultdict[Key, dict[str, list[dict[str, Any]]]] = defaultdict(dict)
+    for name, table in account_parts(own, contacts, at).items():
+        for row in table.to_pyarrow().to_pylist():
+            found[row["connection"], row["account_id"]].setdefault(name, []).append(row)
+    return {key: profile(rows) for key, rows in found.items()}
+
+
+def _account(
+    row: Mapping[str, Any], section: AccountScoring, profiles: Mapping[Key, Profile] | None
+) -> AccountScore:
     points = {name: Decimal(row[name]) / UNIT for name in ("aps", "raw")}
     asked = len(section.committee.roles) if section.committee else 0
-    return AccountScore(**{**row, **points}, asked=asked)
+    shown = None
+    if profiles is not None:
+        shown = profiles.get((row["connection"], row["account_id"]), Profile({}))
+    return AccountScore(**{**row, **points}, asked=asked, profile=shown)
 
 
 def _line(row: Mapping[str, Any]) -> AccountLine:

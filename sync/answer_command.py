@@ -1,10 +1,12 @@
 """The command by which sales says what it makes of a lead that it was handed."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from core.past import Answer
+from core.stages import Stage
 from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, outside_of, settings
 from sync.terminal import say, show
 from sync.yaml_source import ConfigError
@@ -12,7 +14,8 @@ from sync.yaml_source import ConfigError
 if TYPE_CHECKING:
     from sync.config import Config
     from sync.ledger import Ledger
-    from sync.ledger_past import Handoff
+
+SECOND = timedelta(seconds=1)
 
 
 def answer(
@@ -32,9 +35,9 @@ def answer(
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Accept or reject a lead that was handed to sales. It is kept beside what leadgauge decided,
-    and changes neither score nor stage; a rejected lead is in no call list until it is handed off
-    anew."""
+    """Accept or reject a lead that was handed to sales, or is SQL pending. It is kept beside what
+    leadgauge decided, and changes no score; an SQL pending lead that is accepted is an SQL from the
+    next cycle on. A rejected lead is in no call list until it is handed off anew."""
     from sync.ledger import Ledger
 
     loaded = settings(ctx, config)
@@ -47,13 +50,13 @@ def answer(
         problems = _problems(loaded, accept, reason.strip(), by.strip())
         if problems:
             raise ConfigError(problems)
-        handed = _handed(ledger, lead, connection)
-        decided = ledger.decisions(handed.connection, lead)[-1].decision
+        where, cycle = _asked(ledger, lead, connection)
+        decided = ledger.decisions(where, lead)[-1].decision
         ledger.answers.say(
             Answer(
-                handed.connection,
+                where,
                 lead,
-                handed.cycle,
+                cycle,
                 bool(accept),
                 reason.strip(),
                 by.strip(),
@@ -63,7 +66,7 @@ def answer(
             )
         )
         what = "accepted" if accept else "rejected"
-        say(f"{handed.connection}: {lead}: {what}, beside stage {decided.stage or 'none'}")
+        say(f"{where}: {lead}: {what}, beside stage {decided.stage or 'none'}")
 
 
 def _problems(loaded: "Config", accept: bool | None, reason: str, by: str) -> list[str]:
@@ -82,16 +85,25 @@ def _problems(loaded: "Config", accept: bool | None, reason: str, by: str) -> li
     return problems
 
 
-def _handed(ledger: "Ledger", lead: str, connection: str | None) -> "Handoff":
-    """The latest hand-off of a lead. Raises ConfigError where there is none, or it is not sure."""
-    found = [h for h in ledger.past.handoffs() if h.lead_id == lead]
-    found = [h for h in found if connection in (None, h.connection)]
+def _asked(ledger: "Ledger", lead: str, connection: str | None) -> tuple[str, int]:
+    """The connection and the cycle in which sales was handed a lead last, or is waited for.
+
+    Raises ConfigError where neither is so, or it is not sure."""
+    found = {h.connection: h.cycle for h in reversed(ledger.past.handoffs()) if h.lead_id == lead}
+    for name in ledger.past.connections_of(lead):
+        decided = ledger.decisions(name, lead)[-1].decision
+        if decided.stage == Stage.SQL_PENDING:
+            # The past of an instant is what was decided before it.
+            found[name] = ledger.past.history(name, lead, decided.scored_at + SECOND).mqls
+    found = {name: cycle for name, cycle in found.items() if connection in (None, name)}
     if not found:
         place = f" in {connection}" if connection else ""
-        raise ConfigError([f"lead {lead} was never handed to sales{place}: check the id"])
-    if len({h.connection for h in found}) > 1:
+        raise ConfigError(
+            [f"lead {lead} was never handed to sales{place}, nor is it SQL pending: check the id"]
+        )
+    if len(found) > 1:
         raise ConfigError([f"several connections have a lead {lead}: say --connection"])
-    return found[0]
+    return found.popitem()
 
 
 def _list(found: list[Answer], as_json: bool) -> None:

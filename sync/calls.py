@@ -3,7 +3,8 @@
 It rests on what the last cycle decided, and on the calls that the CRM has logged.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,10 +17,12 @@ from core.calls import Call, Tried, active, attempts, call
 from core.decision import UNIT, Output
 from core.events import settled
 from core.facts import as_of
+from core.flags import Flag, flagging, flags
 from core.known import Facts, inherited, known_columns
 from core.persons import of_persons, shared
 from core.routing import NEVER
-from sync.decide import facts_of
+from core.verdict import KEY, judge
+from sync.decide import facts_of, past_of
 from sync.handoff_settings import Handoff
 from sync.session import Session
 
@@ -29,8 +32,8 @@ NOBODY = "nobody"
 
 @dataclass(frozen=True)
 class Listed:
-    """A lead, whose it is (an owner's name), when it was `active_at` last, and when it is to be
-    called."""
+    """A lead, whose it is (an owner's name), when it was `active_at` last, when it is to be called,
+    and what flags it."""
 
     connection: str
     lead_id: str
@@ -44,6 +47,7 @@ class Listed:
     call: Call
     rejected: bool
     active_at: datetime
+    flags: tuple[Flag, ...] = ()
 
 
 def listed(session: Session, at: datetime) -> list[Listed]:
@@ -63,7 +67,7 @@ def listed(session: Session, at: datetime) -> list[Listed]:
         (row["connection"], row["lead_id"]): row["active_at"]
         for row in active(events).to_pyarrow().to_pylist()
     }
-    apart = _champions(session, known, at)
+    apart, flagged = _champions(session, known, at), _flagged(session, known, at)
     found = []
     for connection in session.connectors:
         people = _people(session, connection, at)
@@ -79,9 +83,32 @@ def listed(session: Session, at: datetime) -> list[Listed]:
                 score = Decimal(row["score"]) / UNIT
                 lead = (connection, row["lead_id"], *person, score, *decided)
                 when = lately.get((connection, row["lead_id"]), NEVER)
-                found.append(Listed(*lead, touched, due, answer is not None, when))
+                marks = flagged.get((connection, row["lead_id"]), ())
+                found.append(Listed(*lead, touched, due, answer is not None, when, marks))
     once = _each_once(found, known.persons, session.config.precedence)
     return sorted(once, key=lambda lead: _place(lead, at))
+
+
+def _flagged(
+    session: Session, facts: Facts, at: datetime
+) -> Mapping[tuple[str, str], tuple[Flag, ...]]:
+    """The flags of each lead that has any, as of now; nothing is scored where no model has one."""
+    models = {s.model.label: s.model for s in session.segments if flagging(s.model)}
+    if not models:
+        return {}
+    past = past_of(session.ledger, None, at, session.segments)
+    judged = judge(session.segments, facts, at, past)
+    rules = {rule for model in models.values() for rule in flagging(model)}
+    lines = judged.contributions.filter(_.rule.isin(sorted(rules)))
+    rows = lines.inner_join(judged.verdicts.select(*KEY, "model"), KEY).to_pyarrow().to_pylist()
+    found: defaultdict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        found[row["connection"], row["lead_id"], row["model"]].append(row)
+    return {
+        (connection, lead_id): flags(models[label], own)
+        for (connection, lead_id, label), own in found.items()
+        if label in models
+    }
 
 
 def _champions(session: Session, facts: Facts, at: datetime) -> set[tuple[str, str]]:

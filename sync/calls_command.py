@@ -55,15 +55,16 @@ def _show(wanted: "list[Listed]", limit: int, now: datetime) -> None:
     to_call = [lead for lead in wanted if lead.call.due]
     for owner, group in groupby(to_call, key=lambda lead: lead.owner):
         leads = list(group)
-        made = table(
-            f"\n{owner}: {len(leads)} to call", "lead", "who", "score>", "tier", "due", "tries>"
-        )
+        flagged = ["flags"] if any(lead.flags for lead in leads) else []
+        title, columns = f"\n{owner}: {len(leads)} to call", ("lead", "who", "score>", "tier")
+        made = table(title, *columns, "due", "tries>", *flagged)
         for lead in leads[:limit]:
             due = lead.call.due
             when = "now" if due is None or due <= now else f"{due:%Y-%m-%d %H:%M}"
             tries = str(lead.tried.attempts)
             where = f"{lead.connection}: {lead.lead_id}"
-            made.add_row(where, lead.name, f"{lead.score:f}", lead.tier or "", when, tries)
+            marks = [", ".join(map(str, lead.flags))] if flagged else []
+            made.add_row(where, lead.name, f"{lead.score:f}", lead.tier or "", when, tries, *marks)
         out().print(made)
     if not to_call:
         say("nobody is to be called")

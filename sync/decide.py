@@ -74,8 +74,9 @@ def past_of(
     asks = any(name.startswith(PREFIX) for when in placing for name in when.columns())
     asks = asks or any(segment.model.recalls for segment in segments)
     whole = any(segment.model.remembers for segment in segments)
-    past = ledger.past.before(at, leads, stages=asks, spells=whole)
-    return past if asks or past.overrides is not None else None
+    vetted = any(segment.model.sql.mode == "vetted" for segment in segments)
+    past = ledger.past.before(at, leads, stages=asks, spells=whole, accepted=vetted)
+    return past if asks or vetted or past.overrides is not None else None
 
 
 def about(
@@ -421,6 +422,8 @@ class Decider:
             area=row["area"],
             buyer_stage=row["buyer_stage"],
             probability=exact(row["probability"]),
+            fit=row["fit"],
+            behaviour=row["behaviour"],
         )
         return Decided(
             decision,

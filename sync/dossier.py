@@ -84,6 +84,8 @@ def _standing(decision: Decision, found: Explanation) -> Iterator[str]:
     yield "## Where it stands"
     yield f"- {found.score} points, {decision.stage or 'no stage'}, tier {decision.tier or '-'}"
     yield f"- {decision.reason}"
+    if found.flags:
+        yield f"- flags: {', '.join(map(str, found.flags))}"
     if decision.probability is not None:
         yield f"- predicted probability {decision.probability:f}, not in the score"
     if found.next_stage:

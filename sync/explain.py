@@ -45,7 +45,7 @@ def explain(around: Neighbours, leads: Collection[str]) -> list[tuple[Decision, 
     models = {segment.model.label: segment.model for segment in session.segments}
     named, connections = set(leads), set(session.connectors)
     listed = [
-        {name: value for name, value in row.items() if name != "behaviour"}
+        {**row}
         for row in sorted(around.verdicts, key=itemgetter(*KEY))
         if row["lead_id"] in named and row["connection"] in connections
     ]

@@ -1,10 +1,11 @@
-"""What sales said of the leads that it was handed, beside what leadgauge had decided of them."""
+"""What sales said of the leads that it was handed, or that waited for it, beside what leadgauge had
+decided of them."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, Select, func, insert, select
 
 from core.past import Answer
 from sync.ledger_audit import Act, Entry, append
@@ -42,6 +43,13 @@ class AnswersLedger:
             row = db.execute(query).mappings().first()
             return _answer(row) if row else None
 
+    def between(self, since: datetime, at: datetime) -> set[tuple[str, str]]:
+        """The leads of which sales said something after `since`, up to `at`."""
+        c = ANSWERS.c
+        query = select(c.connection, c.lead_id).where(c.at > since, c.at <= at)
+        with self._readers.begin() as db:
+            return {(row[0], row[1]) for row in db.execute(query)}
+
     def rejected(self, connection: str) -> dict[str, Answer]:
         """The leads that sales rejected last, by id, with that answer; not those that were handed
         off anew since."""
@@ -52,6 +60,14 @@ class AnswersLedger:
         query = select(ANSWERS).where(c.id.in_(last), ~c.accepted, ~anew)
         with self._readers.begin() as db:
             return {row["lead_id"]: _answer(row) for row in db.execute(query).mappings()}
+
+
+def accepted_by(at: datetime) -> Select[Any]:
+    """The leads that sales had accepted by an instant, by what it had said last: the columns of
+    `core.past.ACCEPTED`."""
+    c = ANSWERS.c
+    last = select(func.max(c.id)).where(c.at <= at).group_by(c.connection, c.lead_id)
+    return select(c.connection, c.lead_id).where(c.id.in_(last), c.accepted)
 
 
 def _answer(row: Mapping[Any, Any]) -> Answer:

@@ -28,12 +28,14 @@ class SignOff:
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a model: its name, its file's text, and when it was first run or signed."""
+    """A version of a model: its name, its file's text, and when and under which account of the
+    machine it was first run or signed; None: that is not known."""
 
     version: str
     name: str
     text: str
     at: datetime
+    account: str | None
 
     @property
     def label(self) -> str:
@@ -63,11 +65,13 @@ class ModelsLedger:
         with self._readers.begin() as db:
             return {row[0]: SignOff(*row) for row in db.execute(query)}
 
-    def keep(self, model: Model, text: str, *, at: datetime) -> None:
-        """Keep the text of a model's file; the first of a version counts."""
+    def keep(self, model: Model, text: str, *, account: str, at: datetime) -> None:
+        """Keep the text of a model's file, and who used it; the first of a version counts."""
         row = {"version": model.version, "name": model.name, "text": text, "at": at}
         with self._engine.begin() as db:
-            upsert(db, MODELS, [row], keep=("text", "name", "at"))
+            upsert(
+                db, MODELS, [{**row, "account": account}], keep=("text", "name", "at", "account")
+            )
 
     def kept(self) -> Sequence[Version]:
         """Every version that was kept, the latest first."""

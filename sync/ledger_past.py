@@ -24,6 +24,7 @@ from core.past import Kind, Override
 from core.points import units
 from core.routing import CHAMPION
 from core.stages import QUALIFIED
+from sync.ledger_answers import accepted_by
 from sync.ledger_audit import Act, Entry, append
 from sync.ledger_engine import listed, upsert
 from sync.ledger_handoffs import Handed, Kin, hand_off, last_stages
@@ -151,19 +152,22 @@ class PastLedger:
         *,
         stages: bool = True,
         spells: bool = False,
+        accepted: bool = False,
     ) -> past.Past:
         """The past of an instant as tables: what was decided before it, and is overridden at it.
 
         Stages of some leads alone, if any are given; without `stages` only the overrides are read,
-        and with `spells` all stages that a lead had beside the last.
+        and with `spells` all stages that a lead had beside the last; whom sales had `accepted` at
+        it only if that is asked.
         """
         with self._readers.begin() as db:
             last = _read(db, last_stages(db, at, leads) if stages else None, past.STAGES)
             had = _read(db, _spells(db, at, leads), past.SPELLS) if spells else None
+            said = _read(db, accepted_by(at), past.ACCEPTED) if accepted else None
         found = {(o.connection, o.lead_id): _effect(o) for o in self.overrides(at)}
         effects = pa.Table.from_pylist(list(found.values()), past.OVERRIDES.to_pyarrow())
         return past.Past(
-            last, ibis.memtable(effects, schema=past.OVERRIDES) if found else None, had
+            last, ibis.memtable(effects, schema=past.OVERRIDES) if found else None, had, said
         )
 
     def history(self, connection: str, lead_id: str, at: datetime) -> past.History:

@@ -6,7 +6,7 @@ rows. Nothing links the made-up id to the person.
 """
 
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from decimal import Decimal
@@ -43,6 +43,8 @@ DECIDED = pa.schema(
         "object_type": pa.string(),
         "at": pa.timestamp("us", "UTC"),
         "score": pa.decimal128(38, 4),
+        "fit": pa.decimal128(38, 4),
+        "behaviour": pa.decimal128(38, 4),
         "probability": pa.decimal128(10, 9),
         "tier": pa.string(),
         "stage": pa.string(),
@@ -52,7 +54,10 @@ DECIDED = pa.schema(
         "model": pa.string(),
     }
 )
-"""A decision as it is exported: `score` in points, and what was predicted beside it."""
+"""A decision as it is exported: `score` in points, its parts before they are weighted, and what was
+predicted beside it."""
+
+_IN_POINTS = ("score", "fit", "behaviour")
 
 _NAMING = {
     GIVEN.c.follows: "",
@@ -87,7 +92,7 @@ class PeopleLedger:
         query = select(*(DECISIONS.c[name] for name in DECIDED.names)).order_by(DECISIONS.c.id)
         with self._readers.connect().execution_options(yield_per=CHUNK) as db:
             for rows in db.execute(query).mappings().partitions():
-                found = [{**row, "score": Decimal(row["score"]) / UNIT} for row in rows]
+                found = [{**row, **_points(row)} for row in rows]
                 yield pa.Table.from_pylist(found, DECIDED)
 
     def denied(self, account: str, command: str, *, at: datetime) -> None:
@@ -191,3 +196,8 @@ def _ids(records: Collection[Record]) -> dict[str, list[str]]:
     for connection, record in records:
         ids.setdefault(connection, []).append(record)
     return ids
+
+
+def _points(row: Mapping[Any, Any]) -> dict[str, Decimal]:
+    """What a decision counts in units, in points."""
+    return {n: Decimal(row[n]) / UNIT for n in _IN_POINTS if row[n] is not None}

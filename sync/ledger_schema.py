@@ -117,6 +117,9 @@ DECISIONS = Table(
     Column("latest", Boolean, nullable=False),
     # What was predicted, from 0 to 1. Null: nothing, or decided before it was kept.
     Column("probability", Exact),
+    # What these parts came to before weighting. Null: decided before they were kept.
+    Column("fit", BigInteger),
+    Column("behaviour", BigInteger),
 )
 Index("ix_decisions_lead", DECISIONS.c.connection, DECISIONS.c.lead_id)
 Index(
@@ -313,6 +316,8 @@ MODELS = Table(
     Column("name", String, nullable=False),
     Column("text", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
+    # Null: kept before accounts were.
+    Column("account", String),
 )
 
 STAGES = Table(

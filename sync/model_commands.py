@@ -75,7 +75,7 @@ def explain(
             [f"no {what} {record} in the facts: check the id, or run `leadgauge sync`"]
         )
     if as_json:
-        said = [{**vars(d), **asdict(e), "account": a and asdict(a)} for d, e, a in leads]
+        said = [{**text.explained(d, e), "account": a and asdict(a)} for d, e, a in leads]
         show([*said, *(show_accounts.data(firm) for firm in firms)])
         return
     for decision, explanation, account in leads:
@@ -290,7 +290,7 @@ def sign(
     with Ledger(configured.ledger) as ledger:
         ledger.models.sign(chosen, team, by=by.strip(), at=now)
         if text := text_of(model, chosen):
-            ledger.models.keep(chosen, text, at=now)
+            ledger.models.keep(chosen, text, account=outside.account, at=now)
         signed = ledger.models.signed(chosen.version)
     typer.echo(f"{chosen.label}: signed by {team} ({by.strip()})")
     missing = [other for other in Team if other not in signed]
@@ -308,7 +308,8 @@ def models(
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Every version of the models that ever was run or signed, and by whom; or the file of one."""
+    """Every version of the models that ever was run or signed, who used it first, and who signed
+    it; or the file of one."""
     from sync.ledger import Ledger
     from sync.model_file import version_of
     from sync.show import out, table
@@ -322,8 +323,8 @@ def models(
     if as_json:
         show([{**vars(one), "signed": [vars(s) for s in signed[one.version]]} for one in kept])
         return
-    made = table("models, newest first", "model", "first used", "signed by")
+    made = table("models, newest first", "model", "first used", "by", "signed by")
     for one in kept:
         by = ", ".join(map(str, signed[one.version]))
-        made.add_row(one.label, f"{one.at:%Y-%m-%d %H:%M}", by)
+        made.add_row(one.label, f"{one.at:%Y-%m-%d %H:%M}", one.account or "unknown", by)
     out().print(made)

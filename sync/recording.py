@@ -65,4 +65,6 @@ def _keep_models(session: Session) -> None:
     kept = {version.version for version in session.ledger.models.kept()}
     for file, segment in zip(session.config.model, session.segments, strict=False):
         if segment.model.version not in kept and (text := text_of(file.model, segment.model)):
-            session.ledger.models.keep(segment.model, text, at=session.clock())
+            session.ledger.models.keep(
+                segment.model, text, account=session.account, at=session.clock()
+            )

@@ -40,7 +40,7 @@ def replay(
     if leads:
         facts = about(facts, all_of(identity, segments, facts, leads, at))
     facts = shared(identity, facts, at)
-    verdicts = judge(segments, facts, at, past).verdicts.drop("behaviour")
+    verdicts = judge(segments, facts, at, past).verdicts
     if leads:
         verdicts = verdicts.filter(_.lead_id.isin(sorted(leads)))
     records = as_of(facts.leads, at).select("connection", "object_type", lead_id="id")

@@ -80,8 +80,9 @@ def select(
     assert last is not None
     stored = _of_connection(session.facts, name)
     # A day more: a person's clock and the CRM's may differ.
-    overridden = session.ledger.past.overridden_between(last.decided_at - DAY, at)
-    ids = {lead_id for connection, lead_id in overridden if connection == name}
+    spoken = session.ledger.past.overridden_between(last.decided_at - DAY, at)
+    spoken |= session.ledger.answers.between(last.decided_at - DAY, at)
+    ids = {lead_id for connection, lead_id in spoken if connection == name}
     ids |= {entry.record_id for entry in session.ledger.quarantine(name)}
     ids |= session.ledger.held.lapsed_between(name, last.decided_at, at)
     ids |= _to_route(session, name, roster, at)

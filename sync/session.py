@@ -38,7 +38,8 @@ class Outside:
 class Session:
     """Everything that a command needs, open.
 
-    `segments` are the configured models, `connectors` are by connection name.
+    `segments` are the configured models, `connectors` are by connection name; `account` runs the
+    command.
     """
 
     config: Config
@@ -47,6 +48,7 @@ class Session:
     ledger: Ledger
     connectors: Mapping[str, Connector]
     clock: Clock
+    account: str = field(default_factory=account)
 
 
 def with_file(session: Session, path: Path) -> Session:
@@ -152,7 +154,9 @@ def open_setup(
         connectors = stack.enter_context(
             closing(_OnUse({n: partial(_connect, outside, ledger, n, settings[n]) for n in names}))
         )
-        yield Session(config, setup.segments, facts, ledger, connectors, outside.clock)
+        yield Session(
+            config, setup.segments, facts, ledger, connectors, outside.clock, outside.account
+        )
 
 
 def _connect(

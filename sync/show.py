@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from itertools import groupby, islice
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -186,6 +188,10 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
         notes.add_row(escape(decision.reason))
     if found.unknown:
         notes.add_row(f"unknown, so neither for nor against: {', '.join(found.unknown)}")
+    if found.parts:
+        notes.add_row(f"parts: {', '.join(map(str, found.parts))}")
+    if found.flags:
+        notes.add_row(f"flags: {', '.join(map(str, found.flags))}")
     if found.next_stage:
         notes.add_row(f"{found.missing} points to {found.next_stage}")
     for checked in found.checklists:
@@ -204,6 +210,12 @@ def explanation(decision: Decision, found: Explanation) -> Iterable[Table]:
     if decision.owner_reason:
         notes.add_row(f"owner: {decision.owner_reason}")
     yield notes
+
+
+def explained(decision: Decision, found: Explanation) -> dict[str, Any]:
+    """The same for machines; what fit and behaviour come to is among the `parts`."""
+    said = {**vars(decision), **asdict(found)}
+    return {name: value for name, value in said.items() if name not in ("fit", "behaviour")}
 
 
 def _history(history: History | None) -> Iterator[str]:

@@ -9,13 +9,17 @@ from rich.table import Table
 
 from sync.accounts import AccountExplanation, AccountScore, Surroundings
 from sync.show import SHOWN, explanation, table
+from sync.show import explained as explained_lead
 
 
 def ranked(accounts: Sequence[AccountScore], limit: int) -> Iterable[Table]:
-    """The best accounts, with how many people of which committee are known there."""
+    """The best accounts, with how many people of which committee are known there, and the first
+    area of interest where a model asks for it."""
+    asked = any(account.profile for account in accounts)
     made = table(
         f"{len(accounts)} accounts, best first",
-        "account", "name", "score>", "contacts>", "roles>", "target", "last intent",
+        "account", "name", "score>", "contacts>", "roles>", "target",
+        *(["area"] if asked else []), "last intent",
     )  # fmt: skip
     for account in accounts[:limit]:
         made.add_row(
@@ -25,6 +29,7 @@ def ranked(accounts: Sequence[AccountScore], limit: int) -> Iterable[Table]:
             str(account.contacts),
             _coverage(account),
             "yes" if account.target else "",
+            *([next(iter(account.profile.areas), "")] if account.profile else []),
             _day(account.latest),
         )
     yield made
@@ -57,13 +62,17 @@ def explained(found: AccountExplanation) -> Iterable[Table]:
         )
     made.add_row("sum", "", "", f"{sum(line.points for line in found.lines):+}")
     yield made
+    if said := str(account.profile or ""):
+        notes = table("")
+        notes.add_column(said)
+        yield notes
     for decision, contact in found.contacts[:SHOWN]:
         yield from explanation(decision, contact)
 
 
 def data(found: AccountExplanation) -> dict[str, Any]:
     """The same for machines."""
-    contacts = [{**vars(d), **asdict(e)} for d, e in found.contacts]
+    contacts = [explained_lead(d, e) for d, e in found.contacts]
     lines = [asdict(line) for line in found.lines]
     return {**asdict(found.score), "lines": lines, "explained": contacts}
 

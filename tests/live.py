@@ -177,6 +177,7 @@ class Live:
     sellers: dict[str, Seller]
     env: dict[str, str] = field(default_factory=lambda: dict(ENVIRONMENT))
     connect: Callable[[str, ConnectionSettings], Connector] | None = None
+    account: str = "robot"
 
     @property
     def sales(self) -> Seller:
@@ -196,7 +197,7 @@ class Live:
     @property
     def outside(self) -> Outside:
         """What a command takes from the world."""
-        return Outside(self.env, self.clock, self.connect or self.open)
+        return Outside(self.env, self.clock, self.connect or self.open, self.account)
 
     def configure(self, *names: str, **more: Any) -> None:
         """Write config.yaml for some connections (default: both) and the default model.

@@ -199,7 +199,8 @@ def test_what_is_found_holds_out_or_is_noted() -> None:
     assert said["bounced"]["score"] == -40_000
     assert said["seen-1"]["stage"] is None
     assert {k: v for k, v in said["junk"].items() if k not in ("connection", "lead_id")} == {
-        "behaviour": 0, "score": 0, "tier": None, "stage": "Unusable", "model": rules.label,
+        "fit": 0, "behaviour": 0, "score": 0, "probability": None, "tier": None,
+        "stage": "Unusable", "model": rules.label,
         "reason": "unusable (junk-name): nobody is called so",
     }  # fmt: skip
     judged = judge((Segment(rules),), world.facts, T0)

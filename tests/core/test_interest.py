@@ -10,13 +10,14 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ibis import _
 from ibis.expr.types import Table
 from pydantic import ValidationError
 
 from core.decision import UNIT
 from core.lint import lint
 from core.model import Activity
-from core.profile import Profile, areas, channels, engagement, parts, profile, stages
+from core.profile import Profile, account_parts, areas, channels, engagement, parts, profile, stages
 from core.rules import Model, parse
 from core.unmapped import unmapped
 from tests.core.golden import T0, World, activity, lead
@@ -62,7 +63,8 @@ def reading(
 
 def contacts(**accounts: str) -> Table:
     """Whose contact each lead is."""
-    rows = [{"connection": "crm", "lead_id": k, "account_id": v} for k, v in accounts.items()]
+    keys = {"connection": "crm", "home": "crm"}
+    rows = [{**keys, "lead_id": k, "account_id": v} for k, v in accounts.items()]
     return ibis.memtable(pa.Table.from_pylist(rows))
 
 
@@ -124,12 +126,21 @@ def test_areas_of_an_account() -> None:
     world = World(map(lead, "xyz"), events, aliases=[("leads", "gone", "y")])
     capped = model(behaviour=[{**VIEW, "cap": 40}])
     one = contacts(x="acme", y="else")
-    found = interests(world.rows(areas(capped, world.facts, T0, one)), "account_id")
+    found = interests(
+        world.rows(account_parts([(capped, world.facts)], one, T0)["areas"]), "account_id"
+    )
     assert found == {"acme": {"a": 40, "b": 10}, "else": {"b": 40}}
     assert found["acme"] == interests(world.rows(world.asked(areas, capped)))["x"]
     both = one.mutate(account_id=ibis.literal("acme"))
-    found = interests(world.rows(areas(capped, world.facts, T0, both)), "account_id")
+    found = interests(
+        world.rows(account_parts([(capped, world.facts)], both, T0)["areas"]), "account_id"
+    )
     assert found == {"acme": {"b": 50, "a": 40}}
+    kept = world.facts.leads
+    shares = [replace(world.facts, leads=kept.filter(_.id == one)) for one in "xy"]
+    own = list(zip([capped, model()], shares, strict=True))
+    found = interests(world.rows(account_parts(own, both, T0)["areas"]), "account_id")
+    assert found == {"acme": {"b": 60, "a": 40}}, "each lead by its own model"
 
 
 EVENTS = st.lists(
@@ -241,7 +252,7 @@ def test_intensity_of_people_and_of_organisations() -> None:
     assert (found["slow"]["events"], found["slow"]["days"]) == (5, 50)
     assert found["keen"]["intensity"] == 5 * UNIT > found["slow"]["intensity"] == UNIT // 10
     firms = contacts(keen="acme", slow="acme")
-    (together,) = world.rows(engagement(rules, world.facts, T0, firms))
+    (together,) = world.rows(account_parts([(rules, world.facts)], firms, T0)["engagement"])
     assert together["account_id"] == "acme"
     assert (together["events"], together["days"]) == (10, 50)
     assert together["intensity"] == 2 * found["slow"]["intensity"]

@@ -186,3 +186,62 @@ def test_a_model_without_accounts_says_so(tmp_path: Path) -> None:
     assert lead["account"]["aps"] is None
     jane = {"lead_id": world.sales.id(found["jane"]), "points": "20"}
     assert lead["account"]["colleagues"] == [jane]
+
+
+@pytest.mark.slow
+def test_an_account_is_interested_in_what_its_people_are(tmp_path: Path) -> None:
+    """S213 S219 D46: one person's areas are those of its account; of several people the points add
+    up, and the account's depth and intensity are those of all of them together."""
+    areas = {name: {"asset": {"starts_with": f"/{name}"}} for name in "ab"}
+    view = {"id": "view", "points": 10, "when": {"type": "page_view"}, "count": "each"}
+    days = timedelta(days=1)
+    told: dict[str, dict[str, list[Did]]] = {
+        "one": {"ann": [page("/a", ago=n * HOUR) for n in range(4)] + [page("/b", ago=HOUR)]},
+        "two": {
+            "keen": [page("/a", ago=n * HOUR) for n in range(5)],
+            "slow": [page("/b", ago=n * days) for n in (0, 12, 25, 37, 49)],
+        },
+        "none": {"new": []},
+    }
+    with live(tmp_path) as world:
+        world.configure("sales")
+        world.model(
+            **{**RULES, "fit": [], "behaviour": [view]},
+            accounts={"top": 200},
+            interest={"areas": areas},
+        )
+        world.set_up()
+        seller, ids = world.sales, {}
+        for firm, people in told.items():
+            account = seller.crm.add(Kind.ACCOUNT, {"name": firm})
+            ids[firm] = seller.id(account)
+            for name, did in people.items():
+                values = {
+                    "last_name": name,
+                    "email": f"{name}@x.example",
+                    "account": account.number,
+                }
+                story = Story(values, tuple(did), Kind.CONTACT)
+                ids[name] = seller.id(build(seller.crm, story, at=world.clock()))
+        world.sync()
+        listed = {row["name"]: row["profile"] for row in world.run("accounts", "--json").json}
+        shown = {
+            name: world.run("explain", id_, "--json").json[0]["profile"]
+            for name, id_ in ids.items()
+        }
+        text = {name: world.run("explain", ids[name]).out for name in ("one", "ann", "none")}
+        table = world.run("accounts").out
+    assert {name: listed[name] for name in told} == {name: shown[name] for name in told}
+    assert listed["one"] == shown["ann"]
+    assert listed["one"]["areas"] == {"a": "40", "b": "10"}
+    assert listed["two"]["areas"] == {"b": "50", "a": "50"}
+    assert (listed["two"]["events"], listed["two"]["days"]) == (10, 50)
+    assert listed["two"]["depth"] == shown["keen"]["depth"] + shown["slow"]["depth"]
+    assert [shown[name]["intensity"] for name in ("keen", "slow", "two")] == ["5", "0.1", "0.2"]
+    assert listed["none"]["areas"] == {}
+    assert listed["none"]["intensity"] is None
+    for name in ("one", "ann"):
+        assert "interested in: a 40, b 10" in text[name]
+        assert "depth 5, intensity 5 activities a day (activities: 5, days: 1)" in text[name]
+    assert "interested" not in text["none"]
+    assert [line.split()[-3] for line in table.splitlines() if " one " in line] == ["a"]

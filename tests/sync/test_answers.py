@@ -1,6 +1,7 @@
 """What sales says of a lead, through the command line."""
 
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,48 @@ def test_sales_answers(tmp_path: Path) -> None:
             "MQL",
             "105",
         ]
+
+
+@pytest.mark.slow
+def test_an_accepted_lead_is_an_sql_where_sales_vets_it(tmp_path: Path) -> None:
+    """S040: 120 points without an acceptance are `SQL pending`; with it, from its time on, SQL, in
+    whatever way it is asked, and for the contact that the lead becomes; rejected it waits anew.
+    Whoever stands elsewhere is refused."""
+    with live(tmp_path) as world:
+        world.configure("sales")
+        world.model(**MODEL, sql={"mode": "vetted"})
+        world.set_up()
+        person, other = lead(world, "Hot", "CTO", ANA), lead(world, "Warm", "VP", ANA)
+        hot, warm = world.sales.id(person), world.sales.id(other)
+        world.sync()
+        assert world.sales.shown(person)["stage"] == "SQL pending"
+        says = ("--by", "ana")
+        assert "nor is it SQL pending" in refused(world, warm, "--accept", *says)
+        said = world.run("answer", hot, "--accept", *says)
+        assert (said.code, said.err) == (
+            Exit.DONE,
+            f"sales: {hot}: accepted, beside stage SQL pending\n",
+        )
+        accepted = world.clock()
+
+        def stage(at: datetime) -> set[str]:
+            asked = (hot, "--as-of", f"{at:%Y-%m-%dT%H:%M:%S}")
+            (found,) = world.run("explain", *asked, "--json").json
+            replayed = json.loads(world.run("replay", *asked, "--json").out)
+            return {found["stage"], replayed["stage"]}
+
+        done = world.sync()
+        assert done.step("sales", "score")["out"] == 1
+        assert world.sales.shown(person)["stage"] == "SQL"
+        assert stage(accepted - timedelta(seconds=1)) == {"SQL pending"}
+        assert stage(accepted) == {"SQL"}
+        with world.ledger() as ledger:
+            assert [given.lead_id for given in ledger.past.handoffs()] == [hot]
+        assert world.sync("--full").step("sales", "write")["in"] == 0
+        assert world.run("answer", hot, "--reject", "--reason", "no", *says).code == Exit.DONE
+        world.sync()
+        assert world.sales.shown(person)["stage"] == "SQL pending"
+        assert world.run("answer", hot, "--accept", *says).code == Exit.DONE
+        contact = world.sales.crm.convert(person)
+        world.sync()
+        assert world.sales.shown(contact)["stage"] == "SQL"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from connectors.sandbox.crm import Record
-from connectors.sandbox.scenario import Did, Story, build
+from connectors.sandbox.scenario import Did, Story, build, page
 from sync.exits import Exit
 from tests.live import ANA, BEN, Live, live
 
@@ -128,3 +128,47 @@ def test_whom_to_call(world: Live) -> None:
     assert world.run("calls", "--owner", "Zoë").code == Exit.USAGE
     world.configure("sales")
     assert "no tier is called" in world.run("calls").err
+
+
+@pytest.mark.slow
+def test_repeated_pricing_visits_are_an_intent_flag(world: Live) -> None:
+    """S075: three pricing visits in 7 days flag a lead, three in 30 days do not, and how many in
+    how long is the model's to say; explanation, dossier and call list show the flag while the
+    rule gives points."""
+    rule = {"id": "pricing-3", "points": 10, "when": {"asset": "/pricing"}, "flag": "intent"}
+    run = {"nth": 3, "within": "7 days"}
+    world.model(**{**MODEL, "behaviour": [{**rule, "at": run, "within": "30 days"}]})
+    day = timedelta(days=1)
+    visits = {"Keen": (1, 3, 6), "Slow": (1, 15, 29)}
+    ids = {
+        name: world.sales.id(
+            lead(world, name, "CTO", ANA, *(page("/pricing", ago=n * day) for n in days))
+        )
+        for name, days in visits.items()
+    }
+    keen, slow = ids.values()
+    world.sync()
+
+    def flagged(name: str) -> list[tuple[str, str]]:
+        (told,) = world.run("explain", ids[name], "--json").json
+        (row,) = (row for row in listing(world) if row["lead_id"] == ids[name])
+        assert told["flags"] == row["flags"]
+        return [(flag["flag"], flag["rule"]) for flag in told["flags"]]
+
+    assert (flagged("Keen"), flagged("Slow")) == ([("intent", "pricing-3")], [])
+    (told,) = world.run("explain", keen, "--json").json
+    (line,) = (line for line in told["lines"] if line["rule"] == "pricing-3")
+    assert told["flags"][0]["last"] == line["last"]
+    shown = f"intent (pricing-3, {line['last'][:10]}"
+    assert f"flags: {shown}" in " ".join(world.run("explain", keen).out.split())
+    assert f"- flags: {shown}" in world.run("dossier", keen).out
+    assert shown in " ".join(world.run("calls").out.split())
+    assert "flags" not in world.run("explain", slow).out + world.run("dossier", slow).out
+    world.clock.tick(days=30)
+    assert flagged("Keen") == []
+    assert "flags" not in world.run("calls").out
+    world.model(**{**MODEL, "behaviour": [{**rule, "at": {**run, "within": "30 days"}}]})
+    world.sync("--max-change-share", "1")
+    assert flagged("Slow") == [("intent", "pricing-3")]
+    world.model(**{**MODEL, "behaviour": [{**rule, "points": -1}]})
+    assert "flag needs positive points" in world.run("check").err

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from connectors.base import Removed, Stream
 from connectors.sandbox.scenario import Did, Story
 from connectors.sandbox.scenario import page as page_view
+from core.past import Answer
 from core.rules import parse
 from sync.config import Config
 from sync.facts_store import FactsStore
@@ -136,7 +137,7 @@ class Step:
 
 
 KINDS = ("lead", "task", "task", "task", "firm", "merge", "delete", "drop", "rep", "pass", "pass",
-         "pass", "second", "model", "crash")  # fmt: skip
+         "pass", "second", "model", "crash", "answer")  # fmt: skip
 STEPS = st.builds(
     Step,
     st.sampled_from(KINDS),
@@ -189,6 +190,9 @@ def happen(runs: Runs, step: Step, last: dict[str, datetime]) -> None:
         runs.now += max(step.days, 1) * DAY
     elif step.kind == "second":
         runs.now += timedelta(seconds=1 if step.stamped else 3600)
+    elif step.kind == "answer":
+        said = (number, step.stamped, "", "ana", runs.now, None, 0)
+        runs.ledger.answers.say(Answer("crm", step.who, *said))
     elif step.kind == "model":
         runs.model = parse({**MODEL, "thresholds": {"mql": 6 + number % 3, "sql": 12}})
 

@@ -28,7 +28,8 @@ LATER_TABLES = (
 )  # fmt: skip
 LATER_COLUMNS = (("intents", "before"), ("quarantine", "next_try"), ("quarantine", "fields"),
                  ("sign_offs", "by"), ("intents", "job"), ("decisions", "probability"),
-                 ("quarantine", "modified_at"))  # fmt: skip
+                 ("quarantine", "modified_at"), ("decisions", "fit"),
+                 ("decisions", "behaviour"))  # fmt: skip
 """What ledgers have got since the first that had sign-offs."""
 
 

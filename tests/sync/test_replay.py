@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from connectors.base import Page, Removed
 from connectors.sandbox.crm import Kind
 from connectors.sandbox.scenario import GOLDEN_50, GOLDEN_107, build
-from core.decision import Decision
+from core.decision import UNIT, Decision
 from core.rules import parse
 from core.segments import Segment
 from sync.exits import Exit
@@ -178,6 +179,36 @@ def test_replay_and_explain_as_of_a_date(world: Live) -> None:
     assert world.run(*asked).out == before.out
     assert {name: world.run(*line).out for name, line in explained.items()} == points
     assert world.run("replay").out != before.out
+
+
+@pytest.mark.slow
+def test_both_parts_of_a_mixed_score_are_shown(world: Live) -> None:
+    """S019: of a fit of 80 and a behaviour of 50, weighted 0.6 and 0.4, the score is 68; both parts
+    are shown, and kept with the decision."""
+    golden = world.tell(GOLDEN_107)["sales"]
+    world.model(
+        weights={"fit": 0.6, "behaviour": 0.4},
+        fit=[{"id": "any", "points": 80, "when": {"email": {"known": True}}}],
+        behaviour=[{"id": "page", "points": 50, "when": {"type": "page_view"}}],
+        decays={},
+    )
+    world.set_up()
+    world.sync()
+    (said,) = world.run("explain", world.sales.id(golden), "--json").json
+    assert said["score"] == "68"
+    assert said["parts"] == [
+        {"part": "fit", "counted": "80", "weight": "0.6", "points": "48"},
+        {"part": "behaviour", "counted": "50", "weight": "0.4", "points": "20"},
+    ]
+    shown = world.run("explain", world.sales.id(golden)).out
+    assert "parts: fit +48 (80 x 0.6), behaviour +20 (50 x 0.4)" in shown
+    with world.ledger() as ledger:
+        kept = ledger.decisions("sales", world.sales.id(golden))[-1].decision
+    assert (kept.score, kept.fit, kept.behaviour) == (68 * UNIT, 80 * UNIT, 50 * UNIT)
+    assert world.run("export", str(world.folder / "files")).code == Exit.DONE
+    columns = ["lead_id", "score", "fit", "behaviour"]
+    exported = pq.read_table(world.folder / "files" / "decisions.parquet", columns=columns)
+    assert [world.sales.id(golden), 68, 80, 50] in [list(r.values()) for r in exported.to_pylist()]
 
 
 @pytest.mark.slow

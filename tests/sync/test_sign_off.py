@@ -91,16 +91,22 @@ def test_a_warning_where_it_is_only_asked_for(world: Live) -> None:
 
 @pytest.mark.slow
 def test_a_run_keeps_what_its_model_said(world: Live) -> None:
-    """D74: what the model was before a change, though nobody signed it."""
+    """D74: what the model was before a change, and who used which first, though nobody signed."""
     world.set_up()
     world.sync()
     model = world.folder / "model.yaml"
     before = model.read_text()
     model.write_text(before.replace("points: 20", "points: 21"))
+    world.account = "ana"
+    world.sync()
+    world.account = "ben"
     world.sync()
     new, old = world.run("models", "--json").json
     assert new["text"] == model.read_text()
     assert (old["text"], old["signed"]) == (before, [])
+    assert (new["account"], old["account"]) == ("ana", "robot")
+    rows = [line.split() for line in world.run("models").out.splitlines()]
+    assert [row[4] for row in rows if row[:1] == ["weighted"]] == ["ana", "robot"]
     unknown = world.run("models", "0123456789")
     assert (unknown.code, "no model 0123456789" in unknown.err) == (Exit.USAGE, True)
 
