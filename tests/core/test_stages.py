@@ -176,7 +176,8 @@ def test_several_checklists_of_several_leads() -> None:
 
 SETTLED: dict[str, Any] = {
     "stages": {},
-    "fit": [{"id": f"p{n}", "points": n, "when": {"employees": n}} for n in (50, 100, 150)],
+    "behaviour": [{"id": "call", "points": 45, "when": {"type": "call"}, "count": "each"}],
+    "fit": [{"id": f"p{n}", "points": n, "when": {"employees": n}} for n in (45, 90, 135)],
     "gates": {"criteria": [{"id": "area", "when": {"region": "europe"}}], "worth": 0},
     "sql": {"mode": "vetted"},
 }
@@ -186,13 +187,13 @@ def test_a_stage_is_a_function_of_score_gates_and_acceptance() -> None:
     """S137: leads with equal score, gates and acceptance have the same stage, one for what it is
     and never seen before, others for their calls and once an SQL; the score alone moves it."""
     rules, people, did, known = model(**SETTLED), [], [], []
-    cases = product((0, 50, 100, 150), ("europe", "asia", None), (None, T0))
+    cases = product((0, 45, 90, 135), ("europe", "asia", None), (None, T0))
     for points, region, accepted in cases:
         for once in ("new", "none", "SQL", "SQL pending"):
             who = f"{points}/{region}/{accepted and 'accepted'}/{once}"
             what: dict[str, Any] = {"employees": points} if once == "new" else {"title": "CEO"}
             people.append(lead(who, region=region, accepted_at=accepted, **what))
-            calls = range(0 if once == "new" else points // 50)
+            calls = range(0 if once == "new" else points // 45)
             did += [activity(f"{who}{n}", who, "call", T0 - timedelta(days=n)) for n in calls]
             known += [was(who, once, LONG_AGO)] if once.startswith("SQL") else []
     world, stages = World(people, did), defaultdict(set)
@@ -203,7 +204,7 @@ def test_a_stage_is_a_function_of_score_gates_and_acceptance() -> None:
         stages[points, region, accepted].add(row["stage"])
     for (points, region, accepted), found in stages.items():
         top = "SQL" if accepted == "accepted" else "SQL pending"
-        by_score = {"0": None, "50": "MQL"}.get(points, top)
+        by_score = {"0": None, "45": None, "90": "MQL"}.get(points, top)
         expected = {"europe": by_score, "asia": "Ineligible", "None": "Pending"}[region]
         assert found == {expected}, (points, region, accepted)
     assert len(stages) == 24
