@@ -53,8 +53,8 @@ def test_thousand_digit(employees: int | None, points: int, score: int, size: st
     thousands, rest = divmod(found // UNIT, 1000)
     lines = {rule: row["points"] for (_lead, rule), row in world.contributions(rules).items()}
     ranked = [None, *(one["id"] for one in SIZES)]
-    sized = {ranked[thousands]: thousands * 1000 * UNIT} if thousands else {}
-    assert lines == {**sized, **({"call": rest * UNIT} if rest else {})}
+    told = {ranked[thousands]: thousands * 1000 * UNIT, "call": rest * UNIT}
+    assert lines == {rule: paid for rule, paid in told.items() if paid}
     assert (ranked[thousands], rest) == (size, points)
     parts = [f"{rule} +{paid // UNIT}" for rule, paid in lines.items()]
     assert world.reasons(rules) == {"x": f"{score}: {', '.join(parts)}"}
