@@ -28,7 +28,10 @@ from connectors.salesforce.settings import SalesforceSettings
 from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.http import Fault, Request, Response, Server
 from connectors.sandbox.hubspot.face import HubSpotFace
+from connectors.sandbox.hubspot.objects import OBJECTS
+from connectors.sandbox.hubspot.properties import INSTALLED, definition, group_of
 from connectors.sandbox.salesforce.face import SalesforceFace
+from connectors.sandbox.salesforce.ids import record_id
 from connectors.sandbox.salesforce.org import id_of
 from connectors.sandbox.salesforce.sessions import Credentials
 from connectors.sandbox.scenario import Story, build
@@ -138,6 +141,26 @@ class Seller:
         """Somebody changes a written field by hand."""
         name = "owner" if output == "owner" else FIELDS[self.name][output]
         self.crm.update(record, {name: value}, by=self.users[ANA].number)
+
+    def add_field(self, kind: Kind, key: str, type: str = "Text") -> str:
+        """A custom field of Text, Number or Date that holds the value `key`, as an admin makes it;
+        its name in the CRM."""
+        number = 5_000 + sum(map(len, self.crm.custom.values()))
+        if self.name == "sales":
+            name, metadata = f"{key.title()}__c", {"type": type, "label": key}
+            made = {"id": record_id("00N", number), "metadata": metadata, "store": key}
+            self.crm.custom[kind][name] = {**made, "readable": True, "editable": True}
+        else:
+            name, of = key, OBJECTS["companies" if kind is Kind.ACCOUNT else "contacts"]
+            stored, shown = {"Number": ("number", "number"), "Date": ("date", "date")}.get(
+                type, ("string", "text")
+            )
+            self.crm.custom[of.custom_kind][name] = definition(
+                name=name, label=key, type=stored, fieldType=shown,
+                groupName=group_of(of.name), objectTypeId=of.type_id, at=INSTALLED,
+            )  # fmt: skip
+        self.crm.revision += 1
+        return name
 
     def writes(self) -> int:
         """How many requests so far asked to change records."""

@@ -199,7 +199,7 @@ class Activities:
     def _event_details(self, properties: Json) -> dict[str, Any]:
         named = {
             column: properties.get(self._fields.event(column))
-            for column in ("asset", "area", "channel", "campaign")
+            for column in self._fields.event_columns()
         }
         named["asset"] = named["asset"] or properties.get("hs_url")
         return named

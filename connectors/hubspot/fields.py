@@ -88,6 +88,8 @@ ENGAGEMENT: Mapping[str, str] = {
     "modified_at": "hs_lastmodifieddate",
     "owner_id": "hubspot_owner_id",
 }
+EVENT = ("asset", "area", "channel", "campaign", "outcome")
+"""What is read of behavioural events, each from a property of its name unless mapped."""
 ACTIVITY = (
     *ENGAGEMENT,
     *("lead_id", "account_id", "type", "asset", "area", "campaign", "direction", "outcome"),
@@ -185,6 +187,11 @@ class Fields:
     def engagement(self) -> dict[str, str]:
         """Common column -> property of an engagement; which of them has it is not asked."""
         return self._merged("activities", Activity, ENGAGEMENT, self._mapping.activities)
+
+    def event_columns(self) -> tuple[str, ...]:
+        """The common columns that a behavioural event may hold, custom ones as they are mapped."""
+        custom = (name for name in self._mapping.activities if name.startswith("custom."))
+        return (*EVENT, *custom)
 
     def event(self, column: str) -> str:
         """The property of a behavioural event that holds a common column."""

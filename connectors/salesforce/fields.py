@@ -209,6 +209,7 @@ OBJECTS = (
             "type": "Campaign.Type",
             "campaign": "Campaign.Name",
             "outcome": "Status",
+            "_status": "Status",
             "occurred_at": "FirstRespondedDate",
             "_created_at": "CreatedDate",
         },

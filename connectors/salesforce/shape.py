@@ -86,7 +86,7 @@ class Shaper:
             "lead_id": _first(raw["lead_id"], raw["_lead"]),
             "type": [
                 self._membership(said, status)
-                for said, status in zip(raw["type"], raw["outcome"], strict=True)
+                for said, status in zip(raw["type"], raw["_status"], strict=True)
             ],
             "occurred_at": _first(raw["occurred_at"], raw["_created_at"]),
         }

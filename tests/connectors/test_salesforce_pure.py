@@ -304,7 +304,14 @@ def test_what_a_campaign_member_did(
     said: str | None, status: str, types: dict[str, str], canonical: str
 ) -> None:
     """A membership is its campaign's type, with the status where that tells apart."""
-    row = _shaped("CampaignMember", types, type=said, outcome=status, lead_id=None, _lead="00Q1")
+    row = _shaped(
+        "CampaignMember",
+        types,
+        type=said,
+        _status=status,
+        lead_id=None,
+        _lead="00Q1",
+    )
     assert (row["type"], row["lead_id"]) == (canonical, "00Q1")
 
 

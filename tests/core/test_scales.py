@@ -53,10 +53,10 @@ def test_thousand_digit(employees: int | None, points: int, score: int, size: st
     thousands, rest = divmod(found // UNIT, 1000)
     lines = {rule: row["points"] for (_lead, rule), row in world.contributions(rules).items()}
     ranked = [None, *(one["id"] for one in SIZES)]
-    told = {ranked[thousands]: thousands * 1000 * UNIT, "call": rest * UNIT}
-    assert lines == {rule: paid for rule, paid in told.items() if paid}
+    paid = {ranked[thousands]: thousands * 1000 * UNIT, "call": rest * UNIT}
+    assert lines == {rule: units for rule, units in paid.items() if units}
     assert (ranked[thousands], rest) == (size, points)
-    parts = [f"{rule} +{paid // UNIT}" for rule, paid in lines.items()]
+    parts = [f"{rule} +{units // UNIT}" for rule, units in lines.items()]
     assert world.reasons(rules) == {"x": f"{score}: {', '.join(parts)}"}
     gaps = {row["rule"] for row in world.rows(world.asked(unknown, rules))}
     assert gaps == (set() if employees else {"small", "medium", "large"})

@@ -1,32 +1,37 @@
 """What a changed model would move: equal to two full decisions compared one by one."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from connectors.base import Cursor, Page
+from connectors.base import Connector, Cursor, Page
 from connectors.sandbox.scenario import GOLDEN_50, GOLDEN_107
 from core.decision import UNIT
 from core.facts import BY_NAME, arrow_schema
 from core.roster import Pool, Roster, Share
 from core.rules import Model, parse
 from core.segments import Segment
+from sync.config import Config
 from sync.decide import Decider
 from sync.exits import Exit
 from sync.facts_store import FactsStore
 from sync.ledger import Ledger
-from sync.preview import Preview, Standing
+from sync.preview import Preview, RuleMove, Standing, opened
+from sync.roster import find
 from sync.route import assign
+from sync.session import Session
 from tests.live import ANA, BEN, ROBOT, Live, live
-from tests.sync.test_facts_store import LEADS, TASKS, hour, lead, page, task
+from tests.sync.runs import CAPABILITIES, FILES
+from tests.sync.test_facts_store import LEADS, TASKS, USERS, hour, lead, page, task
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_record_batch:DeprecationWarning")
 
@@ -239,9 +244,20 @@ def test_an_equal_model_moves_nobody(world: Live) -> None:
     assert Decimal(found["agree"]) == 2
 
 
+class Unwritable:
+    """A connector that says what it can do, and fails at whatever it is asked to do."""
+
+    capabilities = CAPABILITIES
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} of a connector was called")
+
+
 @pytest.mark.slow
 def test_one_weight_over_a_large_base() -> None:
-    """U03: of 100,000 leads exactly those move whom the changed rule matches."""
+    """U03: of 100,000 leads exactly those move whom the changed rule matches, each with score,
+    tier, stage and owner before and after and the rule; it is all that two full decisions differ
+    in, and no call is made to write it or anything."""
     count = 100_000
     titles = ["CTO" if n % 7 == 0 else "Clerk" for n in range(count)]
     columns: dict[str, Any] = {
@@ -258,27 +274,50 @@ def test_one_weight_over_a_large_base() -> None:
          for f in schema],
         schema=schema,
     )  # fmt: skip
+    routing = {"pool": [f"{id_}@seller.example" for id_ in OWNERS], "stages": ["MQL"]}
+    config = Config.model_validate({"connections": {"crm": FILES}, "routing": routing})
+    connectors = cast("dict[str, Connector]", {"crm": Unwritable()})
 
     def paying(points: int) -> Model:
         fit = [
             {"id": "cto", "points": points, "when": {"title": "CTO"}},
             {"id": "clerk", "points": 3, "when": {"title": "Clerk"}},
         ]
-        return parse({"name": "m", "fit": fit, "thresholds": {"mql": 10, "sql": 20}})
+        limits = {"thresholds": {"mql": 10, "sql": 20}, "tiers": {"A": 10, "B": 0}}
+        return parse({"name": "m", "fit": fit, **limits})
 
+    old, new = ((Segment(paying(points)),) for points in (5, 12))
     with FactsStore(":memory:") as store, Ledger("sqlite://") as ledger:
         store.store("crm", Page(LEADS, rows, Cursor(hour(0))), at=hour(0))
-        with (
-            Decider((Segment(paying(5)),), None, store, hour(1)) as old,
-            Decider((Segment(paying(12)),), None, store, hour(1)) as new,
-        ):
-            preview = Preview(old, new, [assign(one, {"crm": None}, ledger) for one in (old, new)])
+        store.store("crm", page(USERS, *map(user, OWNERS)), at=hour(0))
+        session = Session(config, old, store, ledger, connectors, lambda: hour(1))
+        with opened(session, new, hour(1)) as preview:
             movers, stages = list(preview.movers()), preview.stages()
-    expected = [id_ for id_, title in zip(columns["id"], titles, strict=True) if title == "CTO"]
-    assert [m.lead_id for m in movers] == expected
-    assert {(int(m.before.score), int(m.after.score), m.after.stage) for m in movers} == {
-        (5, 12, "MQL")
-    }
+        assert config.routing is not None
+        roster = find(config.routing, store, "crm", CAPABILITIES).roster
+        with (
+            Decider(old, config.routing, store, hour(1)) as first,
+            Decider(new, config.routing, store, hour(1)) as second,
+        ):
+            before, after = (decided(one, ledger, roster) for one in (first, second))
+    expected = {id_ for id_ in before if before[id_][0] != after[id_][0]}
+    ctos = [id_ for id_, title in zip(columns["id"], titles, strict=True) if title == "CTO"]
+    assert [m.lead_id for m in movers] == sorted(expected) == ctos
+    assert all((m.before, m.after) == (before[m.lead_id][0], after[m.lead_id][0]) for m in movers)
+    fives, twelves = Standing(Decimal(5), "B", None, None), Standing(Decimal(12), "A", "MQL", None)
+    assert {m.before for m in movers} == {fives}
+    assert {replace(m.after, owner=None) for m in movers} == {twelves}
+    given = Counter(m.after.owner for m in movers)
+    assert given.keys() == {*OWNERS}
+    assert max(given.values()) - min(given.values()) <= 1
+    assert {m.rules for m in movers} == {(RuleMove("cto", Decimal(5), Decimal(12)),)}
     assert {(m.before, m.after): m.leads for m in stages} == {
-        (None, "MQL"): len(expected), (None, None): count - len(expected),
+        (None, "MQL"): len(ctos), (None, None): count - len(ctos),
     }  # fmt: skip
+
+
+def user(id_: str) -> dict[str, Any]:
+    """Somebody who can be given leads."""
+    email = f"{id_}@seller.example"
+    base = {"object_type": "User", "kind": "person", "active": True, "modified_at": hour(0)}
+    return {**base, "id": id_, "name": id_, "email": email}

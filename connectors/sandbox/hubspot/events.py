@@ -15,6 +15,10 @@ from connectors.sandbox.hubspot.properties import INSTALLED, moment
 from connectors.sandbox.hubspot.replies import ApiError, invalid, millis, not_found, reply, stamp
 
 SITE = "https://www.vendor-site.example"
+ELSEWHERE = frozenset(
+    ("type", "at", "people", "account", "asset", "url", "subject", "owner", "deal", "message_id")
+)
+"""What an event holds by another name, or does not hold; the rest are properties of it."""
 
 
 def contact_events(call: Call, enterprise: bool) -> Response:
@@ -57,7 +61,7 @@ def _event(activity: Record, person: Record) -> dict[str, Any]:
     else:
         name = f"pe1_{values['type']}"
         properties = {n: values.get(n) for n in ("asset", "url")}
-    properties |= {n: values.get(n) for n in ("area", "channel", "campaign")}
+    properties |= {n: v for n, v in values.items() if n not in ELSEWHERE}
     return {
         "id": _id(activity, person),
         "eventType": name,
