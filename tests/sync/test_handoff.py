@@ -276,8 +276,10 @@ def test_a_stop_while_a_task_waits_to_be_sent_again(desk: Desk) -> None:
     """The wait ends, and the task is left for the next run, which puts it there once."""
     world = desk.world
     desk.configure("sales", email=None, webhook=None, note=None)
-    down = Fault("/sobjects/Task/?$", method="POST", times=None, response=Response(503, b"down"))
-    world.sales.server.faults.append(down)
+    down = b'[{"errorCode": "SERVER_UNAVAILABLE", "message": "try again"}]'
+    away = Response(503, down, {"Content-Type": "application/json"})
+    refusing = Fault("/sobjects/Task/?$", "POST", times=None, response=away)
+    world.sales.server.faults.append(refusing)
     waits: list[float] = []
 
     def told_to_stop(seconds: float) -> None:
