@@ -291,7 +291,7 @@ def test_a_stop_while_a_task_waits_to_be_sent_again(desk: Desk) -> None:
     world.tell(Story({**PERSON, "title": "CTO"}))
     outcome = world.run("sync")
     assert "by task: stopped as asked" in outcome.err
-    assert (len(waits), down.hit, len(desk.waiting())) == (1, 1, 1)
+    assert (len(waits), refusing.hit, len(desk.waiting())) == (1, 1, 1)
     world.sales.server.faults.clear()
     world.clock.tick(minutes=5)
     world.sync()
