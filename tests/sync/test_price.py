@@ -87,7 +87,7 @@ def test_predicted_is_made(world: Live) -> None:
             assert part[what]["predicted"]["calls"] == part[what]["made"], (name, what)
         assert part["writing"]["made"]["read"] > 0
     assert first["marketing"]["writing"]["made"]["write"] == 3
-    assert first["sales"]["writing"]["made"] == {"write": 2, "read": 1}
+    assert first["sales"]["writing"]["made"] == {"write": 2, "read": 2}
     assert runs(world)[0]["counts"]["sales"]["writing"] == first["sales"]["writing"]
 
     for since in ((), ("--since", "2026-01-01")):
@@ -160,18 +160,18 @@ def test_what_telling_costs(tmp_path: Path) -> None:
             for n in range(3):
                 person = {"last_name": f"P{n}", "company": "F", "email": f"p{n}@firm.example"}
                 seller.crm.add(Kind.LEAD, {**person, "industry": "Technology"})
-        told = {"write": 1 + 2 + 2, "read": 1}
+        told = {"write": 1 + 2 + 2, "read": 2}
         plans = world.run("plan", "--json").json["plans"]
         assert [p["price"] for p in plans] == [{"calls": told, "exact": True}] * 2
         asked = {name: seller.writes() for name, seller in world.sellers.items()}
         world.run("plan")
         reading = {name: sum(calls.values()) for name, calls in runs(world)[0]["calls"].items()}
-        only = ("--connection", "sales", "--max-calls", str(reading["sales"] + 5))
+        only = ("--connection", "sales", "--max-calls", str(reading["sales"] + 6))
         refused = world.run("sync", *only)
         assert refused.code == Exit.GUARD
-        assert "sales: writing costs 6 calls (read 1, write 5) beside the" in refused.err
+        assert "sales: writing costs 7 calls (read 2, write 5) beside the" in refused.err
         assert {name: seller.writes() for name, seller in world.sellers.items()} == asked
-        for part in parts(world.sync("--max-calls", str(max(reading.values()) + 6))).values():
+        for part in parts(world.sync("--max-calls", str(max(reading.values()) + 7))).values():
             assert part["writing"]["predicted"] == {"calls": told, "exact": True}
             assert part["writing"]["made"] == told
         lost = Fault("/sobjects/Task/?$|/objects/tasks/?$", "POST", drop="after")
