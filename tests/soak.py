@@ -64,7 +64,10 @@ MODEL: dict[str, Any] = {
          "when": {"type": "page_view", "asset": "/pricing"}},
     ],
     "decays": {},
+    "thresholds": {"mql": 50, "sql": 100},
 }  # fmt: skip
+"""Without `keep`: a fresh database knows of no stage to be kept."""
+
 TIERS = {"A": 100, "B": 75, "C": 50, "D": 0}
 PASSING = {
     "sales": (salesforce_faults.fault, (
