@@ -168,7 +168,8 @@ WITH event AS (
     SELECT lead_id, 20 * (pricing > 0)::INT + 5 * blog + 15 * (datasheet > 0)::INT
         + coalesce(page.points, 0)
         + 10 * (webinar - CASE WHEN webinars IS NULL THEN 0 ELSE
-            len([w for w in webinars if w >= greatest(counted.engaged, page.engaged)]) END)
+            len([w for w in webinars
+                if w >= date_trunc('day', greatest(counted.engaged, page.engaged))]) END)
         + CASE WHEN opened IS NULL THEN 0 WHEN opened < t THEN 1 ELSE 2 END
         + CASE WHEN clicked IS NULL THEN 0 WHEN clicked < t THEN 2.5 ELSE 5 END
         + CASE WHEN downloaded IS NULL THEN 0 WHEN downloaded < t THEN 5 ELSE 10 END AS points
