@@ -56,7 +56,8 @@ def test_thousand_digit(employees: int | None, points: int, score: int, size: st
     paid = {ranked[thousands]: thousands * 1000 * UNIT, "call": rest * UNIT}
     assert lines == {rule: units for rule, units in paid.items() if units}
     assert (ranked[thousands], rest) == (size, points)
-    parts = [f"{rule} +{units // UNIT}" for rule, units in lines.items()]
+    biggest = sorted(lines.items(), key=lambda line: -line[1])
+    parts = [f"{rule} +{units // UNIT}" for rule, units in biggest]
     assert world.reasons(rules) == {"x": f"{score}: {', '.join(parts)}"}
     gaps = {row["rule"] for row in world.rows(world.asked(unknown, rules))}
     assert gaps == (set() if employees else {"small", "medium", "large"})
