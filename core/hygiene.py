@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from core.mistakes import Mistake, refuse
 from core.model import Lead
-from core.points import Duration, Part, Share
+from core.points import CustomName, Duration, Part, Share
 
 
 class Check(StrEnum):
@@ -114,7 +114,7 @@ class Emails(Part):
 class Stale(Part):
     """When the verification of a lead is too old."""
 
-    field: str = Field(min_length=1, description="Custom field with the time of verification.")
+    field: CustomName = Field(description="Custom field with the time of verification.")
     after: Duration = Field(description="How long a verification is good for: 180 days.")
 
 

@@ -16,7 +16,7 @@ from core.conditions import ActivityCondition, LeadCondition
 from core.decision import UNIT
 from core.facts import TIME
 from core.folding import folded
-from core.points import Duration, Part, RuleId, Share, units
+from core.points import CustomName, Duration, Part, RuleId, Share, units
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ class Role(Part):
 class Roles(Part):
     """Roles in the buying process: the one that the CRM names, or else the one inferred."""
 
-    explicit: str | None = Field(
+    explicit: CustomName | None = Field(
         None, description="The lead's `custom` field that names its role. It overrides."
     )
     infer: InOrder[Role] = Field(

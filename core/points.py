@@ -58,11 +58,19 @@ def _whole_days(value: timedelta) -> timedelta:
     return value
 
 
+def _bare(name: str) -> str:
+    if name.startswith("custom."):
+        raise ValueError(f"write {name.removeprefix('custom.')}: it is a custom field always")
+    return name
+
+
 Points = Annotated[Decimal, Field(ge=-LARGEST, le=LARGEST), AfterValidator(_exact)]
 Duration = Annotated[timedelta, Field(gt=timedelta()), BeforeValidator(_duration)]
 Days = Annotated[Duration, AfterValidator(_whole_days)]
 Months = Annotated[int, Field(ge=1, le=120), BeforeValidator(_months)]
 Share = Annotated[Decimal, Field(ge=0, le=1), AfterValidator(_exact)]
+CustomName = Annotated[str, Field(min_length=1), AfterValidator(_bare)]
+"""The name of a further field, as it stands under `custom`."""
 RuleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=32)]
 
 

@@ -26,7 +26,7 @@ from core.limits import Group, Limits
 from core.measures import Measure
 from core.mistakes import Place
 from core.past import PREFIX, Keep
-from core.points import Duration, Grain, Part, Points, RuleId, Share
+from core.points import CustomName, Duration, Grain, Part, Points, RuleId, Share
 from core.scales import Labels, Matrix, Scale
 from core.uncounted import Ignored, Reset
 
@@ -130,9 +130,8 @@ class Sections(Part):
     checklists: dict[RuleId, Checklist] = Field(
         {}, description="Sales checklists by name, such as bant: criteria in the order asked."
     )
-    probability: str | None = Field(
+    probability: CustomName | None = Field(
         None,
-        min_length=1,
         description="Custom field of the lead with a predicted probability, from 0 to 1: kept and "
         "shown beside the score, never part of it.",
     )

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 from core import normalise
 from core.matching import sure
 from core.networks import Network, bounds, keyed
-from core.points import Part
+from core.points import CustomName, Part
 
 Sure = Annotated[Decimal, Field(ge=0, le=1)]
 
@@ -60,9 +60,7 @@ class Networks(Part):
     """Networks of accounts: an activity without a person or an account counts for the account that
     its IP address belongs to."""
 
-    address: str = Field(
-        min_length=1, description="Custom field of activities that holds the IP address."
-    )
+    address: CustomName = Field(description="Custom field of activities that holds the IP address.")
     at_least: Sure = Field(
         Decimal(0), description="Links with less confidence than this are ignored."
     )

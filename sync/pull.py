@@ -3,12 +3,15 @@
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from connectors.base import Connector, Cursor, Page, Progress, RowProblem, Stream
 from core.facts import LEADS
-from sync.facts_store import FactsStore
+from sync.facts_store import FactsStore, Stored
 from sync.pages import joined, read_ahead
 from sync.report import Comparison, Cost, Refreshed, Step
 from sync.session import Clock
@@ -31,6 +34,14 @@ class Pulled:
     refreshed: list[Refreshed] = field(default_factory=list)
     refreshing: Cost = field(default_factory=Cost)
 
+    def note(self, page: Page, stored: Stored, step: Step) -> None:
+        """Count what came of a page."""
+        step.passed(stored.new + stored.changed)
+        step.hold("unchanged", stored.unchanged)
+        for reason, count in stored.withheld.items():
+            step.hold(reason, count)
+        self.unread += page.rejected
+
 
 def start_of(cursor: Cursor | None, lookback: timedelta) -> Cursor | None:
     """Where to read on from: inside an unfinished window as it is, else with an overlap.
@@ -49,6 +60,15 @@ def arriving(
     return closing(read_ahead(joined(connector.pull(stream, cursor, until), time.monotonic)))
 
 
+def without_later(facts: FactsStore, name: str, page: Page, at: datetime) -> Page:
+    """A page that was read beside the pulls, without the rows that changed after `at`: a pull is
+    still to bring them. Its cursor is the one that is stored, so that none moves."""
+    kept = facts.cursor(name, page.stream.name) or Cursor()
+    until = pa.scalar(at, page.rows.schema.field("modified_at").type)
+    rows = page.rows.filter(pc.less_equal(page.rows["modified_at"], until))
+    return replace(page, rows=rows, cursor=kept)
+
+
 def pull(
     connector: Connector,
     facts: FactsStore,
@@ -61,8 +81,8 @@ def pull(
 ) -> Pulled:
     """Read streams on from their cursors, up to the CRM's own present; None: all of them.
 
-    from sync.report import Comparison, Cost, Refreshed, Step
-    from sync.session import Clock
+    `counted` is how much there is to read of streams where that is known, for the progress. What
+    was stored before an error or a stop stays, cursors included: the next pull goes on.
     """
     name = connector.name
     pulled = Pulled(until=connector.now())
@@ -74,12 +94,7 @@ def pull(
         with arriving(connector, stream, cursor, pulled.until) as pages:
             for page in pages:
                 stored = facts.store(name, page, at=pulled.until)
-                step.passed(stored.new + stored.changed)
-                step.hold("unchanged", stored.unchanged)
-                for reason, count in stored.withheld.items():
-                    step.hold(reason, count)
-                for problem in page.rejected:
-                    pulled.unread.append(problem)
+                pulled.note(page, stored, step)
                 if stream.table == LEADS.name:
                     pulled.leads_removed += stored.removed
                 done += page.rows.num_rows

@@ -17,9 +17,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from connectors import mapping
 from connectors.base import Connector, Cursor, Page, Progress, Removed, Stream
 from core.facts import BY_NAME, LEADS
@@ -28,7 +25,7 @@ from sync.census import Reading
 from sync.cycle import Cycle, run_cycle
 from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
-from sync.pull import Pulled, arriving, pull
+from sync.pull import Pulled, arriving, pull, without_later
 from sync.report import Comparison, Step
 from sync.session import Clock, Session
 from sync.stop import Stop
@@ -169,17 +166,9 @@ class _Comparing:
 
     def _store(self, reading: Reading, page: Page) -> Reading:
         """Take over what differs in a page; what changed since it all began is left to a pull."""
-        kept = self._facts.cursor(self._name, page.stream.name) or Cursor()
-        since = pa.scalar(self._began, page.rows.schema.field("modified_at").type)
-        rows = page.rows.filter(pc.less_equal(page.rows["modified_at"], since))
-        stored = self._facts.store(
-            self._name, replace(page, rows=rows, cursor=kept), at=self._first.until, alive=True
-        )
-        self._step.passed(stored.new + stored.changed)
-        self._step.hold("unchanged", stored.unchanged)
-        for reason, count in stored.withheld.items():
-            self._step.hold(reason, count)
-        self._first.unread += page.rejected
+        known = without_later(self._facts, self._name, page, self._began)
+        stored = self._facts.store(self._name, known, at=self._first.until, alive=True)
+        self._first.note(page, stored, self._step)
         reading = replace(
             reading,
             cursor=page.cursor,

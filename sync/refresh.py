@@ -13,17 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 from functools import partial
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from connectors.base import Connector, Cursor, Page, Progress, Stream
+from connectors.base import Connector, Page, Progress, Stream
 from core.segments import Segments
 from sync import guards, price
 from sync.config import Config
 from sync.cycle import Cycle, run_cycle
 from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
-from sync.pull import Pulled, pull
+from sync.pull import Pulled, pull, without_later
 from sync.report import Cost, Refreshed, Step
 from sync.session import Clock, Session
 from sync.stop import Stop
@@ -160,14 +157,8 @@ class _Looking:
 
     def _take_over(self, page: Page) -> int:
         """Store records that were read again, but for those that a pull is still to bring."""
-        kept = self._facts.cursor(self._name, page.stream.name) or Cursor()
-        until = pa.scalar(self._pulled.until, page.rows.schema.field("modified_at").type)
-        rows = page.rows.filter(pc.less_equal(page.rows["modified_at"], until))
-        page = replace(page, rows=rows, cursor=kept, removed=())
-        stored = self._facts.store(self._name, page, at=self._pulled.until)
-        self._step.passed(stored.new + stored.changed)
-        self._step.hold("unchanged", stored.unchanged)
-        for reason, count in stored.withheld.items():
-            self._step.hold(reason, count)
-        self._pulled.unread += page.rejected
+        until = self._pulled.until
+        page = replace(without_later(self._facts, self._name, page, until), removed=())
+        stored = self._facts.store(self._name, page, at=until)
+        self._pulled.note(page, stored, self._step)
         return stored.changed

@@ -136,6 +136,9 @@ BAD_INPUT: dict[str, tuple[Exit, dict[str, str], str, str]] = {
         REFUSED, {"behaviour": f"- {{{PAPER}, group: web}}", "groups": "{web: {^cap: 5}}"},
         "cap 5 is below the points of rule paper", "raise the cap",
     ),
+    "the name of a custom field, with custom. before it": (
+        REFUSED, {"^probability": "custom.churn"}, "probability: write churn", "always",
+    ),
     "overlapping tiers": (
         REFUSED, {"^tiers": "{A: 80, B: 80, C: 0}"}, "B from 80 overlaps A from 80", "best first",
     ),

@@ -131,9 +131,9 @@ def test_two_refusals_in_one_batch(
     assert scores(seller, records) == [100, None, 100, 100, None, 100]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_refused_row_is_tried_again_when_the_record_changes(world: Live, name: str) -> None:
-    """D43: refused for good, neither time nor a run sends it again; a change of the record does."""
+def refused_for_good(world: Live, name: str) -> tuple[Record, Seller, tuple[str, str]]:
+    """A record that its CRM refused, and that a day and a run later is not sent again, though it
+    would be taken now; with its CRM, and the options of a run of that alone."""
     (record,) = people(world, 1)[name]
     prepare(world)
     seller, only = world.sellers[name], ("--connection", name)
@@ -143,6 +143,13 @@ def test_a_refused_row_is_tried_again_when_the_record_changes(world: Live, name:
     world.clock.tick(days=1)
     world.sync(*only)
     assert scores(seller, [record]) == [None]
+    return record, seller, only
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_refused_row_is_tried_again_when_the_record_changes(world: Live, name: str) -> None:
+    """D43: refused for good, neither time nor a run sends it again; a change of the record does."""
+    record, seller, only = refused_for_good(world, name)
     seller.crm.update(record, {"phone": "+1 303 555 0100"}, by=seller.users[ANA].number)
     world.sync(*only)
     assert scores(seller, [record]) == [100]
@@ -152,15 +159,7 @@ def test_a_refused_row_is_tried_again_when_the_record_changes(world: Live, name:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_refused_row_is_tried_again_when_other_fields_are_written(world: Live, name: str) -> None:
     """D43: the configuration says that an output goes elsewhere, or nowhere: sent again."""
-    (record,) = people(world, 1)[name]
-    prepare(world)
-    seller, only = world.sellers[name], ("--connection", name)
-    refusing(seller, {seller.id(record): "rule"})
-    world.sync(*only, code=Exit.REFUSED)
-    forgiving(seller)
-    world.clock.tick(days=1)
-    world.sync(*only)
-    assert scores(seller, [record]) == [None]
+    record, seller, only = refused_for_good(world, name)
     never = {"field": field_name(name, "reason"), "policy": "never"}
     world.configure_write(name, {Output.REASON.value: never})
     world.sync(*only)
