@@ -54,6 +54,13 @@ MappedTo = Annotated[
     Annotated[str | None, Tag("field")] | Annotated[tuple[Source, ...], Tag("sources")],
     Discriminator(_mapped_kind),
 ]
+
+
+def crm_fields(to: MappedTo) -> list[str]:
+    """The CRM's fields that a common one is mapped to."""
+    return [to] if isinstance(to, str) else [source.field for source in to or ()]
+
+
 SINGLE = ("id", "modified_at", "account_id", "owner_id", "parent_id", "converted_to")
 """Stamps and references: what a record is, no statement about it that could be contradicted."""
 
@@ -82,7 +89,7 @@ class FieldMapping(Settings):
     def _sensible_sources(cls, mapping: dict[str, MappedTo]) -> dict[str, MappedTo]:
         for name, to in mapping.items():
             if isinstance(to, tuple):
-                fields = [source.field for source in to]
+                fields = crm_fields(to)
                 if not fields:
                     raise ValueError(f"{name}: name at least one field")
                 if name in SINGLE:

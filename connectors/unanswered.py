@@ -5,14 +5,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from connectors.base import Change, Status, WriteResult
 from connectors.errors import ConnectorError, OutcomeUnknown, TemporaryError
 
-Send = Callable[[Sequence[Change]], Iterable[WriteResult]]
+Attempt = Callable[[Sequence[Change]], Iterable[WriteResult]]
+
+
+def unknown(changes: Iterable[Change], reason: str = "") -> Iterator[WriteResult]:
+    """Nothing is known of some changes."""
+    return (WriteResult(change, Status.UNKNOWN, reason=reason) for change in changes)
 
 
 def settled(
     changes: Sequence[Change],
     error: OutcomeUnknown,
-    arrived: Send,
-    resend: Send | None,
+    arrived: Attempt,
+    resend: Attempt | None,
 ) -> Iterator[WriteResult]:
     """What became of changes that were sent and got no answer but `error`.
 
@@ -34,8 +39,7 @@ def settled(
             del left[result.change.id]
             yield result
     except ConnectorError as failure:
-        for change in left.values():
-            yield WriteResult(change, Status.UNKNOWN, reason=str(failure))
+        yield from unknown(left.values(), str(failure))
         raise
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from core.conditions import LeadCondition
 from core.mistakes import Mistake, refuse
-from core.past import PREFIX
+from core.past import asks
 from core.points import Part
 
 GATES = ("score", "pull")
@@ -51,5 +51,5 @@ class Consent(Part):
             yield ("gate",), "there is nothing to hold back: say whose activities may count"
         for name in ("behaviour", "scoring"):
             condition = getattr(self, name)
-            if condition and any(column.startswith(PREFIX) for column in condition.columns()):
+            if condition and asks([condition]):
                 yield (name,), "consent does not hang on what was decided before"

@@ -29,7 +29,7 @@ from core.events import column
 from core.facts import ACCOUNTS, LEADS, TIME, as_of
 from core.known import Facts, known_columns
 from core.operators import NOW, Test
-from core.past import PREFIX, Past
+from core.past import Past, asks
 from core.past import due as past_due
 from core.rules import Model
 from core.scoring import versions
@@ -162,7 +162,7 @@ def due(
         aged = stale_due(model.hygiene.stale, facts, span.since, span.at)
         parts.append(_records(aged, LEADS.name, "lead_id"))
     if past:
-        asked = any(name.startswith(PREFIX) for when in conditions for name in when.columns())
+        asked = asks(conditions)
         moved = past_due(past.stages, model.cool_down, span.since, span.at, asked=asked)
         parts += [_records(leads, LEADS.name, "lead_id") for leads in moved]
     if model.sql.mode == "vetted":

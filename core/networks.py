@@ -37,9 +37,13 @@ def _network(text: str) -> str:
             raise ValueError(f"{text!r} ends before it begins: did you mean {ends[1]}-{ends[0]}?")
         return f"{ends[0]}-{ends[1]}"
     try:
-        return str(ip_network(text))
+        found = ip_network(text)
     except ValueError:
         pass
+    else:
+        if _key(found[0])[0] != _key(found[-1])[0]:
+            raise ValueError(f"{text!r} holds addresses of both versions of IP: {_WANTED}")
+        return str(found)
     try:
         near = ip_network(text, strict=False)
     except ValueError:

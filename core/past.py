@@ -6,7 +6,7 @@ accepted. So a lead keeps its stage while its score dips (`keep`), does not come
 (`cool_down`), and a replay with the past of its date says what was said then.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,6 +17,7 @@ import ibis
 from ibis.expr.types import BooleanValue, Table, Value
 from pydantic import Field
 
+from core.conditions import Condition
 from core.contributions import NO_EVENTS, contributions
 from core.decision import UNIT
 from core.facts import TIME
@@ -226,6 +227,11 @@ class Keep(Part):
         if self.sql is not None and self.sql <= least:
             return f"keep.sql {self.sql:f} must be above the {least:f} that keeps an mql"
         return None
+
+
+def asks(conditions: Iterable[Condition]) -> bool:
+    """Whether any condition reads what was decided before."""
+    return any(name.startswith(PREFIX) for when in conditions for name in when.columns())
 
 
 def spells(past: Past) -> Table:

@@ -25,7 +25,7 @@ from core.interest import Interest, Journey, Roles
 from core.limits import Group, Limits
 from core.measures import Measure
 from core.mistakes import Place
-from core.past import PREFIX, Keep
+from core.past import Keep, asks
 from core.points import CustomName, Duration, Grain, Part, Points, RuleId, Share
 from core.scales import Labels, Matrix, Scale
 from core.uncounted import Ignored, Reset
@@ -189,11 +189,7 @@ class Sections(Part):
         asking = [rule.when for rule in (*criteria, *self.sizes, *self.disqualify)]
         asking += [rule.when for rules in self.checklists.values() for rule in rules]
         asking += [rule.when for rule in self.fit_rules] + [rule.when for rule in self.ageing]
-        return bool(
-            self.thresholds.keep
-            or self.cool_down
-            or any(name.startswith(PREFIX) for when in asking for name in when.columns())
-        )
+        return bool(self.thresholds.keep or self.cool_down or asks(asking))
 
     @property
     def remembers(self) -> bool:

@@ -1,6 +1,7 @@
 """The call list: of every owner's leads whom to call, in order, and whom not to call, and why.
 
-It rests on what the last cycle decided, and on the calls that the CRM has logged.
+It rests on what the last cycle decided, and on the calls that the CRM has logged; flags are what
+the models say now.
 """
 
 from collections import defaultdict
@@ -47,7 +48,7 @@ class Listed:
     call: Call
     rejected: bool
     active_at: datetime
-    flags: tuple[Flag, ...] = ()
+    flags: tuple[Flag, ...]
 
 
 def listed(session: Session, at: datetime) -> list[Listed]:

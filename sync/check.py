@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 
 from connectors.base import Connector, Problem
+from connectors.settings import crm_fields
 from core.decision import Output
 from core.facts import OWNERS
 from core.mistakes import Place
@@ -94,7 +95,7 @@ def _fed_back(
         if output is not Output.OWNER
     }
     for name, to in session.config.connections[connector.name].mapping.leads.items():
-        for source in [to] if isinstance(to, str) else [source.field for source in to or ()]:
+        for source in crm_fields(to):
             if output := written.get(source.casefold()):
                 yield Problem(
                     "error",

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from connectors import registry
-from connectors.settings import ConnectionSettings, Settings
+from connectors.settings import ConnectionSettings, Settings, crm_fields
 from core.conditions import LeadCondition
 from core.identity import Identity
 from core.mistakes import Place
@@ -211,8 +211,7 @@ class Config(Settings):
             outputs = {written.field: output for output, written in connection.write.items()}
             for common in ("accepted_at", *(f"custom.{note}" for note in notes)):
                 to = connection.mapping.leads.get(common)
-                fields = [to] if isinstance(to, str) else [source.field for source in to or ()]
-                for taken in outputs.keys() & set(fields):
+                for taken in outputs.keys() & set(crm_fields(to)):
                     raise ValueError(
                         f"connections.{name}.write.{outputs[taken]}: people write into {taken} "
                         f"({common}); give the output a field of its own"

@@ -24,7 +24,7 @@ from sync.hygiene import Rate, rates
 from sync.lease import Lease
 from sync.ledger import Ledger
 from sync.notify import Alert, NotifyError, ways
-from sync.progress import Standing, now_and_then
+from sync.progress import HowFar, now_and_then
 from sync.reconcile import reconciled
 from sync.refresh import refreshed
 from sync.report import RunReport
@@ -253,7 +253,7 @@ class Term:
         else:
             self._say_what(job, done.report)
 
-    def _tell(self, job: Job, at: Standing) -> None:
+    def _tell(self, job: Job, at: HowFar) -> None:
         self._talk("going on", job=job, stage=at.stage, done=at.done, total=at.total, left=at.left)
 
     def _say_what(self, job: Job, report: RunReport) -> None:

@@ -23,7 +23,7 @@ from core.facts import ACCOUNTS, LEADS, TIME, as_of
 from core.identity import Identity
 from core.known import Facts, belonging, companies, known_columns, lead_columns
 from core.matching import domain
-from core.past import PREFIX, Past
+from core.past import Past, asks
 from core.persons import nearby, of_persons, shared
 from core.prediction import exact, probabilities
 from core.profile import areas, stages
@@ -71,12 +71,11 @@ def past_of(
     """What was decided before `at`, of some leads if any are named; None where nothing asks."""
     placing = [*(routing.conditions if routing else ())]
     placing += [segment.when for segment in segments if segment.when is not None]
-    asks = any(name.startswith(PREFIX) for when in placing for name in when.columns())
-    asks = asks or any(segment.model.recalls for segment in segments)
+    recalls = asks(placing) or any(segment.model.recalls for segment in segments)
     whole = any(segment.model.remembers for segment in segments)
     vetted = any(segment.model.sql.mode == "vetted" for segment in segments)
-    past = ledger.past.before(at, leads, stages=asks, spells=whole, accepted=vetted)
-    return past if asks or vetted or past.overrides is not None else None
+    past = ledger.past.before(at, leads, stages=recalls, spells=whole, accepted=vetted)
+    return past if recalls or vetted or past.overrides is not None else None
 
 
 def about(

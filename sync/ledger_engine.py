@@ -203,8 +203,10 @@ def _busy(error: BaseException) -> bool:
 def _unusable(path: str | None, context: ExceptionContext) -> None:
     """Name what is wrong with a file for what to do about it."""
     error = context.original_exception
+    # What the module itself refuses, a wrong parameter say, has no code of SQLite's.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     for codes, kind, what in FILE_TROUBLE:
-        if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in codes:
+        if code in codes:
             raise kind(f"ledger: {path} {what}") from error
 
 

@@ -67,11 +67,9 @@ class ModelsLedger:
 
     def keep(self, model: Model, text: str, *, account: str, at: datetime) -> None:
         """Keep the text of a model's file, and who used it; the first of a version counts."""
-        row = {"version": model.version, "name": model.name, "text": text, "at": at}
+        said = {"name": model.name, "text": text, "at": at, "account": account}
         with self._engine.begin() as db:
-            upsert(
-                db, MODELS, [{**row, "account": account}], keep=("text", "name", "at", "account")
-            )
+            upsert(db, MODELS, [{"version": model.version, **said}], keep=tuple(said))
 
     def kept(self) -> Sequence[Version]:
         """Every version that was kept, the latest first."""

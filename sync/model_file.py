@@ -81,7 +81,7 @@ def version_of(said: str, kept: Sequence[Version]) -> Version:
         one for one in kept if any(name.startswith(said) for name in names[one.label])
     ]
     if not found:
-        unknown = f"no file, and no model {said} was ever run or signed: see `leadgauge models`"
+        unknown = "no model that was run or signed is called so, nor a file: see `leadgauge models`"
         raise ConfigError([f"{said}: {unknown}"])
     if len(found) > 1:
         labels = ", ".join(one.label for one in found)

@@ -95,8 +95,8 @@ class Compared:
 
     `refused` are the values that the CRM refused and will refuse again, because the record has
     not changed since; None where there are none. `group` is the record's parent, `modified_at` its
-    stamp. `held` are the
-    fields that hold a human's value, `lapsed` the outputs among them that are ours again.
+    stamp. `held` are the fields that hold a human's value, `lapsed` the outputs among them that are
+    ours again.
     """
 
     decision: Decision

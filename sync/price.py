@@ -10,10 +10,6 @@ from dataclasses import dataclass
 from connectors.base import Capabilities, Change, Connector, Cursor, Price, Stream
 from core.decision import Output
 
-SHARED = frozenset({Output.OWNER})
-"""What people and a CRM's own rules decide about too: it is looked at just before it is written,
-and read back afterwards."""
-
 
 @dataclass(frozen=True)
 class Size:
@@ -46,8 +42,9 @@ def by_bulk(changes: int, capabilities: Capabilities) -> bool:
 
 
 def looked_at(change: Change) -> bool:
-    """Whether a record is looked at just before it is written."""
-    return not SHARED.isdisjoint(change.values)
+    """Whether a record is looked at just before it is written, and read back afterwards whatever is
+    asked: people and a CRM's own rules decide about owners too."""
+    return Output.OWNER in change.values
 
 
 def read_back(change: Change, *, verify: bool) -> bool:

@@ -11,7 +11,7 @@ EVERY = 30.0
 
 
 @dataclass(frozen=True)
-class Standing:
+class HowFar:
     """How far a stage is. `left` is the time that the rest takes at the pace of this process so
     far; None where it is not known how much there is."""
 
@@ -26,7 +26,7 @@ class Standing:
         return f"{self.stage}: {self.done:,}{of}{left}"
 
 
-def now_and_then(tell: Callable[[Standing], None], clock: Callable[[], float]) -> Progress:
+def now_and_then(tell: Callable[[HowFar], None], clock: Callable[[], float]) -> Progress:
     """Progress that tells how far a stage is when it has gone on for `EVERY` seconds since the last
     word; `clock` counts seconds."""
     last, begun = clock(), dict[str, tuple[float, int]]()
@@ -44,6 +44,6 @@ def now_and_then(tell: Callable[[Standing], None], clock: Callable[[], float]) -
         if total is not None and done > first:
             seconds = (total - done) * (now - since) / (done - first)
             left = timedelta(seconds=round(seconds))
-        tell(Standing(stage, done, total, left))
+        tell(HowFar(stage, done, total, left))
 
     return progress

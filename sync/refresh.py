@@ -142,17 +142,21 @@ class _Looking:
         self._name = connector.name
 
     def through(self, stream: Stream, counted: int | None) -> Refreshed:
-        """Look through a narrowed stream, a page at a time; take over what differs in each."""
+        """Look through a narrowed stream; take over what differs, as many records at a time as fill
+        calls, however few a page has."""
         whole = replace(stream, only=frozenset())
         looked_at = moved = 0
+        unlike: list[str] = []
         for page in self._connector.pull(stream, None, self._pulled.until):
-            unlike = self._facts.census.unlike(self._name, page)
-            for start in range(0, len(unlike), AT_ONCE):
-                some = unlike[start : start + AT_ONCE]
-                moved += self._take_over(self._connector.read_again(whole, some))
+            unlike += self._facts.census.unlike(self._name, page)
+            while len(unlike) >= AT_ONCE:
+                moved += self._take_over(self._connector.read_again(whole, unlike[:AT_ONCE]))
+                del unlike[:AT_ONCE]
             looked_at += page.rows.num_rows
             self._progress(f"{self._name}: refresh {stream.name}", looked_at, counted)
             self._stop.check()
+        if unlike:
+            moved += self._take_over(self._connector.read_again(whole, unlike))
         return Refreshed(stream.name, tuple(sorted(stream.only)), looked_at, moved)
 
     def _take_over(self, page: Page) -> int:

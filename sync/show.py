@@ -24,7 +24,7 @@ from sync.plan import ConnectionPlan
 from sync.price import by_class, in_words
 from sync.report import ConnectionReport, Cost, RunReport
 from sync.service_settings import Schedule
-from sync.sign_off import Standing
+from sync.sign_off import Agreement
 
 SHOWN = 20
 """Records that are listed unless more are asked for."""
@@ -262,7 +262,7 @@ def _said(said: Said) -> str:
 
 
 def status(
-    ledger: Ledger, schedule: Schedule, models: Iterable[Standing], now: datetime
+    ledger: Ledger, schedule: Schedule, models: Iterable[Agreement], now: datetime
 ) -> Iterable[Table]:
     """Runs, jobs, age of the scores, who signed the models, hand-offs, who waits for an owner,
     quarantine, what humans hold, and the head of the audit chain."""
@@ -381,7 +381,7 @@ def _ages(ledger: Ledger, now: datetime) -> Table:
     return made
 
 
-def _models(models: Iterable[Standing]) -> Table:
+def _models(models: Iterable[Agreement]) -> Table:
     """Who agreed to the configured models, and what is to be run where a team did not yet."""
     made = table("\nmodels", "model", "signed by", "to sign")
     for one in models:

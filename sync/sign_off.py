@@ -14,7 +14,7 @@ from sync.yaml_source import ConfigError
 
 
 @dataclass(frozen=True)
-class Standing:
+class Agreement:
     """Who agreed to a model as it now is, by its label and file, and the teams still asked to."""
 
     model: str
@@ -29,21 +29,21 @@ class Standing:
         return f"leadgauge sign {self.file.name} --as {team} --by WHO" if team else ""
 
 
-def standings(config: Config, segments: Segments, ledger: Ledger) -> list[Standing]:
+def agreements(config: Config, segments: Segments, ledger: Ledger) -> list[Agreement]:
     """How each configured model stands."""
     found, asked = [], () if config.model_signoff is SignOff.NONE else tuple(Team)
     for file, segment in zip(config.model, segments, strict=True):
         signed = ledger.models.signed(segment.model.version)
         missing = [team for team in asked if team not in signed]
-        found.append(Standing(segment.model.label, file.model, [*signed.values()], missing))
+        found.append(Agreement(segment.model.label, file.model, [*signed.values()], missing))
     return found
 
 
-def readable(config: Config, ledger: Ledger) -> list[Standing]:
+def readable(config: Config, ledger: Ledger) -> list[Agreement]:
     """How the configured models stand, where their files can be read: `check` says what is wrong
     with them."""
     try:
-        return standings(config, read_models(config), ledger)
+        return agreements(config, read_models(config), ledger)
     except ConfigError:
         return []
 
@@ -52,7 +52,7 @@ def unsigned(config: Config, segments: Segments, ledger: Ledger) -> Iterator[Pro
     """The models that lack a sign-off which the configuration asks for: errors where it is
     required."""
     severity = "error" if config.model_signoff is SignOff.REQUIRED else "warning"
-    for one in standings(config, segments, ledger):
+    for one in agreements(config, segments, ledger):
         if one.missing:
             what = f"model {one.model} has no sign-off by {' and '.join(one.missing)}"
             advice = (

@@ -58,7 +58,7 @@ def progress_bars() -> "Iterator[Progress]":
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield now_and_then(lambda standing: say(str(standing)), time.monotonic)
+        yield now_and_then(lambda at: say(str(at)), time.monotonic)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars

@@ -134,14 +134,14 @@ def _told(said: Mapping[str, Any], share: Decimal) -> Iterator[str]:
 
     leads, won = said["leads"], said["customers"]
     if (best := said["suggested"]) is not None:
-        yield f"suggested: {best:f}, the highest that {_whole(share)} % of the customers reached"
+        yield f"suggested: {best:f}, the highest that {_per_cent(share)} % of the customers reached"
     elif min(won, leads - won) < FEWEST:
         yield (
             f"too little to suggest a threshold: {won} customers and {leads - won} others, and "
             f"{FEWEST} of each are needed"
         )
     else:
-        yield f"no threshold above 0 is reached by {_whole(share)} % of the customers"
+        yield f"no threshold above 0 is reached by {_per_cent(share)} % of the customers"
     if said["late"]:
         yield (
             f"{said['late']} of {won} customers count by their present score: nothing is held of "
@@ -149,6 +149,6 @@ def _told(said: Mapping[str, Any], share: Decimal) -> Iterator[str]:
         )
 
 
-def _whole(share: Decimal) -> str:
+def _per_cent(share: Decimal) -> str:
     """A share in per cent, without needless noughts."""
     return f"{(share * 100).normalize():f}"

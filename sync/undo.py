@@ -132,9 +132,7 @@ def _look_at(
     later = session.ledger.writes.later(run_id, name, [write.record_id for write in sent])
     for done, (write, present, other) in enumerate(_with_present(connector, sent), start=1):
         again = later.get(write.record_id, set())
-        restored, left = _weigh(write, present, again, targets[write.object_type])
-        if other is not None:
-            restored, left = {}, {"": f"merged or converted: {other} stands for it"}
+        restored, left = _weigh(write, present, other, again, targets[write.object_type])
         key = (name, write.object_type, write.record_id)
         found.left += [Left(*key, output, why) for output, why in left.items()]
         if restored and present is not None:
@@ -159,12 +157,19 @@ def _with_present(
 
 
 def _weigh(
-    write: Sent, present: Values | None, again: Collection[Output], targets: Collection[Output]
+    write: Sent,
+    present: Values | None,
+    other: str | None,
+    again: Collection[Output],
+    targets: Collection[Output],
 ) -> tuple[Values, dict[str, str]]:
     """What to restore of one write, and what to leave and why, by output.
 
-    `again` are the outputs that a later run wrote, `targets` those that can be written.
+    `other` is the record that stands for it by now, `again` are the outputs that a later run wrote,
+    `targets` those that can be written.
     """
+    if other is not None:
+        return {}, {"": f"merged or converted: {other} stands for it"}
     if present is None:
         return {}, {"": "the record is gone"}
     if write.before is None:

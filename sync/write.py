@@ -40,7 +40,8 @@ class Writer:
     ) -> list[str]:
         """Send every change of the plan; what comes of each is in the ledger and in the report.
 
-        Returns the records that nothing is known of: the next run must decide about them again.
+        Returns the records that the next run must decide about again: of which nothing is known, or
+        that got another owner meanwhile.
         Raises what the connector raises; by then what was sent is settled, and the rest is not
         recorded as sent. Raises StoreBusy before sending anything once the lease is lost.
         """
@@ -175,15 +176,14 @@ def written_table(results: Sequence[WriteResult]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=WRITTEN)
 
 
-def settle_unanswered(connector: Connector, session: Session) -> int:
+def settle_unanswered(connector: Connector, session: Session) -> None:
     """Settle what an earlier run sent without getting an answer: read it back.
 
     A job of the CRM that was to write is asked first, and writes nothing more then. A field that
     the CRM holds as it was sent counts as written; any other is as if never sent, or somebody has
-    edited it since, and the diff decides about it anew. Returns how many were open.
+    edited it since, and the diff decides about it anew.
     """
     ledger, verify = session.ledger, session.config.connections[connector.name].verify
-    opened = ledger.open_intents(connector.name)
     for job, changes in ledger.open_jobs(connector.name).items():
         # What it did not write may have been sent again after it, and is read back all the same.
         written = [r for r in connector.conclude(job, changes) if r.status is Status.WRITTEN]
@@ -202,7 +202,6 @@ def settle_unanswered(connector: Connector, session: Session) -> int:
         ]
         _settle(arrived, connector, session)
     ledger.withdraw_unanswered(connector.name)
-    return len(opened)
 
 
 def _settle(results: Sequence[WriteResult], connector: Connector, session: Session) -> None:

@@ -37,6 +37,7 @@ from connectors.files import exports, imports
 from connectors.files.settings import FilesSettings
 from connectors.mapping import MAPS, Mapped, field_map, filled, table
 from connectors.sources import common_field
+from connectors.unanswered import unknown
 from connectors.usage import Usage
 from core import normalise
 from core.decision import Output
@@ -243,7 +244,7 @@ class FilesConnector:
     def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
         """Nothing is known: no job is ever begun here."""
         del job
-        return (WriteResult(change, Status.UNKNOWN) for change in changes)
+        return unknown(changes)
 
     def read_back(
         self, object_type: str, ids: Collection[str]

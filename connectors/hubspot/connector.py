@@ -15,7 +15,6 @@ from connectors.base import (
     Page,
     Price,
     Problem,
-    Status,
     Stream,
     WriteResult,
     untold,
@@ -40,6 +39,7 @@ from connectors.hubspot.settings import HubSpotSettings
 from connectors.hubspot.walk import EPOCH, counted, milliseconds
 from connectors.hubspot.write import Writer
 from connectors.throttle import Sleep
+from connectors.unanswered import unknown
 from connectors.usage import Usage
 from core.decision import Output
 
@@ -227,7 +227,7 @@ class HubSpotConnector:
     def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
         """Nothing is known: no job is ever begun here."""
         del job
-        return (WriteResult(change, Status.UNKNOWN) for change in changes)
+        return unknown(changes)
 
     def read_back(
         self, object_type: str, ids: Collection[str]

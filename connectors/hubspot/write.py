@@ -15,7 +15,7 @@ from connectors.hubspot.client import BATCH, Gateway, Json, chunked
 from connectors.hubspot.failures import Locked, Refusal, Refused, refusal
 from connectors.hubspot.fields import MERGED
 from connectors.settings import WrittenField
-from connectors.unanswered import complete, settled
+from connectors.unanswered import complete, settled, unknown
 from connectors.values import WRITTEN_KINDS, canonical
 from core.decision import Output
 
@@ -133,9 +133,8 @@ class Writer:
         try:
             found = self._look_up(changes[0].object_type, [change.id for change in changes])
         except ConnectorError as error:
-            for change in changes:
-                yield WriteResult(change, Status.UNKNOWN, "", str(error))
-            return
+            yield from unknown(changes, str(error))
+            raise
         for change in changes:
             record = found.get(change.id)
             if record is None:

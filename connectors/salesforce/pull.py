@@ -103,7 +103,7 @@ class Pull:
         start = cursor.stamp or BEGINNING
         middle = (start + (self.until - start) / 2).replace(microsecond=0)
         if middle <= start:
-            yield from self._by_ids(start)
+            yield from self._by_ids(start, cursor)
             return
         for until in (middle, self.until):
             for page in replace(self, until=until).pages(cursor):
@@ -112,9 +112,11 @@ class Pull:
                 yield page
                 cursor = page.cursor
 
-    def _by_ids(self, start: datetime) -> Iterator[Page]:
-        """Each second from its beginning, in order of id."""
-        second, last, sizes = start.replace(microsecond=0), "", list(ID_PAGES)
+    def _by_ids(self, start: datetime, cursor: Cursor) -> Iterator[Page]:
+        """Each second in order of id: the first from its beginning, or on from the cursor's id."""
+        second, sizes = start.replace(microsecond=0), list(ID_PAGES)
+        # Within a second ids are in the order of stamps only where all stamps are alike.
+        last = cursor.id if cursor.stamp == second else ""
         while second <= self.until:
             try:
                 records = self._next_ids(second, last, sizes[0])

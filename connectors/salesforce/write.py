@@ -18,7 +18,7 @@ from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.failures import CallRefused
 from connectors.salesforce.fields import Schema
 from connectors.throttle import Sleep
-from connectors.unanswered import complete, settled
+from connectors.unanswered import complete, settled, unknown
 from connectors.values import canonical
 from core.decision import Output
 
@@ -168,7 +168,7 @@ class Writer:
                 columns = ["Id", *(name for output, name in names.items() if output in sent)]
                 rows = ({"Id": c.id, **{names[o]: v for o, v in c.values.items()}} for c in part)
                 job = ingest.prepare(
-                    self.client, self.sleep, object_type, columns, rows, _of(part, began)
+                    self.client, self.sleep, object_type, columns, rows, _telling(part, began)
                 )
                 yield from _ran(job, part)
 
@@ -218,7 +218,7 @@ def _without_transient(
     return again
 
 
-def _of(changes: Sequence[Change], began: Began) -> Callable[[str], None]:
+def _telling(changes: Sequence[Change], began: Began) -> Callable[[str], None]:
     return lambda job: began(job, changes)
 
 
@@ -227,7 +227,7 @@ def _ran(job: ingest.IngestJob, changes: Sequence[Change]) -> Iterator[WriteResu
         outcomes = job.run()
     except ConnectorError as error:
         # Started or not: the job itself must be asked before any of them is sent again.
-        yield from (WriteResult(c, Status.UNKNOWN, reason=str(error)) for c in changes)
+        yield from unknown(changes, str(error))
         raise
     yield from _told(outcomes, changes)
 

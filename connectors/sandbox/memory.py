@@ -39,6 +39,7 @@ from connectors.sandbox.neutral import FIELDS
 from connectors.settings import ConnectionSettings, WrittenField
 from connectors.sources import common_field
 from connectors.throttle import Sleep, retried
+from connectors.unanswered import unknown
 from connectors.usage import Usage
 from connectors.values import WRITTEN_KINDS, canonical
 from core.decision import Output
@@ -273,7 +274,7 @@ class MemoryConnector:
     def conclude(self, job: str, changes: Sequence[Change]) -> Iterator[WriteResult]:
         """Nothing is known: no job is ever begun here."""
         del job
-        return (WriteResult(change, Status.UNKNOWN) for change in changes)
+        return unknown(changes)
 
     def read_back(
         self, object_type: str, ids: Collection[str]

@@ -8,7 +8,7 @@ import pytest
 
 from connectors.sandbox.crm import Kind
 from sync import progress
-from sync.progress import Standing, now_and_then
+from sync.progress import HowFar, now_and_then
 from tests.live import live
 
 
@@ -22,12 +22,12 @@ class Seconds:
 
 
 def at_pace(
-    said: list[Standing], clock: Seconds
-) -> Callable[[float, str, int, int | None], list[Standing]]:
+    said: list[HowFar], clock: Seconds
+) -> Callable[[float, str, int, int | None], list[HowFar]]:
     """What is said when a stage is so far at a second."""
     reporter = now_and_then(said.append, clock)
 
-    def reach(second: float, stage: str, done: int, total: int | None) -> list[Standing]:
+    def reach(second: float, stage: str, done: int, total: int | None) -> list[HowFar]:
         clock.now, before = second, len(said)
         reporter(stage, done, total)
         return said[before:]
