@@ -223,6 +223,7 @@ def test_a_second_with_more_than_a_query_takes(
     for place in range(len(pages)):
         rest = list(_leads(world, pages[place].cursor))
         assert len({*_ids(pages[: place + 1]), *_ids(rest)}) == 8
+        assert len(_ids(rest)) <= len(_ids(pages[place + 1 :])), "no more than an unbroken reading"
         assert rest[-1].cursor == Cursor(world.clock())
 
 

@@ -70,6 +70,7 @@ def test_a_network_has_a_first_and_a_last_address(text: str, first: str, last: s
         ("2001:db8::1/32", "did you mean 2001:db8::/32?"),
         ("203.0.113.0/33", "is no IP network: give an address, a network such as"),
         ("office", "is no IP network"),
+        ("::fffe:0:0/95", "holds addresses of both versions of IP"),
         ("203.0.113.9-203.0.113.5", "did you mean 203.0.113.5-203.0.113.9?"),
         ("203.0.113.9-::1", "begins in one version of IP and ends in the other"),
         ("203.0.113.9-20", "is no range of IP addresses"),

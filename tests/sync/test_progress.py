@@ -8,8 +8,10 @@ import pytest
 
 from connectors.sandbox.crm import Kind
 from sync import progress
+from sync.facts_store import FactsStore
 from sync.progress import HowFar, now_and_then
 from tests.live import live
+from tests.sync.test_facts_store import LEADS, T0, lead, page
 
 
 class Seconds:
@@ -51,9 +53,19 @@ def test_the_remaining_time_is_that_of_the_pace_so_far() -> None:
     assert line.left is None, "nothing has come since it began"
 
 
+def test_what_has_come_is_not_left() -> None:
+    """D17: what an interrupted backfill stored is taken off what the next one says is left; of other
+    streams nothing is, and where more came than was counted nothing is left."""
+    with FactsStore(":memory:") as facts:
+        facts.backlog.keep("crm", {"Lead": 3, "Task": 9})
+        for ids, left in ((("L1", "L2"), 1), (("L3", "L4"), 0)):
+            facts.store("crm", page(LEADS, *map(lead, ids)), at=T0)
+            assert facts.backlog.of("crm") == {"Lead": left, "Task": 9}
+
+
 @pytest.mark.slow
 def test_a_backfill_knows_how_much_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D17: of what the CRM counted, less what an interrupted attempt has read."""
+    """D17: of what the CRM counted, in both CRMs."""
     monkeypatch.setattr(progress, "EVERY", -1.0)
     with live(tmp_path) as world:
         world.set_up()

@@ -96,6 +96,16 @@ def test_only_what_moved_is_read_again(followed: Followed) -> None:
     assert moved(followed.refresh()) == {"lead": (6, 0), "contact": (0, 0)}
 
 
+def test_what_moved_on_several_pages_is_read_again_at_once(followed: Followed) -> None:
+    """D22: a look at six leads takes pages of three; one call reads again what moved on both."""
+    leads = list(followed.crm.records(Kind.LEAD))
+    unstamped(followed.crm, leads[0], title="Director")
+    unstamped(followed.crm, leads[5], title="Owner")
+    looks = followed.refresh().refreshing.made["read"]
+    again = followed.refresh().refreshing.made["read"]
+    assert looks == again + 1
+
+
 def test_one_of_several_sources_moves() -> None:
     """D22: a source that does not count may be the one that moved: it is told of all the same."""
     sources = tuple(
