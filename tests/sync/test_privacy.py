@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import stat
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -298,7 +299,8 @@ def always(value: str) -> Callable[[Record], str]:
 @pytest.mark.slow
 def test_an_export_has_everything_or_nobody(world: Live) -> None:
     """S089: anonymous: no name, address, number, nor what a further field says, such as an address
-    on the net; ids salted, stable over tables and exports; as many rows as there are."""
+    on the net; ids salted, stable over tables and exports; as many rows as there are. The files are
+    their owner's alone, also where one was there that was not."""
     further = {"ip_address": "203.0.113.77", "hobby": "Glassblowing"}
     for name, value in further.items():
         add_formula(world.marketing.crm, "contacts", name, always(value))
@@ -308,7 +310,10 @@ def test_an_export_has_everything_or_nobody(world: Live) -> None:
     gone = person(world, NAME, MAIL)
     world.sync()
     plain, masked, other = (world.folder / name for name in ("plain", "masked", "other"))
+    plain.mkdir()
+    (plain / "leads.parquet").touch(0o644)
     assert world.run("export", str(plain)).code == Exit.DONE
+    assert {stat.S_IMODE(file.stat().st_mode) for file in plain.iterdir()} == {0o600}
     said = world.run("export", str(masked), "--anonymise")
     assert said.code == Exit.USAGE
     assert "export_salt" in said.err

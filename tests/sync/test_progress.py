@@ -54,8 +54,8 @@ def test_the_remaining_time_is_that_of_the_pace_so_far() -> None:
 
 
 def test_what_has_come_is_not_left() -> None:
-    """D17: what an interrupted backfill stored is taken off what the next one says is left; of other
-    streams nothing is, and where more came than was counted nothing is left."""
+    """D17: what an interrupted backfill stored is taken off what the next one says is left; of
+    other streams nothing is, and where more came than was counted nothing is left."""
     with FactsStore(":memory:") as facts:
         facts.backlog.keep("crm", {"Lead": 3, "Task": 9})
         for ids, left in ((("L1", "L2"), 1), (("L3", "L4"), 0)):
