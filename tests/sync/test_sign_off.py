@@ -108,7 +108,7 @@ def test_a_run_keeps_what_its_model_said(world: Live) -> None:
     rows = [line.split() for line in world.run("models").out.splitlines()]
     assert [row[4] for row in rows if row[:1] == ["weighted"]] == ["ana", "robot"]
     unknown = world.run("models", "0123456789")
-    assert (unknown.code, "no model 0123456789" in unknown.err) == (Exit.USAGE, True)
+    assert (unknown.code, "0123456789: no model that was" in unknown.err) == (Exit.USAGE, True)
 
 
 @pytest.mark.slow
