@@ -15,9 +15,8 @@ from core.segments import shares
 from core.unmapped import Mapped
 from sync.decide import facts_of, past_of
 from sync.lint import in_itself
-from sync.networks_file import with_networks
+from sync.model_file import salvaged
 from sync.session import Session
-from sync.yaml_source import placed_yaml
 
 
 def suspicions(session: Session, fields: Mapped) -> list[Problem]:
@@ -29,8 +28,8 @@ def suspicions(session: Session, fields: Mapped) -> list[Problem]:
     parts, _rest = shares(session.segments, facts, at, past)
     problems: list[Problem] = []
     for file, facts in zip(session.config.model, parts, strict=True):
-        model, address = placed_yaml(file.model, Model, {})
-        model = with_networks(model, file.model)
+        found = salvaged(file.model)
+        model, address = found.whole, found.address
         findings = [*in_itself(session.config, fields, model), *_in_facts(model, facts, at, past)]
         problems += [Problem(f.severity, address(f.place), f.what, f.advice) for f in findings]
     return problems

@@ -19,9 +19,8 @@ from core.unmapped import Mapped, unfilled, unmapped
 from core.vocabulary import CLOSED, Words
 from sync.config import Config
 from sync.model_file import salvaged
-from sync.networks_file import with_networks
 from sync.session import Session
-from sync.yaml_source import ConfigError, placed_yaml
+from sync.yaml_source import placed_yaml
 
 Connect = Callable[[str, ConnectionSettings], Connector]
 """The way to a CRM."""
@@ -39,21 +38,12 @@ def in_itself(
 
 
 def linted(path: Path, config: Config, connect: Connect) -> list[Problem]:
-    """Everything wrong or suspicious in a model file: of one with mistakes, in the rest of it too.
-
-    Raises ConfigError where it is no YAML.
-    """
+    """Everything wrong or suspicious in a model file; of one with mistakes, in its rest as well."""
     model = salvaged(path)
     problems = [Problem("error", wrong.where, wrong.what, "") for wrong in model.mistakes]
     if model.rest is None:
         return problems
-    try:
-        rest = with_networks(model.rest, path)
-    except ConfigError as error:
-        wrong_rows = (said.partition(": ") for said in error.problems)
-        problems += [Problem("error", where, what, "") for where, _, what in wrong_rows]
-        rest = model.rest
-    findings = in_itself(config, _filled(config, connect), rest, model.broken)
+    findings = in_itself(config, _filled(config, connect), model.rest, model.broken)
     return [*problems, *_addressed(findings, model.address)]
 
 
