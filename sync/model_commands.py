@@ -218,12 +218,13 @@ def preview(
     from sync import preview as previewing
     from sync import show_model as text
     from sync.lint import linted
+    from sync.model_file import salvaged
     from sync.show import out
 
     with ExitStack() as stack:
         session = stack.enter_context(opened(ctx, config, only))
         if (file := Path(model)).is_file():
-            vet(linted(file, session.config, outside_of(ctx).connect))
+            vet(linted(salvaged(file), session.config, outside_of(ctx).connect))
         changed = _under(session, model)
         found = stack.enter_context(previewing.opened(session, changed, _instant(ctx, as_of)))
         if as_json:
@@ -285,8 +286,8 @@ def sign(
     if not by.strip():
         raise ConfigError(["say who agrees: --by WHO"])
     configured, outside = settings(ctx, config), outside_of(ctx)
-    vet(linted(model, configured, outside.connect))
     found, now = salvaged(model), outside.clock()
+    vet(linted(found, configured, outside.connect))
     chosen = found.whole
     with Ledger(configured.ledger) as ledger:
         ledger.models.sign(chosen, team, by=by.strip(), at=now)

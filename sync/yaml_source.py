@@ -126,21 +126,6 @@ class _Source:
         return self.wrong(place, _locate(place, self)[1], what)
 
 
-def load_yaml(path: Path, model: type[M], env: Mapping[str, str]) -> M:
-    """The content of a file as `model`. Raises ConfigError with every mistake, addressed."""
-    return placed_yaml(path, model, env)[0]
-
-
-def placed_yaml(
-    path: Path, model: type[M], env: Mapping[str, str]
-) -> tuple[M, Callable[[Place], str]]:
-    """The content of a file, and where each of its places stands, as file:line:column."""
-    reading = read(composed(text_in(path), path), path, model, env)
-    if reading.content is None:
-        raise ConfigError(list(map(str, in_order(reading.wrong))))
-    return reading.content, reading.address
-
-
 @dataclass(frozen=True)
 class Reading(Generic[M]):
     """A file as a type. Of one in which something is `wrong` there is no content; `data` is what
@@ -154,6 +139,11 @@ class Reading(Generic[M]):
     def address(self, place: Place) -> str:
         """Where a place stands, as file:line:column."""
         return self.at(place, "").where
+
+
+def read_file(path: Path, model: type[M], env: Mapping[str, str]) -> Reading[M]:
+    """The content of a file as a type. Raises UnreadableError where it is no YAML."""
+    return read(composed(text_in(path), path), path, model, env)
 
 
 def text_in(path: Path) -> str:
