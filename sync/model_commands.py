@@ -10,10 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 
-from core.points import Share
-from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, Only, opened, outside_of, settings, vet
+from sync.command import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigPath,
+    Only,
+    opened,
+    outside_of,
+    settings,
+    share_of,
+    vet,
+)
 from sync.guards import Team
 from sync.terminal import csv_rows, say, show
 from sync.yaml_source import ConfigError
@@ -34,14 +42,6 @@ REPLAYED = (
     "connection", "object_type", "lead_id", "score", "tier", "stage", "reason", "model",
     "probability",
 )  # fmt: skip
-
-
-def share_of(given: str) -> Decimal:
-    """A share from 0 to 1, as it is given on the command line."""
-    try:
-        return TypeAdapter(Share).validate_python(given)
-    except ValidationError:
-        raise typer.BadParameter(f"{given} is no share from 0 to 1, such as 0.5") from None
 
 
 def explain(
