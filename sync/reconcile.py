@@ -15,19 +15,17 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 
 from connectors import mapping
 from connectors.base import Connector, Cursor, Page, Progress, Removed, Stream
 from core.facts import BY_NAME, LEADS
 from sync import guards
 from sync.census import Reading
-from sync.cycle import Cycle, run_cycle
 from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
 from sync.pull import Pulled, arriving, pull, without_later
 from sync.report import Comparison, Step
-from sync.session import Clock, Session
+from sync.session import Clock
 from sync.stop import Stop
 
 FRESH = timedelta(days=1)
@@ -35,32 +33,6 @@ FRESH = timedelta(days=1)
 
 TAKEN_AWAY = 10_000
 """Records that are marked removed in one transaction."""
-
-
-def reconciled(
-    session: Session,
-    *,
-    kind: str,
-    stop: Stop,
-    progress: Progress,
-    limits: Limits,
-    full: bool = False,
-    verify: bool = False,
-) -> Cycle:
-    """Run one cycle that reads every CRM whole: see `run_cycle` for what it does and raises.
-
-    Stops before anything is taken away where more is gone than `limits` allow.
-    """
-    return run_cycle(
-        session,
-        kind=kind,
-        stop=stop,
-        progress=progress,
-        limits=limits,
-        full=full,
-        verify=verify,
-        read=partial(read_whole, limits),
-    )
 
 
 def read_whole(
@@ -72,7 +44,10 @@ def read_whole(
     stop: Stop,
     progress: Progress,
 ) -> Pulled:
-    """Pull, then compare every complete stream with the facts, and heal what differs."""
+    """Pull, then compare every complete stream with the facts, and heal what differs.
+
+    Stops before anything is taken away where more is gone than `limits` allow.
+    """
     before = dict(connector.usage.calls)
     read = _read_until(connector, facts)
     first = pull(connector, facts, clock, step, stop, progress)

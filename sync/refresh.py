@@ -11,18 +11,16 @@ cursor moves, and how far it is stands nowhere: an interrupted one begins anew, 
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
-from functools import partial
 
 from connectors.base import Connector, Page, Progress, Stream
 from core.segments import Segments
 from sync import guards, price
 from sync.config import Config
-from sync.cycle import Cycle, run_cycle
 from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
 from sync.pull import Pulled, pull, without_later
 from sync.report import Cost, Refreshed, Step
-from sync.session import Clock, Session
+from sync.session import Clock
 from sync.stop import Stop
 
 CUSTOM = "custom."
@@ -30,32 +28,6 @@ CUSTOM = "custom."
 
 AT_ONCE = 5_000
 """Records that are read again together: all of them are in memory."""
-
-
-def refreshed(
-    session: Session,
-    *,
-    kind: str,
-    stop: Stop,
-    progress: Progress,
-    limits: Limits,
-    full: bool = False,
-    verify: bool = False,
-) -> Cycle:
-    """Run one cycle that also refreshes: see `run_cycle` for what it does and raises.
-
-    Stops before looking at anything where that is predicted to cost more calls than there may be.
-    """
-    return run_cycle(
-        session,
-        kind=kind,
-        stop=stop,
-        progress=progress,
-        limits=limits,
-        full=full,
-        verify=verify,
-        read=partial(read_on, limits, words(session.config, session.segments)),
-    )
 
 
 def words(config: Config, segments: Segments) -> frozenset[str]:
@@ -98,7 +70,8 @@ def read_on(
 ) -> Pulled:
     """Pull, then look at what changes without a stamp, and take over the records that differ.
 
-    `named` are the `words` by which further fields are asked for.
+    `named` are the `words` by which further fields are asked for. Stops before looking at anything
+    where that is predicted to cost more calls than there may be.
     """
     pulled = pull(connector, facts, clock, step, stop, progress)
     streams = [
