@@ -2,9 +2,8 @@
 
 from functools import partial
 
-from sync.cycle import Read
 from sync.guards import Limits
-from sync.pull import pull
+from sync.pull import Read, pull
 from sync.reconcile import read_whole
 from sync.refresh import read_on, words
 from sync.service_settings import Job
