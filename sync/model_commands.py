@@ -159,14 +159,15 @@ def replay(
 ) -> None:
     """Score, tier and stage of the whole base as of a date, under any model, as CSV."""
     from sync import replay as replaying
-    from sync.decide import past_of
+    from sync.decide import facts_of, past_of, with_gone
 
     with opened(ctx, config, only) as session:
         chosen = _under(session, model) if model is not None else session.segments
         at = _instant(ctx, as_of).replace(microsecond=0)
         for missing in session.facts.horizon.missing(at):
             say(f"warning: {missing}")
-        past = past_of(session.ledger, None, at, chosen, leads or ())
+        whole = with_gone(facts_of(session.facts, at), leads or ())
+        past = past_of(session.ledger, None, at, chosen, whole)
         decisions = replaying.replay(
             session.facts,
             chosen,
