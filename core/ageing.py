@@ -92,7 +92,7 @@ def ageing(rules: Sequence[AgeingRule], versions: Table, at: datetime, past: Pas
     """
     runs = _held(rules, versions, at, past)
     rows = runs.group_by(*_KEYS, "rule", "size", "sign", "cap").aggregate(
-        amount=(_spans(runs, at) * runs.size).sum().cast("int64")
+        amount=(_spans(runs, at) * runs.size).sum()
     )
     counted = rows.mutate(kept=(rows.amount > rows.cap).ifelse(rows.cap, rows.amount))
     return contributions(
@@ -191,7 +191,7 @@ def _spans(rows: Table, moment: datetime) -> IntegerValue:
     ended = rows.end.truncate("s").epoch_seconds()
     stop = (rows.open | (ended > now)).ifelse(now, ended)
     spans = ((stop - _second(rows.start)) // rows.step).clip(lower=0)
-    return (spans > rows.most).ifelse(rows.most, spans).cast("int64")
+    return (spans > rows.most).ifelse(rows.most, spans)
 
 
 def _second(moment: Value) -> Value:

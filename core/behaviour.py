@@ -280,10 +280,7 @@ def _turned(model: Model, events: Table, at: datetime) -> Table:
     ]
     table = ibis.memtable(pa.Table.from_pylist(turns, pa.schema(kinds)))
     seconds = ibis.literal(int(at.timestamp())) - events.occurred_at.truncate("s").epoch_seconds()
-    ages = (
-        (number, ibis.greatest(decay.age(seconds), 0).cast("int64"))
-        for number, decay in courses.items()
-    )
+    ages = ((number, ibis.greatest(decay.age(seconds), 0)) for number, decay in courses.items())
     dated = events.mutate(age=events.number.cases(*ages))
     joined = dated.left_join(table, ["number", "age"]).select(dated, table.aged)
     return joined.mutate(aged=joined.aged.coalesce(0)).drop("age")

@@ -286,7 +286,7 @@ def overridden(overrides: Table, lines: Table) -> Table:
     """
     sums = lines.group_by("connection", "lead_id").aggregate(sum=lines.points.sum())
     rows = overrides.left_join(sums, ["connection", "lead_id"]).select(
-        overrides, sum=sums["sum"].coalesce(0).cast("int64")
+        overrides, sum=sums["sum"].coalesce(0)
     )
     points = rows.score.isnull().ifelse(rows.points.coalesce(0), rows.score - rows["sum"])
     return contributions(

@@ -130,7 +130,7 @@ def account_parts(own: Sequence[Own], contacts: Table, at: datetime) -> Mapping[
         return {}
     points = _theirs(union([_interests(*one, at) for one in asking]), contacts)
     sums = points.group_by(*ACCOUNT_KEY, "area").aggregate(
-        points=points.points.sum().cast("int64"), latest=points.latest.max()
+        points=points.points.sum(), latest=points.latest.max()
     )
     content = _theirs(union([_content(*one, at) for one in asking]), contacts)
     return {
@@ -191,9 +191,7 @@ def _apart(model: Model, events: Table, at: datetime) -> Table:
 def _summed(lines: Table, name: str) -> Table:
     """The points of each pair of `_apart`: connection, lead_id, what else by its name, points, and
     when it was latest active."""
-    sums = lines.group_by(KEY).aggregate(
-        points=lines.points.sum().cast("int64"), latest=lines["last"].max()
-    )
+    sums = lines.group_by(KEY).aggregate(points=lines.points.sum(), latest=lines["last"].max())
     cut = sums.lead_id.find(BETWEEN)
     pair = {"lead_id": sums.lead_id.left(cut), name: sums.lead_id.substr(cut + 1)}
     return sums.select("connection", "points", "latest", **pair)
