@@ -22,7 +22,7 @@ from core.contributions import capped, contributions
 from core.counting import RULE, periods, runs, silences
 from core.decay import Gradual, Step
 from core.earning import BehaviourRule
-from core.events import LEAD, matches
+from core.events import LEAD, matches, seconds_old
 from core.facts import TIME
 from core.limits import gains, path
 from core.measures import known, measured
@@ -279,7 +279,7 @@ def _turned(model: Model, events: Table, at: datetime) -> Table:
         for age, aged in enumerate(decay.course(model.behaviour[number].points, model.grain))
     ]
     table = ibis.memtable(pa.Table.from_pylist(turns, pa.schema(kinds)))
-    seconds = ibis.literal(int(at.timestamp())) - events.occurred_at.truncate("s").epoch_seconds()
+    seconds = seconds_old(events.occurred_at, at)
     ages = ((number, ibis.greatest(decay.age(seconds), 0)) for number, decay in courses.items())
     dated = events.mutate(age=events.number.cases(*ages))
     joined = dated.left_join(table, ["number", "age"]).select(dated, table.aged)

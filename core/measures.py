@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from core.conditions import ActivityCondition
 from core.contributions import contributions
-from core.events import LEAD, matches
+from core.events import LEAD, matches, seconds_old
 from core.facts import TIME
 from core.points import Duration, Grain, Part, Points, RuleId
 
@@ -186,12 +186,11 @@ def _amounts(measures: Sequence[Measure], activities: Table, events: Table, at: 
         last=found.occurred_at.max(where=found.above),
         evidence=found.id.argmax(latest, where=found.above),
     )
-    # By the same whole days as gradual decay.
-    seconds = ibis.literal(int(at.timestamp())) - sums["last"].truncate("s").epoch_seconds()
     amounts = {
         "count": sums.events,
         "share": (sums.others > 0).ifelse(sums.events, None),
-        "silence": seconds // 86_400,
+        # By the same whole days as gradual decay.
+        "silence": seconds_old(sums["last"], at) // 86_400,
         "duration": sums.seconds,
     }
     by_kind = [(sums.measure == n, amounts[m.kind]) for n, m in enumerate(measures)]
