@@ -127,7 +127,7 @@ def _held(rules: Sequence[AgeingRule], versions: Table, at: datetime, past: Past
         parts.append(runs.filter(runs.open))
     if lasting:
         parts.append(_runs(lasting, _staged(versions, past), at))
-    return (ibis.union(*parts) if len(parts) > 1 else parts[0]).join(_terms(rules), "number")
+    return ibis.union(*parts).join(_terms(rules), "number")
 
 
 def _runs(rules: Mapping[int, AgeingRule], versions: Table, at: datetime) -> Table:

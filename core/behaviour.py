@@ -44,7 +44,7 @@ def behaviour(
         parts += _earned(model, activities, events, at, fit)
     if model.measures:
         parts.append(measured(model.measures, model.grain, activities, events, at))
-    return ibis.union(*parts) if len(parts) > 1 else parts[0]
+    return ibis.union(*parts)
 
 
 def unmeasured(model: Model, activities: Table, events: Table, leads: Table, at: datetime) -> Table:

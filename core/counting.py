@@ -49,7 +49,7 @@ def periods(model: Model, events: Table) -> Table:
         parts.append(_sessions(events.filter(events.number.isin(sessions))))
     if spans:
         parts.append(_spans(events.filter(events.number.isin(list(spans))), spans))
-    return ibis.union(*parts) if len(parts) > 1 else parts[0]
+    return ibis.union(*parts)
 
 
 def _sessions(events: Table) -> Table:

@@ -26,7 +26,6 @@ from core.interest import Areas, buyer_stages, buying_roles, depth_and_intensity
 from core.known import Facts, known_columns, living, settled_events
 from core.limits import Limits
 from core.rules import Model
-from core.scoring import union
 from core.uncounted import counted
 
 KEY = ["connection", "lead_id"]
@@ -128,11 +127,11 @@ def account_parts(own: Sequence[Own], contacts: Table, at: datetime) -> Mapping[
     asking = [(model, facts) for model, facts in own if model.interest]
     if not asking:
         return {}
-    points = _theirs(union([_interests(*one, at) for one in asking]), contacts)
+    points = _theirs(ibis.union(*(_interests(*one, at) for one in asking)), contacts)
     sums = points.group_by(*ACCOUNT_KEY, "area").aggregate(
         points=points.points.sum(), latest=points.latest.max()
     )
-    content = _theirs(union([_content(*one, at) for one in asking]), contacts)
+    content = _theirs(ibis.union(*(_content(*one, at) for one in asking)), contacts)
     return {
         "areas": _ranked(sums, "account_id"),
         "engagement": depth_and_intensity(content, "account_id"),

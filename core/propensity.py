@@ -97,8 +97,8 @@ def propensity(
         found = _anonymous(section.anonymous, model, facts, at)
         parts.append(found.semi_join(accounts, _ACCOUNT))
         signals.append(found.filter(found.points > 0).select(*_ACCOUNT, "last"))
-    lines = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    latest = ibis.union(*signals) if len(signals) > 1 else signals[0]
+    lines = ibis.union(*parts)
+    latest = ibis.union(*signals)
     scores = _scores(accounts, lines, latest, units(section.top))
     return Accounts(contributions=lines.union(_scaled(scores)), scores=scores)
 
