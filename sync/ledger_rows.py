@@ -25,6 +25,13 @@ NOT_KEPT = "NOT_KEPT"
 T = TypeVar("T")
 
 
+class Team(StrEnum):
+    """Who agrees to a model."""
+
+    MARKETING = "marketing"
+    SALES = "sales"
+
+
 class RunStatus(StrEnum):
     """How a run stands.
 

@@ -22,7 +22,7 @@ from sync.command import (
     share_of,
     vet,
 )
-from sync.guards import Team
+from sync.ledger_rows import Team
 from sync.terminal import csv_rows, say, show
 from sync.yaml_source import ConfigError
 
