@@ -18,8 +18,7 @@ from sync.decide import facts_of
 from sync.handoff_settings import Way
 from sync.lint import absent, beside, mapped, mistaken
 from sync.model_file import Salvage, salvaged
-from sync.pull import pull
-from sync.report import Step
+from sync.pull import Reader, pull
 from sync.roster import Found, find
 from sync.session import Outside, Session, Setup, admit, open_setup, with_file
 from sync.sign_off import unsigned
@@ -189,5 +188,5 @@ def _roster(session: Session, connector: Connector, stop: Stop) -> Found:
     routing = session.config.routing
     assert routing is not None, "only asked where there is routing"
     streams = [stream for stream in connector.streams() if stream.table == OWNERS.name]
-    pull(connector, session.facts, session.clock, Step("pull"), stop, lambda *_: None, streams)
+    pull(Reader(connector, session.facts, session.clock, stop), streams)
     return find(routing, session.facts, connector.name, connector.capabilities)

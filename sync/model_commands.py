@@ -10,11 +10,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 
-from core.points import Share
-from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, Only, opened, outside_of, settings, vet
-from sync.guards import Team
+from sync.command import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigPath,
+    Only,
+    opened,
+    outside_of,
+    settings,
+    share_of,
+    vet,
+)
+from sync.ledger_rows import Team
 from sync.terminal import csv_rows, say, show
 from sync.yaml_source import ConfigError
 
@@ -30,14 +38,6 @@ REPLAYED = (
     "connection", "object_type", "lead_id", "score", "tier", "stage", "reason", "model",
     "probability",
 )  # fmt: skip
-
-
-def share_of(given: str) -> Decimal:
-    """A share from 0 to 1, as it is given on the command line."""
-    try:
-        return TypeAdapter(Share).validate_python(given)
-    except ValidationError:
-        raise typer.BadParameter(f"{given} is no share from 0 to 1, such as 0.5") from None
 
 
 def explain(
@@ -156,7 +156,7 @@ def replay(
     """Score, tier and stage of the whole base as of a date, under any model, as CSV."""
     from sync import replay as replaying
     from sync.config import replacing
-    from sync.decide import past_of
+    from sync.decide import facts_of, past_of, with_gone
     from sync.model_file import named
 
     with opened(ctx, config, only) as session:
@@ -167,7 +167,8 @@ def replay(
         at = _instant(ctx, as_of).replace(microsecond=0)
         for missing in session.facts.horizon.missing(at):
             say(f"warning: {missing}")
-        past = past_of(session.ledger, None, at, chosen, leads or ())
+        whole = with_gone(facts_of(session.facts, at), leads or ())
+        past = past_of(session.ledger, None, at, chosen, whole)
         decisions = replaying.replay(
             session.facts,
             chosen,

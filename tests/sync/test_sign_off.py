@@ -8,9 +8,9 @@ import pytest
 
 from connectors.sandbox.scenario import GOLDEN_107
 from sync.exits import Exit
-from sync.guards import Team
 from sync.ledger import Ledger
 from sync.ledger_models import SignOff
+from sync.ledger_rows import Team
 from tests.core.golden import T0, weighted
 from tests.live import Live, live
 
