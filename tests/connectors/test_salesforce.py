@@ -524,6 +524,16 @@ def test_a_lost_answer_is_settled_by_reading_back(ready: SalesforceWorld, drop: 
     assert len(sent) == (2 if drop == "before" else 1)
 
 
+def test_a_record_that_held_a_part_before_is_sent_again(ready: SalesforceWorld) -> None:
+    """One value that was there already is no proof that the write arrived."""
+    lead = ready.lead()
+    _written(ready, [lead], tier="A")
+    ready.server.faults.append(Fault("/composite/sobjects$", method="PATCH", drop="before"))
+    (result,) = _written(ready, [lead], tier="A", score="7")
+    assert result.status is Status.WRITTEN
+    assert ready.held(lead)[Output.SCORE] == "7"
+
+
 def test_what_cannot_be_settled_is_unknown(ready: SalesforceWorld) -> None:
     """No answer to the write, none to the reading back: unknown, and not sent again."""
     lead = ready.lead()
