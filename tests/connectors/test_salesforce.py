@@ -485,6 +485,33 @@ def test_a_locked_record_is_tried_again(ready: SalesforceWorld, times: int, stat
     assert {r.status for r in results.values()} == {Status.WRITTEN}
 
 
+@pytest.mark.parametrize(
+    ("code", "message", "sent"),
+    [
+        ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "LeadTrigger: UNABLE_TO_LOCK_ROW", 2),
+        ("CANNOT_EXECUTE_FLOW_TRIGGER", "Apex CPU time limit exceeded", 2),
+        ("ALL_OR_NONE_OPERATION_ROLLED_BACK", "another record of the call failed", 2),
+        ("PROCESSING_HALTED", "an earlier record of the call failed", 2),
+        ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "LeadTrigger: NullPointerException", 1),
+        ("CANNOT_EXECUTE_FLOW_TRIGGER", "the flow has no such record", 1),
+    ],
+)
+def test_what_passes_by_itself_is_sent_again(
+    ready: SalesforceWorld, code: str, message: str, sent: int
+) -> None:
+    """D35: a lock within a trigger passes, its bug does not: that is told, and sent once."""
+    lead = ready.lead()
+    error = {"statusCode": code, "message": message, "fields": []}
+    rows = json.dumps([{"id": ready.id(lead), "success": False, "errors": [error]}]).encode()
+    told = Response(200, rows, {"Content-Type": "application/json"})
+    ready.server.faults.append(Fault("/composite/sobjects$", "PATCH", response=told))
+    (result,) = _written(ready, [lead], tier="A")
+    assert (result.status, result.code) == (
+        (Status.WRITTEN, "") if sent == 2 else (Status.REFUSED, code)
+    )
+    assert len([m for m, _ in ready.server.requests if m == "PATCH"]) == sent
+
+
 def test_records_of_one_account_go_together(ready: SalesforceWorld) -> None:
     """D35: records that lock the same account are sent next to each other, in one call or two."""
     leads = ready.leads(300)
