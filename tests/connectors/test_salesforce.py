@@ -611,6 +611,20 @@ def test_a_lasting_overload_leaves_the_rest_unsent(ready: SalesforceWorld) -> No
     assert fault.hit == 2
 
 
+def test_a_field_that_is_read_only_is_refused_without_a_call(ready: SalesforceWorld) -> None:
+    """It is told by name, and the other records of the call are written."""
+    lead, other = ready.leads(2)
+    ready.crm.custom[Kind.LEAD]["Leadgauge_Tier__c"]["editable"] = False
+    ready.crm.revision += 1
+    changes = [ready.change(lead, tier="A"), ready.change(other, score="7")]
+    refused, written = ready.open().write(changes)
+    assert (refused.status, refused.code) == (Status.REFUSED, "INVALID_FIELD")
+    assert refused.reason.startswith("Lead.Leadgauge_Tier__c is read-only")
+    assert written.status is Status.WRITTEN
+    (sent,) = (json.loads(r.body)["records"] for r in ready.seen if r.method == "PATCH")
+    assert [record["id"] for record in sent] == [ready.id(other)]
+
+
 def test_a_call_refused_as_a_whole_costs_only_the_culprit(ready: SalesforceWorld) -> None:
     """A record that makes Salesforce refuse the call is found; the others are written."""
     leads = ready.leads(8)
