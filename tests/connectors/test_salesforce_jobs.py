@@ -195,3 +195,15 @@ def test_a_job_that_is_not_shown_may_be_under_way(
     world.server.faults.append(Fault(f"/jobs/ingest/{made}", "GET", times=None, response=denied))
     with pytest.raises((CredentialsError, TemporaryError), match="INSUFFICIENT_ACCESS"):
         list(world.open().conclude(made, changes))
+
+
+def test_a_record_that_was_locked_in_a_job_waits_before_it_is_sent_again(
+    world: SalesforceWorld, changes: list[Change]
+) -> None:
+    """D35: the job was the first try; whatever held the record has a second to let go of it."""
+    world.face.rules.locked[changes[1].id] = 1
+    results = world.write(*changes)
+    assert {r.status for r in results} == {Status.WRITTEN}
+    (again,) = (r for r in world.seen if r.path.endswith("/composite/sobjects"))
+    assert changes[1].id.encode() in again.body
+    assert (world.waits[-1], written(world, changes)) == (1.0, COUNT)
