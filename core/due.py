@@ -156,7 +156,8 @@ def due(
     parts += _compared_leads(model, conditions, facts, span, past)
     if model.ageing:
         held = versions(model, facts, span.at, past)
-        ended = ageing_due(model.ageing, held, span.since, span.at, past)
+        known = as_of(facts.aliases, span.at)
+        ended = ageing_due(model.ageing, held, known, span.since, span.at, past)
         parts.append(_records(ended, LEADS.name, "lead_id"))
     if model.hygiene and model.hygiene.stale:
         aged = stale_due(model.hygiene.stale, facts, span.since, span.at)

@@ -23,7 +23,7 @@ LEAD = ("connection", "lead_id")
 EVENT = ("connection", "lead_id", "object_type", "id")
 """What tells an activity of a lead from every other."""
 
-EMAILS = ("email", "email_sent", "email_reply")
+EMAILS = ("email", "email_sent", "email_reply", "email_forward")
 """The types of activities that are an e-mail; opens and clicks are something done with one."""
 
 _RESIDUAL = frozenset({"duration", "length"})

@@ -87,7 +87,8 @@ def score(
         did = behaviour(model, facts.activities, settled_events(facts, at), at, fit)
         parts += [did, *limits(model, "behaviour", did)]
     if model.ageing:
-        parts.append(ageing(model.ageing, versions(model, facts, at, past), at, past))
+        held = versions(model, facts, at, past)
+        parts.append(ageing(model.ageing, held, facts.aliases, at, past))
     if (left := room(model)) is not None:
         parts.append(_rest(left, ibis.union(*parts)))
     if model.scale:

@@ -10,7 +10,7 @@ from core.critical import customers
 from core.rules import Model
 from core.stages import UNSCORED
 from core.thresholds import Candidate, candidates, suggested
-from sync.decide import facts_of, past_of
+from sync.decide import facts_of, past_of, with_gone
 from sync.replay import replay
 from sync.session import Session
 
@@ -63,7 +63,8 @@ def _judged(session: Session, at: datetime) -> Iterator[Judged]:
     before it became one, so that nothing that came with the sale is in it."""
 
     def scores(then: datetime, leads: frozenset[str] = frozenset()) -> Iterator[tuple[Key, Judged]]:
-        past = past_of(session.ledger, None, then, session.segments, leads)
+        whole = with_gone(facts_of(session.facts, then), leads)
+        past = past_of(session.ledger, None, then, session.segments, whole)
         identity, named = session.config.identity, session.connectors.keys()
         for one in replay(session.facts, session.segments, then, named, leads, past, identity):
             if one.stage not in UNSCORED:
