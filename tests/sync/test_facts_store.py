@@ -547,6 +547,16 @@ def test_our_own_write_opens_no_version_and_its_echo_neither(store):
     assert present == {"score": "98.5", "tier": "A"}
 
 
+def test_our_own_write_is_of_the_present_alone(store):
+    """What the CRM showed before, a replay finds as it was."""
+    put(store, page(LEADS, lead(present={"tier": "C"})))
+    put(store, page(LEADS, lead(at=1, title="CTO", present={"tier": "C"})))
+    store.settle("crm", written(("L1", {"tier": "A"}, hour(3))))
+    assert [(row[0], dict(row[1])) for row in rows(store, "leads", "modified_at", "present")] == [
+        (hour(0), {"tier": "C"}), (hour(3), {"tier": "A"})
+    ]  # fmt: skip
+
+
 def test_a_written_field_that_was_cleared_is_empty(store):
     """And a stamp that the CRM did not say, or an older one, moves nothing."""
     put(store, page(LEADS, lead(at=5, present={"score": "1", "owner": "U1"})))
