@@ -224,6 +224,14 @@ def test_a_late_owner_is_better_than_a_queue():
     assert (made.owner_id, made.reason, made.waits) == (None, KEPT, None)
 
 
+@pytest.mark.parametrize(("before", "fresh"), [(None, True), ("ann", True), ("desk", False)])
+def test_a_lead_is_given_to_a_queue_once(before, fresh):
+    """One that was left there before, which is not written yet, is not given anew."""
+    nobody = replace(ROSTER, pool=Pool((Share("gone"),), fallback="desk"))
+    (made,) = routed([lead(assigned_owner=before, waits=True)], nobody)
+    assert (made.owner_id, made.fresh, made.waits) == ("desk", fresh, NOBODY)
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.integers(1, 9)), max_size=20),
     st.lists(st.integers(1, 3), min_size=1, max_size=3),

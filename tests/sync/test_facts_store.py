@@ -211,6 +211,17 @@ def test_a_removal_known_before_its_record_holds(store):
     assert versions(store) == []
 
 
+def test_a_record_is_gone_since_the_latest_word(store):
+    """A page that comes late, with an older removal, makes no room for what was before the last."""
+    put(
+        store,
+        page(LEADS, lead()),
+        *(page(LEADS, removed=(Removed("L1", hour(n)),)) for n in (5, 3)),
+    )
+    assert put(store, page(LEADS, lead(at=4))) == [Stored(unchanged=1)]
+    assert put(store, page(LEADS, lead(at=6))) == [Stored(new=1)]
+
+
 def test_an_undeleted_lead_lives_again(store):
     """A newer row than the removal opens a version, and ends the alias of a merged record."""
     put(
