@@ -224,6 +224,19 @@ def test_a_late_owner_is_better_than_a_queue():
     assert (made.owner_id, made.reason, made.waits) == (None, KEPT, None)
 
 
+def test_an_account_goes_on_with_who_got_its_last_lead():
+    """Who had it before is away: the next lead of the account follows the one given since."""
+    people = frozenset({"ann", "bob", "cyd"})
+    shares = Pool((Share("ann"), Share("bob"), Share("cyd")))
+    roster = replace(FULL, active=people, pool=shares, sticky=True)
+    leads = [lead(lead_id=f"L{n}", account_id="A") for n in range(2)]
+    made = routed(leads, roster, Had(accounts={"A": "ann"}))
+    assert [(m.owner_id, m.reason) for m in made] == [
+        ("bob", "round robin"),
+        ("bob", "has the account's other leads"),
+    ]
+
+
 @pytest.mark.parametrize(("before", "fresh"), [(None, True), ("ann", True), ("desk", False)])
 def test_a_lead_is_given_to_a_queue_once(before, fresh):
     """One that was left there before, which is not written yet, is not given anew."""

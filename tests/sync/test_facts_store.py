@@ -236,6 +236,7 @@ def test_an_undeleted_lead_lives_again(store):
     assert aliases(store, 5.5) == [("L1", "L2")]
     assert put(store, page(LEADS, removed=(Removed("L1", hour(5), "L2"),))) == [Stored()]
     assert store.counts("crm")["leads"] == 2
+    assert aliases(store) == []
 
 
 def test_a_converted_lead_comes_with_its_removal(store):
