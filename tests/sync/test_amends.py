@@ -402,6 +402,8 @@ def test_who_takes_a_lead_in_mid_run_keeps_it(world: Live) -> None:
 
         def taking(request: Request, name: str = name, seller: Seller = seller) -> Response:
             seller.edit(records[name][0], "owner", seller.users[BEN].number)
+            # Who is given the lead just as it is to be given is no other owner.
+            seller.edit(records[name][1], "owner", seller.users[ANA].number)
             return seller.face(request)
 
         seller.server.faults.append(Fault(READS[name], response=taking))
