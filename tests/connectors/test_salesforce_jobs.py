@@ -183,6 +183,20 @@ def test_a_job_that_was_forgotten_says_nothing(
     assert [r.status for r in results] == [Status.UNKNOWN] * COUNT
 
 
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_job_that_is_not_shown_may_be_under_way(
+    world: SalesforceWorld, changes: list[Change], status: int
+) -> None:
+    """A refusal is no word that the job is forgotten: nothing is said of its records, which would
+    be sent again beside it."""
+    world.connector.usage.look = killed
+    (made,) = begun(world, changes)
+    denied = refusal(status, "INSUFFICIENT_ACCESS")
+    world.server.faults.append(Fault(f"/jobs/ingest/{made}", "GET", times=None, response=denied))
+    with pytest.raises((CredentialsError, TemporaryError), match="INSUFFICIENT_ACCESS"):
+        list(world.open().conclude(made, changes))
+
+
 def test_a_record_that_was_locked_in_a_job_waits_before_it_is_sent_again(
     world: SalesforceWorld, changes: list[Change]
 ) -> None:
