@@ -520,6 +520,25 @@ def test_a_run_is_taken_back_as_far_as_it_is_known(world: Live) -> None:
 
 
 @pytest.mark.slow
+def test_what_never_arrived_is_no_human_s_choice(world: Live) -> None:
+    """U05: a run was killed before it sent what it had recorded: that the field is empty is no
+    edit, and the next run writes it."""
+    (lead,) = people(world, 1)["sales"]
+    world.configure("sales")
+    world.model(**TECHNOLOGY)
+    world.configure_write(
+        "sales", {"score": {"field": field_name("sales", "score"), "policy": "respect_edits"}}
+    )
+    world.set_up()
+    change = Change("Lead", world.sales.id(lead), {Output.SCORE: "90"})
+    with world.ledger() as ledger:
+        ledger.start("run", "sync", model="m", at=world.clock())
+        ledger.intend("run", "sales", [(change, {Output.SCORE: None})], at=world.clock())
+    world.sync()
+    assert world.sales.shown(lead)["score"] == 100
+
+
+@pytest.mark.slow
 def test_a_human_s_value_is_held_for_so_long(world: Live) -> None:
     """D37, U09: a human's score is left alone and seen to be, until its days are over; an edit in
     between starts them anew."""
