@@ -402,6 +402,8 @@ def test_who_takes_a_lead_in_mid_run_keeps_it(world: Live) -> None:
 
         def taking(request: Request, name: str = name, seller: Seller = seller) -> Response:
             seller.edit(records[name][0], "owner", seller.users[BEN].number)
+            # Who is given the lead just as it is to be given is no other owner.
+            seller.edit(records[name][1], "owner", seller.users[ANA].number)
             return seller.face(request)
 
         seller.server.faults.append(Fault(READS[name], response=taking))
@@ -515,6 +517,25 @@ def test_a_run_is_taken_back_as_far_as_it_is_known(world: Live) -> None:
         (unknown.id, "what it held before was not recorded then")
     ]
     assert [world.sales.shown(lead)["score"] for lead in leads] == [100, 5]
+
+
+@pytest.mark.slow
+def test_what_never_arrived_is_no_human_s_choice(world: Live) -> None:
+    """U05: a run was killed before it sent what it had recorded: that the field is empty is no
+    edit, and the next run writes it."""
+    (lead,) = people(world, 1)["sales"]
+    world.configure("sales")
+    world.model(**TECHNOLOGY)
+    world.configure_write(
+        "sales", {"score": {"field": field_name("sales", "score"), "policy": "respect_edits"}}
+    )
+    world.set_up()
+    change = Change("Lead", world.sales.id(lead), {Output.SCORE: "90"})
+    with world.ledger() as ledger:
+        ledger.start("run", "sync", model="m", at=world.clock())
+        ledger.intend("run", "sales", [(change, {Output.SCORE: None})], at=world.clock())
+    world.sync()
+    assert world.sales.shown(lead)["score"] == 100
 
 
 @pytest.mark.slow

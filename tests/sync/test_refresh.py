@@ -106,6 +106,17 @@ def test_what_moved_on_several_pages_is_read_again_at_once(followed: Followed) -
     assert looks == again + 1
 
 
+def test_all_that_moved_is_read_again_however_much_it_is(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D22: what does not fit into one reading, which is of one record here, is in the next."""
+    monkeypatch.setattr("sync.refresh.AT_ONCE", 1)
+    for lead in followed.crm.records(Kind.LEAD):
+        unstamped(followed.crm, lead, title="Director")
+    assert moved(followed.refresh())["lead"] == (6, 6)
+    assert followed.held() == followed.truth()
+
+
 def test_one_of_several_sources_moves() -> None:
     """D22: a source that does not count may be the one that moved: it is told of all the same."""
     sources = tuple(
