@@ -95,7 +95,7 @@ def ageing(
     """
     runs = _held(rules, versions, aliases, at, past)
     rows = runs.group_by(*_KEYS, "rule", "size", "sign", "cap").aggregate(
-        amount=(_spans(runs, at) * runs.size).sum().cast("int64")
+        amount=(_spans(runs, at) * runs.size).sum()
     )
     counted = rows.mutate(kept=(rows.amount > rows.cap).ifelse(rows.cap, rows.amount))
     return contributions(
@@ -137,7 +137,7 @@ def _held(
         parts.append(runs.filter(runs.open))
     if lasting:
         parts.append(_runs(lasting, _handed_down(versions, aliases, past), at))
-    return (ibis.union(*parts) if len(parts) > 1 else parts[0]).join(_terms(rules), "number")
+    return ibis.union(*parts).join(_terms(rules), "number")
 
 
 def _runs(rules: Mapping[int, AgeingRule], versions: Table, at: datetime) -> Table:
@@ -231,7 +231,7 @@ def _spans(rows: Table, moment: datetime) -> IntegerValue:
     ended = rows.end.truncate("s").epoch_seconds()
     stop = (rows.open | (ended > now)).ifelse(now, ended)
     spans = ((stop - _second(rows.start)) // rows.step).clip(lower=0)
-    return (spans > rows.most).ifelse(rows.most, spans).cast("int64")
+    return (spans > rows.most).ifelse(rows.most, spans)
 
 
 def _second(moment: Value) -> Value:

@@ -135,6 +135,11 @@ def column(events: Table, name: str) -> Value:
     return events.custom.get(field) if custom else events[name]
 
 
+def seconds_old(occurred_at: Value, at: datetime) -> Value:
+    """The age of an event at an instant, in whole seconds."""
+    return ibis.literal(int(at.timestamp())) - occurred_at.truncate("s").epoch_seconds()
+
+
 def interval(duration: timedelta) -> Value:
     """A duration as Ibis has it."""
     return ibis.interval(seconds=int(duration.total_seconds()))

@@ -28,7 +28,6 @@ from core.persons import nearby, of_persons, shared
 from core.prediction import exact, probabilities
 from core.profile import areas, stages
 from core.routing import Assignment
-from core.scoring import union
 from core.segments import Segments, scoring_accounts, shares
 from core.stages import HELD_OUT, WITHHELD
 from core.verdict import KEY, judge
@@ -292,7 +291,7 @@ class Decider:
         }
         for output, tables in found.items():
             if output in optional and tables:
-                table = _joined(table, union(tables))
+                table = _joined(table, ibis.union(*tables))
                 del missing[output]
         return table.mutate(**missing)
 

@@ -16,9 +16,6 @@ SUBSTANCE = ("score", "tier", "stage", "owner_id", "model", "probability")
 PARTS = ("fit", "behaviour")
 """What of a decision is kept true in its place: parts may shift under one and the same score."""
 
-PARTS = ("fit", "behaviour")
-"""What may shift under one and the same decision, and is kept as it is now."""
-
 CHUNK = 5_000
 """Rows handled by one statement: within every database's limit of parameters."""
 
@@ -26,6 +23,13 @@ NOT_KEPT = "NOT_KEPT"
 """The code of our own for values that the CRM acknowledged and does not hold."""
 
 T = TypeVar("T")
+
+
+class Team(StrEnum):
+    """Who agrees to a model."""
+
+    MARKETING = "marketing"
+    SALES = "sales"
 
 
 class RunStatus(StrEnum):

@@ -12,53 +12,22 @@ cursor of a pull moves. How far it is stands in the facts (`looks`): an interrup
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 
-from connectors.base import Connector, Page, Price, Progress, Stream
+from connectors.base import Page, Price, Stream
 from core.segments import Segments
 from sync import guards
 from sync.config import Config
-from sync.cycle import Cycle, run_cycle
-from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
 from sync.looks import Look
-from sync.pull import Pulled, pull, without_later
+from sync.pull import Pulled, Reader, pull, without_later
 from sync.reconcile import FRESH
-from sync.report import Cost, Refreshed, Step
-from sync.session import Clock, Session
-from sync.stop import Stop
+from sync.report import Cost, Refreshed
 
 CUSTOM = "custom."
 """How the names of further fields begin."""
 
 AT_ONCE = 5_000
 """Records that are read again together: all of them are in memory."""
-
-
-def refreshed(
-    session: Session,
-    *,
-    kind: str,
-    stop: Stop,
-    progress: Progress,
-    limits: Limits,
-    full: bool = False,
-    verify: bool = False,
-) -> Cycle:
-    """Run one cycle that also refreshes: see `run_cycle` for what it does and raises.
-
-    Stops before looking at anything where that is predicted to cost more calls than there may be.
-    """
-    return run_cycle(
-        session,
-        kind=kind,
-        stop=stop,
-        progress=progress,
-        limits=limits,
-        full=full,
-        verify=verify,
-        read=partial(read_on, limits, words(session.config, session.segments)),
-    )
 
 
 def words(config: Config, segments: Segments) -> frozenset[str]:
@@ -89,55 +58,47 @@ def asked(fields: Iterable[str], named: Set[str]) -> frozenset[str]:
     )
 
 
-def read_on(
-    limits: Limits,
-    named: Set[str],
-    connector: Connector,
-    facts: FactsStore,
-    clock: Clock,
-    step: Step,
-    stop: Stop,
-    progress: Progress,
-) -> Pulled:
+def read_on(limits: Limits, named: Set[str], reader: Reader) -> Pulled:
     """Pull, then look at what changes without a stamp, and take over the records that differ.
 
-    `named` are the `words` by which further fields are asked for.
+    `named` are the `words` by which further fields are asked for. Stops before looking at anything
+    where that is predicted to cost more calls than there may be.
     """
-    pulled = pull(connector, facts, clock, step, stop, progress)
+    connector, pulled = reader.connector, pull(reader)
     streams = [
         replace(stream, only=only)
         for stream in connector.streams()
         if stream.complete and (only := asked(connector.unstamped(stream), named))
     ]
-    looks = [_begun(connector, facts, stream, pulled.until) for stream in streams]
-    predicted = _price(connector, streams, looks)
+    looks = [_begun(reader, stream, pulled.until) for stream in streams]
+    predicted = _price(reader, streams, looks)
     made = connector.usage.total
     if over := guards.budget(connector.name, "refreshing", predicted, limits, made):
         raise GuardStopError(over)
     before = dict(connector.usage.calls)
-    looking = _Looking(connector, facts, step, stop, progress, pulled)
+    looking = _Looking(reader, pulled)
     pulled.refreshed = [
         looking.through(stream, look) for stream, look in zip(streams, looks, strict=True)
     ]
-    facts.looks.forget(connector.name)
+    reader.facts.looks.forget(connector.name)
     pulled.refreshing = Cost(predicted, connector.usage.since(before))
     return pulled
 
 
-def _begun(connector: Connector, facts: FactsStore, stream: Stream, at: datetime) -> Look:
+def _begun(reader: Reader, stream: Stream, at: datetime) -> Look:
     """The look at a narrowed stream that was interrupted, unless it is too old or was one at other
     fields; else a new one."""
-    fields = tuple(sorted(stream.only))
-    look = facts.looks.of(connector.name).get(stream.name)
+    connector, fields = reader.connector, tuple(sorted(stream.only))
+    look = reader.facts.looks.of(connector.name).get(stream.name)
     if look and look.fields == fields and at - FRESH <= look.began <= at:
         return look
     return Look(stream.name, fields, at, connector.count(stream, None))
 
 
-def _price(connector: Connector, streams: Iterable[Stream], looks: Iterable[Look]) -> Price:
+def _price(reader: Reader, streams: Iterable[Stream], looks: Iterable[Look]) -> Price:
     """The price of what is left to look at; what is read again shows on the way."""
     prices = [
-        connector.price(stream, look.cursor, look.left)
+        reader.connector.price(stream, look.cursor, look.left)
         for stream, look in zip(streams, looks, strict=True)
         if not look.seen
     ]
@@ -147,22 +108,12 @@ def _price(connector: Connector, streams: Iterable[Stream], looks: Iterable[Look
 class _Looking:
     """One connection's refresh, of records that did not change since it was `pulled`."""
 
-    def __init__(
-        self,
-        connector: Connector,
-        facts: FactsStore,
-        step: Step,
-        stop: Stop,
-        progress: Progress,
-        pulled: Pulled,
-    ) -> None:
-        self._connector = connector
-        self._facts = facts
-        self._step = step
-        self._stop = stop
-        self._progress = progress
+    def __init__(self, reader: Reader, pulled: Pulled) -> None:
+        self._reader = reader
+        self._connector = reader.connector
+        self._facts = reader.facts
         self._pulled = pulled
-        self._name = connector.name
+        self._name = reader.connector.name
 
     def through(self, stream: Stream, look: Look) -> Refreshed:
         """Look through a narrowed stream, or what is left of it; take over what differs, as many
@@ -176,8 +127,9 @@ class _Looking:
             while len(look.unlike) >= AT_ONCE:
                 look = self._read_again(whole, look)
             self._facts.looks.keep(self._name, look)
-            self._progress(f"{self._name}: refresh {stream.name}", look.looked_at, look.counted)
-            self._stop.check()
+            stage = f"{self._name}: refresh {stream.name}"
+            self._reader.progress(stage, look.looked_at, look.counted)
+            self._reader.stop.check()
         while look.unlike:
             look = self._read_again(whole, look)
         self._facts.looks.keep(self._name, look)
@@ -194,5 +146,5 @@ class _Looking:
         until = self._pulled.until
         page = replace(without_later(self._facts, self._name, page, until), removed=())
         stored = self._facts.store(self._name, page, at=until)
-        self._pulled.note(page, stored, self._step)
+        self._pulled.note(page, stored, self._reader.step)
         return stored.changed

@@ -15,7 +15,8 @@ from connectors.hubspot.fields import COMPANIES, CONTACTS, DEALS, MERGED, OUTCOM
 from connectors.hubspot.history import histories
 from connectors.hubspot.walk import Chunk, listed, next_page, stamp_of, walk
 from connectors.mapping import narrowed, table
-from core.model import Account, Lead, Outcome, Owner, Row
+from core.facts import BY_NAME
+from core.model import Outcome, Owner, Row
 
 _PRIMARY = frozenset({1, 5})
 """Association types that say "primary company", of a contact and of a deal."""
@@ -84,37 +85,25 @@ class Records:
         self._fields = fields
         self._history = history
 
-    def contacts(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
-        """Contacts as leads; those merged into one of them are removed."""
-        return self._versions(stream, Lead, self._fields.lead(), cursor, until)
-
-    def companies(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
-        """Companies as accounts; those merged into one of them are removed."""
-        return self._versions(stream, Account, self._fields.account(), cursor, until)
+    def versions(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
+        """Contacts as leads, companies as accounts; those merged into one of them are removed."""
+        mapping = self._mapping(stream)
+        properties = _properties(stream, mapping)
+        for chunk in walk(self._gateway, stream.name, properties, cursor, until):
+            yield self._page(stream, mapping, chunk)
 
     def again(self, stream: Stream, ids: Sequence[str]) -> Page:
         """Contacts or companies by their ids."""
-        people = stream.name == CONTACTS
-        mapping = self._fields.lead() if people else self._fields.account()
+        mapping = self._mapping(stream)
         records = self._gateway.read(stream.name, ids, _properties(stream, mapping))
-        return self._page(stream, Lead if people else Account, mapping, Chunk(records, Cursor()))
+        return self._page(stream, mapping, Chunk(records, Cursor()))
 
-    def _versions(
-        self,
-        stream: Stream,
-        model: type[Row],
-        mapping: Mapping[str, str],
-        cursor: Cursor | None,
-        until: datetime,
-    ) -> Iterator[Page]:
-        mapping = narrowed(mapping, stream.only)
-        properties = _properties(stream, mapping)
-        for chunk in walk(self._gateway, stream.name, properties, cursor, until):
-            yield self._page(stream, model, mapping, chunk)
+    def _mapping(self, stream: Stream) -> dict[str, str]:
+        fields = self._fields.lead() if stream.name == CONTACTS else self._fields.account()
+        return narrowed(fields, stream.only)
 
-    def _page(
-        self, stream: Stream, model: type[Row], mapping: Mapping[str, str], chunk: Chunk
-    ) -> Page:
+    def _page(self, stream: Stream, mapping: Mapping[str, str], chunk: Chunk) -> Page:
+        model = BY_NAME[stream.table].model
         raw = columns(chunk.records, mapping)
         raw["object_type"] = [stream.name] * len(chunk.records)
         mapped = table(model, raw)
@@ -136,8 +125,7 @@ class Records:
         self, stream: Stream, object_type: str, cursor: Cursor | None, until: datetime
     ) -> Iterator[Page]:
         """Archived records: archiving moves no stamp, and search never shows them."""
-        model = Lead if object_type == CONTACTS else Account
-        nothing = table(model, {"id": []}).rows
+        nothing = table(BY_NAME[stream.table].model, {"id": []}).rows
         walked = listed(self._gateway, object_type, [], cursor, until, archived=True)
         for chunk in walked:
             removed, undated = _gone(chunk.records, "archivedAt", _archived)

@@ -12,8 +12,7 @@ from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.http import Fault
 from core.decision import Output
 from sync.facts_store import FactsStore
-from sync.pull import pull
-from sync.report import Step
+from sync.pull import Reader, pull
 from sync.stop import Stop
 from tests.hubspot import Account, account
 from tests.lacking import lacking
@@ -39,15 +38,12 @@ def test_a_call_that_hangs_in_the_engagements(
     hangs = Fault("/objects/calls/?$", method="GET", skip=1, delay=1.0)
     own.server.faults.append(hangs)
     said: list[tuple[str, int]] = []
+
+    def told(stage: str, done: int, _total: int | None) -> None:
+        said.append((stage, done))
+
     with FactsStore(":memory:") as facts:
-        pull(
-            own.connect(),
-            facts,
-            own.clock,
-            Step("pull"),
-            Stop(),
-            lambda stage, done, _: said.append((stage, done)),
-        )
+        pull(Reader(own.connect(), facts, own.clock, Stop(), progress=told))
         assert facts.counts("marketing")["activities"] == 250
     assert hangs.hit == 1
     assert ("marketing: pull calls", 250) in said
@@ -60,7 +56,7 @@ def test_a_record_on_two_pages_counts_once(own: Account) -> None:
     """Records move between pages while a list is read: one that comes twice is one."""
     own.fail(name="repeated-row", times=None)
     with FactsStore(":memory:") as facts:
-        pull(own.connect(), facts, own.clock, Step("pull"), Stop(), lambda *_: None)
+        pull(Reader(own.connect(), facts, own.clock, Stop()))
         assert facts.counts("marketing")["activities"] == 250
 
 
@@ -92,7 +88,7 @@ def test_a_small_budget_gets_there_in_the_end(name: str, monkeypatch: pytest.Mon
             connector.usage.budget = connector.usage.total + 12
             runs += 1
             try:
-                pull(connector, facts, own.clock, Step("pull"), Stop(), lambda *_: None, [stream])
+                pull(Reader(connector, facts, own.clock, Stop()), [stream])
                 break
             except BudgetSpent:
                 assert runs < 10
