@@ -44,7 +44,7 @@ from sync.command import (
     stop_on_signals,
     told,
 )
-from sync.errors import StoreBusy, StoreError, StoreLost
+from sync.errors import StoreError
 from sync.exits import Exit, exit_of
 from sync.guards import GuardStopError
 from sync.stop import Reload, StoppedError
@@ -309,25 +309,13 @@ def run(arguments: Sequence[str], outside: "Outside | None" = None) -> int:
     except BudgetSpent as error:
         say(f"stopped: {error}")
         return exit_of(error)
-    except ConnectorError as error:
+    except (ConnectorError, DeniedError, StoreError) as error:
         say(f"error: {error}")
         return exit_of(error)
     except GuardStopError as error:
         for finding in error.findings:
             say(f"stopped: {finding}")
         return Exit.GUARD
-    except DeniedError as error:
-        say(f"error: {error}")
-        return Exit.CREDENTIALS
-    except StoreBusy as error:
-        say(f"error: {error}")
-        return Exit.LEASE
-    except StoreLost as error:
-        say(f"error: {error}")
-        return Exit.TEMPORARY
-    except StoreError as error:
-        say(f"error: {error}")
-        return Exit.USAGE
     except (StoppedError, typer.Abort) as error:
         say(str(error) or "interrupted")
         return Exit.INTERRUPTED

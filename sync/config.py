@@ -312,7 +312,7 @@ def segments(config: Config, files: Sequence[Salvage]) -> Segments:
 
     Raises ConfigError with all the mistakes of all files, and where two models share a name.
     """
-    problems = [str(wrong) for found in files for wrong in found.mistakes]
+    problems = [*dict.fromkeys(str(wrong) for found in files for wrong in found.mistakes)]
     models = [found.rest for found in files if found.rest is not None and not found.mistakes]
     names = [model.name for model in models]
     problems += [f"two models are called {n}" for n in sorted({*names}) if names.count(n) > 1]

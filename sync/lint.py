@@ -59,16 +59,16 @@ def mistaken(configured: ConfigFile, models: Iterable[Salvage], connect: Connect
     models, config = [*models], configured.config
     if config is None:
         wrong = (one for found in models for one in found.mistakes)
-        return _refused([*configured.mistakes, *wrong])
+        return _refused(dict.fromkeys([*configured.mistakes, *wrong]))
     if not any(found.mistakes for found in models):
         return []
     fields = _filled(config, connect)
     problems = [problem for found in models for problem in _linted(found, config, fields)]
-    return problems + beside(config, fields, configured.address)
+    return [*dict.fromkeys(problems), *beside(config, fields, configured.address)]
 
 
 def _refused(mistakes: Iterable[Wrong]) -> list[Problem]:
-    return [Problem("error", one.where, one.what) for one in dict.fromkeys(mistakes)]
+    return [Problem("error", one.where, one.what) for one in mistakes]
 
 
 def beside(config: Config, fields: Mapped, address: Address) -> list[Problem]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -25,10 +25,6 @@ from sync.command import (
 from sync.ledger_rows import Team
 from sync.terminal import csv_rows, say, show
 from sync.yaml_source import ConfigError
-
-if TYPE_CHECKING:
-    from core.segments import Segments
-    from sync.session import Session
 
 Record = Annotated[str, typer.Argument(help="Record id of a lead or an account in its CRM.")]
 AsOf = Annotated[
@@ -159,10 +155,15 @@ def replay(
 ) -> None:
     """Score, tier and stage of the whole base as of a date, under any model, as CSV."""
     from sync import replay as replaying
+    from sync.config import replacing
     from sync.decide import facts_of, past_of, with_gone
+    from sync.model_file import named
 
     with opened(ctx, config, only) as session:
-        chosen = _under(session, model) if model is not None else session.segments
+        chosen = session.segments
+        if model is not None:
+            found = named(model, session.ledger.models.kept())
+            chosen = replacing(chosen, found.whole, model)
         at = _instant(ctx, as_of).replace(microsecond=0)
         for missing in session.facts.horizon.missing(at):
             say(f"warning: {missing}")
@@ -182,14 +183,6 @@ def replay(
             row = {name: getattr(decision, name) for name in REPLAYED}
             at_second = f"{decision.scored_at:%Y-%m-%dT%H:%M:%SZ}"
             put({**row, "score": decision.points, "scored_at": at_second})
-
-
-def _under(session: "Session", said: str) -> "Segments":
-    """The models of a session with one, by its file or version, in the place of its namesake."""
-    from sync.config import replacing
-    from sync.model_file import named
-
-    return replacing(session.segments, named(said, session.ledger.models.kept()).whole, said)
 
 
 def _json_line(row: Mapping[str, Any]) -> None:
@@ -218,15 +211,17 @@ def preview(
     """Every lead that a changed model would move, and by which rules. Writes nothing."""
     from sync import preview as previewing
     from sync import show_model as text
+    from sync.config import replacing
     from sync.lint import linted
-    from sync.model_file import salvaged
+    from sync.model_file import named
     from sync.show import out
 
     with ExitStack() as stack:
         session = stack.enter_context(opened(ctx, config, only))
-        if (file := Path(model)).is_file():
-            vet(linted(salvaged(file), session.config, outside_of(ctx).connect))
-        changed = _under(session, model)
+        given = named(model, session.ledger.models.kept())
+        if Path(model).is_file():  # What was run or signed is compared, whatever is wrong in it.
+            vet(linted(given, session.config, outside_of(ctx).connect))
+        changed = replacing(session.segments, given.whole, model)
         found = stack.enter_context(previewing.opened(session, changed, _instant(ctx, as_of)))
         if as_json:
             show(text.preview_data(found))
@@ -274,7 +269,13 @@ def critical(
 
 def sign(
     ctx: typer.Context,
-    model: Annotated[Path, typer.Argument(help="The model file that the team agrees to.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="The model file that the team agrees to, or a version as `leadgauge models` shows "
+            "it."
+        ),
+    ],
     team: Annotated[Team, typer.Option("--as", help="The team that agrees.")],
     by: Annotated[str, typer.Option(help="Who agrees in its name.")] = "",
     config: ConfigPath = DEFAULT_CONFIG,
@@ -282,15 +283,16 @@ def sign(
     """Record that marketing or sales agrees to a model, by its content; a change needs it anew."""
     from sync.ledger import Ledger
     from sync.lint import linted
-    from sync.model_file import keep, salvaged
+    from sync.model_file import keep, named
 
     if not by.strip():
         raise ConfigError(["say who agrees: --by WHO"])
     configured, outside = settings(ctx, config), outside_of(ctx)
-    found, now = salvaged(model), outside.clock()
-    vet(linted(found, configured, outside.connect))
-    chosen = found.whole
+    now = outside.clock()
     with Ledger(configured.ledger) as ledger:
+        found = named(model, ledger.models.kept())
+        vet(linted(found, configured, outside.connect))
+        chosen = found.whole
         ledger.models.sign(chosen, team, by=by.strip(), at=now)
         keep(found, ledger.models, account=outside.account, at=now)
         signed = ledger.models.signed(chosen.version)

@@ -14,10 +14,17 @@ SOUND = "connections: {crm: {kind: hubspot, token: pat}}\n"
 BROKEN = f"{SOUND}guards: {{max_calls: -1}}\n"
 OF_CONFIG = "config.yaml:2:10 guards.max_calls: input"
 FIT = "fit: [{id: x, points: 2, when: {title: x}}]\n"
+ACCOUNTS = (
+    "behaviour: [{id: y, points: 2, when: {type: page_view}}]\n"
+    "accounts: {top: 9, anonymous: {}, networks: {address: ip, file: f.csv}}\n"
+)
 MODELS = {
     "a.yaml": f"name: a\nthresholds: {{mql: 2, sql: 1}}\n{FIT}",
     "b.yaml": f"name: b\nthresholds: {{mql: 3, sql: 4}}\ntiers: {{A: x}}\n{FIT}",
     "c.yaml": "name: [",
+    "d.yaml": f"name: d\nthresholds: {{mql: 3, sql: 4}}\n{FIT}{ACCOUNTS}",
+    "e.yaml": f"name: e\nthresholds: {{mql: 3, sql: 4}}\n{FIT}{ACCOUNTS}",
+    "f.csv": "network,account\n::x,a.example\n",
 }
 OF_A = ["a.yaml:2:1 thresholds: sql 1 must be above mql 2"]
 OF_B = ["b.yaml:3:9 tiers.A: input should be"]
@@ -34,6 +41,15 @@ CASES: dict[str, tuple[str, list[str]]] = {
         " {model: b.yaml, whn: 4}, {model: none.yaml}]",
         ["config.yaml:2:26 model[1]: there must be", "config.yaml:2:37 environment variable NO",
          "config.yaml:2:88 model[3].whn: unknown key", *OF_B, "none.yaml No such file"],
+    ),
+    "two that name one file of networks": (
+        f"{BROKEN}model: [{{model: d.yaml, {WHEN}}}, {{model: e.yaml}}]",
+        [OF_CONFIG, "f.csv:2:1 network: '::x' is no IP network"],
+    ),
+    "the same, in a sound configuration": (
+        f"{SOUND}model: [{{model: d.yaml, {WHEN}}}, {{model: e.yaml}}]",
+        ["f.csv:2:1 network: '::x' is no", "d.yaml:5:46 accounts.networks.address is custom.ip",
+         "e.yaml:5:46 accounts.networks.address is custom.ip"],
     ),
     "the key is wrong": (f"{SOUND}modl: a.yaml", ["config.yaml:2:1 modl: unknown key"]),
     "sound, with a model that can not be read": (

@@ -142,7 +142,7 @@ def test_who_signed_and_what_is_to_be_run_is_shown(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_versions_are_replayed_and_previewed_by_their_names(tmp_path: Path) -> None:
-    """U01 D74: a version as `models` shows it, or how it begins, stands for its file; whose
+    """U01 D74 S084: a version as `models` shows it, or how it begins, stands for its file; whose
     beginning means none or several is refused, with what there is."""
     with live(tmp_path) as world:
         world.set_up()
@@ -164,7 +164,16 @@ def test_versions_are_replayed_and_previewed_by_their_names(tmp_path: Path) -> N
             assert score("--model", said) == "107"
         found = world.run("preview", first["version"], "--json").json
         assert (found["to"], len(found["movers"])) == (label, 2)
-        for command in (("replay", "--model"), ("preview",), ("models",)):
+        by = ("--as", "marketing", "--by", "Bo")
+        signed = world.run("sign", first["version"][:6], *by)
+        assert (signed.code, f"{label}: signed by marketing (Bo)" in signed.out) == (
+            Exit.DONE,
+            True,
+        )
+        kept = world.run("models", first["version"], "--json").json
+        assert [(one["team"], one["by"]) for one in kept.pop("signed")] == [("marketing", "Bo")]
+        assert kept == {key: value for key, value in first.items() if key != "signed"}
+        for command in (("replay", "--model"), ("preview",), ("models",), ("sign", *by)):
             unknown = world.run(*command, "0123")
             assert (unknown.code, "see `leadgauge models`" in unknown.err) == (Exit.USAGE, True)
             several = world.run(*command, first["name"])
