@@ -22,7 +22,7 @@ from core.contributions import capped, contributions
 from core.counting import RULE, by_channel, periods, runs, silences
 from core.decay import Gradual, Step
 from core.earning import BehaviourRule
-from core.events import LEAD, matches
+from core.events import LEAD, matches, seconds_old
 from core.facts import TIME
 from core.limits import gains, path
 from core.measures import known, measured
@@ -52,7 +52,7 @@ def behaviour(
         parts += _earned(model, found, at, fit)
     if model.measures:
         parts.append(measured(model.measures, model.grain, activities, events, at))
-    return ibis.union(*parts) if len(parts) > 1 else parts[0]
+    return ibis.union(*parts)
 
 
 def unmeasured(model: Model, activities: Table, events: Table, leads: Table, at: datetime) -> Table:
@@ -289,11 +289,8 @@ def _turned(model: Model, events: Table, at: datetime) -> Table:
         for age, aged in enumerate(decay.course(model.behaviour[number].points, model.grain))
     ]
     table = ibis.memtable(pa.Table.from_pylist(turns, pa.schema(kinds)))
-    seconds = ibis.literal(int(at.timestamp())) - events.occurred_at.truncate("s").epoch_seconds()
-    ages = (
-        (number, ibis.greatest(decay.age(seconds), 0).cast("int64"))
-        for number, decay in courses.items()
-    )
+    seconds = seconds_old(events.occurred_at, at)
+    ages = ((number, ibis.greatest(decay.age(seconds), 0)) for number, decay in courses.items())
     dated = events.mutate(age=events.number.cases(*ages))
     joined = dated.left_join(table, ["number", "age"]).select(dated, table.aged)
     return joined.mutate(aged=joined.aged.coalesce(0)).drop("age")

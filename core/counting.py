@@ -57,7 +57,7 @@ def periods(model: Model, events: Table) -> Table:
         parts.append(_sessions(events.filter(events.number.isin(sessions))))
     if spans:
         parts.append(_spans(events.filter(events.number.isin(list(spans))), spans))
-    return ibis.union(*parts) if len(parts) > 1 else parts[0]
+    return ibis.union(*parts)
 
 
 def by_channel(model: Model, events: Table) -> Table:
@@ -92,7 +92,7 @@ def _spans(events: Table, spans: dict[int, timedelta | int]) -> Table:
         )
         for number, span in spans.items()
     )
-    rows = rows.mutate(place=ibis.cases(*places).cast("int64"))
+    rows = rows.mutate(place=ibis.cases(*places))
     first = rows.occurred_at.min().over(ibis.window(group_by=[*RULE, "place"]))
     return rows.mutate(period=first).drop("start", "place")
 
@@ -136,7 +136,7 @@ def silences(model: Model, events: Table, at: datetime) -> Table:
     )
     end = ibis.coalesce(steps.until, ibis.literal(at, type=TIME))
     gap = _seconds(end) - _seconds(steps.occurred_at) - steps.until.notnull().cast("int64")
-    rows = steps.mutate(most=(gap // steps.span).cast("int64"))
+    rows = steps.mutate(most=gap // steps.span)
     rows = rows.filter(rows.most > 0)
     ends = rows.mutate(turn=ibis.range(1, rows.most + 1).unnest())
     start = ends.occurred_at.truncate("s")

@@ -27,7 +27,7 @@ from core.interest import Areas, buyer_stages, buying_roles, depth_and_intensity
 from core.known import Facts, known_columns, living, settled_events
 from core.limits import Limits
 from core.rules import Model
-from core.scoring import score, union
+from core.scoring import score
 from core.uncounted import counted
 
 KEY = ["connection", "lead_id"]
@@ -122,11 +122,11 @@ def account_parts(own: Sequence[Own], contacts: Table, at: datetime) -> Mapping[
     asking = [(model, facts) for model, facts in own if model.interest]
     if not asking:
         return {}
-    points = _theirs(union([_interests(*one, at) for one in asking]), contacts)
+    points = _theirs(ibis.union(*(_interests(*one, at) for one in asking)), contacts)
     sums = points.group_by(*ACCOUNT_KEY, "area").aggregate(
-        points=points.points.sum().cast("int64"), latest=points.latest.max()
+        points=points.points.sum(), latest=points.latest.max()
     )
-    content = _theirs(union([_content(*one, at) for one in asking]), contacts)
+    content = _theirs(ibis.union(*(_content(*one, at) for one in asking)), contacts)
     return {
         "areas": _ranked(sums, "account_id"),
         "engagement": depth_and_intensity(content, "account_id"),
@@ -186,9 +186,7 @@ def _apart(model: Model, events: Table, at: datetime) -> Table:
 def _summed(lines: Table, name: str) -> Table:
     """The points of each pair of `_apart`: connection, lead_id, what else by its name, points, and
     when it was latest active."""
-    sums = lines.group_by(KEY).aggregate(
-        points=lines.points.sum().cast("int64"), latest=lines["last"].max()
-    )
+    sums = lines.group_by(KEY).aggregate(points=lines.points.sum(), latest=lines["last"].max())
     cut = sums.lead_id.find(BETWEEN)
     pair = {"lead_id": sums.lead_id.left(cut), name: sums.lead_id.substr(cut + 1)}
     return sums.select("connection", "points", "latest", **pair)

@@ -21,7 +21,7 @@ from core.prediction import PROBABILITY, probabilities
 from core.qualification import qualify
 from core.ready import ready
 from core.rules import Model
-from core.scoring import Scored, not_leads, score, union
+from core.scoring import Scored, not_leads, score
 from core.segments import Segments, shares
 
 KEY = ["connection", "lead_id"]
@@ -114,9 +114,9 @@ def judge(
         people = as_of(rest.leads, at).select("connection", lead_id="id")
         outside = people.anti_join(rejected[-1], KEY)
     return Judged(
-        keep(union(verdicts)),
-        union([one.contributions for one in scored]),
-        union(rejected),
+        keep(ibis.union(*verdicts)),
+        ibis.union(*(one.contributions for one in scored)),
+        ibis.union(*rejected),
         outside,
         facts,
         {

@@ -95,24 +95,9 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Prove configuration, model and mapping against the live CRM, before a run fails."""
-    from sync.check import check as find_problems
-    from sync.check import worst_first
-    from sync.config import addresses
-    from sync.lint import mistaken
-    from sync.session import with_file
-    from sync.sign_off import unsigned
+    from sync.check import prove
 
-    outside, configured = outside_of(ctx), settings(ctx, config)
-    files = [file.model for file in configured.model] + ([model] if model else [])
-    address = addresses(config, outside.env)
-    problems = worst_first(mistaken(files, configured, outside.connect, address))
-    if not problems:
-        with opened(ctx, config) as session:
-            session = with_file(session, model) if model else session
-            problems = find_problems(session, stop_on_signals(), address)
-            if model is None:  # One that is only tried is not to be run yet.
-                asked = unsigned(session.config, session.segments, session.ledger)
-                problems = worst_first([*problems, *asked])
+    problems = prove(config, model, outside_of(ctx), stop_on_signals())
     if as_json:
         show([vars(problem) for problem in problems])
     for problem in problems:

@@ -11,51 +11,20 @@ cursor moves, and how far it is stands nowhere: an interrupted one begins anew, 
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
-from functools import partial
 
-from connectors.base import Connector, Page, Progress, Stream
+from connectors.base import Page, Stream
 from core.segments import Segments
 from sync import guards, price
 from sync.config import Config
-from sync.cycle import Cycle, run_cycle
-from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
-from sync.pull import Pulled, pull, without_later
-from sync.report import Cost, Refreshed, Step
-from sync.session import Clock, Session
-from sync.stop import Stop
+from sync.pull import Pulled, Reader, pull, without_later
+from sync.report import Cost, Refreshed
 
 CUSTOM = "custom."
 """How the names of further fields begin."""
 
 AT_ONCE = 5_000
 """Records that are read again together: all of them are in memory."""
-
-
-def refreshed(
-    session: Session,
-    *,
-    kind: str,
-    stop: Stop,
-    progress: Progress,
-    limits: Limits,
-    full: bool = False,
-    verify: bool = False,
-) -> Cycle:
-    """Run one cycle that also refreshes: see `run_cycle` for what it does and raises.
-
-    Stops before looking at anything where that is predicted to cost more calls than there may be.
-    """
-    return run_cycle(
-        session,
-        kind=kind,
-        stop=stop,
-        progress=progress,
-        limits=limits,
-        full=full,
-        verify=verify,
-        read=partial(read_on, limits, words(session.config, session.segments)),
-    )
 
 
 def words(config: Config, segments: Segments) -> frozenset[str]:
@@ -86,21 +55,13 @@ def asked(fields: Iterable[str], named: Set[str]) -> frozenset[str]:
     )
 
 
-def read_on(
-    limits: Limits,
-    named: Set[str],
-    connector: Connector,
-    facts: FactsStore,
-    clock: Clock,
-    step: Step,
-    stop: Stop,
-    progress: Progress,
-) -> Pulled:
+def read_on(limits: Limits, named: Set[str], reader: Reader) -> Pulled:
     """Pull, then look at what changes without a stamp, and take over the records that differ.
 
-    `named` are the `words` by which further fields are asked for.
+    `named` are the `words` by which further fields are asked for. Stops before looking at anything
+    where that is predicted to cost more calls than there may be.
     """
-    pulled = pull(connector, facts, clock, step, stop, progress)
+    connector, pulled = reader.connector, pull(reader)
     streams = [
         replace(stream, only=only)
         for stream in connector.streams()
@@ -113,7 +74,7 @@ def read_on(
     made = connector.usage.total
     if over := guards.budget(connector.name, "refreshing", predicted, limits, made):
         raise GuardStopError(over)
-    looking = _Looking(connector, facts, step, stop, progress, pulled)
+    looking = _Looking(reader, pulled)
     pulled.refreshed = [
         looking.through(stream, size.records) for stream, size in zip(streams, sizes, strict=True)
     ]
@@ -124,22 +85,12 @@ def read_on(
 class _Looking:
     """One connection's refresh, of records that did not change since it was `pulled`."""
 
-    def __init__(
-        self,
-        connector: Connector,
-        facts: FactsStore,
-        step: Step,
-        stop: Stop,
-        progress: Progress,
-        pulled: Pulled,
-    ) -> None:
-        self._connector = connector
-        self._facts = facts
-        self._step = step
-        self._stop = stop
-        self._progress = progress
+    def __init__(self, reader: Reader, pulled: Pulled) -> None:
+        self._reader = reader
+        self._connector = reader.connector
+        self._facts = reader.facts
         self._pulled = pulled
-        self._name = connector.name
+        self._name = reader.connector.name
 
     def through(self, stream: Stream, counted: int | None) -> Refreshed:
         """Look through a narrowed stream; take over what differs, as many records at a time as fill
@@ -153,8 +104,8 @@ class _Looking:
                 moved += self._take_over(self._connector.read_again(whole, unlike[:AT_ONCE]))
                 del unlike[:AT_ONCE]
             looked_at += page.rows.num_rows
-            self._progress(f"{self._name}: refresh {stream.name}", looked_at, counted)
-            self._stop.check()
+            self._reader.progress(f"{self._name}: refresh {stream.name}", looked_at, counted)
+            self._reader.stop.check()
         if unlike:
             moved += self._take_over(self._connector.read_again(whole, unlike))
         return Refreshed(stream.name, tuple(sorted(stream.only)), looked_at, moved)
@@ -164,5 +115,5 @@ class _Looking:
         until = self._pulled.until
         page = replace(without_later(self._facts, self._name, page, until), removed=())
         stored = self._facts.store(self._name, page, at=until)
-        self._pulled.note(page, stored, self._step)
+        self._pulled.note(page, stored, self._reader.step)
         return stored.changed
