@@ -5,12 +5,12 @@ unbroken run of versions, up to now, in which it holds; its account counts as it
 asks of qualifications has held since the lead last became qualified.
 
 What it asks of the stage held while that stage was the decided one. Its points may end that very
-stage, so every run in which such a condition held counts, those that are over too: what is taken
-stays taken.
+stage, so every run in which such a condition held counts, those that are over too, and those of
+records that were merged or converted into the lead: what is taken stays taken.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Self
 
@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 
 from core.conditions import LeadCondition
 from core.contributions import NO_EVENTS, contributions, matched
-from core.facts import TIME
+from core.facts import LEADS, TIME
 from core.past import NO_STAGE, Past, spells
 from core.points import Duration, Part, Points, RuleId, units
 
@@ -84,15 +84,18 @@ def columns(rules: Iterable[AgeingRule]) -> frozenset[str]:
     return (asked | frozenset(_SPAN) | began) - {_STAGE}
 
 
-def ageing(rules: Sequence[AgeingRule], versions: Table, at: datetime, past: Past | None) -> Table:
+def ageing(
+    rules: Sequence[AgeingRule], versions: Table, aliases: Table, at: datetime, past: Past | None
+) -> Table:
     """The contributions of ageing rules as of `at`.
 
     `versions`: connection, lead_id and `columns(rules)` of every version of a lead that began by
-    `at`. A span is over at the exact second.
+    `at`. `aliases`: which record stands for which by then (`core.facts.ALIASES`). A span is over at
+    the exact second.
     """
-    runs = _held(rules, versions, at, past)
+    runs = _held(rules, versions, aliases, at, past)
     rows = runs.group_by(*_KEYS, "rule", "size", "sign", "cap").aggregate(
-        amount=(_spans(runs, at) * runs.size).sum().cast("int64")
+        amount=(_spans(runs, at) * runs.size).sum()
     )
     counted = rows.mutate(kept=(rows.amount > rows.cap).ifelse(rows.cap, rows.amount))
     return contributions(
@@ -107,15 +110,22 @@ def ageing(rules: Sequence[AgeingRule], versions: Table, at: datetime, past: Pas
 
 
 def due(
-    rules: Sequence[AgeingRule], versions: Table, since: datetime, at: datetime, past: Past | None
+    rules: Sequence[AgeingRule],
+    versions: Table,
+    aliases: Table,
+    since: datetime,
+    at: datetime,
+    past: Past | None,
 ) -> Table:
     """The leads for which a span of a rule ends after `since`, at or before `at`, so that time
-    alone changes their points: connection, lead_id. `versions` as for `ageing`."""
-    rows = _held(rules, versions, at, past)
+    alone changes their points: connection, lead_id. The rest as for `ageing`."""
+    rows = _held(rules, versions, aliases, at, past)
     return rows.filter(_spans(rows, at) != _spans(rows, since)).select(*_LEAD).distinct()
 
 
-def _held(rules: Sequence[AgeingRule], versions: Table, at: datetime, past: Past | None) -> Table:
+def _held(
+    rules: Sequence[AgeingRule], versions: Table, aliases: Table, at: datetime, past: Past | None
+) -> Table:
     """The unbroken runs in which the condition of a rule held for a lead: `start`, `end`, whether
     it is `open` at `at`, and the rule's terms. Of rules that do not last, the open runs alone."""
     numbered = dict(enumerate(rules))
@@ -126,18 +136,20 @@ def _held(rules: Sequence[AgeingRule], versions: Table, at: datetime, past: Past
         runs = _runs(passing, versions, at)
         parts.append(runs.filter(runs.open))
     if lasting:
-        parts.append(_runs(lasting, _staged(versions, past), at))
-    return (ibis.union(*parts) if len(parts) > 1 else parts[0]).join(_terms(rules), "number")
+        parts.append(_runs(lasting, _handed_down(versions, aliases, past), at))
+    return ibis.union(*parts).join(_terms(rules), "number")
 
 
 def _runs(rules: Mapping[int, AgeingRule], versions: Table, at: datetime) -> Table:
-    """The runs of versions without a gap in which the condition of a rule holds."""
+    """The runs of versions without a gap in which the condition of a rule holds. Versions of one
+    lead overlap where it stands for another that was there beside it: that time counts once."""
     signatures = versions.drop(*{*_LEAD, *_SPAN, _QUALIFIED} & {*versions.columns}).distinct()
     asked = ([(rule.when.holds(signatures), number)] for number, rule in rules.items())
     found = matched(versions, signatures, asked)
     order = {"group_by": _KEYS, "order_by": found.valid_from}
-    before = found.valid_to.lag().over(ibis.window(**order))
-    found = found.mutate(first=(before.isnull() | (before != found.valid_from)).cast("int64"))
+    ends = found.valid_to.coalesce(ibis.literal(datetime.max.replace(tzinfo=UTC), type=TIME))
+    before = ends.max().over(ibis.window(**order, preceding=(None, 1)))
+    found = found.mutate(first=(before.isnull() | (before < found.valid_from)).cast("int64"))
     found = found.mutate(
         run=found["first"].sum().over(ibis.cumulative_window(**order)),
         open=found.valid_to.isnull() | (found.valid_to > ibis.literal(at, type=TIME)),
@@ -150,6 +162,34 @@ def _runs(rules: Mapping[int, AgeingRule], versions: Table, at: datetime) -> Tab
     return found.group_by(*_KEYS, "run").aggregate(
         start=found.began.min(), end=found.valid_to.max(), open=found.open.any()
     )
+
+
+def _handed_down(versions: Table, aliases: Table, past: Past | None) -> Table:
+    """The versions with their stages (`_staged`); those of records that were merged or converted
+    are the survivor's."""
+    gone = aliases.filter(_.table_name == LEADS.name).select("connection", "survivor", gone="id")
+    if past is not None:
+        versions = versions.union(_lost(versions, gone, spells(past)))
+    staged = _staged(versions, past)
+    named = staged.left_join(gone, ["connection", ("lead_id", "gone")])
+    kept = {name: staged[name] for name in staged.columns}
+    whose = named.survivor.coalesce(staged.lead_id)
+    return named.select(**(kept | {"lead_id": whose})).view()
+
+
+def _lost(versions: Table, gone: Table, had: Table) -> Table:
+    """A version of each record that is gone, had stages, and of which no version is held, as facts
+    were pulled anew: until its last stage ended it was as its survivor is first known to be."""
+    ended = had.group_by("connection", gone="lead_id").aggregate(ended=had.until.max())
+    lost = gone.join(ended.filter(ended.ended.notnull()), ["connection", "gone"])
+    lost = lost.anti_join(versions, ["connection", ("gone", "lead_id")])
+    first = versions.valid_from.min().over(ibis.window(group_by=_LEAD))
+    oldest = versions.filter(versions.valid_from == first)
+    found = oldest.join(lost, ["connection", ("lead_id", "survivor")])
+    began = (found.valid_from > found.ended).ifelse(found.ended, found.valid_from)
+    told = {"lead_id": found.gone, "valid_from": began, "valid_to": found.ended}
+    columns = {name: found[name] for name in versions.columns} | told
+    return found.select(**columns).cast(versions.schema())
 
 
 def _staged(versions: Table, past: Past | None) -> Table:
@@ -191,7 +231,7 @@ def _spans(rows: Table, moment: datetime) -> IntegerValue:
     ended = rows.end.truncate("s").epoch_seconds()
     stop = (rows.open | (ended > now)).ifelse(now, ended)
     spans = ((stop - _second(rows.start)) // rows.step).clip(lower=0)
-    return (spans > rows.most).ifelse(rows.most, spans).cast("int64")
+    return (spans > rows.most).ifelse(rows.most, spans)
 
 
 def _second(moment: Value) -> Value:

@@ -25,7 +25,7 @@ from core.cleaning import due as stale_due
 from core.conditions import ActivityCondition, Condition, Fields, LeadCondition
 from core.decay import DAY, Gradual, Step
 from core.earning import BehaviourRule
-from core.events import column
+from core.events import column, seconds_old
 from core.facts import ACCOUNTS, LEADS, TIME, as_of
 from core.known import Facts, known_columns
 from core.operators import NOW, Test
@@ -156,7 +156,8 @@ def due(
     parts += _compared_leads(model, conditions, facts, span, past)
     if model.ageing:
         held = versions(model, facts, span.at, past)
-        ended = ageing_due(model.ageing, held, span.since, span.at, past)
+        known = as_of(facts.aliases, span.at)
+        ended = ageing_due(model.ageing, held, known, span.since, span.at, past)
         parts.append(_records(ended, LEADS.name, "lead_id"))
     if model.hygiene and model.hygiene.stale:
         aged = stale_due(model.hygiene.stale, facts, span.since, span.at)
@@ -229,11 +230,11 @@ class _Age:
         return younger & (occurred_at <= _instant(span.since)) & (before != after)
 
     def _turns(self, occurred_at: Value, moment: datetime) -> Value:
-        """How many turns an event has taken, by its age as `core.behaviour` counts it."""
-        age = ibis.literal(int(moment.timestamp())) - occurred_at.truncate("s").epoch_seconds()
+        """How many turns an event has taken at an instant."""
+        seconds = seconds_old(occurred_at, moment)
         if isinstance(self.turn, Gradual | Step):
-            return self.turn.age(age)
-        return age // int((self.turn or DAY).total_seconds())
+            return self.turn.age(seconds)
+        return seconds // int((self.turn or DAY).total_seconds())
 
 
 def _ages(model: Model) -> Iterator[tuple[_Age, ActivityCondition]]:

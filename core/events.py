@@ -23,7 +23,7 @@ LEAD = ("connection", "lead_id")
 EVENT = ("connection", "lead_id", "object_type", "id")
 """What tells an activity of a lead from every other."""
 
-EMAILS = ("email", "email_sent", "email_reply")
+EMAILS = ("email", "email_sent", "email_reply", "email_forward")
 """The types of activities that are an e-mail; opens and clicks are something done with one."""
 
 _RESIDUAL = frozenset({"duration", "length"})
@@ -133,6 +133,11 @@ def column(events: Table, name: str) -> Value:
     """A column by the name that conditions have for it."""
     _before, custom, field = name.rpartition("custom.")
     return events.custom.get(field) if custom else events[name]
+
+
+def seconds_old(occurred_at: Value, at: datetime) -> Value:
+    """The age of an event at an instant, in whole seconds."""
+    return ibis.literal(int(at.timestamp())) - occurred_at.truncate("s").epoch_seconds()
 
 
 def interval(duration: timedelta) -> Value:

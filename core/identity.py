@@ -82,7 +82,7 @@ class Persons:
 def handles(identity: Identity, leads: Table) -> Table:
     """The handles of some versions of leads: connection, lead_id, object_type, way, handle."""
     parts = [_of(leads, way, value) for way, value in _ways(identity, leads)]
-    every = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    every = ibis.union(*parts)
     return every.filter(every.handle.notnull(), every.handle != "")
 
 

@@ -124,15 +124,14 @@ def depth_and_intensity(content: Table, whose: str) -> Table:
         first=content.occurred_at.min().truncate("s").epoch_seconds(),
         last=content.occurred_at.max().truncate("s").epoch_seconds(),
     )
-    span = (sums["last"] - sums["first"]).cast("int64")
-    days = (span // 86_400).cast("int64") + 1
+    days = (sums["last"] - sums["first"]) // 86_400 + 1
     return sums.select(
         "connection",
         whose,
         "events",
         days=days,
-        depth=(sums.breadth + sums.seconds // 60).cast("int64"),
-        intensity=(sums.events * UNIT // days).cast("int64"),
+        depth=sums.breadth + sums.seconds // 60,
+        intensity=sums.events * UNIT // days,
     )
 
 

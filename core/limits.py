@@ -75,11 +75,11 @@ def gains(events: Table, rules: Table, groups: Mapping[str, Group], grain: Grain
     before = rows.best.lag().over(ibis.window(group_by=keys, order_by="occurred_at"))
     rows = rows.mutate(before=before.coalesce(0))
     rows = rows.join(rules, "number").select(rows, rules.each, rules.cap, rules.group)
-    gain = rows.each.ifelse(rows.total, rows.best - rows.before).cast("int64")
+    gain = rows.each.ifelse(rows.total, rows.best - rows.before)
     rows = _clipped(rows.mutate(gain=gain), [*LEAD, "number"])
     if groups:
         rows = _by_group(rows, groups, grain)
-    return rows.group_by(*LEAD, "occurred_at").aggregate(gain=rows.gain.sum().cast("int64"))
+    return rows.group_by(*LEAD, "occurred_at").aggregate(gain=rows.gain.sum())
 
 
 def _by_group(rows: Table, groups: Mapping[str, Group], grain: Grain) -> Table:
@@ -95,9 +95,7 @@ def _by_group(rows: Table, groups: Mapping[str, Group], grain: Grain) -> Table:
         cap=ibis.cases(*caps).cast("int64"), spell=ibis.cases(*spells) if spells else endless
     )
     keys = [*LEAD, "group", "spell"]
-    sums = spelled.group_by(*keys, "cap", "occurred_at").aggregate(
-        gain=spelled.gain.sum().cast("int64")
-    )
+    sums = spelled.group_by(*keys, "cap", "occurred_at").aggregate(gain=spelled.gain.sum())
     return _clipped(sums, keys)
 
 
@@ -119,12 +117,12 @@ def path(limit: BehaviourLimit, grain: Grain, gained: Table, fit: Table | None) 
         level = _level(limit, grain, gained, fit)
         rows = level.mutate(passed=level.points.max().over(_so_far(LEAD)) > units(limit.until))
         gone = rows.filter(rows.passed)
-        loss = gone.group_by(*LEAD).aggregate(loss=gone.gain.sum().cast("int64"))
+        loss = gone.group_by(*LEAD).aggregate(loss=gone.gain.sum())
         yield lost(loss, "limit:until", grain)
         gained = rows.filter(~rows.passed)
     if limit.nightly_floor is not None:
         days = gained.group_by(*LEAD, occurred_at=gained.occurred_at.truncate("D"))
-        sums = days.aggregate(gain=gained.gain.sum().cast("int64"))
+        sums = days.aggregate(gain=gained.gain.sum())
         totals = sums.mutate(total=_running(sums, LEAD))
         floor = grain.of(limit.nightly_floor)
         lowest = totals.group_by(*LEAD).aggregate(loss=totals.total.min() - floor)
@@ -145,18 +143,18 @@ def _level(limit: BehaviourLimit, grain: Grain, gained: Table, fit: Table | None
         lowest = rows.ended.min().over(earlier)
         forgiven = (lowest < floor).fill_null(False).ifelse(floor - lowest, 0)
         before = rows.total - rows.gain + forgiven
-    rows = rows.mutate(points=before.cast("int64") * grain.raw)
+    rows = rows.mutate(points=before * grain.raw)
     if fit is None:
         return rows
     counts = fit.raw - fit.decay_loss - fit.cap_loss
-    sums = fit.group_by(*LEAD).aggregate(fit=counts.sum().cast("int64"))
+    sums = fit.group_by(*LEAD).aggregate(fit=counts.sum())
     joined = rows.left_join(sums, LEAD).select(rows, sums.fit)
     return joined.mutate(points=joined.points + joined.fit.coalesce(0))
 
 
 def _running(rows: Table, keys: Sequence[str]) -> IntegerColumn:
     """The sum of `gain` up to each instant; a key has one row for an instant."""
-    return rows.gain.sum().over(_so_far(keys)).cast("int64")
+    return rows.gain.sum().over(_so_far(keys))
 
 
 def _so_far(keys: Sequence[str]) -> Any:

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from core.conditions import ActivityCondition
 from core.contributions import contributions
-from core.events import LEAD, matches
+from core.events import LEAD, matches, seconds_old
 from core.facts import TIME
 from core.points import Duration, Grain, Part, Points, RuleId
 
@@ -179,25 +179,24 @@ def _amounts(measures: Sequence[Measure], activities: Table, events: Table, at: 
     found = found.filter(found.since.isnull() | (found.occurred_at >= found.since))
     latest = ibis.struct({"at": found.occurred_at, "id": found.id})
     sums = found.group_by(*LEAD, "measure").aggregate(
-        events=found.above.sum().cast("int64"),
-        others=(~found.above).sum().cast("int64"),
-        seconds=found.duration.sum(where=found.above).cast("int64"),
+        events=found.above.sum(),
+        others=(~found.above).sum(),
+        seconds=found.duration.sum(where=found.above),
         first=found.occurred_at.min(where=found.above),
         last=found.occurred_at.max(where=found.above),
         evidence=found.id.argmax(latest, where=found.above),
     )
-    # By the same whole days as gradual decay.
-    seconds = ibis.literal(int(at.timestamp())) - sums["last"].truncate("s").epoch_seconds()
     amounts = {
         "count": sums.events,
         "share": (sums.others > 0).ifelse(sums.events, None),
-        "silence": (seconds // 86_400).cast("int64"),
+        # By the same whole days as gradual decay.
+        "silence": seconds_old(sums["last"], at) // 86_400,
         "duration": sums.seconds,
     }
     by_kind = [(sums.measure == n, amounts[m.kind]) for n, m in enumerate(measures)]
     rows = sums.mutate(
-        amount=ibis.cases(*by_kind).cast("int64"),
-        whole=(sums.others > 0).ifelse(sums.others, 1).cast("int64"),
+        amount=ibis.cases(*by_kind),
+        whole=(sums.others > 0).ifelse(sums.others, 1),
     )
     return rows.filter(rows.amount.notnull())
 
@@ -212,7 +211,7 @@ def _worth(
         reached = rows.amount * bottom >= rows.whole * top
         yield mine & reached, grain.of(points), grain.of(points)
     if measure.every and measure.points is not None:
-        times = (rows.amount // measure.every).cast("int64")
+        times = rows.amount // measure.every
         gross = times * grain.of(measure.points)
         yield mine & (times > 0), gross, _held(gross, measure, grain)
 

@@ -30,7 +30,7 @@ def _network(text: str) -> str:
     first, dash, last = text.partition("-")
     if dash:
         ends = _address(first, text), _address(last, text)
-        keys = [_key(end) for end in ends]
+        keys = [_sortable(end) for end in ends]
         if keys[0][0] != keys[1][0]:
             raise ValueError(f"{text!r} begins in one version of IP and ends in the other")
         if keys[0] > keys[1]:
@@ -41,7 +41,7 @@ def _network(text: str) -> str:
     except ValueError:
         pass
     else:
-        if _key(found[0])[0] != _key(found[-1])[0]:
+        if _sortable(found[0])[0] != _sortable(found[-1])[0]:
             raise ValueError(f"{text!r} holds addresses of both versions of IP: {_WANTED}")
         return str(found)
     try:
@@ -68,9 +68,9 @@ def bounds(network: str) -> tuple[str, str]:
     """The keys of the first and the last address of a network or a range."""
     first, dash, last = network.partition("-")
     if dash:
-        return _key(ip_address(first)), _key(ip_address(last))
+        return _sortable(ip_address(first)), _sortable(ip_address(last))
     known = ip_network(network)
-    return _key(known[0]), _key(known[-1])
+    return _sortable(known[0]), _sortable(known[-1])
 
 
 def key(text: str) -> str | None:
@@ -79,10 +79,11 @@ def key(text: str) -> str | None:
         address = ip_address(text.strip())
     except ValueError:
         return None
-    return None if getattr(address, "scope_id", None) else _key(address)
+    return None if getattr(address, "scope_id", None) else _sortable(address)
 
 
-def _key(address: Address) -> str:
+def _sortable(address: Address) -> str:
+    """The key of an address: a text, by whose order the addresses of a version are sorted."""
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     return f"{address.version}{address.packed.hex()}"

@@ -286,7 +286,7 @@ def overridden(overrides: Table, lines: Table) -> Table:
     """
     sums = lines.group_by("connection", "lead_id").aggregate(sum=lines.points.sum())
     rows = overrides.left_join(sums, ["connection", "lead_id"]).select(
-        overrides, sum=sums["sum"].coalesce(0).cast("int64")
+        overrides, sum=sums["sum"].coalesce(0)
     )
     points = rows.score.isnull().ifelse(rows.points.coalesce(0), rows.score - rows["sum"])
     return contributions(
@@ -304,13 +304,13 @@ def overridden(overrides: Table, lines: Table) -> Table:
 def due(
     stages: Table, cool_down: timedelta | None, since: datetime, at: datetime, *, asked: bool
 ) -> Iterator[Table]:
-    """The leads whose past alone can change a result between two decisions: connection, lead_id.
+    """The leads of which the past alone can change what was decided at `since`, if it is decided
+    again at `at`: connection, lead_id.
 
-    Where conditions `asked` for it, those whose stage changed at or after `since`, the instant of
-    the former decision, so that it was not yet part of its past; and those whose cool-down ends
-    after `since`, at or before `at`. `keep` needs nothing: by equal facts a lead keeps just what
-    it was given. `core.ageing.due` is the same of ageing; of overrides and answers the
-    ledger tells.
+    Their cool-down ends after `since`, and by `at`; or, where conditions `asked` for past stages,
+    their stage changed at `since` or later, which the decision at `since` did not know. `keep`
+    needs nothing: by equal facts a lead keeps just what it was given. Ageing by past stages is
+    found by `core.ageing.due`, overrides and answers by the ledger.
     """
     named = stages.select("connection", "lead_id", "since", "left")
     if asked:

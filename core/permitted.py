@@ -19,7 +19,7 @@ from core.facts import LEADS
 from core.known import Facts, known_columns
 from core.past import Past
 from core.persons import of_persons
-from core.scoring import not_leads, union
+from core.scoring import not_leads
 from core.segments import Segments, shares
 from core.stages import Stage
 
@@ -66,9 +66,11 @@ def permitted(
             label = ibis.literal(segment.model.label)
             refused.append(told.mutate(stage=ibis.literal(stage.value), model=label))
             out.append(leads.select(*LEAD))
-    gone = union(out).view()
+    gone = ibis.union(*out).view()
     leads = facts.leads.anti_join(gone, ["connection", ("id", "lead_id")])
-    return Permitted(replace(facts, leads=leads, activities=activities), union(refused).view())
+    return Permitted(
+        replace(facts, leads=leads, activities=activities), ibis.union(*refused).view()
+    )
 
 
 def _because(
@@ -100,7 +102,7 @@ def unfollowed(
     ]
     if not lacking:
         return None
-    names = of_persons(union(lacking), facts)
+    names = of_persons(ibis.union(*lacking), facts)
     merged = facts.aliases.filter(facts.aliases.table_name == LEADS.name)
     former = merged.semi_join(names, ["connection", ("survivor", "lead_id")])
     return names.union(former.select("connection", lead_id="id").cast(names.schema()))

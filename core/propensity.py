@@ -97,8 +97,8 @@ def propensity(
         found = _anonymous(section.anonymous, model, facts, at)
         parts.append(found.semi_join(accounts, _ACCOUNT))
         signals.append(found.filter(found.points > 0).select(*_ACCOUNT, "last"))
-    lines = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    latest = ibis.union(*signals) if len(signals) > 1 else signals[0]
+    lines = ibis.union(*parts)
+    latest = ibis.union(*signals)
     scores = _scores(accounts, lines, latest, units(section.top))
     return Accounts(contributions=lines.union(_scaled(scores)), scores=scores)
 
@@ -161,7 +161,7 @@ def _rolled_up(rollup: RollUp, contacts: Table) -> Table:
         place = ibis.row_number().over(ibis.window(group_by=_ACCOUNT, order_by=best_first))
         points = (place < rollup.counted).ifelse(contacts.amount, 0)
     if rollup.method == "mean":
-        upto = contacts.amount.sum().over(window).cast("int64")
+        upto = contacts.amount.sum().over(window)
         count = contacts.count().over(ibis.window(group_by=_ACCOUNT))
         points = upto // count - (upto - contacts.amount) // count
     rule = ibis.literal(rollup.name)
@@ -246,11 +246,11 @@ def _scores(accounts: Table, lines: Table, latest: Table, top: int) -> Table:
     )
     newest = latest.group_by(_ACCOUNT).aggregate(latest=latest["last"].max())
     found = accounts.left_join(sums, _ACCOUNT).select(
-        accounts, **{name: sums[name].coalesce(0).cast("int64") for name in sums.columns[2:]}
+        accounts, **{name: sums[name].coalesce(0) for name in sums.columns[2:]}
     )
     rows = found.left_join(newest, _ACCOUNT).select(found, newest.latest)
     bounded = ibis.cases((rows.raw < 0, 0), (rows.raw > top, top), else_=rows.raw)
-    aps = (bounded * 100 // top).cast("int64") * UNIT
+    aps = bounded * 100 // top * UNIT
     return rows.select(*_ACCOUNT, "target", "raw", "contacts", "roles", "latest", aps=aps).view()
 
 

@@ -23,6 +23,7 @@ from core.behaviour import behaviour, unmeasured
 from core.checklists import check
 from core.conditions import undecided
 from core.contributions import NO_EVENTS, capped, contributions, matched
+from core.counting import BETWEEN
 from core.decision import UNIT
 from core.earning import BestOf, FitRule
 from core.events import until
@@ -63,18 +64,28 @@ class Scored:
 
     `rejected`: connection, lead_id of records with neither contact data nor any activity: they
     are not leads, and are not scored.
+
+    `channels`: contributions of each lead and channel as if they were a lead of their own
+    (`core.counting.by_channel`); None: they are not asked for.
     """
 
     contributions: Table
     scores: Table
     rejected: Table
+    channels: Table | None = None
 
 
 def score(
-    model: Model, facts: Facts, at: datetime, past: Past | None = None, keep: Keep = unkept
+    model: Model,
+    facts: Facts,
+    at: datetime,
+    past: Past | None = None,
+    keep: Keep = unkept,
+    *,
+    channels: bool = False,
 ) -> Scored:
     """Score every lead by the facts as of `at` (aware, whole seconds), and what was decided before
-    it."""
+    it; each channel of every lead as well, if asked."""
     rejected = keep(not_leads(facts, at))
     leads = living(facts, at).anti_join(rejected, ["connection", ("id", "lead_id")])
     wide = known_columns(asked(model), facts, at, past, model)
@@ -83,22 +94,25 @@ def score(
         parts.append(_fit(model, wide))
         parts += limits(model, "fit", parts[0])
     if model.behaviour or model.measures:
-        fit = union(parts).filter(_.part == "fit") if parts else None
-        did = behaviour(model, facts.activities, settled_events(facts, at), at, fit)
+        fit = ibis.union(*parts).filter(_.part == "fit") if parts else None
+        events = settled_events(facts, at)
+        did = behaviour(model, facts.activities, events, at, fit, channels=channels)
         parts += [did, *limits(model, "behaviour", did)]
     if model.ageing:
-        parts.append(ageing(model.ageing, versions(model, facts, at, past), at, past))
+        held = versions(model, facts, at, past)
+        parts.append(ageing(model.ageing, held, facts.aliases, at, past))
     if (left := room(model)) is not None:
-        parts.append(_rest(left, union(parts)))
+        parts.append(_rest(left, ibis.union(*parts)))
     if model.scale:
-        parts.append(_scaled(model.scale.top or model.most, leads, union(parts)))
+        parts.append(_scaled(model.scale.top or model.most, leads, ibis.union(*parts)))
     if past and past.overrides is not None:
-        parts.append(overridden(past.overrides, union(parts)))
-    lines = keep(union(parts))
+        parts.append(overridden(past.overrides, ibis.union(*parts)))
+    lines = keep(ibis.union(*parts))
     return Scored(
         contributions=lines.semi_join(leads, ["connection", ("lead_id", "id")]),
         scores=standing(model.gates, model.disqualify, _scores(model, leads, lines), wide),
         rejected=rejected,
+        channels=lines.filter(lines.lead_id.contains(BETWEEN)) if channels else None,
     )
 
 
@@ -112,11 +126,6 @@ def not_leads(facts: Facts, at: datetime) -> Table:
     for did in (until(facts.activities, at), moved):
         rejected = rejected.anti_join(did, ["connection", "lead_id"])
     return rejected
-
-
-def union(parts: list[Table]) -> Table:
-    """The rows of some tables of equal columns; of one alone, just that."""
-    return ibis.union(*parts) if len(parts) > 1 else parts[0]
 
 
 def limits(model: Model, part: str, lines: Table) -> Iterator[Table]:
@@ -174,7 +183,7 @@ def unknown(model: Model, facts: Facts, at: datetime, past: Past | None = None) 
         parts.append(unmeasured(model, facts.activities, events, people, at))
     if not parts:
         return people.select("connection", lead_id="id", rule=ibis.null("string")).limit(0)
-    return union(parts)
+    return ibis.union(*parts)
 
 
 def _undecided(model: Model, facts: Facts, at: datetime, past: Past | None) -> Table:

@@ -113,7 +113,7 @@ def conversion(section: Sources, facts: Facts, outcomes: Table, at: datetime) ->
     joined = leads.left_join(customers.mutate(won=1), ["connection", "lead_id"])
     rows = joined.select(leads.source, won=_.won.coalesce(0))
     grouped = rows.group_by(kind=kinds(section, rows.source), source=rows.source)
-    return grouped.aggregate(leads=_.count(), won=_.won.sum().cast("int64"))
+    return grouped.aggregate(leads=_.count(), won=_.won.sum())
 
 
 def referrers(section: Sources, facts: Facts, at: datetime) -> Table:

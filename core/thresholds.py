@@ -36,7 +36,7 @@ def candidates(
     found = list(scores)
     every = sorted(score for score, _won in found)
     won = sorted(score for score, became in found if became)
-    points = {*_round(Decimal(every[-1]) / UNIT if every else Decimal(0)), *present}
+    points = {*_round_numbers(Decimal(every[-1]) / UNIT if every else Decimal(0)), *present}
     return [Candidate(p, _reaching(every, p), _reaching(won, p)) for p in sorted(points)]
 
 
@@ -55,7 +55,7 @@ def _reaching(scores: Sequence[int], points: Decimal) -> int:
     return len(scores) - bisect_left(scores, units(points))
 
 
-def _round(most: Decimal) -> list[Decimal]:
+def _round_numbers(most: Decimal) -> list[Decimal]:
     """Multiples of 1, 2 or 5 times a power of ten, up to the most points there are."""
     steps = (Decimal(step) * 10**power for power in count() for step in (1, 2, 5))
     step = next(step for step in steps if most <= step * ROWS)

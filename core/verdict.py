@@ -21,7 +21,7 @@ from core.prediction import PROBABILITY, probabilities
 from core.qualification import qualify
 from core.ready import ready
 from core.rules import Model
-from core.scoring import Scored, not_leads, score, union
+from core.scoring import Scored, not_leads, score
 from core.segments import Segments, shares
 
 KEY = ["connection", "lead_id"]
@@ -101,7 +101,7 @@ def judge(
         ]
     scored, verdicts = [], []
     for segment, own in zip(segments, parts, strict=True):
-        scored.append(score(segment.model, own, at, past, keep))
+        scored.append(score(segment.model, own, at, past, keep, channels=explained))
         verdicts.append(_verdicts(segment.model, scored[-1], own, at, past))
     if cleaning and held is not None:
         verdicts.append(_unscored(held.mutate(model=ibis.literal(cleaning.label))))
@@ -114,12 +114,15 @@ def judge(
         people = as_of(rest.leads, at).select("connection", lead_id="id")
         outside = people.anti_join(rejected[-1], KEY)
     return Judged(
-        keep(union(verdicts)),
-        union([one.contributions for one in scored]),
-        union(rejected),
+        keep(ibis.union(*verdicts)),
+        ibis.union(*(one.contributions for one in scored)),
+        ibis.union(*rejected),
         outside,
         facts,
-        {segment.model.label: own for segment, own in zip(segments, parts, strict=True)},
+        {
+            segment.model.label: replace(own, channels=one.channels)
+            for segment, own, one in zip(segments, parts, scored, strict=True)
+        },
         held,
     )
 

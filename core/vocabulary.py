@@ -86,7 +86,7 @@ def _asked(condition: Condition) -> Iterator[tuple[str, str, int, str]]:
 
 def occurs(condition: Condition, words: Words) -> Occurs:
     """Which columns of a condition can hold a word."""
-    return lambda column, *said: _instead(words, condition, column, *said) is None
+    return lambda column, word, key: _instead(words, condition, column, word, key) is None
 
 
 def _nested(place: Place, condition: Condition) -> Iterator[tuple[Place, Condition]]:
@@ -99,9 +99,7 @@ def _nested(place: Place, condition: Condition) -> Iterator[tuple[Place, Conditi
         yield from _nested((*place, "not"), condition.not_)
 
 
-def _instead(
-    words: Words, condition: Condition, column: str, word: str, key: str = "equals"
-) -> str | None:
+def _instead(words: Words, condition: Condition, column: str, word: str, key: str) -> str | None:
     """What to say for a word that a column cannot hold, or for a part of one; None where it can."""
     field = column.removeprefix("account.")
     if field in words.own:

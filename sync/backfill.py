@@ -8,16 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from connectors.base import Connector, Cursor, Price, Progress, Stream
-from sync.cycle import Read
+from connectors.base import Connector, Cursor, Price, Stream
 from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits, budget, keep
 from sync.ledger_rows import RunStatus
 from sync.price import Size, in_words, reading, total
-from sync.pull import Pulled, pull, start_of
-from sync.report import Step
-from sync.session import Clock, Session
-from sync.stop import Stop
+from sync.pull import Pulled, Read, Reader, pull, start_of
+from sync.session import Session
 
 FRESH = timedelta(days=1)
 """How long ago a stream may have been read to its end for a backfill that goes on to leave it."""
@@ -116,17 +113,9 @@ def remaining(
 def read_on(since: datetime | None) -> Read:
     """How a backfill reads a CRM, begun now or gone on with: what remains of it."""
 
-    def read(
-        connector: Connector,
-        facts: FactsStore,
-        clock: Clock,
-        step: Step,
-        stop: Stop,
-        progress: Progress,
-    ) -> Pulled:
-        streams = remaining(connector, facts, since, clock())
-        left = facts.backlog.of(connector.name)
-        return pull(connector, facts, clock, step, stop, progress, streams, left)
+    def read(reader: Reader) -> Pulled:
+        streams = remaining(reader.connector, reader.facts, since, reader.clock())
+        return pull(reader, streams, reader.facts.backlog.of(reader.connector.name))
 
     return read
 

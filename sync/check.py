@@ -1,6 +1,7 @@
 """Check: what would fail in a run, found before it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from pathlib import Path
 
 from connectors.base import Connector, Problem
 from connectors.settings import crm_fields
@@ -12,26 +13,56 @@ from sync import identity
 from sync.check_model import suspicions
 from sync.check_routing import routing_problems
 from sync.check_segments import small_segments
+from sync.config import read_config, segments
 from sync.decide import facts_of
 from sync.handoff_settings import Way
-from sync.lint import absent, beside, mapped
-from sync.pull import pull
-from sync.report import Step
+from sync.lint import absent, beside, mapped, mistaken
+from sync.model_file import Salvage, salvaged
+from sync.pull import Reader, pull
 from sync.roster import Found, find
-from sync.session import Session
+from sync.session import Outside, Session, Setup, admit, open_setup, with_file
+from sync.sign_off import unsigned
 from sync.stop import Stop
 
 SEVERITIES = ("credentials", "error", "warning")
 """Worst first."""
 
 
-def check(session: Session, stop: Stop, address: Callable[[Place], str]) -> list[Problem]:
+def prove(path: Path, tried: Path | None, outside: Outside, stop: Stop) -> list[Problem]:
+    """Everything wrong in a configuration and its model files; where nothing is, also what is
+    suspicious, and what would fail by the CRMs. `tried` is a model file that is not configured.
+
+    Raises ConfigError where nothing of the configuration can be read.
+    """
+    found = read_config(path, outside.env)
+    if found.config is not None:
+        admit(found.config, outside, "check")
+    paths = [*found.models, *([tried] if tried else [])]
+    files = {path.resolve(): salvaged(path) for path in paths}
+    problems = mistaken(found, files.values(), outside.connect)
+    if found.config is None or problems:
+        return worst_first(problems)
+    models = segments(found.config, [files[path.resolve()] for path in found.models])
+    with open_setup(Setup(found.config, models), outside) as session:
+        if tried:
+            session = with_file(session, tried, files[tried.resolve()].whole)
+        used = [files[file.model.resolve()] for file in session.config.model]
+        problems = check(session, used, stop, found.address)
+        if not tried:  # One that is only tried is not to be run yet.
+            problems += unsigned(session.config, session.segments, session.ledger)
+    return worst_first(problems)
+
+
+def check(
+    session: Session, models: Sequence[Salvage], stop: Stop, address: Callable[[Place], str]
+) -> list[Problem]:
     """Log in to every CRM, compare fields, and look up the configured owners. Writes nothing.
 
-    `address` says where a place of the configuration stands in its file.
+    `models` are the files of the models; `address` says where a place of the configuration stands
+    in its file.
     """
     fields = mapped(session.config, session.connectors)
-    problems = [*suspicions(session, fields), *beside(session.config, fields, address)]
+    problems = [*suspicions(session, models, fields), *beside(session.config, fields, address)]
     problems += _claims(session)
     rosters: dict[str, Found] = {}
     lacking: dict[str, Mapping[str, Set[str]]] = {}
@@ -51,10 +82,10 @@ def check(session: Session, stop: Stop, address: Callable[[Place], str]) -> list
     if session.config.routing:
         problems += routing_problems(session, rosters, address)
     there = mapped(session.config, session.connectors, lacking)
-    problems += absent(session.config, fields, there, address)
+    problems += absent(session.config, models, fields, there, address)
     problems += small_segments(session, address)
     problems += _unworked(session)
-    return worst_first(problems)
+    return problems
 
 
 def worst_first(problems: Iterable[Problem]) -> list[Problem]:
@@ -157,5 +188,5 @@ def _roster(session: Session, connector: Connector, stop: Stop) -> Found:
     routing = session.config.routing
     assert routing is not None, "only asked where there is routing"
     streams = [stream for stream in connector.streams() if stream.table == OWNERS.name]
-    pull(connector, session.facts, session.clock, Step("pull"), stop, lambda *_: None, streams)
+    pull(Reader(connector, session.facts, session.clock, stop), streams)
     return find(routing, session.facts, connector.name, connector.capabilities)

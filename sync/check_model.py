@@ -1,6 +1,6 @@
 """What is suspicious in the configured models, in itself and by what the facts say."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from connectors.base import Problem
@@ -14,25 +14,23 @@ from core.scoring import score
 from core.segments import shares
 from core.unmapped import Mapped
 from sync.decide import facts_of, past_of
-from sync.lint import in_itself
-from sync.networks_file import with_networks
+from sync.lint import addressed, in_itself
+from sync.model_file import Salvage
 from sync.session import Session
-from sync.yaml_source import placed_yaml
 
 
-def suspicions(session: Session, fields: Mapped) -> list[Problem]:
-    """Every finding of `core.lint` about the configured models, and about the facts there are;
-    `fields` are those that the connections fill."""
+def suspicions(session: Session, models: Sequence[Salvage], fields: Mapped) -> list[Problem]:
+    """Every finding of `core.lint` about the models of a session, in their files, and about the
+    facts there are; `fields` are those that the connections fill."""
     at = session.clock().replace(microsecond=0)
     past = past_of(session.ledger, session.config.routing, at, session.segments)
     facts = shared(session.config.identity, facts_of(session.facts, at), at)
     parts, _rest = shares(session.segments, facts, at, past)
     problems: list[Problem] = []
-    for file, facts in zip(session.config.model, parts, strict=True):
-        model, address = placed_yaml(file.model, Model, {})
-        model = with_networks(model, file.model)
+    for found, facts in zip(models, parts, strict=True):
+        model = found.whole
         findings = [*in_itself(session.config, fields, model), *_in_facts(model, facts, at, past)]
-        problems += [Problem(f.severity, address(f.place), f.what, f.advice) for f in findings]
+        problems += addressed(findings, found.address)
     return problems
 
 

@@ -44,7 +44,7 @@ from sync.command import (
     stop_on_signals,
     told,
 )
-from sync.errors import StoreBusy, StoreError, StoreLost
+from sync.errors import StoreError
 from sync.exits import Exit, exit_of
 from sync.guards import GuardStopError
 from sync.stop import Reload, StoppedError
@@ -95,24 +95,9 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Prove configuration, model and mapping against the live CRM, before a run fails."""
-    from sync.check import check as find_problems
-    from sync.check import worst_first
-    from sync.config import addresses
-    from sync.lint import mistaken
-    from sync.session import with_file
-    from sync.sign_off import unsigned
+    from sync.check import prove
 
-    outside, configured = outside_of(ctx), settings(ctx, config)
-    files = [file.model for file in configured.model] + ([model] if model else [])
-    address = addresses(config, outside.env)
-    problems = worst_first(mistaken(files, configured, outside.connect, address))
-    if not problems:
-        with opened(ctx, config) as session:
-            session = with_file(session, model) if model else session
-            problems = find_problems(session, stop_on_signals(), address)
-            if model is None:  # One that is only tried is not to be run yet.
-                asked = unsigned(session.config, session.segments, session.ledger)
-                problems = worst_first([*problems, *asked])
+    problems = prove(config, model, outside_of(ctx), stop_on_signals())
     if as_json:
         show([vars(problem) for problem in problems])
     for problem in problems:
@@ -324,25 +309,13 @@ def run(arguments: Sequence[str], outside: "Outside | None" = None) -> int:
     except BudgetSpent as error:
         say(f"stopped: {error}")
         return exit_of(error)
-    except ConnectorError as error:
+    except (ConnectorError, DeniedError, StoreError) as error:
         say(f"error: {error}")
         return exit_of(error)
     except GuardStopError as error:
         for finding in error.findings:
             say(f"stopped: {finding}")
         return Exit.GUARD
-    except DeniedError as error:
-        say(f"error: {error}")
-        return Exit.CREDENTIALS
-    except StoreBusy as error:
-        say(f"error: {error}")
-        return Exit.LEASE
-    except StoreLost as error:
-        say(f"error: {error}")
-        return Exit.TEMPORARY
-    except StoreError as error:
-        say(f"error: {error}")
-        return Exit.USAGE
     except (StoppedError, typer.Abort) as error:
         say(str(error) or "interrupted")
         return Exit.INTERRUPTED

@@ -2,11 +2,14 @@
 
 import os
 from contextlib import AbstractContextManager
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
+from core.points import Share
 from sync.exits import Exit
 from sync.guards import Limits
 from sync.stop import Stop
@@ -88,6 +91,14 @@ def limits_of(
         guards.max_calls if calls is None else calls,
         guards.backfill_quota_share if backfill else guards.daily_quota_share,
     )
+
+
+def share_of(given: str) -> Decimal:
+    """A share from 0 to 1, as it is given on the command line."""
+    try:
+        return TypeAdapter(Share).validate_python(given)
+    except ValidationError:
+        raise typer.BadParameter(f"{given} is no share from 0 to 1, such as 0.5") from None
 
 
 def warn(report: "RunReport") -> None:

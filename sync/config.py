@@ -1,7 +1,8 @@
 """config.yaml: connections, stores, mapping, written fields, routing, guards and service."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, Union
@@ -27,12 +28,12 @@ from core.sources import Sources
 from core.stages import Stage
 from sync.access import Access
 from sync.handoff_settings import Handoff
-from sync.model_file import read_model
+from sync.model_file import Salvage, salvaged
 from sync.nurture_settings import Nurture
 from sync.retention_settings import Retention
 from sync.routing_settings import Routing
 from sync.service_settings import Alerts, Metrics, Schedule
-from sync.yaml_source import ConfigError, load_yaml, placed_yaml
+from sync.yaml_source import ConfigError, Reading, Wrong, in_order, read_file
 
 if TYPE_CHECKING:
     Connection = ConnectionSettings
@@ -59,6 +60,10 @@ class Guards(Settings):
     backfill_quota_share: float = Field(
         0.5, gt=0, le=1, description="The same for a backfill, which leaves more to other runs."
     )
+
+
+MODEL = Path("model.yaml")
+"""The scoring model file where the configuration names none."""
 
 
 class ModelFile(Settings):
@@ -107,10 +112,10 @@ class Config(Settings):
         min_length=1, description="The CRMs, by a name of your own."
     )
     model: ModelFiles = Field(
-        (ModelFile(model=Path("model.yaml")),),
+        (ModelFile(model=MODEL),),
         description="The scoring model file; or several, each with the leads that it is for, in "
         "order of precedence: the first whose condition holds scores a lead.",
-        json_schema_extra={"default": "model.yaml"},
+        json_schema_extra={"default": str(MODEL)},
     )
     model_signoff: SignOff = Field(
         SignOff.NONE,
@@ -236,10 +241,38 @@ class Config(Settings):
         return identity
 
 
+@dataclass(frozen=True)
+class ConfigFile:
+    """A configuration file as it was read: None where something is wrong in it, and what that is;
+    the model files that it names, as far as it does, and where each of its places stands."""
+
+    config: Config | None
+    mistakes: Sequence[Wrong]
+    models: Sequence[Path]
+    address: Callable[[Place], str]
+
+
+def read_config(path: Path, env: Mapping[str, str]) -> ConfigFile:
+    """The configuration in a file. Raises ConfigError where nothing of it can be read."""
+    reading = read_file(path, Config, env)
+    folder = path.resolve().parent
+    if reading.content is None:
+        models = [folder / name for name in _named(reading, folder)]
+        return ConfigFile(None, in_order(reading.wrong), models, reading.address)
+    config = _within(folder, reading.content)
+    return ConfigFile(config, (), [file.model for file in config.model], reading.address)
+
+
 def load(path: Path, env: Mapping[str, str]) -> Config:
     """The configuration in a file. Raises ConfigError with all its mistakes."""
-    config = load_yaml(path, Config, env)
-    folder = path.resolve().parent
+    found = read_config(path, env)
+    if found.config is None:
+        raise ConfigError(list(map(str, found.mistakes)))
+    return found.config
+
+
+def _within(folder: Path, config: Config) -> Config:
+    """A configuration whose paths are meant from a folder."""
     ledger = config.ledger
     relative = re.fullmatch(r"sqlite:///(?!/)(.+)", ledger)
     if relative and relative[1] != ":memory:":
@@ -250,9 +283,20 @@ def load(path: Path, env: Mapping[str, str]) -> Config:
     )
 
 
-def addresses(path: Path, env: Mapping[str, str]) -> Callable[[Place], str]:
-    """Where each place of the configuration stands in its file, as file:line:column."""
-    return placed_yaml(path, Config, env)[1]
+def _named(reading: Reading[Config], folder: Path) -> Iterator[str]:
+    """The model files that a configuration names in which something is wrong. The one by default
+    only where it is there: the key may be what is wrong."""
+    data = reading.data if isinstance(reading.data, dict) else {}
+    default = str(MODEL) if (folder / MODEL).is_file() else None
+    said = data.get("model", default)
+    files: dict[Place, Any] = {("model",): said}
+    if isinstance(said, list):
+        entries = [entry if isinstance(entry, dict) else {} for entry in said]
+        files = {("model", n, "model"): entry.get("model") for n, entry in enumerate(entries)}
+    wrong = {one.place for one in reading.wrong}
+    for place, name in files.items():
+        if isinstance(name, str) and name and place not in wrong:
+            yield name
 
 
 def read_models(config: Config) -> Segments:
@@ -260,17 +304,23 @@ def read_models(config: Config) -> Segments:
 
     Raises ConfigError with all the mistakes of all files, and where two models share a name.
     """
-    segments, problems = [], []
-    for file in config.model:
-        try:
-            segments.append(Segment(read_model(file.model), file.when))
-        except ConfigError as error:
-            problems += error.problems
-    names = [segment.model.name for segment in segments]
+    return segments(config, [salvaged(file.model) for file in config.model])
+
+
+def segments(config: Config, files: Sequence[Salvage]) -> Segments:
+    """The models in the files of a configuration, each with its condition.
+
+    Raises ConfigError with all the mistakes of all files, and where two models share a name.
+    """
+    problems = [*dict.fromkeys(str(wrong) for found in files for wrong in found.mistakes)]
+    models = [found.rest for found in files if found.rest is not None and not found.mistakes]
+    names = [model.name for model in models]
     problems += [f"two models are called {n}" for n in sorted({*names}) if names.count(n) > 1]
     if problems:
         raise ConfigError(problems)
-    return tuple(segments)
+    return tuple(
+        Segment(model, file.when) for model, file in zip(models, config.model, strict=True)
+    )
 
 
 def replacing(segments: Segments, model: Model, said: object) -> Segments:

@@ -5,7 +5,7 @@ A plan is the same cycle that stops before writing.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -21,27 +21,23 @@ from sync import guards, handoff, price, retention
 from sync.compare import Comparer
 from sync.config import SignOff
 from sync.decide import Decider, past_of
-from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
 from sync.kin import People, hand_down
 from sync.lease import Lease
 from sync.lint import doubts
 from sync.plan import ConnectionPlan
-from sync.pull import Pulled, pull
+from sync.pull import Read, Reader, pull
 from sync.recording import new_run, recorded
-from sync.report import ConnectionReport, RunReport, Step
+from sync.report import ConnectionReport, RunReport
 from sync.retention import Due
 from sync.roster import colleagues, find
 from sync.route import Round, assign, record, start_timers
 from sync.selection import Selection, chosen, select
-from sync.session import Clock, Session
+from sync.session import Session
 from sync.sign_off import unsigned
 from sync.staffing import shortages
 from sync.stop import Stop
 from sync.write import Writer, settle_unanswered
-
-Read = Callable[[Connector, FactsStore, Clock, Step, Stop, Progress], Pulled]
-"""How a cycle brings the facts up to date with a CRM: `sync.pull.pull`, or what does more."""
 
 
 @dataclass
@@ -219,7 +215,7 @@ class _Steps:
             raise GuardStopError(over)
         held = facts.counts(name)[LEADS.name]
         clock, step = self._session.clock, report.steps["pull"]
-        pulled = self._read(connector, facts, clock, step, self._stop, self._progress)
+        pulled = self._read(Reader(connector, facts, clock, self._stop, step, self._progress))
         report.comparisons, report.reading.made = pulled.comparisons, pulled.calls
         report.refreshed, report.refreshing = pulled.refreshed, pulled.refreshing
         report.unread.update(f"{p.field}: {p.reason}" for p in pulled.unread)

@@ -93,22 +93,23 @@ def sync(
 ) -> None:
     """Run one cycle: pull what changed, decide, and write what differs."""
     from sync.cycle import run_cycle
-    from sync.reconcile import reconciled
-    from sync.refresh import refreshed
+    from sync.reading import read_as
+    from sync.service_settings import Job
 
     if reconcile and refresh:
         raise typer.BadParameter("--reconcile reads every field again: give one of the two")
-    runs = {"sync": run_cycle, "reconcile": reconciled, "refresh": refreshed}
-    kind = "reconcile" if reconcile else "refresh" if refresh else "sync"
+    kind = Job.RECONCILE if reconcile else Job.REFRESH if refresh else "sync"
     with opened(ctx, config, only) as session, progress_bars() as progress:
-        cycle = runs[kind](
+        limits = limits_of(session.config.guards, max_change_share, max_calls)
+        cycle = run_cycle(
             session,
             kind=kind,
             stop=stop_on_signals(),
             progress=progress,
-            limits=limits_of(session.config.guards, max_change_share, max_calls),
+            limits=limits,
             full=full,
             verify=verify,
+            read=read_as(kind, session, limits),
         )
     show_report(cycle.report, as_json)
 

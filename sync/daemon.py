@@ -25,8 +25,7 @@ from sync.lease import Lease
 from sync.ledger import Ledger
 from sync.notify import Alert, NotifyError, ways
 from sync.progress import HowFar, now_and_then
-from sync.reconcile import reconciled
-from sync.refresh import refreshed
+from sync.reading import read_as
 from sync.report import RunReport
 from sync.schedule import next_start
 from sync.service_settings import Job
@@ -40,14 +39,6 @@ NAME = "daemon"
 
 BEAT = timedelta(minutes=1)
 """How often it gives a sign of life while it waits."""
-
-RUNS = {
-    Job.DELTA: run_cycle,
-    Job.REFRESH: refreshed,
-    Job.RECONCILE: reconciled,
-    Job.FULL: run_cycle,
-}
-"""What each job runs."""
 
 WATCH_SECONDS = 30
 """How often it looks, in real time, whether a job is overdue: also while one hangs."""
@@ -232,17 +223,17 @@ class Term:
     def _run(self, job: Job) -> None:
         """One job. What the next one may get over is said, and not raised."""
         guards = self._setup.config.guards
+        limits = Limits(guards.max_change_share, guards.max_calls, guards.daily_quota_share)
         try:
             with open_setup(self._setup, self._outside) as session:
-                done = RUNS[job](
+                done = run_cycle(
                     session,
                     kind=job,
                     stop=self._stop,
                     progress=now_and_then(partial(self._tell, job), time.monotonic),
-                    limits=Limits(
-                        guards.max_change_share, guards.max_calls, guards.daily_quota_share
-                    ),
+                    limits=limits,
                     full=job is Job.FULL,
+                    read=read_as(job, session, limits),
                 )
         except StoppedError:
             return

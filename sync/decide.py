@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
-from operator import and_, or_
+from operator import and_
 from typing import Any, Self
 
 import ibis
@@ -28,7 +28,6 @@ from core.persons import nearby, of_persons, shared
 from core.prediction import exact, probabilities
 from core.profile import areas, stages
 from core.routing import Assignment
-from core.scoring import union
 from core.segments import Segments, scoring_accounts, shares
 from core.stages import HELD_OUT, WITHHELD
 from core.verdict import KEY, judge
@@ -89,19 +88,21 @@ def about(
     All accounts are among them: whether a domain is that of one alone hangs on every other. `find`
     is how the activities are found.
     """
-    named = {LEADS.name: set(leads), ACCOUNTS.name: set(accounts)}
-    mine = ((_.table_name == t) & _.survivor.isin(sorted(ids)) for t, ids in named.items())
-    merged = facts.aliases.filter(reduce(or_, mine)).select("table_name", "id")
-    for row in merged.to_pyarrow().to_pylist():
-        named[row["table_name"]].add(row["id"])
+    people = with_gone(facts, leads)
     return replace(
         facts,
-        leads=facts.leads.filter(_.id.isin(sorted(leads))),
-        activities=find(facts.activities, *named.values()),
+        leads=facts.leads.filter(_.id.isin(sorted(people))),
+        activities=find(facts.activities, people, with_gone(facts, accounts, ACCOUNTS.name)),
         aliases=facts.aliases.filter(
             (_.table_name == ACCOUNTS.name) | _.survivor.isin(sorted(leads))
         ),
     )
+
+
+def with_gone(facts: Facts, ids: Collection[str], table: str = LEADS.name) -> set[str]:
+    """The ids of some records, and of those that were merged or converted into them."""
+    mine = facts.aliases.filter(_.table_name == table, _.survivor.isin(sorted(ids)))
+    return {*ids, *mine.id.to_pyarrow().to_pylist()}
 
 
 @contextmanager
@@ -290,7 +291,7 @@ class Decider:
         }
         for output, tables in found.items():
             if output in optional and tables:
-                table = _joined(table, union(tables))
+                table = _joined(table, ibis.union(*tables))
                 del missing[output]
         return table.mutate(**missing)
 

@@ -10,6 +10,8 @@ from connectors.errors import (
     QuotaExhausted,
     TemporaryError,
 )
+from sync.access import DeniedError
+from sync.errors import StoreBusy, StoreError, StoreLost
 
 
 class Exit(IntEnum):
@@ -43,14 +45,16 @@ MEANING = {
 }
 
 
-def exit_of(error: ConnectorError) -> Exit:
-    """The exit code for a connector's error."""
-    if isinstance(error, CredentialsError):
+def exit_of(error: ConnectorError | StoreError | DeniedError) -> Exit:
+    """The exit code for what a connector, a store or a role refuses."""
+    if isinstance(error, CredentialsError | DeniedError):
         return Exit.CREDENTIALS
-    if isinstance(error, MappingError):
-        return Exit.USAGE
     if isinstance(error, BudgetSpent):
         return Exit.GUARD
-    if isinstance(error, TemporaryError | QuotaExhausted):
+    if isinstance(error, StoreBusy):
+        return Exit.LEASE
+    if isinstance(error, TemporaryError | QuotaExhausted | StoreLost):
         return Exit.TEMPORARY
+    if isinstance(error, MappingError | StoreError):
+        return Exit.USAGE
     return Exit.UNEXPECTED

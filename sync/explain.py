@@ -45,7 +45,7 @@ def explain(around: Neighbours, leads: Collection[str]) -> list[tuple[Decision, 
     models = {segment.model.label: segment.model for segment in session.segments}
     named, connections = set(leads), set(session.connectors)
     listed = [
-        {**row}
+        row
         for row in sorted(around.verdicts, key=itemgetter(*KEY))
         if row["lead_id"] in named and row["connection"] in connections
     ]
@@ -61,13 +61,11 @@ def explain(around: Neighbours, leads: Collection[str]) -> list[tuple[Decision, 
         decided = [d.decision for d in session.ledger.decisions(*key)]
         earlier = [decision for decision in decided if decision.scored_at <= at]
         reason = _owned(around, key, earlier[-1].owner_reason if earlier else "")
-        predicted = exact(row.pop("probability"))
         decision = Decision(
-            **row,
+            **{**row, "probability": exact(row["probability"])},
             object_type=kinds[key],
             scored_at=at,
             owner_reason=reason,
-            probability=predicted,
         )
         model, history = models[decision.model], session.ledger.past.history(*key, at)
         history = replace(
@@ -132,14 +130,14 @@ class _Told:
     ) -> Explanation:
         """Everything about one lead; `earlier` is what was decided about it before."""
         shown = {name: part.get(key, []) for name, part in self._profiles.items()}
-        (predicted,) = self._predicted.get(key, ({"misread": False},))
+        misread = any(row["misread"] for row in self._predicted.get(key, ()))
         return explain_lead(
             self._model,
             score,
             contributions.get(key, ()),
             [row["rule"] for row in self._missing.get(key, ())],
             self._checked.get(key, ()),
-            misread=f"custom.{self._model.probability}" if predicted["misread"] else None,
+            misread=f"custom.{self._model.probability}" if misread else None,
             profile=profile(shown) if shown else None,
             known=self._known(key, earlier),
             channels=self._channels.get(key, ()),

@@ -30,6 +30,7 @@ from sync.facts_sql import columns, equal, judged, record_type, standing
 from sync.history import SEEN, History
 from sync.horizon import HORIZONS, Horizon
 from sync.lead_numbers import NUMBER, did, numbered, stored
+from sync.looks import LOOKS, Looks
 from sync.pages import no_later
 from sync.people import ERASURES, NOTED, People
 from sync.touched import SCHEMAS, Touched
@@ -60,6 +61,7 @@ _SCHEMAS = {
     "removals": _REMOVALS,
     **SCHEMAS,
     **COUNTS,
+    **LOOKS,
     **BACKLOG,
     **SEEN,
     **NOTED,
@@ -110,6 +112,8 @@ class FactsStore:
         self._history = History(self._file, self.touched)
         self.census = Census(self._file)
         """What a CRM showed while it was read whole."""
+        self.looks = Looks(self._file)
+        """How far a refresh is."""
         self.backlog = Backlog(self._file)
         """What the last backfill found to read."""
         self.folder = self._file.folder

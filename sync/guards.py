@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from connectors.base import Connector, Price
 from sync.plan import ConnectionPlan
@@ -18,13 +17,6 @@ class GuardStopError(Exception):
     def __init__(self, findings: Iterable[str]) -> None:
         self.findings = tuple(findings)
         super().__init__("\n".join(self.findings))
-
-
-class Team(StrEnum):
-    """Who agrees to a model."""
-
-    MARKETING = "marketing"
-    SALES = "sales"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import secrets
 import socket
 from datetime import timedelta
 from threading import Event, Thread
-from types import TracebackType
 from typing import Self
 
 from sync.errors import StoreBusy, StoreError, StoreLost
@@ -49,12 +48,7 @@ class Lease:
         self.take()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
     def take(self) -> None:

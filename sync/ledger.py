@@ -6,19 +6,19 @@ is one transaction. All times are aware UTC, and are given: the ledger reads no 
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Self
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from connectors.base import Change, WriteResult
 from core.decision import Decision, Output
-from core.routing import CHAMPION
 from sync import ledger_audit
 from sync.ledger_answers import AnswersLedger
 from sync.ledger_audit import Act, AuditLedger, Entry
+from sync.ledger_deciding import decide
 from sync.ledger_engine import open_ledger
 from sync.ledger_handoffs import HANDED, Handed, HandoffsLedger, Kin
 from sync.ledger_heirs import HeirsLedger
@@ -26,13 +26,12 @@ from sync.ledger_held import HeldLedger
 from sync.ledger_models import ModelsLedger
 from sync.ledger_notices import NoticesLedger
 from sync.ledger_pace import PaceLedger
-from sync.ledger_past import PastLedger, forget_unsent, keep_stages
+from sync.ledger_past import PastLedger, forget_unsent
 from sync.ledger_people import PeopleLedger
 from sync.ledger_presence import Presence
 from sync.ledger_routing import RoutingLedger
 from sync.ledger_rows import (
     COMPLETE,
-    SUBSTANCE,
     Decided,
     Quarantined,
     Run,
@@ -40,10 +39,8 @@ from sync.ledger_rows import (
     change_key,
     chunks,
     decided_of,
-    decision_row,
     outputs,
     plain,
-    substance,
 )
 from sync.ledger_schema import (
     DECISIONS,
@@ -54,7 +51,7 @@ from sync.ledger_schema import (
     WRITTEN,
 )
 from sync.ledger_settling import OPEN, begin_job, opened, settle, unanswered
-from sync.ledger_surges import SurgesLedger, Surging, keep_surges
+from sync.ledger_surges import SurgesLedger, Surging
 from sync.ledger_timers import TimersLedger
 from sync.ledger_usage import UsageLedger
 from sync.ledger_writes import WritesLedger
@@ -200,7 +197,8 @@ class Ledger:
         surging: Surging | None = None,
         kin: Kin = MappingProxyType({}),
     ) -> int:
-        """Append the decisions that differ from their lead's latest; how many did.
+        """Append the decisions that differ from their lead's latest; how many did. Of one that does
+        not, the parts of its score are kept as they are now.
 
         With them, whose stage changed, and which leads are handed off in one of `handed`.
         `owners`: who has each lead in the CRM, for the audit chain to say who had it before.
@@ -209,7 +207,7 @@ class Ledger:
         """
         with self._engine.begin() as db:
             return sum(
-                _decide(db, run_id, chunk, handed, owners, surging, kin)
+                decide(db, run_id, chunk, handed, owners, surging, kin)
                 for chunk in chunks(decisions)
             )
 
@@ -224,7 +222,7 @@ class Ledger:
         """How many notices `decide` would put out, by their way; it is undone, and nothing kept."""
         with self._engine.connect() as db:
             for chunk in chunks(decisions):
-                _decide(db, run_id, chunk, handed, {}, surging, kin)
+                decide(db, run_id, chunk, handed, {}, surging, kin)
             ways = db.scalars(select(NOTICES.c.way).where(NOTICES.c.run_id == run_id))
             found = Counter(ways)
             db.rollback()
@@ -346,46 +344,3 @@ class Ledger:
                 Quarantined(**{**row, "values": outputs(row["values"])})
                 for row in db.execute(query).mappings()
             ]
-
-
-def _decide(
-    db: Connection,
-    run_id: str,
-    decisions: Sequence[Decision],
-    handed: Handed,
-    owners: Mapping[str, str | None],
-    surging: Surging | None,
-    kin: Kin,
-) -> int:
-    """Record some decisions and what follows from them; how many differ from the lead's latest."""
-    latest = _latest(db, decisions)
-    before = {lead: row[2:] for lead, row in latest.items()}
-    changed = [d for d in decisions if before.get(_lead(d)) != substance(d)]
-    outdated = [latest[_lead(d)][0] for d in changed if _lead(d) in latest]
-    if outdated:
-        db.execute(update(DECISIONS).where(DECISIONS.c.id.in_(outdated)).values(latest=False))
-    if changed:
-        db.execute(insert(DECISIONS), [decision_row(run_id, d) for d in changed])
-    apart = {lead for lead, row in latest.items() if row[1] == CHAMPION}
-    keep_stages(db, run_id, decisions, handed, kin, apart)
-    if surging:
-        keep_surges(db, run_id, changed, surging)
-    ledger_audit.append(db, ledger_audit.decided(run_id, changed, before, owners))
-    return len(changed)
-
-
-def _lead(decision: Decision) -> tuple[str, str]:
-    return decision.connection, decision.lead_id
-
-
-def _latest(db: Connection, decisions: Collection[Decision]) -> dict[tuple[str, str], Any]:
-    """The number, why it has its owner, and the substance of the latest decision about each of
-    these leads."""
-    c = DECISIONS.c
-    columns = [c[name] for name in ("connection", "lead_id", "id", "owner_reason", *SUBSTANCE)]
-    query = select(*columns).where(
-        c.latest,
-        c.connection.in_({d.connection for d in decisions}),
-        c.lead_id.in_([d.lead_id for d in decisions]),
-    )
-    return {(row[0], row[1]): tuple(row[2:]) for row in db.execute(query)}

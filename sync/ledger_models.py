@@ -1,6 +1,6 @@
 """What the ledger keeps of models: what each version said, and who agreed to it."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,14 +28,16 @@ class SignOff:
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a model: its name, its file's text, and when and under which account of the
-    machine it was first run or signed; None: that is not known."""
+    """A version of a model: its name, its file's text, the networks of the file that it names, and
+    when and under which account of the machine it was first run or signed; None: there are none,
+    or that is not known."""
 
     version: str
     name: str
     text: str
     at: datetime
     account: str | None
+    networks: str | None
 
     @property
     def label(self) -> str:
@@ -65,11 +67,20 @@ class ModelsLedger:
         with self._readers.begin() as db:
             return {row[0]: SignOff(*row) for row in db.execute(query)}
 
-    def keep(self, model: Model, text: str, *, account: str, at: datetime) -> None:
-        """Keep the text of a model's file, and who used it; the first of a version counts."""
-        said = {"name": model.name, "text": text, "at": at, "account": account}
+    def keep(
+        self, model: Model, text: str, networks: str | None, *, account: str, at: datetime
+    ) -> None:
+        """Keep the text of a model's file, the networks of the file that it names, and who used
+        it; the first of a version counts."""
+        files = {"text": text, "networks": networks}
+        said = {"name": model.name, **files, "at": at, "account": account}
         with self._engine.begin() as db:
             upsert(db, MODELS, [{"version": model.version, **said}], keep=tuple(said))
+
+    def versions(self) -> Set[str]:
+        """The versions that were kept."""
+        with self._readers.begin() as db:
+            return {*db.execute(select(MODELS.c.version)).scalars()}
 
     def kept(self) -> Sequence[Version]:
         """Every version that was kept, the latest first."""

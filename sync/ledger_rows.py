@@ -13,6 +13,9 @@ from core.decision import OPTIONAL, Decision, Output
 SUBSTANCE = ("score", "tier", "stage", "owner_id", "model", "probability")
 """What of a decision makes it another one: the rest follows from it, or from the clock."""
 
+PARTS = ("fit", "behaviour")
+"""What of a decision is kept true in its place: parts may shift under one and the same score."""
+
 CHUNK = 5_000
 """Rows handled by one statement: within every database's limit of parameters."""
 
@@ -20,6 +23,13 @@ NOT_KEPT = "NOT_KEPT"
 """The code of our own for values that the CRM acknowledged and does not hold."""
 
 T = TypeVar("T")
+
+
+class Team(StrEnum):
+    """Who agrees to a model."""
+
+    MARKETING = "marketing"
+    SALES = "sales"
 
 
 class RunStatus(StrEnum):
@@ -120,11 +130,6 @@ class Held:
     def lapsed(self, at: datetime) -> bool:
         """Whether the field is ours again."""
         return self.until is not None and self.until <= at
-
-
-def substance(decision: Decision) -> tuple[object, ...]:
-    """What of a decision counts as a change."""
-    return tuple(getattr(decision, name) for name in SUBSTANCE)
 
 
 def decision_row(run_id: str, decision: Decision) -> dict[str, Any]:

@@ -318,6 +318,8 @@ MODELS = Table(
     Column("at", UtcTime, nullable=False),
     # Null: kept before accounts were.
     Column("account", String),
+    # As CSV. Null: it names no file of them, or was kept before they were.
+    Column("networks", Text),
 )
 
 STAGES = Table(

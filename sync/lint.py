@@ -1,9 +1,8 @@
 """What is suspicious in a model by itself, and by what the connections fill; no fact is asked."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import ExitStack, closing
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 
 from connectors.base import Connector, Problem
@@ -17,11 +16,10 @@ from core.mistakes import Place
 from core.rules import Model
 from core.unmapped import Mapped, unfilled, unmapped
 from core.vocabulary import CLOSED, Words
-from sync.config import Config
-from sync.model_file import salvaged
-from sync.networks_file import with_networks
+from sync.config import Config, ConfigFile
+from sync.model_file import Salvage
 from sync.session import Session
-from sync.yaml_source import ConfigError, placed_yaml
+from sync.yaml_source import Wrong
 
 Connect = Callable[[str, ConnectionSettings], Connector]
 """The way to a CRM."""
@@ -38,34 +36,39 @@ def in_itself(
     return [*lint(model, _words(config), broken), *unmapped(model, fields)]
 
 
-def linted(path: Path, config: Config, connect: Connect) -> list[Problem]:
-    """Everything wrong or suspicious in a model file: of one with mistakes, in the rest of it too.
+def linted(found: Salvage, config: Config, connect: Connect) -> list[Problem]:
+    """Everything wrong or suspicious in a model file; of one with mistakes, in its rest as well."""
+    return _linted(found, config, _filled(config, connect))
 
-    Raises ConfigError where it is no YAML.
+
+def _linted(found: Salvage, config: Config, fields: Mapped) -> list[Problem]:
+    problems = _refused(found.mistakes)
+    if found.rest is not None:
+        suspicious = in_itself(config, fields, found.rest, found.broken)
+        problems += addressed(suspicious, found.address)
+    return problems
+
+
+def mistaken(configured: ConfigFile, models: Iterable[Salvage], connect: Connect) -> list[Problem]:
+    """All that is wrong or suspicious in a configuration and its model files, where one of them has
+    mistakes; else nothing.
+
+    Beside a mistake in the configuration nothing is suspicious: what the connections fill is not
+    known.
     """
-    model = salvaged(path)
-    problems = [Problem("error", wrong.where, wrong.what, "") for wrong in model.mistakes]
-    if model.rest is None:
-        return problems
-    try:
-        rest = with_networks(model.rest, path)
-    except ConfigError as error:
-        wrong_rows = (said.partition(": ") for said in error.problems)
-        problems += [Problem("error", where, what, "") for where, _, what in wrong_rows]
-        rest = model.rest
-    findings = in_itself(config, _filled(config, connect), rest, model.broken)
-    return [*problems, *_addressed(findings, model.address)]
-
-
-def mistaken(
-    paths: Sequence[Path], config: Config, connect: Connect, address: Address
-) -> list[Problem]:
-    """All that is wrong or suspicious in model files of which one has mistakes, and beside them in
-    the configuration; else nothing."""
-    if not any(salvaged(path).mistakes for path in paths):
+    models, config = [*models], configured.config
+    if config is None:
+        wrong = (one for found in models for one in found.mistakes)
+        return _refused(dict.fromkeys([*configured.mistakes, *wrong]))
+    if not any(found.mistakes for found in models):
         return []
-    problems = [problem for path in paths for problem in linted(path, config, connect)]
-    return problems + beside(config, _filled(config, connect), address)
+    fields = _filled(config, connect)
+    problems = [problem for found in models for problem in _linted(found, config, fields)]
+    return [*dict.fromkeys(problems), *beside(config, fields, configured.address)]
+
+
+def _refused(mistakes: Iterable[Wrong]) -> list[Problem]:
+    return [Problem("error", one.where, one.what) for one in mistakes]
 
 
 def beside(config: Config, fields: Mapped, address: Address) -> list[Problem]:
@@ -73,15 +76,16 @@ def beside(config: Config, fields: Mapped, address: Address) -> list[Problem]:
     territory, a track or an audience is for."""
     conditions = list(placed_conditions(config))
     findings = [*hopeless(conditions, _words(config)), *unfilled(conditions, fields)]
-    return _addressed(findings, address)
+    return addressed(findings, address)
 
 
-def absent(config: Config, fields: Mapped, there: Mapped, address: Address) -> list[Problem]:
+def absent(
+    config: Config, models: Iterable[Salvage], fields: Mapped, there: Mapped, address: Address
+) -> list[Problem]:
     """What models and the configuration ask for, that is mapped by default, and that no CRM has a
     field for: `there` are those of the `fields` that the CRMs have."""
-    models = [placed_yaml(file.model, Model, {}) for file in config.model]
     asking: list[tuple[Callable[[Mapped], Iterable[Finding]], Address]] = [
-        (partial(unmapped, model), of_model) for model, of_model in models
+        (partial(unmapped, found.whole), found.address) for found in models
     ]
     asking.append((partial(unfilled, list(placed_conditions(config))), address))
     problems = []
@@ -94,7 +98,8 @@ def absent(config: Config, fields: Mapped, there: Mapped, address: Address) -> l
     return problems
 
 
-def _addressed(findings: Iterable[Finding], address: Address) -> list[Problem]:
+def addressed(findings: Iterable[Finding], address: Address) -> list[Problem]:
+    """What was found, with where it stands."""
     return [Problem(f.severity, address(f.place), f.what, f.advice) for f in findings]
 
 

@@ -7,20 +7,24 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 
-from core.points import Share
-from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, Only, opened, outside_of, settings, vet
-from sync.guards import Team
+from sync.command import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigPath,
+    Only,
+    opened,
+    outside_of,
+    settings,
+    share_of,
+    vet,
+)
+from sync.ledger_rows import Team
 from sync.terminal import csv_rows, say, show
 from sync.yaml_source import ConfigError
-
-if TYPE_CHECKING:
-    from core.segments import Segments
-    from sync.session import Session
 
 Record = Annotated[str, typer.Argument(help="Record id of a lead or an account in its CRM.")]
 AsOf = Annotated[
@@ -34,14 +38,6 @@ REPLAYED = (
     "connection", "object_type", "lead_id", "score", "tier", "stage", "reason", "model",
     "probability",
 )  # fmt: skip
-
-
-def share_of(given: str) -> Decimal:
-    """A share from 0 to 1, as it is given on the command line."""
-    try:
-        return TypeAdapter(Share).validate_python(given)
-    except ValidationError:
-        raise typer.BadParameter(f"{given} is no share from 0 to 1, such as 0.5") from None
 
 
 def explain(
@@ -159,14 +155,20 @@ def replay(
 ) -> None:
     """Score, tier and stage of the whole base as of a date, under any model, as CSV."""
     from sync import replay as replaying
-    from sync.decide import past_of
+    from sync.config import replacing
+    from sync.decide import facts_of, past_of, with_gone
+    from sync.model_file import named
 
     with opened(ctx, config, only) as session:
-        chosen = _under(session, model) if model is not None else session.segments
+        chosen = session.segments
+        if model is not None:
+            found = named(model, session.ledger.models.kept())
+            chosen = replacing(chosen, found.whole, model)
         at = _instant(ctx, as_of).replace(microsecond=0)
         for missing in session.facts.horizon.missing(at):
             say(f"warning: {missing}")
-        past = past_of(session.ledger, None, at, chosen, leads or ())
+        whole = with_gone(facts_of(session.facts, at), leads or ())
+        past = past_of(session.ledger, None, at, chosen, whole)
         decisions = replaying.replay(
             session.facts,
             chosen,
@@ -181,14 +183,6 @@ def replay(
             row = {name: getattr(decision, name) for name in REPLAYED}
             at_second = f"{decision.scored_at:%Y-%m-%dT%H:%M:%SZ}"
             put({**row, "score": decision.points, "scored_at": at_second})
-
-
-def _under(session: "Session", said: str) -> "Segments":
-    """The models of a session with one, by its file or version, in the place of its namesake."""
-    from sync.config import replacing
-    from sync.model_file import named
-
-    return replacing(session.segments, named(said, session.ledger.models.kept()), said)
 
 
 def _json_line(row: Mapping[str, Any]) -> None:
@@ -217,14 +211,17 @@ def preview(
     """Every lead that a changed model would move, and by which rules. Writes nothing."""
     from sync import preview as previewing
     from sync import show_model as text
+    from sync.config import replacing
     from sync.lint import linted
+    from sync.model_file import named
     from sync.show import out
 
     with ExitStack() as stack:
         session = stack.enter_context(opened(ctx, config, only))
-        if (file := Path(model)).is_file():
-            vet(linted(file, session.config, outside_of(ctx).connect))
-        changed = _under(session, model)
+        given = named(model, session.ledger.models.kept())
+        if Path(model).is_file():  # What was run or signed is compared, whatever is wrong in it.
+            vet(linted(given, session.config, outside_of(ctx).connect))
+        changed = replacing(session.segments, given.whole, model)
         found = stack.enter_context(previewing.opened(session, changed, _instant(ctx, as_of)))
         if as_json:
             show(text.preview_data(found))
@@ -272,7 +269,13 @@ def critical(
 
 def sign(
     ctx: typer.Context,
-    model: Annotated[Path, typer.Argument(help="The model file that the team agrees to.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="The model file that the team agrees to, or a version as `leadgauge models` shows "
+            "it."
+        ),
+    ],
     team: Annotated[Team, typer.Option("--as", help="The team that agrees.")],
     by: Annotated[str, typer.Option(help="Who agrees in its name.")] = "",
     config: ConfigPath = DEFAULT_CONFIG,
@@ -280,17 +283,18 @@ def sign(
     """Record that marketing or sales agrees to a model, by its content; a change needs it anew."""
     from sync.ledger import Ledger
     from sync.lint import linted
-    from sync.model_file import read_model, text_of
+    from sync.model_file import keep, named
 
     if not by.strip():
         raise ConfigError(["say who agrees: --by WHO"])
     configured, outside = settings(ctx, config), outside_of(ctx)
-    vet(linted(model, configured, outside.connect))
-    chosen, now = read_model(model), outside.clock()
+    now = outside.clock()
     with Ledger(configured.ledger) as ledger:
+        found = named(model, ledger.models.kept())
+        vet(linted(found, configured, outside.connect))
+        chosen = found.whole
         ledger.models.sign(chosen, team, by=by.strip(), at=now)
-        if text := text_of(model, chosen):
-            ledger.models.keep(chosen, text, account=outside.account, at=now)
+        keep(found, ledger.models, account=outside.account, at=now)
         signed = ledger.models.signed(chosen.version)
     typer.echo(f"{chosen.label}: signed by {team} ({by.strip()})")
     missing = [other for other in Team if other not in signed]
@@ -317,11 +321,20 @@ def models(
     with Ledger(settings(ctx, config).ledger) as ledger:
         kept = ledger.models.kept()
         signed = {one.version: ledger.models.signed(one.version).values() for one in kept}
+    said = {
+        one.version: {**vars(one), "signed": [vars(s) for s in signed[one.version]]} for one in kept
+    }
     if version is not None:
-        typer.echo(version_of(version, kept).text, nl=False)
+        one = version_of(version, kept)
+        if as_json:
+            show(said[one.version])
+            return
+        typer.echo(one.text, nl=False)
+        if one.networks is not None:
+            say("the file of networks that it names: `networks` of the same command with --json")
         return
     if as_json:
-        show([{**vars(one), "signed": [vars(s) for s in signed[one.version]]} for one in kept])
+        show([*said.values()])
         return
     made = table("models, newest first", "model", "first used", "by", "signed by")
     for one in kept:

@@ -28,7 +28,7 @@ from core.rules import Model
 from core.segments import scoring_accounts
 from core.verdict import Judged, judge
 from core.visitors import visits
-from sync.decide import about, all_of, facts_of, past_of
+from sync.decide import about, all_of, facts_of, past_of, with_gone
 from sync.facts_store import FactsStore
 from sync.session import Session
 
@@ -85,7 +85,8 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         versions = _rows(mine.leads.mutate(host=domain(_.email)))
         facts = _apart(mine, versions, accounts, keep)
         stack.enter_context(_in_a_hurry())
-        past = past_of(session.ledger, None, at, session.segments, leads)
+        whole = with_gone(everything, leads)
+        past = past_of(session.ledger, None, at, session.segments, whole)
         judged = judge(session.segments, facts, at, past, keep)
         scored = propensity(model, judged, judged.facts, at, past) if model else None
         if scored:

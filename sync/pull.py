@@ -1,7 +1,7 @@
 """Pull: every stream of a CRM into the facts, page by page, each with its cursor."""
 
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -16,6 +16,19 @@ from sync.pages import joined, read_ahead
 from sync.report import Comparison, Cost, Refreshed, Step
 from sync.session import Clock
 from sync.stop import Stop
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What it takes to bring the facts up to date with a CRM. `step` counts what came of the pages,
+    `progress` is told how far it is."""
+
+    connector: Connector
+    facts: FactsStore
+    clock: Clock
+    stop: Stop
+    step: Step = field(default_factory=lambda: Step("pull"))
+    progress: Progress = lambda *_: None
 
 
 @dataclass
@@ -41,6 +54,10 @@ class Pulled:
         for reason, count in stored.withheld.items():
             step.hold(reason, count)
         self.unread += page.rejected
+
+
+Read = Callable[[Reader], Pulled]
+"""How a cycle brings the facts up to date with a CRM: `pull`, or what does more."""
 
 
 def start_of(cursor: Cursor | None, lookback: timedelta) -> Cursor | None:
@@ -70,12 +87,7 @@ def without_later(facts: FactsStore, name: str, page: Page, at: datetime) -> Pag
 
 
 def pull(
-    connector: Connector,
-    facts: FactsStore,
-    clock: Clock,
-    step: Step,
-    stop: Stop,
-    progress: Progress,
+    reader: Reader,
     streams: Iterable[Stream] | None = None,
     counted: Mapping[str, int] | None = None,
 ) -> Pulled:
@@ -84,9 +96,9 @@ def pull(
     `counted` is how much there is to read of streams where that is known, for the progress. What
     was stored before an error or a stop stays, cursors included: the next pull goes on.
     """
-    name = connector.name
+    connector, facts, name = reader.connector, reader.facts, reader.connector.name
     pulled = Pulled(until=connector.now())
-    facts.clocks.look(name, pulled.until, clock())
+    facts.clocks.look(name, pulled.until, reader.clock())
     before = dict(connector.usage.calls)
     for stream in connector.streams() if streams is None else streams:
         cursor = start_of(facts.cursor(name, stream.name), connector.capabilities.lookback)
@@ -94,12 +106,12 @@ def pull(
         with arriving(connector, stream, cursor, pulled.until) as pages:
             for page in pages:
                 stored = facts.store(name, page, at=pulled.until)
-                pulled.note(page, stored, step)
+                pulled.note(page, stored, reader.step)
                 if stream.table == LEADS.name:
                     pulled.leads_removed += stored.removed
                 done += page.rows.num_rows
                 there_is = counted and counted.get(stream.name)
-                progress(f"{name}: pull {stream.name}", done, there_is or None)
-                stop.check()
+                reader.progress(f"{name}: pull {stream.name}", done, there_is or None)
+                reader.stop.check()
     pulled.calls = connector.usage.since(before)
     return pulled

@@ -15,20 +15,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 
 from connectors import mapping
-from connectors.base import Connector, Cursor, Page, Progress, Removed, Stream
+from connectors.base import Connector, Cursor, Page, Removed, Stream
 from core.facts import BY_NAME, LEADS
 from sync import guards
 from sync.census import Reading
-from sync.cycle import Cycle, run_cycle
 from sync.facts_store import FactsStore
 from sync.guards import GuardStopError, Limits
-from sync.pull import Pulled, arriving, pull, without_later
-from sync.report import Comparison, Step
-from sync.session import Clock, Session
-from sync.stop import Stop
+from sync.pull import Pulled, Reader, arriving, pull, without_later
+from sync.report import Comparison
 
 FRESH = timedelta(days=1)
 """How old a reading may be that is gone on with; what an older one saw says too little."""
@@ -37,50 +33,20 @@ TAKEN_AWAY = 10_000
 """Records that are marked removed in one transaction."""
 
 
-def reconciled(
-    session: Session,
-    *,
-    kind: str,
-    stop: Stop,
-    progress: Progress,
-    limits: Limits,
-    full: bool = False,
-    verify: bool = False,
-) -> Cycle:
-    """Run one cycle that reads every CRM whole: see `run_cycle` for what it does and raises.
+def read_whole(limits: Limits, reader: Reader) -> Pulled:
+    """Pull, then compare every complete stream with the facts, and heal what differs.
 
     Stops before anything is taken away where more is gone than `limits` allow.
     """
-    return run_cycle(
-        session,
-        kind=kind,
-        stop=stop,
-        progress=progress,
-        limits=limits,
-        full=full,
-        verify=verify,
-        read=partial(read_whole, limits),
-    )
-
-
-def read_whole(
-    limits: Limits,
-    connector: Connector,
-    facts: FactsStore,
-    clock: Clock,
-    step: Step,
-    stop: Stop,
-    progress: Progress,
-) -> Pulled:
-    """Pull, then compare every complete stream with the facts, and heal what differs."""
+    connector, facts = reader.connector, reader.facts
     before = dict(connector.usage.calls)
     read = _read_until(connector, facts)
-    first = pull(connector, facts, clock, step, stop, progress)
-    comparing = _Comparing(connector, facts, step, stop, progress, first)
+    first = pull(reader)
+    comparing = _Comparing(reader, first)
     streams = [stream for stream in connector.streams() if stream.complete]
     for stream in streams:
         comparing.read(stream)
-    pulled = pull(connector, facts, clock, step, stop, progress)
+    pulled = pull(reader)
     pulled.unread += first.unread
     pulled.leads_removed += first.leads_removed
     found = {stream: comparing.found(stream) for stream in streams}
@@ -114,30 +80,20 @@ def _read_until(connector: Connector, facts: FactsStore) -> datetime | None:
 class _Comparing:
     """One connection's comparison, begun now or gone on with."""
 
-    def __init__(
-        self,
-        connector: Connector,
-        facts: FactsStore,
-        step: Step,
-        stop: Stop,
-        progress: Progress,
-        first: Pulled,
-    ) -> None:
-        self._connector = connector
-        self._facts = facts
-        self._step = step
-        self._stop = stop
-        self._progress = progress
+    def __init__(self, reader: Reader, first: Pulled) -> None:
+        self._reader = reader
+        self._connector = reader.connector
+        self._facts = reader.facts
         self._first = first
-        self._name = connector.name
-        self._census = facts.census
+        self._name = reader.connector.name
+        self._census = reader.facts.census
         self._readings = self._census.readings(self._name)
         began = min((r.began for r in self._readings.values()), default=first.until)
         if began < first.until - FRESH:
             self._census.forget(self._name)
             self._readings, began = {}, first.until
         self._began = began
-        self._settled = began - connector.capabilities.lookback
+        self._settled = began - self._connector.capabilities.lookback
         """Before this, whatever became visible late is visible."""
 
     def read(self, stream: Stream) -> None:
@@ -150,8 +106,8 @@ class _Comparing:
                     reading = self._store(reading, page)
                     shown += page.rows.num_rows
                     stage = f"{self._name}: compare {stream.name}"
-                    self._progress(stage, shown, reading.counted)
-                    self._stop.check()
+                    self._reader.progress(stage, shown, reading.counted)
+                    self._reader.stop.check()
         self._readings[stream.name] = reading
 
     def _begun(self, stream: Stream) -> Reading:
@@ -168,7 +124,7 @@ class _Comparing:
         """Take over what differs in a page; what changed since it all began is left to a pull."""
         known = without_later(self._facts, self._name, page, self._began)
         stored = self._facts.store(self._name, known, at=self._first.until, alive=True)
-        self._first.note(page, stored, self._step)
+        self._first.note(page, stored, self._reader.step)
         reading = replace(
             reading,
             cursor=page.cursor,

@@ -10,7 +10,7 @@ from sync import guards
 from sync.errors import StoreError
 from sync.guards import GuardStopError, Limits
 from sync.ledger_rows import RunStatus
-from sync.model_file import text_of
+from sync.model_file import keep, salvaged
 from sync.report import RunReport
 from sync.session import Session
 from sync.stop import Stop, StoppedError
@@ -62,9 +62,11 @@ def recorded(
 
 def _keep_models(session: Session) -> None:
     """Keep what the models say, where it is the first run of their versions."""
-    kept = {version.version for version in session.ledger.models.kept()}
+    models = session.ledger.models
+    kept = models.versions()
     for file, segment in zip(session.config.model, session.segments, strict=False):
-        if segment.model.version not in kept and (text := text_of(file.model, segment.model)):
-            session.ledger.models.keep(
-                segment.model, text, account=session.account, at=session.clock()
-            )
+        # What it says may have been changed since it was read.
+        if segment.model.version not in kept and (found := salvaged(file.model)).says(
+            segment.model
+        ):
+            keep(found, models, account=session.account, at=session.clock())

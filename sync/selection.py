@@ -124,7 +124,7 @@ def chosen(
         else selection.leads
         for selection in found
     ]
-    mine = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    mine = ibis.union(*parts)
     with together(identity, segments, facts_of(store, at), mine, at) as leads:
         yield leads
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from connectors import registry
 from connectors.base import Connector
 from connectors.settings import ConnectionSettings
+from core.rules import Model
 from core.segments import Segments
 from sync.access import DeniedError, account, needed
 from sync.config import Config, load, read_models, replacing
 from sync.facts_store import FactsStore
 from sync.gate import gate
 from sync.ledger import Ledger
-from sync.model_file import read_model
 from sync.pace import Pace
 from sync.yaml_source import ConfigError
 
@@ -51,12 +51,12 @@ class Session:
     account: str = field(default_factory=account)
 
 
-def with_file(session: Session, path: Path) -> Session:
-    """A session with the model in a file in the place of its namesake, or of the only one.
+def with_file(session: Session, path: Path, model: Model) -> Session:
+    """A session with the model of a file in the place of its namesake, or of the only one.
 
-    Raises ConfigError with all its mistakes, or where no model has its name.
+    Raises ConfigError where no model has its name.
     """
-    segments = replacing(session.segments, read_model(path), path)
+    segments = replacing(session.segments, model, path)
     files = zip(session.config.model, session.segments, segments, strict=True)
     models = tuple(
         file if before is after else file.model_copy(update={"model": path})

@@ -7,9 +7,9 @@ from pathlib import Path
 from connectors.base import Problem
 from core.segments import Segments
 from sync.config import Config, SignOff, read_models
-from sync.guards import Team
 from sync.ledger import Ledger
 from sync.ledger_models import SignOff as Signature
+from sync.ledger_rows import Team
 from sync.yaml_source import ConfigError
 
 

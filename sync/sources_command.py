@@ -1,13 +1,12 @@
 """The command that shows where leads come from, and how well those of each source convert."""
 
 from collections import Counter
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated, Any
 
 import typer
 
 from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, opened, outside_of
-from sync.terminal import say, show
+from sync.terminal import percent, say, show
 
 
 def sources(
@@ -57,10 +56,3 @@ def _summed(found: list[dict[str, Any]], name: str) -> Counter[str | None]:
     for row in found:
         total[row["kind"]] += row[name]
     return total
-
-
-def percent(part: int, whole: int) -> str | None:
-    """A share in per cent with one decimal, rounded half up; None: of nothing."""
-    if not whole:
-        return None
-    return f"{(Decimal(100 * part) / whole).quantize(Decimal('0.1'), ROUND_HALF_UP)}%"

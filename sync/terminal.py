@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -33,6 +33,13 @@ def say(text: str) -> None:
 def show(data: Any) -> None:
     """Data for machines goes to stdout."""
     typer.echo(json.dumps(data, indent=2, default=str))
+
+
+def percent(part: int, whole: int) -> str | None:
+    """A share in per cent with one decimal, rounded half up; None: of nothing."""
+    if not whole:
+        return None
+    return f"{(Decimal(100 * part) / whole).quantize(Decimal('0.1'), ROUND_HALF_UP)}%"
 
 
 def csv_rows(columns: Sequence[str]) -> Callable[[Mapping[str, Any]], None]:

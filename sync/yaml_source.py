@@ -30,18 +30,9 @@ class ConfigError(Exception):
         super().__init__("\n".join(problems))
 
 
-_WRITTEN_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_REFERENCE = re.compile("\ue000\ue001([A-Za-z_][A-Za-z0-9_]*)\ue002")
-"""What a reference is read as: braces would end a flow mapping. As long, so columns stay right."""
-
-_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
-_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
-_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
-
-
 @dataclass(frozen=True)
 class Wrong:
-    """Something that is wrong in a file, and where."""
+    """Something that is wrong in a file, and where; with no line, in the file as such."""
 
     path: Path
     place: Place
@@ -52,10 +43,27 @@ class Wrong:
     @property
     def where(self) -> str:
         """Where it stands, as file:line:column."""
-        return f"{self.path}:{self.line}:{self.column}"
+        return f"{self.path}:{self.line}:{self.column}" if self.line else str(self.path)
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
+
+
+class UnreadableError(ConfigError):
+    """A file of which nothing can be read: it is not there, or no YAML."""
+
+    def __init__(self, path: Path, what: str, line: int = 0, column: int = 0) -> None:
+        self.wrong = Wrong(path, (), line, column, what)
+        super().__init__([str(self.wrong)])
+
+
+_WRITTEN_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_REFERENCE = re.compile("\ue000\ue001([A-Za-z_][A-Za-z0-9_]*)\ue002")
+"""What a reference is read as: braces would end a flow mapping. As long, so columns stay right."""
+
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
+_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
 @dataclass
@@ -113,57 +121,53 @@ class _Source:
     def wrong(self, place: Place, mark: yaml.Mark, what: str) -> Wrong:
         return Wrong(self.path, place, mark.line + 1, mark.column + 1, what)
 
-    def address(self, place: Place) -> str:
-        """Where a place stands; where it is not in the file, what it would be in."""
-        mark = _locate(place, self)[1]
-        return f"{self.path}:{mark.line + 1}:{mark.column + 1}"
-
-
-def load_yaml(path: Path, model: type[M], env: Mapping[str, str]) -> M:
-    """The content of a file as `model`. Raises ConfigError with every mistake, addressed."""
-    return placed_yaml(path, model, env)[0]
-
-
-def placed_yaml(
-    path: Path, model: type[M], env: Mapping[str, str]
-) -> tuple[M, Callable[[Place], str]]:
-    """The content of a file, and where each of its places stands, as file:line:column."""
-    reading = read(composed(text_in(path), path), path, model, env)
-    if reading.content is None:
-        raise ConfigError(list(map(str, in_order(reading.wrong))))
-    return reading.content, reading.address
+    def at(self, place: Place, what: str) -> Wrong:
+        """Something wrong at a place; where it is not in the file, at what it would be in."""
+        return self.wrong(place, _locate(place, self)[1], what)
 
 
 @dataclass(frozen=True)
 class Reading(Generic[M]):
-    """A file as a type. Of one in which something is `wrong` there is no content."""
+    """A file as a type. Of one in which something is `wrong` there is no content; `data` is what
+    it says, whether that is right or not, and `at` says that something is wrong at a place."""
 
     content: M | None
     wrong: Sequence[Wrong]
-    address: Callable[[Place], str]
+    data: Any
+    at: Callable[[Place, str], Wrong]
+
+    def address(self, place: Place) -> str:
+        """Where a place stands, as file:line:column."""
+        return self.at(place, "").where
+
+
+def read_file(path: Path, model: type[M], env: Mapping[str, str]) -> Reading[M]:
+    """The content of a file as a type. Raises UnreadableError where it is no YAML."""
+    return read(composed(text_in(path), path), path, model, env)
 
 
 def text_in(path: Path) -> str:
-    """The text of a file. Raises ConfigError where it cannot be read."""
+    """The text of a file. Raises UnreadableError where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError([f"{path}: {error.strerror}: run `leadgauge init` to make one"]) from None
+        what = f"{error.strerror}: run `leadgauge init` to make one"
+        raise UnreadableError(path, what) from None
     except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: not UTF-8 text (byte {error.start})"]) from None
+        raise UnreadableError(path, f"not UTF-8 text (byte {error.start})") from None
 
 
 def composed(text: str, path: Path) -> yaml.Node:
-    """A file's text, taken apart. Raises ConfigError where it is no YAML."""
+    """A file's text, taken apart. Raises UnreadableError where it is no YAML."""
     text = _WRITTEN_REFERENCE.sub("\ue000\ue001\\1\ue002", text)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or yaml.Mark(str(path), 0, 0, 0, None, 0)
-        wrong = _Source(path, {}).wrong((), mark, f"not YAML: {error.problem}")
-        raise ConfigError([str(wrong)]) from None
+        what = f"not YAML: {error.problem}"
+        raise UnreadableError(path, what, mark.line + 1, mark.column + 1) from None
     if node is None:
-        raise ConfigError([f"{path}:1:1: the file is empty"])
+        raise UnreadableError(path, "the file is empty", 1, 1)
     return node
 
 
@@ -188,7 +192,7 @@ def read(
         content = model.model_validate(data, context=broken)
     except ValidationError as error:
         found = [*found, *(source.wrong(*one) for one in _explained(error, source, model))]
-    return Reading(None if found else content, found, source.address)
+    return Reading(None if found else content, found, data, source.at)
 
 
 def without(node: yaml.Node, places: Set[Place]) -> yaml.Node:

@@ -2,7 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
+
+from connectors.errors import MappingError
 from connectors.sandbox.crm import Kind
+from connectors.settings import FieldMapping
 from tests.world import World, mirrored, rated, recalculate
 
 
@@ -18,6 +22,14 @@ class RefreshContract:
             before = world.connector.usage.total
             assert world.connector.unstamped(stream) == stream.only
             assert world.connector.usage.total == before
+
+    def test_a_name_that_is_not_mapped(self, world: World) -> None:
+        """D22: it is a problem in a check, and an error in a refresh."""
+        streams = rated(world)
+        misspelt = world.connect(mapping=FieldMapping(unstamped=("No_Such__c",)))
+        assert any("unstamped names No_Such__c" in problem.what for problem in misspelt.check())
+        with pytest.raises(MappingError, match="unstamped names No_Such__c"):
+            misspelt.unstamped(streams[0])
 
     def test_narrow_pull_shows_what_it_names(self, world: World) -> None:
         """D22: a stream narrowed to some fields shows them as they now are, of every record that

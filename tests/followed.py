@@ -11,10 +11,10 @@ from connectors.settings import ConnectionSettings
 from core.facts import BY_NAME
 from sync.facts_store import FactsStore
 from sync.guards import Limits
-from sync.pull import Pulled, pull
+from sync.pull import Pulled, Reader, pull
 from sync.reconcile import read_whole
 from sync.refresh import read_on
-from sync.report import Comparison, Step
+from sync.report import Comparison
 from sync.stop import Stop
 from tests.world import Clock, Mirror
 
@@ -56,31 +56,23 @@ class Followed:
         if self.dies_after is not None and len(self.steps) >= self.dies_after:
             raise KilledError
 
+    def _reader(self) -> Reader:
+        return Reader(self.connector, self.facts, self.clock, Stop(), progress=self._progress)
+
     def pull(self) -> Pulled:
         self.clock.tick(minutes=1)
-        return pull(self.connector, self.facts, self.clock, Step("pull"), Stop(), self._progress)
+        return pull(self._reader())
 
     def reconcile(self, limits: Limits = ANYTHING) -> dict[str, Comparison]:
         self.clock.tick(minutes=1)
         self.steps.clear()
-        pulled = read_whole(
-            limits, self.connector, self.facts, self.clock, Step("pull"), Stop(), self._progress
-        )
+        pulled = read_whole(limits, self._reader())
         return {c.stream: c for c in pulled.comparisons}
 
     def refresh(self, limits: Limits = ANYTHING) -> Pulled:
         self.clock.tick(minutes=1)
         self.steps.clear()
-        return read_on(
-            limits,
-            frozenset(),
-            self.connector,
-            self.facts,
-            self.clock,
-            Step("pull"),
-            Stop(),
-            self._progress,
-        )
+        return read_on(limits, frozenset(), self._reader())
 
     def compared(self) -> int:
         """How many pages the last comparison read."""

@@ -200,8 +200,8 @@ class HubSpotConnector:
         if stream == ARCHIVED_LEADS:
             return self._records.archived(stream, CONTACTS, cursor, until)
         pulls = {
-            LEADS.name: self._records.contacts,
-            ACCOUNTS.name: self._records.companies,
+            LEADS.name: self._records.versions,
+            ACCOUNTS.name: self._records.versions,
             OUTCOMES.name: self._records.deals,
             EVENTS.name: self._activities.events,
             EMAIL.name: self._activities.email_events,

@@ -1,20 +1,22 @@
 """The streams of records: leads, accounts, owners and outcomes, and what is gone."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
-from connectors.base import Cursor, Page, Removed, Stream
+from connectors import values
+from connectors.base import Cursor, Page, Removed, RowProblem, Stream
 from connectors.history import earlier, traced
 from connectors.hubspot.client import ASSOCIATIONS, Gateway, Json, chunked
 from connectors.hubspot.fields import COMPANIES, CONTACTS, DEALS, MERGED, OUTCOME, Fields
 from connectors.hubspot.history import histories
-from connectors.hubspot.walk import Chunk, listed, next_page, walk
+from connectors.hubspot.walk import Chunk, listed, next_page, stamp_of, walk
 from connectors.mapping import narrowed, table
-from core.model import Account, Lead, Outcome, Owner, Row
+from core.facts import BY_NAME
+from core.model import Outcome, Owner, Row
 
 _PRIMARY = frozenset({1, 5})
 """Association types that say "primary company", of a contact and of a deal."""
@@ -83,43 +85,32 @@ class Records:
         self._fields = fields
         self._history = history
 
-    def contacts(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
-        """Contacts as leads; those merged into one of them are removed."""
-        return self._versions(stream, Lead, self._fields.lead(), cursor, until)
-
-    def companies(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
-        """Companies as accounts; those merged into one of them are removed."""
-        return self._versions(stream, Account, self._fields.account(), cursor, until)
+    def versions(self, stream: Stream, cursor: Cursor | None, until: datetime) -> Iterator[Page]:
+        """Contacts as leads, companies as accounts; those merged into one of them are removed."""
+        mapping = self._mapping(stream)
+        properties = _properties(stream, mapping)
+        for chunk in walk(self._gateway, stream.name, properties, cursor, until):
+            yield self._page(stream, mapping, chunk)
 
     def again(self, stream: Stream, ids: Sequence[str]) -> Page:
         """Contacts or companies by their ids."""
-        people = stream.name == CONTACTS
-        mapping = self._fields.lead() if people else self._fields.account()
+        mapping = self._mapping(stream)
         records = self._gateway.read(stream.name, ids, _properties(stream, mapping))
-        return self._page(stream, Lead if people else Account, mapping, Chunk(records, Cursor()))
+        return self._page(stream, mapping, Chunk(records, Cursor()))
 
-    def _versions(
-        self,
-        stream: Stream,
-        model: type[Row],
-        mapping: Mapping[str, str],
-        cursor: Cursor | None,
-        until: datetime,
-    ) -> Iterator[Page]:
-        mapping = narrowed(mapping, stream.only)
-        properties = _properties(stream, mapping)
-        for chunk in walk(self._gateway, stream.name, properties, cursor, until):
-            yield self._page(stream, model, mapping, chunk)
+    def _mapping(self, stream: Stream) -> dict[str, str]:
+        fields = self._fields.lead() if stream.name == CONTACTS else self._fields.account()
+        return narrowed(fields, stream.only)
 
-    def _page(
-        self, stream: Stream, model: type[Row], mapping: Mapping[str, str], chunk: Chunk
-    ) -> Page:
+    def _page(self, stream: Stream, mapping: Mapping[str, str], chunk: Chunk) -> Page:
+        model = BY_NAME[stream.table].model
         raw = columns(chunk.records, mapping)
         raw["object_type"] = [stream.name] * len(chunk.records)
         mapped = table(model, raw)
-        removed = tuple(_losers(chunk.records))
+        removed, undated = _gone(chunk.records, "updatedAt", _merged)
+        rejected = (*mapped.rejected, *undated)
         past = self._earlier(stream, model, mapping, mapped.rows)
-        return Page(stream, mapped.rows, chunk.cursor, removed, mapped.rejected, past)
+        return Page(stream, mapped.rows, chunk.cursor, removed, rejected, past)
 
     def _earlier(
         self, stream: Stream, model: type[Row], mapping: Mapping[str, str], rows: pa.Table
@@ -134,15 +125,11 @@ class Records:
         self, stream: Stream, object_type: str, cursor: Cursor | None, until: datetime
     ) -> Iterator[Page]:
         """Archived records: archiving moves no stamp, and search never shows them."""
-        model = Lead if object_type == CONTACTS else Account
-        nothing = table(model, {"id": []}).rows
+        nothing = table(BY_NAME[stream.table].model, {"id": []}).rows
         walked = listed(self._gateway, object_type, [], cursor, until, archived=True)
         for chunk in walked:
-            removed = tuple(
-                Removed(record["id"], datetime.fromisoformat(record["archivedAt"]))
-                for record in chunk.records
-            )
-            yield Page(stream, nothing, chunk.cursor, removed)
+            removed, undated = _gone(chunk.records, "archivedAt", _archived)
+            yield Page(stream, nothing, chunk.cursor, removed, undated)
 
     def owners(self, stream: Stream, until: datetime) -> Iterator[Page]:
         """All owners, removed ones too; one without a user can no longer be given anything."""
@@ -187,14 +174,31 @@ def _properties(stream: Stream, mapping: Mapping[str, str]) -> list[str]:
     return list(dict.fromkeys([*mapping.values(), *(() if stream.only else (MERGED,))]))
 
 
-def _losers(records: Sequence[Json]) -> Iterator[Removed]:
-    """Merged records: the winner carries a new id, and lists all that went into it."""
+def _archived(record: Json) -> dict[str, str | None]:
+    return {record["id"]: None}
+
+
+def _merged(record: Json) -> dict[str, str | None]:
+    """What went into a record: the winner carries a new id, and lists all that did."""
+    merged = (record["properties"].get(MERGED) or "").split(";")
+    return {loser: record["id"] for loser in merged if loser and loser != record["id"]}
+
+
+def _gone(
+    records: Sequence[Json], stamp: str, whom: Callable[[Json], Mapping[str, str | None]]
+) -> tuple[tuple[Removed, ...], tuple[RowProblem, ...]]:
+    """Who is gone by what some records say, each with its survivor, and the records that do not
+    say since when: who is gone by them stays for now."""
+    removed: list[Removed] = []
+    undated: list[RowProblem] = []
     for record in records:
-        merged = record["properties"].get(MERGED)
-        for loser in (merged or "").split(";"):
-            if loser and loser != record["id"]:
-                at = datetime.fromisoformat(record["updatedAt"])
-                yield Removed(loser, at, survivor=record["id"])
+        if going := whom(record):
+            try:
+                at = stamp_of(record, stamp)
+                removed += [Removed(one, at, survivor) for one, survivor in going.items()]
+            except values.Unreadable as unreadable:
+                undated.append(RowProblem(record["id"], "removed_at", str(unreadable)))
+    return tuple(removed), tuple(undated)
 
 
 def _name(owner: Json) -> str:

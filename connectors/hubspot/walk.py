@@ -16,6 +16,7 @@ from connectors.base import Cursor
 from connectors.errors import TemporaryError
 from connectors.hubspot.client import SEARCH_PAGE, Gateway, Json
 from connectors.hubspot.fields import MODIFIED
+from connectors.values import Unreadable, moment
 
 PAGE = 1_000
 """Records gathered into one page, and read again where that was not stored: ten calls of a list."""
@@ -184,3 +185,10 @@ def _once(records: Sequence[Json]) -> list[Json]:
 def next_page(page: Json) -> str:
     """The token of the next page; empty on the last one."""
     return str(((page.get("paging") or {}).get("next") or {}).get("after") or "")
+
+
+def stamp_of(record: Json, name: str) -> datetime:
+    """A time that a record itself bears. Raises Unreadable where it bears none."""
+    if given := record.get(name):
+        return moment(str(given))
+    raise Unreadable(f"is missing: there is no {name}")

@@ -14,9 +14,10 @@ from connectors.errors import ConnectorError, OutcomeUnknown
 from connectors.hubspot.client import BATCH, Gateway, Json, chunked
 from connectors.hubspot.failures import Locked, Refusal, Refused, refusal
 from connectors.hubspot.fields import MERGED
+from connectors.hubspot.walk import stamp_of
 from connectors.settings import WrittenField
 from connectors.unanswered import complete, settled, unknown
-from connectors.values import WRITTEN_KINDS, canonical
+from connectors.values import WRITTEN_KINDS, Unreadable, canonical
 from core.decision import Output
 
 Present = dict[Output, str | None]
@@ -185,5 +186,8 @@ def _written(change: Change, record: Json) -> WriteResult:
     return WriteResult(change, Status.WRITTEN, modified_at=_stamp(record), survivor=survivor)
 
 
-def _stamp(record: Json) -> datetime:
-    return datetime.fromisoformat(record["updatedAt"])
+def _stamp(record: Json) -> datetime | None:
+    try:
+        return stamp_of(record, "updatedAt")
+    except Unreadable:
+        return None

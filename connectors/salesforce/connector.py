@@ -35,7 +35,7 @@ from connectors.throttle import Sleep
 from connectors.usage import Usage
 from core.decision import Output
 
-LAST_DAY = datetime.max.replace(tzinfo=UTC)
+NO_END = datetime.max.replace(tzinfo=UTC)
 """No record is stamped later."""
 
 LOOKBACK = timedelta(minutes=10)
@@ -153,7 +153,7 @@ class SalesforceConnector:
 
     def read_again(self, stream: Stream, ids: Sequence[str]) -> Page:
         """Records by their ids."""
-        return self._pull(stream, LAST_DAY).page_of("Id", ids, Cursor())
+        return self._pull(stream, NO_END).page_of("Id", ids, Cursor())
 
     def _pull(self, stream: Stream, until: datetime) -> Pull:
         item = BY_NAME[stream.name]

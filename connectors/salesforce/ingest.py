@@ -15,6 +15,9 @@ from connectors.throttle import Sleep
 JOB_ROWS = 100_000
 """Rows of one job: well under the 100 MB that an upload may have."""
 
+FORGOTTEN = "NOT_FOUND"
+"""The code with which Salesforce answers for a job that it does not know, and for that alone."""
+
 CLEAR = "#N/A"
 """What empties a field; an empty cell leaves it as it is."""
 
@@ -63,7 +66,7 @@ class IngestJob:
         """Abort the job if it was not started, wait for its end if it was.
 
         Nothing is told of one that never started. Raises what `run` raises, and CallRefused where
-        Salesforce knows the job no more.
+        Salesforce does not show the job, as FORGOTTEN where it knows it no more.
         """
         if self._is_open():
             # Refused, it was started in between.

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import groupby
 
 from connectors.base import Began, Change, Field, FieldKind, Status, WriteResult
-from connectors.errors import ConnectorError, OutcomeUnknown
+from connectors.errors import ConnectorError, OutcomeUnknown, TemporaryError
 from connectors.salesforce import ingest, soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.failures import CallRefused
@@ -88,7 +88,10 @@ class Writer:
         """What became of changes, by the ingest job that an earlier process began."""
         try:
             outcomes = ingest.IngestJob(self.client, self.sleep, job).conclude()
-        except CallRefused:
+        except CallRefused as refused:
+            if refused.code != ingest.FORGOTTEN:
+                told = f"bulk job {job} may be under way and cannot be looked at: {refused.message}"
+                raise TemporaryError(told, connection=self.client.name) from None
             outcomes = {}  # Jobs are known for a week.
         yield from _told(outcomes, changes)
 

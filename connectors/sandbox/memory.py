@@ -138,7 +138,8 @@ class MemoryConnector:
         return self.crm.clock()
 
     def check(self) -> list[Problem]:
-        """Credentials, mapped fields that are not there, written fields that are not there."""
+        """Credentials, mapped fields that are not there, names that are not mapped, written fields
+        that are not there."""
         try:
             self._call("login")
         except CredentialsError as error:
@@ -148,6 +149,10 @@ class MemoryConnector:
             for stream in STREAMS
             for where in self._unmapped(stream)
         ]
+        try:
+            self.unstamped(STREAMS[0])
+        except MappingError as error:
+            unknown.append(Problem("error", "mapping", error.message, "correct the mapping"))
         missing = [
             Problem(
                 "error", f"{new.object_type}.{new.name}", "does not exist yet", "create it (setup)"
@@ -242,8 +247,12 @@ class MemoryConnector:
                 return
 
     def unstamped(self, stream: Stream) -> frozenset[str]:
-        """The calculated fields, and those that the mapping names."""
+        """The calculated fields, and those that the mapping names. Raises MappingError for a name
+        that is not mapped."""
         known, named = self.fields(stream.name), self._settings.mapping.unstamped
+        scored = {table.name for table in SCORED}
+        mapped = (self._mapped(one) for one in STREAMS if one.table in scored)
+        mapping.refuse_unmapped(named, (f for one in mapped for f in one.values()), self.name)
         return frozenset(
             common_field(column)
             for column, name in self._mapped(stream).items()

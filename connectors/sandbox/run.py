@@ -1,7 +1,6 @@
 """Both sandbox CRMs, filled with the sample data and served on loopback."""
 
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from connectors.sandbox.crm import Crm, Kind, utc_now
@@ -78,10 +77,5 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

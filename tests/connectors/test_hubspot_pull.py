@@ -208,12 +208,15 @@ def test_owners_people_and_queues(own: Account) -> None:
     rep = own.crm.add(Kind.USER, {"name": "Ada Rep", "email": "Ada@seller.example", "active": True})
     idle = own.crm.add(Kind.USER, {"name": "Bo Rep", "email": "bo@seller.example", "active": False})
     queue = own.crm.add(Kind.QUEUE, {"name": "Inbound"})
+    closed = own.crm.add(Kind.QUEUE, {"name": "Outbound"})
+    own.crm.delete(closed)
     found = {row["id"]: row for row in read(own, "owners")}
     assert found[str(rep.number)]["active"]
     assert found[str(rep.number)]["email"] == "ada@seller.example"
     assert not found[str(idle.number)]["active"]
     assert found[str(queue.number)]["kind"] == "queue"
     assert found[str(queue.number)]["active"]
+    assert not found[str(closed.number)]["active"]
 
 
 def test_deal_is_an_outcome_of_each_of_its_contacts(own: Account) -> None:
@@ -454,6 +457,22 @@ def test_form_submissions_back_to_the_cursor(own: Account) -> None:
     assert (row["lead_id"], row["occurred_at"]) == (str(who[3].number), new.values["at"])
     # The forms, the newest page of each, and the contact.
     assert connector.usage.calls == {"read": 4}
+
+
+def test_form_submissions_go_on_where_they_broke_off(
+    own: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it was: in the middle of a form, the next one is read from its own beginning."""
+    monkeypatch.setattr("connectors.hubspot.activities.PAGE", 50)
+    for n in range(60):
+        for form in ("Contact us", "Price list"):
+            activity(own, "form_submission", contact(own, email=f"p{n}@buyer.example"), asset=form)
+    connector = own.connect()
+    found = pages(connector, "form_submissions", None, own.clock())
+    assert len(found) > 3
+    for n, page in enumerate(found, start=1):
+        left = pages(connector, "form_submissions", page.cursor, own.clock())
+        assert len({row["id"] for row in rows([*found[:n], *left])}) == 120
 
 
 def test_account_without_event_sources() -> None:

@@ -172,6 +172,27 @@ def test_request_that_never_arrived_is_sent_once_more(own: Account) -> None:
     assert len(own.calls(UPDATE)) == 2
 
 
+def test_what_arrived_at_the_second_try_ends_nothing(own: Account) -> None:
+    """The second answer is lost too, and all that was sent is there: the rest is sent."""
+    everyone = contacts(own, 130)
+    own.server.faults += [Fault(UPDATE, drop="before"), Fault(UPDATE, drop="after")]
+    results = send(own.connect(concurrency=1), *(change(r, tier="A") for r in everyone))
+    assert {r.status for r in results.values()} == {Status.WRITTEN}
+    assert len(own.calls(UPDATE)) == 3
+
+
+def test_record_that_held_a_part_before_is_sent_again(own: Account) -> None:
+    """One value that was there already is no proof that the write arrived."""
+    (who,) = contacts(own, 1)
+    send(own.connect(), change(who, tier="A"))
+    own.server.faults.append(Fault(UPDATE, drop="before"))
+    results = send(own.connect(), change(who, tier="A", score="7"))
+    assert {r.status for r in results.values()} == {Status.WRITTEN}
+    assert (
+        own.connect().read_back("contacts", [str(who.number)])[str(who.number)][Output.SCORE] == "7"
+    )
+
+
 @pytest.mark.parametrize("again", ["/batch/update", "/batch/"])
 def test_outcome_that_stays_unknown_is_told(own: Account, again: str) -> None:
     """Also when the records cannot be read back."""

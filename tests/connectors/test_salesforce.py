@@ -485,6 +485,33 @@ def test_a_locked_record_is_tried_again(ready: SalesforceWorld, times: int, stat
     assert {r.status for r in results.values()} == {Status.WRITTEN}
 
 
+@pytest.mark.parametrize(
+    ("code", "message", "sent"),
+    [
+        ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "LeadTrigger: UNABLE_TO_LOCK_ROW", 2),
+        ("CANNOT_EXECUTE_FLOW_TRIGGER", "Apex CPU time limit exceeded", 2),
+        ("ALL_OR_NONE_OPERATION_ROLLED_BACK", "another record of the call failed", 2),
+        ("PROCESSING_HALTED", "an earlier record of the call failed", 2),
+        ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "LeadTrigger: NullPointerException", 1),
+        ("CANNOT_EXECUTE_FLOW_TRIGGER", "the flow has no such record", 1),
+    ],
+)
+def test_what_passes_by_itself_is_sent_again(
+    ready: SalesforceWorld, code: str, message: str, sent: int
+) -> None:
+    """D35: a lock within a trigger passes, its bug does not: that is told, and sent once."""
+    lead = ready.lead()
+    error = {"statusCode": code, "message": message, "fields": []}
+    rows = json.dumps([{"id": ready.id(lead), "success": False, "errors": [error]}]).encode()
+    told = Response(200, rows, {"Content-Type": "application/json"})
+    ready.server.faults.append(Fault("/composite/sobjects$", "PATCH", response=told))
+    (result,) = _written(ready, [lead], tier="A")
+    assert (result.status, result.code) == (
+        (Status.WRITTEN, "") if sent == 2 else (Status.REFUSED, code)
+    )
+    assert len([m for m, _ in ready.server.requests if m == "PATCH"]) == sent
+
+
 def test_records_of_one_account_go_together(ready: SalesforceWorld) -> None:
     """D35: records that lock the same account are sent next to each other, in one call or two."""
     leads = ready.leads(300)
@@ -522,6 +549,16 @@ def test_a_lost_answer_is_settled_by_reading_back(ready: SalesforceWorld, drop: 
     assert {ready.held(lead)[Output.TIER] for lead in leads} == {"A"}
     sent = [path for method, path in ready.server.requests if method == "PATCH"]
     assert len(sent) == (2 if drop == "before" else 1)
+
+
+def test_a_record_that_held_a_part_before_is_sent_again(ready: SalesforceWorld) -> None:
+    """One value that was there already is no proof that the write arrived."""
+    lead = ready.lead()
+    _written(ready, [lead], tier="A")
+    ready.server.faults.append(Fault("/composite/sobjects$", method="PATCH", drop="before"))
+    (result,) = _written(ready, [lead], tier="A", score="7")
+    assert result.status is Status.WRITTEN
+    assert ready.held(lead)[Output.SCORE] == "7"
 
 
 def test_what_cannot_be_settled_is_unknown(ready: SalesforceWorld) -> None:
@@ -572,6 +609,20 @@ def test_a_lasting_overload_leaves_the_rest_unsent(ready: SalesforceWorld) -> No
     told = [result.status for result in results]
     assert told == [Status.WRITTEN] * 200 + [Status.UNKNOWN] * 200
     assert fault.hit == 2
+
+
+def test_a_field_that_is_read_only_is_refused_without_a_call(ready: SalesforceWorld) -> None:
+    """It is told by name, and the other records of the call are written."""
+    lead, other = ready.leads(2)
+    ready.crm.custom[Kind.LEAD]["Leadgauge_Tier__c"]["editable"] = False
+    ready.crm.revision += 1
+    changes = [ready.change(lead, tier="A"), ready.change(other, score="7")]
+    refused, written = ready.open().write(changes)
+    assert (refused.status, refused.code) == (Status.REFUSED, "INVALID_FIELD")
+    assert refused.reason.startswith("Lead.Leadgauge_Tier__c is read-only")
+    assert written.status is Status.WRITTEN
+    (sent,) = (json.loads(r.body)["records"] for r in ready.seen if r.method == "PATCH")
+    assert [record["id"] for record in sent] == [ready.id(other)]
 
 
 def test_a_call_refused_as_a_whole_costs_only_the_culprit(ready: SalesforceWorld) -> None:

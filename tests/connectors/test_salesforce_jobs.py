@@ -181,3 +181,29 @@ def test_a_job_that_was_forgotten_says_nothing(
     world.face.bulk.delete(job(world, made))
     results = list(world.open().conclude(made, changes))
     assert [r.status for r in results] == [Status.UNKNOWN] * COUNT
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_job_that_is_not_shown_may_be_under_way(
+    world: SalesforceWorld, changes: list[Change], status: int
+) -> None:
+    """A refusal is no word that the job is forgotten: nothing is said of its records, which would
+    be sent again beside it."""
+    world.connector.usage.look = killed
+    (made,) = begun(world, changes)
+    denied = refusal(status, "INSUFFICIENT_ACCESS")
+    world.server.faults.append(Fault(f"/jobs/ingest/{made}", "GET", times=None, response=denied))
+    with pytest.raises((CredentialsError, TemporaryError), match="INSUFFICIENT_ACCESS"):
+        list(world.open().conclude(made, changes))
+
+
+def test_a_record_that_was_locked_in_a_job_waits_before_it_is_sent_again(
+    world: SalesforceWorld, changes: list[Change]
+) -> None:
+    """D35: the job was the first try; whatever held the record has a second to let go of it."""
+    world.face.rules.locked[changes[1].id] = 1
+    results = world.write(*changes)
+    assert {r.status for r in results} == {Status.WRITTEN}
+    (again,) = (r for r in world.seen if r.path.endswith("/composite/sobjects"))
+    assert changes[1].id.encode() in again.body
+    assert (world.waits[-1], written(world, changes)) == (1.0, COUNT)

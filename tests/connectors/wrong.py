@@ -169,6 +169,16 @@ class FormulasUndeclared(MemoryConnector):
         return super().unstamped(stream) & frozenset()
 
 
+class MisspeltNamesPass(MemoryConnector):
+    """Lets a name pass that no field is mapped to."""
+
+    def unstamped(self, stream: Stream) -> frozenset[str]:
+        try:
+            return super().unstamped(stream)
+        except MappingError:
+            return frozenset()
+
+
 class NarrowToNothing(MemoryConnector):
     """Leaves out what a narrowed stream is about."""
 

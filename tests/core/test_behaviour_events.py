@@ -246,6 +246,9 @@ def mail(id: str, who: str = "x", at: datetime = T0, **fields: Any) -> Activity:
         ([mail("a"), mail("b")], 2),
         ([mail(n, kind="email_open", message_id="<1>") for n in "abc"], 3),
         ([mail(n, kind="email", message_id="<1>") for n in "abc"], 1),
+        ([mail(n, kind="email_forward", message_id="<1>") for n in "abc"], 1),
+        ([mail(n, kind="email_forward", subject="Fwd") for n in "abc"], 1),
+        ([mail("a", kind="email_forward", message_id="<1>"), mail("b", message_id="<2>")], 2),
     ],
 )
 def test_an_e_mail_that_two_tools_logged_counts_once(events: list[Activity], counted: int) -> None:

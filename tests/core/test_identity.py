@@ -303,7 +303,7 @@ FORM: dict[str, Any] = {
     "behaviour": [
         {"id": "form", "points": 20, "count": "each", "when": {"type": "form"}},
         {"id": "call", "points": 5, "count": "each", "when": {"type": "call"}},
-        {"id": "email", "points": 3, "count": "each", "when": {"type": "email"}},
+        {"id": "email", "points": 3, "count": "each", "when": {"type": ["email", "email_forward"]}},
     ],
 }
 PAIR = (lead("l", email=ADA), contact("h", email=ADA))
@@ -356,6 +356,11 @@ MINUTE = timedelta(minutes=1)
         (
             {"type": "email", "message_id": "<1>", "at": T0 - MINUTE},
             {"type": "email", "message_id": "<1>"},
+            3,
+        ),
+        (
+            {"type": "email_forward", "message_id": "<1>", "at": T0 - MINUTE},
+            {"type": "email_forward", "message_id": "<1>"},
             3,
         ),
         ({"type": "form", "asset": "demo"}, {"type": "form", "campaign": "demo"}, 20),

@@ -83,6 +83,12 @@ def test_events_of_one_instant_count_together() -> None:
     assert sum(lines(rules, did(("good", 2), ("good", 2), ("bad", 2), ("bad", 1))).values()) == 55
 
 
+def test_a_night_forgives_nothing_of_the_day_before_it_has_ended() -> None:
+    """What the night after an event makes good does not count before that event."""
+    rules = model(limit={"until": 20, "nightly_floor": 0})
+    assert sum(lines(rules, did(("bad", 3), ("good", 2))).values()) == 40
+
+
 def test_a_lead_with_fit_alone_has_no_path() -> None:
     rules = model(limit={"until": 30, "nightly_floor": 0}, fit=[FIT])
     assert lines(rules, [], industry="retail") == {"fit": 50}

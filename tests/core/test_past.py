@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from core import ageing
 from core.decision import UNIT
-from core.past import OVERRIDES, SPELLS, STAGES, Past, due
+from core.past import OVERRIDES, SPELLS, STAGES, History, Past, due
 from core.rules import Model, parse
 from core.scoring import versions
 from core.segments import Segment
@@ -164,8 +164,14 @@ def ages(*rules: Any, **content: Any) -> Model:
 class Versions(World):
     """Leads in versions: by lead, instants and the status from each on (None: removed)."""
 
-    def __init__(self, history: Mapping[str, list[tuple[datetime, str | None]]]) -> None:
-        super().__init__([lead(name) for name in history])
+    def __init__(
+        self, history: Mapping[str, list[tuple[datetime, str | None]]], **gone: str
+    ) -> None:
+        """`gone`: who was merged or converted, and into whom."""
+        super().__init__(
+            [lead(name) for name in history],
+            aliases=[("leads", name, survivor) for name, survivor in gone.items()],
+        )
         rows = []
         for name, steps in history.items():
             ends = [at for at, _status in steps[1:]] + [None]
@@ -268,6 +274,50 @@ def test_what_a_stage_took_stays_taken() -> None:
              "when": {"past": {"stage": "SQL", "mqls": {"at_least": 1}}}}  # fmt: skip
     found = world.aged(ages({**often, "cap": 99}), T0, known)
     assert {name: points for (name, _rule), points in found.items()} == {"back": 1, "twice": 4}
+
+
+def test_who_stands_for_a_lead_keeps_what_its_stages_took() -> None:
+    """D64: what spells of a converted or merged lead took stays taken from its survivor, whose own
+    count beside them; what goes on at the survivor is one unbroken time, and a time in which both
+    had the stage counts once. So it is where the facts hold nothing any more of who is gone."""
+    rule = {**STALE, "after": None, "every": "40 days"}
+    was: Any = {
+        # Converted at 60: over long before, still going on then, and a lead without a stage.
+        "over": ([(200, "SQL"), (110, "MQL"), (60, None)], [(60, "MQL")], -60),
+        "runs": ([(90, "SQL"), (60, None)], [(60, "SQL")], -60),
+        "plain": ([(60, None)], [(60, "SQL")], -30),
+        # Merged at 60 into who had a past of its own: apart, at the same time, overlapping.
+        "apart": ([(200, "SQL"), (155, None)], [(110, "SQL")], -90),
+        "same": ([(110, "SQL"), (60, None)], [(110, "SQL"), (60, "MQL")], -30),
+        "across": ([(150, "SQL"), (90, "MQL"), (60, None)], [(100, "SQL"), (65, None)], -60),
+    }  # fmt: skip
+    gone = {f"{name}_gone": name for name in was}
+    known = past(
+        spells=[
+            row
+            for name, (theirs, mine, _points) in was.items()
+            for row in (*had(f"{name}_gone", *theirs), *had(name, *mine))
+        ]
+    )
+    heirs: Any = {name: [(T0 - 60 * DAY, "New")] for name in was}
+    left: Any = {name: [(T0 - 210 * DAY, "New"), (T0 - 60 * DAY, None)] for name in gone}
+    expected = {name: points for name, (*_spells, points) in was.items()}
+    for held in (heirs | left, heirs):
+        found = Versions(held, **gone).aged(ages(rule), T0, known)
+        assert {name: points for (name, _rule), points in found.items()} == expected
+    assert {n for n, _rule in Versions(heirs | left).aged(ages(rule), T0, known)} != set(expected)
+
+
+def test_a_condition_on_stage_and_field_of_who_is_gone() -> None:
+    """D64: what the converted lead was while it had the stage decides, not what its contact is."""
+    when = {"status": "Nurture", "past": {"stage": "SQL"}}
+    rule = {"id": "both", "points": -5, "after": "30 days", "when": when}
+    left: Any = {"l1": [(T0 - 99 * DAY, "Nurture"), (T0 - 60 * DAY, None)]}
+    left["l2"] = [(T0 - 99 * DAY, "New"), (T0 - 60 * DAY, None)]
+    heirs: Any = {"c1": [(T0 - 60 * DAY, "New")], "c2": [(T0 - 60 * DAY, "Nurture")]}
+    spells = [row for name in left for row in had(name, (99, "SQL"), (60, None))]
+    world = Versions(left | heirs, l1="c1", l2="c2")
+    assert world.aged(ages(rule), T0, past(spells=spells)) == {("c1", "both"): -5}
 
 
 def test_a_condition_on_stage_and_field_must_hold_of_one_time() -> None:
@@ -377,5 +427,13 @@ def test_when_time_alone_changes_something() -> None:
     mqls = [was(n, None, T0 - 99 * DAY, mqls=1, qualified=LONG_AGO) for n in ("nurtured", "young")]
     known = past([*rows, *mqls])
     read = versions(model, world.facts, at, known)
-    aged = {r["lead_id"] for r in world.rows(ageing.due(model.ageing, read, since, at, known))}
+    ended = ageing.due(model.ageing, read, world.facts.aliases, since, at, known)
+    aged = {r["lead_id"] for r in world.rows(ended)}
     assert aged == {"stale", "nurtured"}
+
+
+def test_a_cool_down_is_over_at_its_end() -> None:
+    """What is told of it agrees with what holds: at the end itself the lead may come back."""
+    day, second = timedelta(days=1), timedelta(seconds=1)
+    assert History(left=T0).cooled(day, T0 + day - second).cooling == T0 + day
+    assert History(left=T0).cooled(day, T0 + day).cooling is None

@@ -201,11 +201,48 @@ def test_who_has_the_person(candidate, held, owner, reason):
     assert (made.follows is not None) == (reason in (FOLLOWED, BELOW_CUT))
 
 
+def test_all_records_of_a_person_follow_one():
+    """U13: it is named by each of them, and not the one before by the next."""
+    records = [lead(lead_id=f"L{n}", person="p") for n in range(3)]
+    assert [made.follows for made in routed(records)] == [None, "L0", "L0"]
+    had = Had(people={"p": Held("crm:9", "bob")})
+    assert [made.follows for made in routed(records, had=had)] == ["crm:9"] * 3
+
+
 def test_a_call_that_one_owner_missed_is_not_held_against_the_next():
     """A lead that was given to another for a missed call stays there while that one has time."""
     given = lead(present_owner="bob", written_owner="bob", missed=frozenset({"ann"}))
     (made,) = routed([given])
     assert (made.owner_id, made.reason) == (None, KEPT)
+
+
+def test_a_late_owner_is_better_than_a_queue():
+    """Where nobody else can take a lead, it stays with who did not call, and is in no queue."""
+    alone = replace(ROSTER, pool=Pool((Share("ann"),), fallback="desk"))
+    late = lead(present_owner="ann", written_owner="ann", missed=frozenset({"ann"}))
+    (made,) = routed([late], alone)
+    assert (made.owner_id, made.reason, made.waits) == (None, KEPT, None)
+
+
+def test_an_account_goes_on_with_who_got_its_last_lead():
+    """Who had it before is away: the next lead of the account follows the one given since."""
+    people = frozenset({"ann", "bob", "cyd"})
+    shares = Pool((Share("ann"), Share("bob"), Share("cyd")))
+    roster = replace(FULL, active=people, pool=shares, sticky=True)
+    leads = [lead(lead_id=f"L{n}", account_id="A") for n in range(2)]
+    made = routed(leads, roster, Had(accounts={"A": "ann"}))
+    assert [(m.owner_id, m.reason) for m in made] == [
+        ("bob", "round robin"),
+        ("bob", "has the account's other leads"),
+    ]
+
+
+@pytest.mark.parametrize(("before", "fresh"), [(None, True), ("ann", True), ("desk", False)])
+def test_a_lead_is_given_to_a_queue_once(before, fresh):
+    """One that was left there before, which is not written yet, is not given anew."""
+    nobody = replace(ROSTER, pool=Pool((Share("gone"),), fallback="desk"))
+    (made,) = routed([lead(assigned_owner=before, waits=True)], nobody)
+    assert (made.owner_id, made.fresh, made.waits) == ("desk", fresh, NOBODY)
 
 
 @given(

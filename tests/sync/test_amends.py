@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from connectors.base import Change, Status, WriteResult
 from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.happenings import skew
 from connectors.sandbox.http import Fault, Request, Response
@@ -401,6 +402,8 @@ def test_who_takes_a_lead_in_mid_run_keeps_it(world: Live) -> None:
 
         def taking(request: Request, name: str = name, seller: Seller = seller) -> Response:
             seller.edit(records[name][0], "owner", seller.users[BEN].number)
+            # Who is given the lead just as it is to be given is no other owner.
+            seller.edit(records[name][1], "owner", seller.users[ANA].number)
             return seller.face(request)
 
         seller.server.faults.append(Fault(READS[name], response=taking))
@@ -472,6 +475,67 @@ def test_a_run_is_taken_back(world: Live) -> None:
     assert {e["why"] for e in outcome.json["left"]} == {
         "written again by a later run", "changed by somebody else since"
     }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_what_was_edited_keeps_what_stands_beside_it(world: Live) -> None:
+    """U08: of a lead whose every value was edited, model and time alone are not taken back."""
+    edited, other = people(world, 2)["sales"]
+    world.configure("sales")
+    world.model(**TECHNOLOGY)
+    world.set_up()
+    run = world.sync().json["run"]
+    values = {"score": 55, "tier": "Z", "stage": "Z", "reason": "by hand"}
+    for output, value in values.items():
+        world.sales.edit(edited, output, value)
+    before = world.sales.shown(edited)
+    outcome = world.run("undo", run, "--yes", "--json")
+    assert (outcome.code, outcome.json["restored"]) == (Exit.DONE, 1)
+    assert {entry["output"] for entry in outcome.json["left"]} == values.keys()
+    assert world.sales.shown(edited) == before
+    assert world.sales.shown(other)["scored_at"] is None
+
+
+@pytest.mark.slow
+def test_a_run_is_taken_back_as_far_as_it_is_known(world: Live) -> None:
+    """U08: a run was killed before an answer came, which is read back first; of another write of
+    its it is not recorded what it replaced."""
+    leads = people(world, 2)["sales"]
+    world.configure("sales")
+    world.set_up()
+    unknown, unanswered = (Change("Lead", world.sales.id(r), {Output.SCORE: "100"}) for r in leads)
+    replaced = [(unknown, None), (unanswered, {Output.SCORE: "5"})]
+    for lead in leads:
+        world.sales.edit(lead, "score", 100)
+    with world.ledger() as ledger:
+        ledger.start("run", "sync", model="m", at=world.clock())
+        ledger.intend("run", "sales", replaced, at=world.clock())
+        ledger.settle("run", "sales", [WriteResult(unknown, Status.WRITTEN)], at=world.clock())
+    outcome = world.run("undo", "run", "--yes", "--json")
+    assert (outcome.code, outcome.json["restored"]) == (Exit.DONE, 1), outcome.err
+    assert [(entry["record_id"], entry["why"]) for entry in outcome.json["left"]] == [
+        (unknown.id, "what it held before was not recorded then")
+    ]
+    assert [world.sales.shown(lead)["score"] for lead in leads] == [100, 5]
+
+
+@pytest.mark.slow
+def test_what_never_arrived_is_no_human_s_choice(world: Live) -> None:
+    """U05: a run was killed before it sent what it had recorded: that the field is empty is no
+    edit, and the next run writes it."""
+    (lead,) = people(world, 1)["sales"]
+    world.configure("sales")
+    world.model(**TECHNOLOGY)
+    world.configure_write(
+        "sales", {"score": {"field": field_name("sales", "score"), "policy": "respect_edits"}}
+    )
+    world.set_up()
+    change = Change("Lead", world.sales.id(lead), {Output.SCORE: "90"})
+    with world.ledger() as ledger:
+        ledger.start("run", "sync", model="m", at=world.clock())
+        ledger.intend("run", "sales", [(change, {Output.SCORE: None})], at=world.clock())
+    world.sync()
+    assert world.sales.shown(lead)["score"] == 100
 
 
 @pytest.mark.slow

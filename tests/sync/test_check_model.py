@@ -379,6 +379,22 @@ def test_all_problems_of_a_model_are_named_at_once(seller: Live, case: str) -> N
         assert [what for _line, what in found if words in what], (words, found)
 
 
+def test_a_file_of_networks_is_looked_at_beside_a_wrong_section(seller: Live) -> None:
+    """U20 S215: what is wrong in `accounts` hides no mistake in the file that it names, nor the
+    other way round; first those of the model file, each file in its order."""
+    (seller.folder / "networks.csv").write_text("network,account\n::1,a\n::x,a\n::2,\n")
+    networks = "networks: {address: ip, file: networks.csv}"
+    change = {"accounts": f"{{tops: 100, anonymous: {{}}, {networks}}}", "tiers": "{A: 8, B: 8}"}
+    (seller.folder / "model.yaml").write_text(written({**SOUND, **change}))
+    outcome = seller.run("check", "--json")
+    assert outcome.code == Exit.USAGE, outcome.err
+    places = [problem["where"].rpartition("/")[2] for problem in outcome.json]
+    assert places == [
+        "model.yaml:7:1", "model.yaml:7:12", "model.yaml:8:1", "networks.csv:3:1",
+        "networks.csv:4:5",
+    ]  # fmt: skip
+
+
 def test_the_examples_of_the_privacy_page_are_accepted(world: Live) -> None:
     """U20: what people chose in a CRM can be asked for without a mapping, as docs/privacy.md says
     it; `tracking` is the field of the reader's own there."""

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from sync.config import Config, load, read_models
-from sync.yaml_source import ConfigError, load_yaml
+from sync.yaml_source import ConfigError, read_file
 
 ROOT = Path(__file__).parent.parent.parent
 ENV = {"SF_CLIENT_ID": "id", "SF_CLIENT_SECRET": "hush", "HUBSPOT_TOKEN": "hush-too"}
@@ -239,7 +239,7 @@ def test_yaml_does_not_guess(tmp_path, text, value):
     """Only true, false, null and plain decimal numbers are anything but text."""
     path = tmp_path / "a.yaml"
     path.write_text(f"v: {{on: {text}}}\n", encoding="utf-8")
-    assert load_yaml(path, Anything, {"X": "y"}).v == {"on": value}
+    assert read_file(path, Anything, {"X": "y"}).data["v"] == {"on": value}
 
 
 def test_the_model_file_is_checked_as_well(tmp_path):

@@ -211,6 +211,17 @@ def test_a_removal_known_before_its_record_holds(store):
     assert versions(store) == []
 
 
+def test_a_record_is_gone_since_the_latest_word(store):
+    """A page that comes late, with an older removal, makes no room for what was before the last."""
+    put(
+        store,
+        page(LEADS, lead()),
+        *(page(LEADS, removed=(Removed("L1", hour(n)),)) for n in (5, 3)),
+    )
+    assert put(store, page(LEADS, lead(at=4))) == [Stored(unchanged=1)]
+    assert put(store, page(LEADS, lead(at=6))) == [Stored(new=1)]
+
+
 def test_an_undeleted_lead_lives_again(store):
     """A newer row than the removal opens a version, and ends the alias of a merged record."""
     put(
@@ -225,6 +236,7 @@ def test_an_undeleted_lead_lives_again(store):
     assert aliases(store, 5.5) == [("L1", "L2")]
     assert put(store, page(LEADS, removed=(Removed("L1", hour(5), "L2"),))) == [Stored()]
     assert store.counts("crm")["leads"] == 2
+    assert aliases(store) == []
 
 
 def test_a_converted_lead_comes_with_its_removal(store):
@@ -545,6 +557,16 @@ def test_our_own_write_opens_no_version_and_its_echo_neither(store):
     assert versions(store) == [("L1", 0, None), ("L2", 0, None)]
     (present,) = [dict(r[1]) for r in rows(store, "leads", "id", "present") if r[0] == "L1"]
     assert present == {"score": "98.5", "tier": "A"}
+
+
+def test_our_own_write_is_of_the_present_alone(store):
+    """What the CRM showed before, a replay finds as it was."""
+    put(store, page(LEADS, lead(present={"tier": "C"})))
+    put(store, page(LEADS, lead(at=1, title="CTO", present={"tier": "C"})))
+    store.settle("crm", written(("L1", {"tier": "A"}, hour(3))))
+    assert [(row[0], dict(row[1])) for row in rows(store, "leads", "modified_at", "present")] == [
+        (hour(0), {"tier": "C"}), (hour(3), {"tier": "A"})
+    ]  # fmt: skip
 
 
 def test_a_written_field_that_was_cleared_is_empty(store):

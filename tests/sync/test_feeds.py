@@ -198,4 +198,4 @@ def test_visits_of_nobody_are_those_of_an_account_by_its_networks(feed: Live) ->
     (folder / "networks.csv").write_text(f"{table}192.0.2.1,A,2\n")
     outcome = feed.run("accounts")
     assert outcome.code == Exit.USAGE
-    assert "networks.csv:7: confidence: Input should be less than or equal to 1" in outcome.err
+    assert "networks.csv:7:13: confidence: Input should be less than or equal to 1" in outcome.err

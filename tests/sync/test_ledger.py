@@ -138,6 +138,21 @@ def test_a_decision_is_appended_when_it_is_another_one(ledger, changed, appended
     assert kept.probability == changed.get("probability", Decimal("0.82"))
 
 
+def test_parts_that_shift_under_a_score_are_kept_without_another_decision(ledger):
+    """Fit and behaviour are those of now; the history, and the audit chain, have nothing new."""
+    ledger.decide("r1", [decision(score=9), decision("L2", fit=5, behaviour=2)])
+    ledger.decide("r1", [decision(fit=6_000, behaviour=4_000), decision("L2", fit=5, behaviour=2)])
+    entries = len(ledger.audit.entries())
+    shifted = decision(fit=3_000, behaviour=7_000, scored_at=T0 + HOUR, reason="other words")
+    assert ledger.decide("r1", [shifted, decision("L2", fit=5, behaviour=2)]) == 0
+    former, latest = (found.decision for found in ledger.decisions("crm", "L1"))
+    assert (former.fit, former.behaviour) == (None, None)
+    assert latest == decision(fit=3_000, behaviour=7_000)
+    (other,) = (found.decision for found in ledger.decisions("crm", "L2"))
+    assert (other.fit, other.behaviour) == (5, 2)
+    assert len(ledger.audit.entries()) == entries
+
+
 def test_a_lead_s_history_is_in_order_and_its_own(ledger):
     """Connections do not mix, and going back to an old decision is a new one."""
     ledger.start("r2", "sync", model="m1", at=T0 + HOUR)

@@ -1,7 +1,5 @@
 """Rows that lack what every row has: each is left out and told, and all the others are read."""
 
-import gzip
-import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from connectors.sandbox.crm import Kind
-from connectors.sandbox.http import Around, Face, Fault, Request, Response
+from connectors.sandbox.http import Fault
+from tests.lacking import lacking
 from tests.live import Live, Seller, balanced, live
 
 pytestmark = pytest.mark.slow
@@ -47,23 +46,6 @@ def populate(seller: Seller) -> None:
             done = {"type": what, "at": at, "people": [who.number], "asset": "Contact us"}
             seller.crm.add(Kind.ACTIVITY, done)
     seller.crm.add(Kind.DEAL, {"name": "D", "account": firm.number, "people": [who.number]})
-
-
-def lacking(*keys: str, of: str = "") -> Around:
-    """The first row of each answer (with rows of an object) lacks some keys."""
-
-    def around(face: Face, request: Request) -> Response:
-        answer = face(request)
-        packed = answer.headers.pop("Content-Encoding", "") == "gzip"
-        body = json.loads(gzip.decompress(answer.body) if packed else answer.body)
-        rows = body.get("results") or body.get("records") or body.get("events") or []
-        if rows and rows[0].get("attributes", {}).get("type", "") == of:
-            for key in keys:
-                rows[0].pop(key, None)
-        answer.body = json.dumps(body).encode()
-        return answer
-
-    return around
 
 
 HUBSPOT = {

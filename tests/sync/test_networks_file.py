@@ -58,23 +58,56 @@ def test_a_file_of_networks_is_part_of_the_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, ["networks.csv: No such file or directory: accounts.networks.file names it"]),
-        ("", ["networks.csv:1: there is no column account: the first line names the columns"]),
-        ("networks,account\n", ["networks.csv:1: there is no column network (is it networks?)"]),
+        (None, ["model.yaml:5:5: {}/networks.csv: No such file or directory: accounts.networks"]),
         (
-            "network,account,confidence\n203.0.113.7/24,a,0.5\n\n::1,,80%\n",
+            "",
             [
-                "networks.csv:2: network: '203.0.113.7/24' names an address within a network: did "
-                "you mean 203.0.113.0/24?",
-                "networks.csv:4: account: is missing",
-                "networks.csv:4: confidence: Input should be a valid decimal",
+                "networks.csv:1:1: there is no column account: the first line names the columns",
+                "networks.csv:1:1: there is no column network",
             ],
         ),
+        (
+            "account, networks\n",
+            ["networks.csv:1:10: there is no column network (is it networks?)"],
+        ),
+        (
+            "network,account,confidence\n203.0.113.7/24,a,0.5\n\n::1,,80%\n::2\n",
+            [
+                "networks.csv:2:1: network: '203.0.113.7/24' names an address within a network: "
+                "did you mean 203.0.113.0/24?",
+                "networks.csv:4:5: account: is missing",
+                "networks.csv:4:6: confidence: Input should be a valid decimal",
+                "networks.csv:5:4: account: is missing",
+            ],
+        ),
+        (
+            '\ufeffnote,"account", network,confidence\r\n"one, ""two""\r\nthree",a, "::x",2\r\n',
+            [
+                "networks.csv:3:11: network: '::x' is no IP network",
+                "networks.csv:3:17: confidence: Input should be less than or equal to 1",
+            ],
+        ),
+        (
+            'network,account,note\n::1,a,x\n::2,b,"y\n::3,c,z\n',
+            ["networks.csv:3:1: not CSV: unexpected end of data"],
+        ),
+        ("network,account\n::1,a\0b\n", ["networks.csv:2:6: the file holds the character NUL"]),
     ],
 )
-def test_mistakes_are_told_by_line(tmp_path: Path, text: str | None, said: list[str]) -> None:
+def test_mistakes_are_told_by_line_and_column(
+    tmp_path: Path, text: str | None, said: list[str]
+) -> None:
     """S215: all of them at once, each with its column and what was probably meant."""
     with pytest.raises(ConfigError) as caught:
         read_model(model_file(tmp_path, text))
-    for one in said:
-        assert any(one in problem for problem in caught.value.problems), caught.value.problems
+    assert len(caught.value.problems) == len(said), caught.value.problems
+    for one, problem in zip(said, caught.value.problems, strict=True):
+        assert one.format(tmp_path) in problem
+
+
+def test_what_is_no_text_is_told_by_its_place(tmp_path: Path) -> None:
+    """S215: an export in another encoding."""
+    path = model_file(tmp_path, None)
+    (tmp_path / "networks.csv").write_bytes("network,account\n::1,é\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"networks\.csv:2:5: not UTF-8 text \(byte 20\)"):
+        read_model(path)

@@ -106,6 +106,36 @@ def test_a_stale_sql_loses_points_once_and_for_all(world: Live) -> None:
 
 
 @pytest.mark.slow
+def test_what_a_stage_took_follows_to_who_stands_for_a_lead(world: Live) -> None:
+    """D64: converted in Salesforce, merged in HubSpot after 91 days as SQL, a lead keeps its 90
+    points and MQL as the record that stands for it; so say explain and replay, and a cycle that
+    looks at all."""
+    stale = {"id": "stale", "points": -20, "after": "90 days", "when": {"past": {"stage": "SQL"}}}
+    chief = {"id": "chief", "points": 110, "when": {"title": "CTO"}}
+    world.model(fit=[chief], behaviour=[], decays={}, ageing=[stale])
+    moss = {"last_name": "Moss", "title": "CTO", "email": "m@moss.example"}
+    people = world.tell(Story(moss))
+    for days in (0, 91, 1):
+        world.clock.tick(days=days)
+        world.sync(*ALL)
+    assert both(world, people) == (90, "MQL")
+    sales, marketing = world.sales.crm, world.marketing.crm
+    heirs = {"sales": sales.convert(people["sales"])}
+    heirs["marketing"] = marketing.add(Kind.CONTACT, moss)
+    marketing.merge(heirs["marketing"], people["marketing"])
+    for more in ((), ("--full",)):
+        world.clock.tick(days=1)
+        world.sync(*ALL, *more)
+        assert both(world, heirs) == (90, "MQL")
+    for name, record in heirs.items():
+        id_ = world.sellers[name].id(record)
+        (found,) = world.run("explain", id_, "--json", "--connection", name).json
+        assert (Decimal(found["score"]), found["stage"]) == (Decimal(90), "MQL")
+        lines = world.run("replay", id_, "--connection", name, "--json").out
+        assert Decimal(json.loads(lines)["score"]) == 90
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_score_that_swings_round_the_threshold_is_handed_off_once(world: Live) -> None:
     """U14: the default model as it comes, and a lead whose country is changed every day, so that it

@@ -211,6 +211,21 @@ def test_an_interrupted_one_goes_on(followed: Followed, killed_at: int) -> None:
     assert followed.held() == followed.truth()
 
 
+def test_one_that_was_interrupted_days_ago_begins_anew(followed: Followed) -> None:
+    """What was shown then says too little by now: all pages are read."""
+    followed.dies_after = 12
+    with pytest.raises(KilledError):
+        followed.reconcile()
+    followed.dies_after = None
+    followed.clock.tick(hours=25)
+    hide(followed.crm, leads(followed.crm)[0])
+    assert followed.reconcile()["lead"].gone == 1
+    read = followed.compared()
+    followed.reconcile()
+    assert read == followed.compared()
+    assert followed.held() == followed.truth()
+
+
 # Both CRMs, over the wire
 
 RATING = {

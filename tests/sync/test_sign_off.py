@@ -8,9 +8,9 @@ import pytest
 
 from connectors.sandbox.scenario import GOLDEN_107
 from sync.exits import Exit
-from sync.guards import Team
 from sync.ledger import Ledger
 from sync.ledger_models import SignOff
+from sync.ledger_rows import Team
 from tests.core.golden import T0, weighted
 from tests.live import Live, live
 
@@ -142,7 +142,7 @@ def test_who_signed_and_what_is_to_be_run_is_shown(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_versions_are_replayed_and_previewed_by_their_names(tmp_path: Path) -> None:
-    """U01 D74: a version as `models` shows it, or how it begins, stands for its file; whose
+    """U01 D74 S084: a version as `models` shows it, or how it begins, stands for its file; whose
     beginning means none or several is refused, with what there is."""
     with live(tmp_path) as world:
         world.set_up()
@@ -164,12 +164,56 @@ def test_versions_are_replayed_and_previewed_by_their_names(tmp_path: Path) -> N
             assert score("--model", said) == "107"
         found = world.run("preview", first["version"], "--json").json
         assert (found["to"], len(found["movers"])) == (label, 2)
-        for command in (("replay", "--model"), ("preview",), ("models",)):
+        by = ("--as", "marketing", "--by", "Bo")
+        signed = world.run("sign", first["version"][:6], *by)
+        assert (signed.code, f"{label}: signed by marketing (Bo)" in signed.out) == (
+            Exit.DONE,
+            True,
+        )
+        kept = world.run("models", first["version"], "--json").json
+        assert [(one["team"], one["by"]) for one in kept.pop("signed")] == [("marketing", "Bo")]
+        assert kept == {key: value for key, value in first.items() if key != "signed"}
+        for command in (("replay", "--model"), ("preview",), ("models",), ("sign", *by)):
             unknown = world.run(*command, "0123")
             assert (unknown.code, "see `leadgauge models`" in unknown.err) == (Exit.USAGE, True)
             several = world.run(*command, first["name"])
             assert (several.code, "several versions begin so" in several.err) == (Exit.USAGE, True)
             assert label in several.err
+
+
+@pytest.mark.slow
+def test_versions_with_a_file_of_networks_are_kept_whole(tmp_path: Path) -> None:
+    """U01 D74 S215: its networks are kept beside the text, and nothing else of that file; so each
+    version is replayed and previewed by its name, though only the file of networks changed."""
+    with live(tmp_path) as world:
+        world.configure()
+        world.configure_mapping("sales", activities={"custom.ip": "Area__c"})
+        networks = {"address": "ip", "file": "networks.csv"}
+        world.model(accounts={"top": 100, "anonymous": {}, "networks": networks})
+        csv, kept = world.folder / "networks.csv", []
+        csv.write_text("network,account\n")
+        people = world.tell(GOLDEN_107)
+        world.set_up()
+        for share in ("0.50", ""):
+            csv.write_text(
+                f"network,contact,account,confidence\n::1,ann@a.example,a.example,{share}\n"
+            )
+            world.sync()
+            kept.append(f"network,account,confidence\n::1/128,a.example,{share or 1}\n")
+        csv.unlink()
+        listed = world.run("models", "--json").json
+        assert [one["networks"] for one in listed] == kept[::-1]
+        world.configure_mapping("sales")
+        csv.write_text("network,account\n::3,a.example\n")
+        for one in listed:
+            version, label = one["version"], f"{one['name']} {one['version']}"
+            assert world.run("models", version, "--json").json == one
+            shown = world.run("models", version)
+            assert (shown.out, "networks" in shown.err) == (one["text"], True)
+            lead = world.sales.id(people["sales"])
+            (line,) = world.run("replay", lead, "--json", "--model", version).out.splitlines()
+            assert json.loads(line)["model"] == label
+            assert world.run("preview", version, "--json").json["to"] == label
 
 
 def test_a_sign_off_names_a_person(tmp_path: Path) -> None:

@@ -137,19 +137,22 @@ def _lead(org: Org, custom: list[Field]) -> SObject:
     return of_kind(org, "Lead", Kind.LEAD, fields, children)
 
 
+def _firm(org: Org, name: str, relation: str, store: str) -> Field:
+    """A field that refers to an account."""
+
+    def resolve(row: Record) -> Record | None:
+        return org.one(Kind.ACCOUNT, row.values.get(store))
+
+    return reference(name, resolve, relation, "Account", store=store)
+
+
 def _contact(org: Org, custom: list[Field]) -> SObject:
     fields = [
         *system(org, "Contact"),
         *_person_fields(),
         text("MailingCountry", "country", 80),
         text("MailingState", "state", 80),
-        reference(
-            "AccountId",
-            lambda row: org.one(Kind.ACCOUNT, row.values.get("account")),
-            "Account",
-            "Account",
-            store="account",
-        ),
+        _firm(org, "AccountId", "Account", "account"),
         owner(org, "User"),
         *custom,
     ]
@@ -168,13 +171,7 @@ def _account(org: Org, custom: list[Field]) -> SObject:
         text("Name", "name", 255, required=True),
         *_firm_fields("BillingCountry", "BillingState"),
         text("Type", "type", 255, "picklist"),
-        reference(
-            "ParentId",
-            lambda row: org.one(Kind.ACCOUNT, row.values.get("parent")),
-            "Parent",
-            "Account",
-            store="parent",
-        ),
+        _firm(org, "ParentId", "Parent", "parent"),
         owner(org, "User"),
         *custom,
     ]
@@ -196,13 +193,7 @@ def _opportunity(org: Org, custom: list[Field]) -> SObject:
     fields = [
         *system(org, "Opportunity"),
         text("Name", "name", 120, required=True),
-        reference(
-            "AccountId",
-            lambda row: org.one(Kind.ACCOUNT, row.values.get("account")),
-            "Account",
-            "Account",
-            store="account",
-        ),
+        _firm(org, "AccountId", "Account", "account"),
         Field("StageName", "picklist", stage, store="stage", length=255),
         number("Amount", "amount", "currency", 18, 2),
         derived("CloseDate", "date", date_of("closed_at")),
