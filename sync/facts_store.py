@@ -157,6 +157,17 @@ class FactsStore:
         self._file.run(f"CREATE OR REPLACE TEMP TABLE did AS {did(leads)}", a=sorted(accounts))
         return self._file.table("did")
 
+    def versions(self, leads: Collection[str]) -> Table:
+        """The versions of some leads: much sooner than by filtering `table`, as DuckDB reads every
+        column of all rows for more than one id. They are there until asked again."""
+        places = "SELECT rowid AS place FROM leads WHERE id IN (SELECT unnest($i))"
+        self._file.run(
+            "CREATE OR REPLACE TEMP TABLE versions AS "
+            f"SELECT l.* FROM leads l SEMI JOIN ({places}) ON l.rowid = place",
+            i=sorted(leads),
+        )
+        return self._file.table("versions")
+
     def cursor(self, connection: str, stream: str) -> Cursor | None:
         """The cursor stored with the last page of a stream; None before the first."""
         return self._cursors.of(connection, stream)
