@@ -5,11 +5,11 @@ A plan is the same cycle that stops before writing.
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from connectors.base import Connector, Price, Progress, Status
+from connectors.base import Connector, Price, Progress, Status, Stream
 from connectors.errors import MappingError
 from core.decision import OPTIONAL, Decision, Output
 from core.facts import LEADS
@@ -18,6 +18,7 @@ from core.roster import Roster
 from core.routing import NOT_READY, Assignment
 from core.stages import HELD_OUT, RULED_OUT
 from sync import guards, handoff, price, retention
+from sync.asked import asked
 from sync.compare import Comparer
 from sync.config import SignOff
 from sync.decide import Decider, past_of
@@ -86,7 +87,7 @@ def run_cycle(
             report = ConnectionReport(connector.name)
             cycle.report.connections.append(report)
             pulled.append(steps.pull(connector, report, known.get(connector.name)))
-            cycle.report.warnings += report.shortages
+            cycle.report.warnings += report.of_reading
         at = _whole_second(max(pulled))
         over = [retention.due(session, report, at) for report in cycle.report.connections]
         parts = _planned(session, steps, cycle.report, at, full=full)
@@ -209,10 +210,15 @@ class _Steps:
         name, facts = connector.name, self._session.facts
         _require_fields(connector)
         settle_unanswered(connector, self._session)
-        predicted = report.reading.predicted = priced or self._first_price(connector)
+        now = asked(self._session.config.connections[name])
+        report.anew = facts.asked.otherwise(name, now)
+        anew = [s for s in connector.streams() if s.table in report.anew]
+        predicted = self._price(connector, anew, priced or self._first_price(connector))
+        report.reading.predicted = predicted
         made = connector.usage.total
         if predicted and (over := guards.budget(name, "reading", predicted, self._limits, made)):
             raise GuardStopError(over)
+        facts.read_anew(name, anew, now)
         held = facts.counts(name)[LEADS.name]
         clock, step = self._session.clock, report.steps["pull"]
         pulled = self._read(Reader(connector, facts, clock, self._stop, step, self._progress))
@@ -237,6 +243,18 @@ class _Steps:
         if begun or self._read is not pull:
             return None
         return price.total(price.reading(connector))
+
+    def _price(
+        self, connector: Connector, anew: Iterable[Stream], known: Price | None
+    ) -> Price | None:
+        """The price of the reading, as far as it is known, with that of streams that were read
+        before and are read anew."""
+        facts, name = self._session.facts, connector.name
+        begun = [stream for stream in anew if facts.cursor(name, stream.name)]
+        if not begun:
+            return known
+        more = price.total(price.reading(connector, streams=begun))
+        return replace(more + (known or Price()), exact=False)
 
     def hand_down(self, at: datetime) -> None:
         """What merged and converted leads went through goes to who stands for them."""

@@ -7,7 +7,7 @@ of a look-back window come late). Everything is set-based: a page is copied into
 table `arrived`, what is stored of its records into `held`, and each row gets a verdict.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,9 +18,10 @@ import ibis
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from connectors.base import Cursor, Page, Removed
+from connectors.base import Cursor, Page, Removed, Stream
 from core.facts import ACTIVITIES, ALIASES, BY_NAME, TABLES, TIME, FactsTable
 from sync.aliases import Alias, Merge, followed
+from sync.asked import ASKED, Asked
 from sync.backlog import BACKLOG, Backlog
 from sync.census import COUNTS, Census
 from sync.clocks import CLOCKS, Clocks
@@ -58,6 +59,7 @@ _SCHEMAS = {
         {**dict(ALIASES.items()), "valid_from": TIME.copy(nullable=False), "valid_to": TIME}
     ),
     **CURSORS,
+    **ASKED,
     "removals": _REMOVALS,
     **SCHEMAS,
     **COUNTS,
@@ -107,6 +109,8 @@ class FactsStore:
     def __init__(self, path: Path | str, memory: int = MEMORY) -> None:
         self._file = FactsFile(path, _SCHEMAS, memory)
         self._cursors = Cursors(self._file)
+        self.asked = Asked(self._file)
+        """By which mapping the facts were read."""
         self.touched = Touched(self._file)
         """What changed since the last complete run; every change notes it there."""
         self._history = History(self._file, self.touched)
@@ -246,6 +250,16 @@ class FactsStore:
         """Read a stream again from a cursor (None: from the start); what is stored stays."""
         with self._file.transaction():
             self._cursors.save(connection, stream, cursor)
+
+    def read_anew(
+        self, connection: str, streams: Iterable[Stream], asked: Mapping[str, Set[str]]
+    ) -> None:
+        """Read some streams from their start, and note what is `asked` for from now on; what is
+        stored stays."""
+        with self._file.transaction():
+            for stream in streams:
+                self._cursors.save(connection, stream.name, None)
+            self.asked.note(connection, asked)
 
     def _knows(self, connection: str, table: FactsTable) -> bool:
         """Fill `found` with what stands of the arrived records; whether anything is known.

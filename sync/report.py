@@ -131,7 +131,8 @@ class ConnectionReport:
     `writing` (with the reading back of what was written) are what the two cost. `quota` is what
     the CRM last said of its day: the calls used, by whomever, and the limit. `unread` counts values
     that could not be read, by field and reason; `foreign` the fields that held what somebody else
-    put there. `comparisons` are there where the CRM was read whole and compared, `refreshed` where
+    put there. `anew` are the tables that were read whole, as other fields of them are mapped than
+    before. `comparisons` are there where the CRM was read whole and compared, `refreshed` where
     fields that change without a stamp were looked at, at the cost `refreshing`. `hygiene` is None
     where no model asks for it; where one does, its step counts all leads in every run.
     """
@@ -145,15 +146,22 @@ class ConnectionReport:
     writing: Cost = field(default_factory=Cost)
     unread: Counter[str] = field(default_factory=Counter)
     foreign: int = 0
+    anew: list[str] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     refreshed: list[Refreshed] = field(default_factory=list)
     refreshing: Cost = field(default_factory=Cost)
     hygiene: Cleanliness | None = None
 
     @property
-    def shortages(self) -> list[str]:
-        """What to warn of: objects of which the CRM showed fewer records than it counts."""
-        return [
+    def of_reading(self) -> list[str]:
+        """What to warn of: tables that were read whole, and objects of which the CRM showed fewer
+        records than it counts."""
+        anew = [
+            f"{self.connection}: other fields of {table} are mapped or written than before: all of "
+            "them were read again"
+            for table in self.anew
+        ]
+        return anew + [
             f"{self.connection}: {c.stream}: the CRM counts {c.counted} records and showed "
             f"{c.shown}: none was taken for gone. Reconcile again; if it stays so, check what the "
             "CRM user may see"
