@@ -33,6 +33,7 @@ def plan(
     only: Only = None,
     as_json: AsJson = False,
     limit: Annotated[int, typer.Option(min=0, help="How many records to list.")] = 20,
+    max_calls: MaxCalls = None,
     full: Full = False,
 ) -> None:
     """What one cycle would write, and its price in API calls. Writes nothing to a CRM."""
@@ -45,7 +46,7 @@ def plan(
             kind="plan",
             stop=stop_on_signals(),
             progress=progress,
-            limits=limits_of(session.config.guards, 1, None),
+            limits=limits_of(session.config.guards, 1, max_calls),
             write=False,
             full=full,
         )
