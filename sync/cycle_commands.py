@@ -12,14 +12,13 @@ from sync.command import (
     ConfigPath,
     MaxCalls,
     Only,
-    ends,
+    confirmed,
     limits_of,
     opened,
     show_report,
     stop_on_signals,
     warn,
 )
-from sync.exits import Exit
 from sync.terminal import progress_bars, say, show
 
 Full = Annotated[
@@ -144,8 +143,8 @@ def backfill(
         if going_on:
             say("going on with the backfill that was interrupted")
         else:
-            if not yes and not typer.confirm("Start?", err=True):
-                ends(Exit.INTERRUPTED)
+            if not yes:
+                confirmed("Start?")
             backfilling.rewind(session, start, sizes)
         cycle = run_cycle(
             session,

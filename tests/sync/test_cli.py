@@ -171,6 +171,25 @@ def test_explain_an_unknown_lead(read: Live) -> None:
     assert "00Q000000000zzz" in outcome.err
 
 
+def test_a_no_is_said_to_have_done_nothing(read: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit 130 after an answer, and not without a word."""
+    monkeypatch.setattr("typer.confirm", lambda *_args, **_options: False)
+    run = read.run("status", "--json").json["runs"][-1]["id"]
+    lead = read.sales.id(next(read.sales.crm.records(Kind.LEAD)))
+    for asking in (["undo", run], ["erase", lead, "--anyway"], ["backfill"]):
+        outcome = read.run(*asking)
+        assert outcome.code == Exit.INTERRUPTED
+        assert outcome.err.endswith("nothing was done\n")
+
+
+@pytest.mark.slow
+def test_a_time_to_come_is_said_to_be_one(read: Live) -> None:
+    """What is explained as of then is by the facts there are, and says so."""
+    lead = read.sales.id(next(read.sales.crm.records(Kind.LEAD)))
+    said = "2030-01-01 00:00 UTC is to come: this is what would be without further events\n"
+    assert read.run("explain", lead, "--as-of", "2030-01-01").err == said
+
+
 def test_status_after_runs(read: Live) -> None:
     """Runs with their calls, for people and for machines."""
     status = read.run("status", "--json").json
