@@ -19,7 +19,7 @@ from ibis import _
 from ibis.expr.types import Table, Value
 
 from core.contributions import capped, contributions
-from core.counting import RULE, periods, runs, silences
+from core.counting import RULE, by_channel, periods, runs, silences
 from core.decay import Gradual, Step
 from core.earning import BehaviourRule
 from core.events import LEAD, matches, seconds_old
@@ -31,17 +31,25 @@ from core.uncounted import counted
 
 
 def behaviour(
-    model: Model, activities: Table, events: Table, at: datetime, fit: Table | None
+    model: Model,
+    activities: Table,
+    events: Table,
+    at: datetime,
+    fit: Table | None,
+    *,
+    channels: bool = False,
 ) -> Table:
     """The contributions of all behaviour rules and measures, of group caps, and of path limits.
 
     `events` are those of `activities` that count (`core.events.settled`). `fit` has the
-    contributions of the fit part; None: there are none.
+    contributions of the fit part; None: there are none. With `channels` there are also those of
+    each lead and channel (`core.counting.by_channel`).
     """
     events, parts = counted(model.ignore, model.reset, events)
     activities = activities.mutate(now=ibis.literal(at, type=TIME))
     if model.behaviour:
-        parts += _earned(model, activities, events, at, fit)
+        found = _counting(model, activities, events, at, channels=channels)
+        parts += _earned(model, found, at, fit)
     if model.measures:
         parts.append(measured(model.measures, model.grain, activities, events, at))
     return ibis.union(*parts)
@@ -57,11 +65,9 @@ def unmeasured(model: Model, activities: Table, events: Table, leads: Table, at:
     return every.anti_join(known(model.measures, activities, events, at), [*LEAD, "rule"])
 
 
-def _earned(
-    model: Model, activities: Table, events: Table, at: datetime, fit: Table | None
-) -> Iterator[Table]:
+def _earned(model: Model, found: Table, at: datetime, fit: Table | None) -> Iterator[Table]:
     """What rules give for events, and what the caps of groups and the path's limits take."""
-    events = _aged(model, runs(model, _counting(model, activities, events, at)), at)
+    events = _aged(model, runs(model, found), at)
     sums = _sums(events)
     if lasting := _lasting(model):
         engaged = _engaged(model, sums)
@@ -96,10 +102,14 @@ def _earned(
         yield from path(limit, grain, gains(worth, _rules(model), model.groups, grain), fit)
 
 
-def _counting(model: Model, activities: Table, events: Table, at: datetime) -> Table:
+def _counting(
+    model: Model, activities: Table, events: Table, at: datetime, *, channels: bool
+) -> Table:
     """Every event with every rule that counts it: connection, lead_id, number of the rule,
     occurred_at, id, and the period where rules tell any."""
-    found = matches(activities, events, [rule.when for rule in model.behaviour])
+    also = {"channel"} if channels else frozenset[str]()
+    found = matches(activities, events, [rule.when for rule in model.behaviour], also)
+    found = by_channel(model, found) if channels else found
     found = periods(model, silences(model, found.select(*RULE, "occurred_at", "id"), at))
     spans = {n: rule.within for n, rule in enumerate(model.behaviour) if rule.within}
     if not spans:

@@ -12,10 +12,18 @@ from ibis.expr.types import Table, Value
 
 from core.events import LEAD, interval
 from core.facts import TIME
+from core.folding import folded
 from core.points import Period
 from core.rules import Model
 
 RULE = (*LEAD, "number")
+
+BETWEEN = "\x1f"
+"""The unit separator: between a lead's id and an area or channel, where both together stand for a
+lead."""
+
+NO_CHANNEL = "unknown"
+"""The channel of activities that name none."""
 
 PAUSE = timedelta(minutes=30)
 """An event that much later than the one before, or more, begins another session."""
@@ -50,6 +58,17 @@ def periods(model: Model, events: Table) -> Table:
     if spans:
         parts.append(_spans(events.filter(events.number.isin(list(spans))), spans))
     return ibis.union(*parts)
+
+
+def by_channel(model: Model, events: Table) -> Table:
+    """Events, and those of rules without `silent` once more: their lead and `channel` together
+    are counted as if they were a lead of their own."""
+    every = events.select(*RULE, "occurred_at", "id")
+    silent = [number for number, rule in enumerate(model.behaviour) if rule.silent]
+    single = events.filter(events.number.notin(silent)) if silent else events
+    channel = folded(single.channel).nullif("").fill_null(NO_CHANNEL)
+    theirs = single.mutate(lead_id=single.lead_id + BETWEEN + channel)
+    return every.union(theirs.select(every.columns))
 
 
 def _sessions(events: Table) -> Table:

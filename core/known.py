@@ -52,8 +52,8 @@ class Facts:
     `aliases` has the columns of `core.facts.ALIASES`. `persons` says which leads are one person
     (`core.identity.Persons.members`), and `companies` which accounts are one company
     (`core.identity.companies`), where that is told. `heirs` (`inherited`), `events`
-    (`settled_events`) and `wide` (`known_columns`, perhaps more of them) are there where they were
-    worked out before.
+    (`settled_events`), `wide` (`known_columns`, perhaps more of them) and `channels`
+    (`core.scoring.Scored.channels`) are there where they were worked out before.
     """
 
     leads: Table
@@ -65,6 +65,7 @@ class Facts:
     heirs: Table | None = None
     events: Table | None = None
     wide: Table | None = None
+    channels: Table | None = None
 
 
 def unkept(table: Table) -> Table:

@@ -19,6 +19,7 @@ from ibis.expr.types import Table
 from core.behaviour import behaviour
 from core.conditions import ActivityCondition
 from core.contributions import matched
+from core.counting import BETWEEN
 from core.decision import UNIT
 from core.events import wide
 from core.folding import folded
@@ -26,6 +27,7 @@ from core.interest import Areas, buyer_stages, buying_roles, depth_and_intensity
 from core.known import Facts, known_columns, living, settled_events
 from core.limits import Limits
 from core.rules import Model
+from core.scoring import score
 from core.uncounted import counted
 
 KEY = ["connection", "lead_id"]
@@ -33,13 +35,6 @@ ACCOUNT_KEY = ["connection", "account_id"]
 
 Own = tuple[Model, Facts]
 """A model, and its own share of the facts."""
-
-BETWEEN = "\x1f"
-"""The unit separator: between a lead's id and an area or channel, where both together stand for a
-lead."""
-
-NO_CHANNEL = "unknown"
-"""The channel of activities that name none."""
 
 
 @dataclass(frozen=True)
@@ -171,9 +166,10 @@ def channels(model: Model, facts: Facts, at: datetime) -> Table:
     pays for activities of one channel. Measures, silences, caps of groups and limits have no
     channel. The model must have a rule that is not `silent`.
     """
-    events = _activities(model, facts, at)
-    channel = folded(events.channel).nullif("").fill_null(NO_CHANNEL)
-    lines = _apart(model, events.mutate(lead_id=events.lead_id + BETWEEN + channel), at)
+    lines = facts.channels
+    if lines is None:
+        lines = score(model, facts, at, channels=True).channels
+    assert lines is not None, "a score by channel was asked for"
     lines = lines.filter(lines.rule.isin([rule.id for rule in model.behaviour]))
     return _summed(lines, "channel").drop("latest")
 

@@ -23,6 +23,7 @@ from core.behaviour import behaviour, unmeasured
 from core.checklists import check
 from core.conditions import undecided
 from core.contributions import NO_EVENTS, capped, contributions, matched
+from core.counting import BETWEEN
 from core.decision import UNIT
 from core.earning import BestOf, FitRule
 from core.events import until
@@ -63,18 +64,28 @@ class Scored:
 
     `rejected`: connection, lead_id of records with neither contact data nor any activity: they
     are not leads, and are not scored.
+
+    `channels`: contributions of each lead and channel as if they were a lead of their own
+    (`core.counting.by_channel`); None: they are not asked for.
     """
 
     contributions: Table
     scores: Table
     rejected: Table
+    channels: Table | None = None
 
 
 def score(
-    model: Model, facts: Facts, at: datetime, past: Past | None = None, keep: Keep = unkept
+    model: Model,
+    facts: Facts,
+    at: datetime,
+    past: Past | None = None,
+    keep: Keep = unkept,
+    *,
+    channels: bool = False,
 ) -> Scored:
     """Score every lead by the facts as of `at` (aware, whole seconds), and what was decided before
-    it."""
+    it; each channel of every lead as well, if asked."""
     rejected = keep(not_leads(facts, at))
     leads = living(facts, at).anti_join(rejected, ["connection", ("id", "lead_id")])
     wide = known_columns(asked(model), facts, at, past, model)
@@ -84,7 +95,8 @@ def score(
         parts += limits(model, "fit", parts[0])
     if model.behaviour or model.measures:
         fit = ibis.union(*parts).filter(_.part == "fit") if parts else None
-        did = behaviour(model, facts.activities, settled_events(facts, at), at, fit)
+        events = settled_events(facts, at)
+        did = behaviour(model, facts.activities, events, at, fit, channels=channels)
         parts += [did, *limits(model, "behaviour", did)]
     if model.ageing:
         held = versions(model, facts, at, past)
@@ -100,6 +112,7 @@ def score(
         contributions=lines.semi_join(leads, ["connection", ("lead_id", "id")]),
         scores=standing(model.gates, model.disqualify, _scores(model, leads, lines), wide),
         rejected=rejected,
+        channels=lines.filter(lines.lead_id.contains(BETWEEN)) if channels else None,
     )
 
 

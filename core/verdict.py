@@ -101,7 +101,7 @@ def judge(
         ]
     scored, verdicts = [], []
     for segment, own in zip(segments, parts, strict=True):
-        scored.append(score(segment.model, own, at, past, keep))
+        scored.append(score(segment.model, own, at, past, keep, channels=explained))
         verdicts.append(_verdicts(segment.model, scored[-1], own, at, past))
     if cleaning and held is not None:
         verdicts.append(_unscored(held.mutate(model=ibis.literal(cleaning.label))))
@@ -119,7 +119,10 @@ def judge(
         ibis.union(*rejected),
         outside,
         facts,
-        {segment.model.label: own for segment, own in zip(segments, parts, strict=True)},
+        {
+            segment.model.label: replace(own, channels=one.channels)
+            for segment, own, one in zip(segments, parts, scored, strict=True)
+        },
         held,
     )
 

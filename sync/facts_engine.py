@@ -4,6 +4,7 @@ Ibis asks for the columns of each table that it is named: small queries, of whic
 has some dozens, spend more on that than on their rows.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +32,10 @@ class FactsEngine(Backend):  # type: ignore[misc]  # Ibis has no types for it
     def current_database(self) -> str:
         """The part of the file that has the tables."""
         return str(super().current_database)
+
+    def know(self, schemas: Mapping[str, ibis.Schema]) -> None:
+        """Take what tables were made by for their columns."""
+        self._schemas.update({(None, name): schema for name, schema in schemas.items()})
 
     def get_schema(
         self, table_name: str, *, catalog: str | None = None, database: str | None = None

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,12 @@ places first; by itself DuckDB does so for 50."""
 MEMORY_EACH = 256
 """MB for each thread: with less, not all that DuckDB holds for one can go to disk."""
 
+OTHER_VERSION = (
+    "{}: the facts were stored by another version of leadgauge. Delete the file: everything is "
+    "then pulled again"
+)
+"""What is said of the tables of a release whose common model had other fields."""
+
 
 class FactsFile:
     """One DuckDB file with some tables; `:memory:` keeps nothing after closing.
@@ -54,12 +61,17 @@ class FactsFile:
         try:
             self._con = self._connect(path)
             self._ibis = FactsEngine.from_connection(self._con)
+            held = self._columns()
             with self.transaction():
                 for name, schema in schemas.items():
-                    columns = schema.to_sqlglot_column_defs("duckdb")
-                    definition = ", ".join(column.sql("duckdb") for column in columns)
-                    self.run(f"CREATE TABLE IF NOT EXISTS {name} ({definition})")
-            self._require_columns(path, schemas)
+                    if name not in held:
+                        self.run(f"CREATE TABLE {name} ({_definition(schema)})")
+                    elif held[name] != schema.names:
+                        raise StoreError(OTHER_VERSION.format(path))
+            self._ibis.know(schemas)
+        except StoreError:
+            self.close()
+            raise
         except duckdb.IOException as error:
             if "lock" in str(error):
                 raise StoreBusy(f"{path}: another leadgauge process has the facts open") from None
@@ -85,15 +97,13 @@ class FactsFile:
             self.folder.mkdir()
         return connection
 
-    def _require_columns(self, path: Path | str, schemas: Mapping[str, ibis.Schema]) -> None:
-        """Refuse the tables of a release whose common model had other fields."""
-        for name, schema in schemas.items():
-            if self.table(name).columns != schema.names:
-                self.close()
-                raise StoreError(
-                    f"{path}: the facts were stored by another version of leadgauge. Delete the "
-                    "file: everything is then pulled again"
-                )
+    def _columns(self) -> dict[str, tuple[str, ...]]:
+        """The tables that are there, with the names of their columns."""
+        found = self.rows(
+            "SELECT table_name, list(column_name ORDER BY column_index) AS columns "
+            "FROM duckdb_columns() WHERE NOT internal GROUP BY table_name"
+        )
+        return {row["table_name"]: tuple(row["columns"]) for row in found}
 
     def explain(self, error: BaseException | None) -> None:
         """Raise StoreError for an error that only more memory helps against."""
@@ -166,3 +176,10 @@ class FactsFile:
             with suppress(duckdb.TransactionException):
                 self.run("ROLLBACK")
             raise
+
+
+@cache
+def _definition(schema: ibis.Schema) -> str:
+    """The columns of a table in SQL."""
+    columns = schema.to_sqlglot_column_defs("duckdb")
+    return ", ".join(column.sql("duckdb") for column in columns)

@@ -30,6 +30,7 @@ from sync.facts_sql import columns, equal, judged, record_type, standing
 from sync.history import SEEN, History
 from sync.horizon import HORIZONS, Horizon
 from sync.lead_numbers import NUMBER, did, numbered, stored
+from sync.looks import LOOKS, Looks
 from sync.pages import no_later
 from sync.people import ERASURES, NOTED, People
 from sync.touched import SCHEMAS, Touched
@@ -60,6 +61,7 @@ _SCHEMAS = {
     "removals": _REMOVALS,
     **SCHEMAS,
     **COUNTS,
+    **LOOKS,
     **BACKLOG,
     **SEEN,
     **NOTED,
@@ -110,6 +112,8 @@ class FactsStore:
         self._history = History(self._file, self.touched)
         self.census = Census(self._file)
         """What a CRM showed while it was read whole."""
+        self.looks = Looks(self._file)
+        """How far a refresh is."""
         self.backlog = Backlog(self._file)
         """What the last backfill found to read."""
         self.folder = self._file.folder
@@ -152,6 +156,17 @@ class FactsStore:
         have no person: much sooner than by filtering `table`. They are there until asked again."""
         self._file.run(f"CREATE OR REPLACE TEMP TABLE did AS {did(leads)}", a=sorted(accounts))
         return self._file.table("did")
+
+    def versions(self, leads: Collection[str]) -> Table:
+        """The versions of some leads: much sooner than by filtering `table`, as DuckDB reads every
+        column of all rows for more than one id. They are there until asked again."""
+        places = "SELECT rowid AS place FROM leads WHERE id IN (SELECT unnest($i))"
+        self._file.run(
+            "CREATE OR REPLACE TEMP TABLE versions AS "
+            f"SELECT l.* FROM leads l SEMI JOIN ({places}) ON l.rowid = place",
+            i=sorted(leads),
+        )
+        return self._file.table("versions")
 
     def cursor(self, connection: str, stream: str) -> Cursor | None:
         """The cursor stored with the last page of a stream; None before the first."""

@@ -78,14 +78,15 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         leads = all_of(identity, session.segments, everything, near, at)
         model = scoring_accounts(session.segments)
         find = partial(_found, session.facts, at, model, everything.accounts)
-        mine = _copied(about(everything, leads, accounts, find), keep)
+        whole = with_gone(everything, leads)
+        known = replace(everything, leads=session.facts.versions(whole))
+        mine = _copied(about(known, leads, accounts, find), keep)
         mine = shared(identity, mine, at, keep)
         if identity:
             mine = replace(mine, activities=keep(mine.activities))
         versions = _rows(mine.leads.mutate(host=domain(_.email)))
         facts = _apart(mine, versions, accounts, keep)
         stack.enter_context(_in_a_hurry())
-        whole = with_gone(everything, leads)
         past = past_of(session.ledger, None, at, session.segments, whole)
         judged = judge(session.segments, facts, at, past, keep)
         scored = propensity(model, judged, judged.facts, at, past) if model else None

@@ -101,7 +101,7 @@ class _Row:
 def _rows(text: str, path: Path) -> Iterator[_Row | Wrong]:
     """The rows that are not blank, at least one; or why there are no more."""
     lines = StringIO(text, newline="").readlines()
-    rows, ended = csv.reader(lines, skipinitialspace=True), 0
+    rows, ended = csv.reader(lines, skipinitialspace=True, strict=True), 0
     try:
         for cells in rows:
             if cells or not ended:

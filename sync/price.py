@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from connectors.base import Capabilities, Change, Connector, Cursor, Price, Stream
+from connectors.base import Capabilities, Change, Connector, Cursor, Price
 from core.decision import Output
 
 
@@ -20,12 +20,10 @@ class Size:
     price: Price
 
 
-def reading(
-    connector: Connector, cursor: Cursor | None = None, streams: Iterable[Stream] | None = None
-) -> list[Size]:
-    """What there is to read of streams (None: all) from a cursor on; at most one call for each."""
+def reading(connector: Connector, cursor: Cursor | None = None) -> list[Size]:
+    """What there is to read of all streams from a cursor on; at most one call for each."""
     found = []
-    for stream in connector.streams() if streams is None else streams:
+    for stream in connector.streams():
         records = connector.count(stream, cursor)
         found.append(Size(stream.name, records, connector.price(stream, cursor, records)))
     return found

@@ -6,18 +6,21 @@ it by reading everything; a refresh looks at such fields alone, as far as someth
     pull as always -> price -> look at the fields of all records -> read those again that differ
 
 What is read again is stored as a pull would have: the leads that it concerns are rescored. No
-cursor moves, and how far it is stands nowhere: an interrupted one begins anew, and finds less.
+cursor of a pull moves. How far it is stands in the facts (`looks`): an interrupted one goes on.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
+from datetime import datetime
 
-from connectors.base import Page, Stream
+from connectors.base import Page, Price, Stream
 from core.segments import Segments
-from sync import guards, price
+from sync import guards
 from sync.config import Config
 from sync.guards import GuardStopError, Limits
+from sync.looks import Look
 from sync.pull import Pulled, Reader, pull, without_later
+from sync.reconcile import FRESH
 from sync.report import Cost, Refreshed
 
 CUSTOM = "custom."
@@ -67,19 +70,39 @@ def read_on(limits: Limits, named: Set[str], reader: Reader) -> Pulled:
         for stream in connector.streams()
         if stream.complete and (only := asked(connector.unstamped(stream), named))
     ]
-    sizes = price.reading(connector, streams=streams)
-    # What is read again shows on the way.
-    predicted = replace(price.total(sizes), exact=not streams)
-    before = dict(connector.usage.calls)
+    looks = [_begun(reader, stream, pulled.until) for stream in streams]
+    predicted = _price(reader, streams, looks)
     made = connector.usage.total
     if over := guards.budget(connector.name, "refreshing", predicted, limits, made):
         raise GuardStopError(over)
+    before = dict(connector.usage.calls)
     looking = _Looking(reader, pulled)
     pulled.refreshed = [
-        looking.through(stream, size.records) for stream, size in zip(streams, sizes, strict=True)
+        looking.through(stream, look) for stream, look in zip(streams, looks, strict=True)
     ]
+    reader.facts.looks.forget(connector.name)
     pulled.refreshing = Cost(predicted, connector.usage.since(before))
     return pulled
+
+
+def _begun(reader: Reader, stream: Stream, at: datetime) -> Look:
+    """The look at a narrowed stream that was interrupted, unless it is too old or was one at other
+    fields; else a new one."""
+    connector, fields = reader.connector, tuple(sorted(stream.only))
+    look = reader.facts.looks.of(connector.name).get(stream.name)
+    if look and look.fields == fields and at - FRESH <= look.began <= at:
+        return look
+    return Look(stream.name, fields, at, connector.count(stream, None))
+
+
+def _price(reader: Reader, streams: Iterable[Stream], looks: Iterable[Look]) -> Price:
+    """The price of what is left to look at; what is read again shows on the way."""
+    prices = [
+        reader.connector.price(stream, look.cursor, look.left)
+        for stream, look in zip(streams, looks, strict=True)
+        if not look.seen
+    ]
+    return replace(sum(prices, Price()), exact=not streams)
 
 
 class _Looking:
@@ -92,23 +115,31 @@ class _Looking:
         self._pulled = pulled
         self._name = reader.connector.name
 
-    def through(self, stream: Stream, counted: int | None) -> Refreshed:
-        """Look through a narrowed stream; take over what differs, as many records at a time as fill
-        calls, however few a page has."""
+    def through(self, stream: Stream, look: Look) -> Refreshed:
+        """Look through a narrowed stream, or what is left of it; take over what differs, as many
+        records at a time as fill calls, however few a page has."""
         whole = replace(stream, only=frozenset())
-        looked_at = moved = 0
-        unlike: list[str] = []
-        for page in self._connector.pull(stream, None, self._pulled.until):
-            unlike += self._facts.census.unlike(self._name, page)
-            while len(unlike) >= AT_ONCE:
-                moved += self._take_over(self._connector.read_again(whole, unlike[:AT_ONCE]))
-                del unlike[:AT_ONCE]
-            looked_at += page.rows.num_rows
-            self._reader.progress(f"{self._name}: refresh {stream.name}", looked_at, counted)
+        pages = () if look.seen else self._connector.pull(stream, look.cursor, look.began)
+        for page in pages:
+            unlike = (*look.unlike, *self._facts.census.unlike(self._name, page))
+            seen = look.looked_at + page.rows.num_rows
+            look = replace(look, cursor=page.cursor, looked_at=seen, unlike=unlike)
+            while len(look.unlike) >= AT_ONCE:
+                look = self._read_again(whole, look)
+            self._facts.looks.keep(self._name, look)
+            stage = f"{self._name}: refresh {stream.name}"
+            self._reader.progress(stage, look.looked_at, look.counted)
             self._reader.stop.check()
-        if unlike:
-            moved += self._take_over(self._connector.read_again(whole, unlike))
-        return Refreshed(stream.name, tuple(sorted(stream.only)), looked_at, moved)
+        while look.unlike:
+            look = self._read_again(whole, look)
+        self._facts.looks.keep(self._name, look)
+        return Refreshed(stream.name, look.fields, look.looked_at, look.moved)
+
+    def _read_again(self, whole: Stream, look: Look) -> Look:
+        """Take over the first of the records that are unlike what the facts hold."""
+        page = self._connector.read_again(whole, look.unlike[:AT_ONCE])
+        moved = look.moved + self._take_over(page)
+        return replace(look, moved=moved, unlike=look.unlike[AT_ONCE:])
 
     def _take_over(self, page: Page) -> int:
         """Store records that were read again, but for those that a pull is still to bring."""

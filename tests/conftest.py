@@ -3,8 +3,12 @@
 import gc
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 
 import pytest
+from sqlalchemy import Connection, create_engine
+
+from sync import ledger_engine
 
 # Expressions are large trees that live long: looking through them again and again for garbage
 # takes a sixth of the suite's time.
@@ -14,6 +18,35 @@ PROVEN = ("faults injected", "kills survived", "writes lost", "writes doubled")
 """What the proofs of reliability count."""
 
 Prove = Callable[..., None]
+_migrate = ledger_engine._migrate
+
+
+@cache
+def _schema() -> tuple[str, ...]:
+    """What the migrations make of an empty SQLite database, as statements."""
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        _migrate(connection)
+        database = connection.connection.driver_connection
+        assert database is not None
+        made = tuple(database.iterdump())
+    engine.dispose()
+    return made[1:-1]
+
+
+def _copy_or_migrate(connection: Connection) -> None:
+    """Give an empty SQLite database the schema that the migrations made once in this process;
+    migrate any other."""
+    sqlite = connection.dialect.name == "sqlite"
+    if sqlite and not connection.exec_driver_sql("SELECT 1 FROM sqlite_master").first():
+        for statement in _schema():
+            connection.exec_driver_sql(statement)
+    else:
+        _migrate(connection)
+
+
+# Hundreds of tests open a ledger of their own: each would run all migrations.
+ledger_engine._migrate = _copy_or_migrate
 
 
 @pytest.fixture

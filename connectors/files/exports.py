@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,6 +36,9 @@ def read(path: Path, names: Collection[str]) -> dict[str, pa.Array]:
         if path.suffix.lower() == ".parquet":
             table = pq.read_table(path, columns=wanted)
         else:
+            if line := _never_ends(path):
+                what = f"a quote in the row at line {line} is never closed"
+                raise MappingError(f"cannot read {path}: {what}")
             table = pa_csv.read_csv(
                 path,
                 parse_options=pa_csv.ParseOptions(newlines_in_values=True),
@@ -42,9 +46,26 @@ def read(path: Path, names: Collection[str]) -> dict[str, pa.Array]:
                     include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string())
                 ),
             )
-    except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise MappingError(f"cannot read {path}: {_reason(error)}") from error
     return {name: _plain(table[name]) for name in wanted}
+
+
+def _never_ends(path: Path) -> int | None:
+    """The line at which a row of a CSV file begins that does not end: in its last column, Arrow
+    takes all the rows that follow for a part of the text."""
+    with path.open("rb") as content:
+        quotes = sum(part.count(b'"') for part in iter(partial(content.read, 1 << 20), b""))
+    if quotes % 2 == 0:
+        return None
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        rows, ended = csv.reader(lines, strict=True), 0
+        try:
+            for _row in rows:
+                ended = rows.line_num
+        except csv.Error:
+            return ended + 1
+    return None
 
 
 def _reason(error: Exception) -> str:

@@ -55,6 +55,10 @@ class _TooMany(Exception):
     """The first page said that there are more records than REST should carry."""
 
 
+class _OtherFields(Exception):
+    """A job of an earlier run was asked for fewer fields than are mapped now."""
+
+
 @dataclass(frozen=True)
 class Pull:
     """The reading of one stream, from a cursor up to a time; with a `history`, of versions too."""
@@ -82,7 +86,7 @@ class Pull:
                 if locator or self._complete(job):
                     yield from self._of_job(job, locator, cursor)
                     return
-            except CallRefused:
+            except (CallRefused, _OtherFields):
                 pass  # Results are kept for a week: the window is read anew.
         try:
             try:
@@ -211,7 +215,10 @@ class Pull:
             reply = self.client.download(path + (f"&locator={locator}" if locator else ""))
             locator = reply.headers.get("Sforce-Locator") or LAST
             after = replace(cursor, id=f"{job}/{locator}")
-            yield self._page_of_table(_csv_table(reply.content), after)
+            table = _csv_table(reply.content)
+            if table.num_rows and not {*self._paths} <= {*table.column_names}:
+                raise _OtherFields
+            yield self._page_of_table(table, after)
         yield self._page_of_records([], Cursor(cursor.until))
 
     def _query(self, cursor: Cursor, *, ordered: bool = True) -> str:

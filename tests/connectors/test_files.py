@@ -376,6 +376,11 @@ def test_check(tmp_path: Path) -> None:
         ("leads.csv", "Id,Email,Title,Changed\nMüller,x,y,2026-03-01\n".encode("cp1252"), "UTF-8"),
         ("leads.csv", b"Id,Email,Title,Changed\nsecret\n", "do not fit its header"),
         ("leads.csv", b"", "no column Id"),
+        (
+            "leads.csv",
+            b'Id,Email,Changed,Title\n1,x,2026-03-01,"a\nb"\n2,x,2026-03-01,"a\n3,x,2026-03-01,b\n',
+            "a quote in the row at line 4 is never closed",
+        ),
         ("leads.parquet", b"secret", "damaged"),
     ],
 )
@@ -385,6 +390,13 @@ def test_broken_files(tmp_path: Path, name: str, content: bytes, message: str) -
     with pytest.raises(MappingError, match=message) as raised:
         pull(connector(tmp_path, leads=name))
     assert "secret" not in str(raised.value)
+
+
+def test_a_quote_within_a_text_is_text(tmp_path: Path) -> None:
+    """A cell that no quote begins may hold one, as an inch has it; a file may hold any number."""
+    export(tmp_path, 'Id,Email,Title,Changed\n1,x,5" pipe,2026-03-01\n2,y,"a\nb",2026-03-01\n')
+    (page,) = pull(connector(tmp_path))
+    assert page.rows["title"].to_pylist() == ['5" pipe', "a\nb"]
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,15 @@ def test_a_job_that_is_gone_is_made_anew(world: SalesforceWorld) -> None:
     assert rest[-1].cursor == Cursor(world.clock())
 
 
+def test_a_job_that_was_asked_for_less_is_made_anew(world: SalesforceWorld) -> None:
+    """D26: a field that was mapped meanwhile is not in its results: the window is read anew."""
+    _, second, *_ = _leads(world)
+    more = world.open(mapping=FieldMapping(leads={"custom.owner": "Owner.Name"}))
+    rest = list(more.pull(LEADS, second.cursor, world.clock()))
+    assert len(set(_ids(rest))) == len(_ids(rest)) == 7
+    assert _jobs(world) == 2
+
+
 def test_trouble_with_a_page_of_results_makes_no_new_job(world: SalesforceWorld) -> None:
     """D30: an overloaded answer, half an answer, a lost one: the page is fetched again."""
     for skip, trouble in ((1, "truncate"), (2, "before"), (3, "after")):

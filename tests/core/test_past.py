@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from core import ageing
 from core.decision import UNIT
-from core.past import OVERRIDES, SPELLS, STAGES, Past, due
+from core.past import OVERRIDES, SPELLS, STAGES, History, Past, due
 from core.rules import Model, parse
 from core.scoring import versions
 from core.segments import Segment
@@ -430,3 +430,10 @@ def test_when_time_alone_changes_something() -> None:
     ended = ageing.due(model.ageing, read, world.facts.aliases, since, at, known)
     aged = {r["lead_id"] for r in world.rows(ended)}
     assert aged == {"stale", "nurtured"}
+
+
+def test_a_cool_down_is_over_at_its_end() -> None:
+    """What is told of it agrees with what holds: at the end itself the lead may come back."""
+    day, second = timedelta(days=1), timedelta(seconds=1)
+    assert History(left=T0).cooled(day, T0 + day - second).cooling == T0 + day
+    assert History(left=T0).cooled(day, T0 + day).cooling is None

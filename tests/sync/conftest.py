@@ -16,16 +16,18 @@ def server():
         yield address
 
 
-@pytest.fixture(
-    scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
-)
+DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
+"""Each proof on a server is slow beside its twin on a file; `test_ledger_server` is not."""
+
+
+@pytest.fixture(scope="module", params=DATABASES)
 def ledgers(request) -> postgres.Ledgers:
     """Files, and in the slow tests databases on a server too."""
     on_server = request.param == "postgresql"
     return postgres.Ledgers(request.getfixturevalue("server") if on_server else "")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=DATABASES)
 def url(request, tmp_path: Path) -> str:
     """The address of a fresh ledger."""
     if request.param == "sqlite":

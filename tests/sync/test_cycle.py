@@ -235,6 +235,7 @@ def test_merged_leads_count_each_event_once(world: Live) -> None:
         assert seller.shown(one[seller.name])["score"] == 200
 
 
+@pytest.mark.slow
 def test_many_leads_in_few_calls(world: Live) -> None:
     """D41: 2,000 changed leads cost at most 11 write calls, 2,000 contacts at most 20."""
     for seller in world.sellers.values():

@@ -1,10 +1,15 @@
 """What Ibis asks of a facts file, and what it is not asked again."""
 
+from pathlib import Path
+
 import duckdb
 import ibis
 import pyarrow as pa
 
+from core.facts import TABLES
 from sync.facts_engine import FactsEngine
+from sync.facts_file import FactsFile
+from sync.lead_numbers import stored
 
 
 def engine_with(sql: str) -> FactsEngine:
@@ -40,3 +45,13 @@ def test_a_table_made_again_has_its_new_columns() -> None:
     assert engine.create_table("made", ibis.memtable({"a": [1]}), temp=True).columns == ("a",)
     engine.drop_table("made")
     assert engine.create_table("made", other, temp=True).to_pyarrow().to_pylist() == [{"b": "x"}]
+
+
+def test_tables_are_what_they_were_made_by(tmp_path: Path) -> None:
+    """DuckDB's word for every column of the facts is the one that they are known by unasked."""
+    path = tmp_path / "facts.duckdb"
+    made = {table.name: stored(table) for table in TABLES}
+    FactsFile(path, made).close()
+    engine = FactsEngine.from_connection(duckdb.connect(str(path)))
+    assert {name: engine.table(name).schema() for name in made} == made
+    engine.disconnect()

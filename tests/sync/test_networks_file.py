@@ -87,6 +87,10 @@ def test_a_file_of_networks_is_part_of_the_model(tmp_path: Path) -> None:
                 "networks.csv:3:17: confidence: Input should be less than or equal to 1",
             ],
         ),
+        (
+            'network,account,note\n::1,a,x\n::2,b,"y\n::3,c,z\n',
+            ["networks.csv:3:1: not CSV: unexpected end of data"],
+        ),
         ("network,account\n::1,a\0b\n", ["networks.csv:2:6: the file holds the character NUL"]),
     ],
 )

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ FIRMS = {"sales": "Account", "marketing": "companies"}
 FORMULAS = {"sales": "Rating__c", "marketing": "rating"}
 SAYS = {"sales": "Title", "marketing": "jobtitle"}
 UNSTAMPED = {"sales": ["Title", "Account.Name"], "marketing": ["jobtitle"]}
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 RATING = {
     "fit": [
         {"id": "gold", "points": 100, "when": {"custom": {"rating": "gold"}}},
@@ -173,17 +175,59 @@ def test_further_fields_are_asked_for_by_name(tmp_path: Path) -> None:
     assert asked(fields, named) == fields - {"custom.unasked"}
 
 
-@pytest.mark.parametrize("killed_at", [9, 10, 11])
-def test_killed_it_begins_anew(followed: Followed, killed_at: int) -> None:
-    """D22: killed at any step, the next refresh finds what is left, and the facts are the CRM's."""
-    for lead in list(followed.crm.records(Kind.LEAD)):
-        unstamped(followed.crm, lead, title="Director")
-    followed.dies_after = killed_at
+def broken_off(followed: Followed, pages: int) -> None:
+    """A refresh that is killed once it has looked at so many pages of leads."""
+
+    def dies() -> None:
+        if looks_of(followed) == pages:
+            raise KilledError
+
+    followed.meanwhile = dies
     with suppress(KilledError):
         followed.refresh()
-    followed.dies_after = None
-    followed.refresh()
+    followed.meanwhile = lambda: None
+    assert looks_of(followed) == pages
+
+
+def looks_of(followed: Followed) -> int:
+    """How many pages of leads the last refresh looked at."""
+    return sum(step.endswith("refresh lead") for step in followed.steps)
+
+
+def priced(pulled: Pulled) -> int:
+    """How many calls the look was predicted to read by."""
+    assert pulled.refreshing.predicted is not None
+    return pulled.refreshing.predicted.calls["read"]
+
+
+@pytest.mark.parametrize("pages", [1, 2, 3])
+def test_killed_it_goes_on(followed: Followed, pages: int) -> None:
+    """D22: killed at any page, or as it reads again what had moved, the next refresh looks at the
+    pages that are left, is priced by them, and reports the whole; the facts are the CRM's then. The
+    one after that looks at everything."""
+    for lead in list(followed.crm.records(Kind.LEAD)):
+        unstamped(followed.crm, lead, title="Director")
+    broken_off(followed, pages)
+    rest = followed.refresh()
+    assert looks_of(followed) == 3 - pages
+    assert moved(rest)["lead"] == (6, 6)
     assert followed.held() == followed.truth()
+    whole = followed.refresh()
+    assert looks_of(followed) == 3
+    assert moved(whole)["lead"] == (6, 0)
+    assert priced(whole) - priced(rest) == pages
+
+
+@pytest.mark.parametrize("other", [{"began": LONG_AGO}, {"fields": ("company",)}])
+def test_what_says_too_little_is_not_gone_on_with(
+    followed: Followed, other: dict[str, Any]
+) -> None:
+    """D22: a look of more than a day ago, or at other fields, is begun anew."""
+    broken_off(followed, 1)
+    look = followed.facts.looks.of("crm")["lead"]
+    followed.facts.looks.keep("crm", replace(look, **other))
+    followed.refresh()
+    assert looks_of(followed) == 3
 
 
 # Both CRMs, over the wire
