@@ -80,6 +80,9 @@ def _said(value: object, subject: str, path: tuple[str, ...]) -> Iterator[tuple[
 
 
 def _text(value: object) -> str:
+    """A value in the words of the model file."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_text, value))}]"
     if isinstance(value, Clause):
         said = value.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         return json.dumps(said, sort_keys=True)

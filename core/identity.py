@@ -9,6 +9,7 @@ key count and those by address do not, and where keys contradict each other, non
 Nothing here is likeness: what is only alike is proposed (`core.likeness`), and joins nobody.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Self
@@ -16,13 +17,24 @@ from typing import Annotated, Self
 import ibis
 from ibis import _
 from ibis.expr.types import StringValue, Table
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from core.folding import folded, trimmed
 from core.matching import FREE_MAIL, domain
 from core.points import Part
 
-Column = Annotated[str, StringConstraints(pattern=r"^(id|custom\..+)$")]
+_COLUMN = r"^(id|custom\..+)$"
+
+
+def _column(name: str) -> str:
+    if not re.fullmatch(_COLUMN, name):
+        raise ValueError(f"write custom.{name or 'NAME'}, or id for the record's own id")
+    return name
+
+
+Column = Annotated[
+    str, AfterValidator(_column), WithJsonSchema({"type": "string", "pattern": _COLUMN})
+]
 
 EMAIL = "email"
 """The way of the handle that is an e-mail address; that of a key names its columns."""

@@ -13,14 +13,13 @@ from sync.command import (
     ConfigPath,
     MaxCalls,
     Only,
+    confirmed,
     end_by,
-    ends,
     limits_of,
     opened,
     show_report,
     stop_on_signals,
 )
-from sync.exits import Exit
 from sync.terminal import progress_bars, say, show
 from sync.yaml_source import ConfigError
 
@@ -112,8 +111,7 @@ def undo(
             for table in (*_planned(found, limit), *_left(found, limit)):
                 text.out().print(table)
             say("the next sync decides anew, and by the same model writes the same again")
-            if not typer.confirm(f"Restore {found.records} records?", err=True):
-                ends(Exit.INTERRUPTED)
+            confirmed(f"Restore {found.records} records?")
         report, found = undoing.undo(
             session,
             run,

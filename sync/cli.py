@@ -79,8 +79,9 @@ def init(
     """Write a commented config.yaml and a model.yaml; existing files are left alone."""
     from sync import templates
 
-    for path in templates.write(folder, preset):
-        say(f"wrote {path}")
+    for path, written in templates.write(folder, preset).items():
+        unused = f", the preset {preset} was not used" if path.name == templates.MODEL else ""
+        say(f"wrote {path}" if written else f"{path} exists and was left alone{unused}")
     say("next: set the secrets in the environment, then `leadgauge check`")
 
 
@@ -242,14 +243,18 @@ def schema(
 
 @app.command()
 def sandbox(
-    salesforce_port: Annotated[int, typer.Option(help="Port of the Salesforce stand-in.")] = 8901,
-    hubspot_port: Annotated[int, typer.Option(help="Port of the HubSpot stand-in.")] = 8902,
+    salesforce_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the Salesforce stand-in.")
+    ] = 8901,
+    hubspot_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the HubSpot stand-in.")
+    ] = 8902,
     leads: Annotated[int, typer.Option(min=50, help="Leads in each CRM.")] = 3000,
     seed: Annotated[int, typer.Option(help="Seed of the sample data, and of faults.")] = 7,
     fault: Annotated[
         list[str] | None,
         typer.Option(
-            help="Switch a fault on: salesforce:NAME or hubspot:NAME; list names them. "
+            help="Switch a fault on: salesforce:NAME or hubspot:NAME; `list` alone prints them. "
             "May be given more than once."
         ),
     ] = None,
@@ -265,8 +270,12 @@ def sandbox(
     minutes: Annotated[float, typer.Option(min=0, help="Stop by itself after so long.")] = 60,
 ) -> None:
     """Start both sandbox CRMs on loopback, with sample data, for anyone to play with."""
-    from sync.sandbox import serve
+    from sync.sandbox import known_faults, serve
 
+    if fault == ["list"]:
+        for known in known_faults():
+            typer.echo(known)
+        return
     ports = (salesforce_port, hubspot_port)
     serve(ports, (leads, seed), fault or [], rate, minutes, stop_on_signals(), say)
 

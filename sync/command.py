@@ -45,6 +45,13 @@ def ends(code: Exit) -> None:
     raise typer.Exit(int(code))
 
 
+def confirmed(question: str) -> None:
+    """Ask before going on; after a no, say that nothing was done, and end the command."""
+    if not typer.confirm(question, err=True):
+        say("nothing was done")
+        ends(Exit.INTERRUPTED)
+
+
 def outside_of(ctx: typer.Context) -> "Outside":
     """What the command takes from the world: this machine, unless it was run with another."""
     from sync.session import Outside

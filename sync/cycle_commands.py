@@ -12,14 +12,13 @@ from sync.command import (
     ConfigPath,
     MaxCalls,
     Only,
-    ends,
+    confirmed,
     limits_of,
     opened,
     show_report,
     stop_on_signals,
     warn,
 )
-from sync.exits import Exit
 from sync.terminal import progress_bars, say, show
 
 Full = Annotated[
@@ -33,6 +32,7 @@ def plan(
     only: Only = None,
     as_json: AsJson = False,
     limit: Annotated[int, typer.Option(min=0, help="How many records to list.")] = 20,
+    max_calls: MaxCalls = None,
     full: Full = False,
 ) -> None:
     """What one cycle would write, and its price in API calls. Writes nothing to a CRM."""
@@ -45,7 +45,7 @@ def plan(
             kind="plan",
             stop=stop_on_signals(),
             progress=progress,
-            limits=limits_of(session.config.guards, 1, None),
+            limits=limits_of(session.config.guards, 1, max_calls),
             write=False,
             full=full,
         )
@@ -143,8 +143,8 @@ def backfill(
         if going_on:
             say("going on with the backfill that was interrupted")
         else:
-            if not yes and not typer.confirm("Start?", err=True):
-                ends(Exit.INTERRUPTED)
+            if not yes:
+                confirmed("Start?")
             backfilling.rewind(session, start, sizes)
         cycle = run_cycle(
             session,

@@ -15,7 +15,7 @@ from functools import partial
 from socket import socket
 from typing import TypeVar
 
-from connectors.errors import QuotaExhausted, TemporaryError
+from connectors.errors import BudgetSpent, QuotaExhausted, TemporaryError
 from sync.cycle import run_cycle
 from sync.errors import StoreBusy, StoreError, StoreLost
 from sync.guards import GuardStopError, Limits
@@ -238,7 +238,9 @@ class Term:
         except StoppedError:
             return
         except GuardStopError as error:
-            self._talk(f"stopped before writing: {error}", job=job)
+            self._talk(f"stopped before writing: {error}; {_by_hand(job)}", job=job)
+        except BudgetSpent as error:
+            self._talk(f"will try again: {error}; {_by_hand(job)}", job=job)
         except (TemporaryError, QuotaExhausted, StoreBusy, StoreLost) as error:
             self._talk(f"will try again: {error}", job=job)
         else:
@@ -267,3 +269,8 @@ class Term:
                 self.tell_changes()
             except StoreError as error:
                 self._talk(f"will try again: {error}")
+
+
+def _by_hand(job: Job) -> str:
+    """The command that has the options that a guard's message names, as the daemon has none."""
+    return f"by hand it is `leadgauge sync{'' if job is Job.DELTA else f' --{job}'}`"

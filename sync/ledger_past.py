@@ -195,6 +195,11 @@ class PastLedger:
         with self._readers.begin() as db:
             return [Handoff(**row) for row in db.execute(query).mappings()]
 
+    def handed_over(self) -> int:
+        """How many hand-offs there were."""
+        with self._readers.begin() as db:
+            return db.scalar(select(func.count()).select_from(HANDOFFS)) or 0
+
     # Overrides
 
     def override(self, said: Override) -> None:

@@ -190,7 +190,12 @@ def _json_line(row: Mapping[str, Any]) -> None:
 
 
 def _instant(ctx: typer.Context, as_of: datetime | None) -> datetime:
-    return as_of.replace(tzinfo=UTC) if as_of else outside_of(ctx).clock()
+    """The instant that is asked for, or now; it is said of one to come what it cannot know."""
+    now = outside_of(ctx).clock()
+    at = as_of.replace(tzinfo=UTC) if as_of else now
+    if at > now:
+        say(f"{at:%Y-%m-%d %H:%M} UTC is to come: this is what would be without further events")
+    return at
 
 
 def preview(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, opened, outside_of
+from sync.command import DEFAULT_CONFIG, AsJson, ConfigPath, confirmed, opened, outside_of
 from sync.terminal import say, show
 from sync.yaml_source import ConfigError
 
@@ -69,8 +69,8 @@ def erase(
             )
         for connection, id_ in records:
             typer.echo(f"{connection}: {id_}")
-        if not yes and not typer.confirm(f"Erase {len(records)} records?", err=True):
-            raise typer.Abort
+        if not yes:
+            confirmed(f"Erase {len(records)} records?")
         # The ledger first: killed in between, the facts still know whom to erase.
         now, ledger = session.clock(), session.ledger.people
         counts = ledger.erase(records, by=outside_of(ctx).account, at=now)

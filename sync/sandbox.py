@@ -1,8 +1,11 @@
 """Serve the sandbox CRMs for anyone to play with, and write the configuration for them."""
 
+import os
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from socket import create_server, socket
 
 from connectors.sandbox.http import Fault
 from connectors.sandbox.hubspot import faults as hubspot
@@ -47,6 +50,7 @@ routing:
   pool: [{pool}]
   unassigned_owners: [{integration}]
 """
+LOOPBACK = "127.0.0.1"
 FACES = {"salesforce": salesforce, "hubspot": hubspot}
 
 
@@ -75,6 +79,9 @@ def serve(
     Writes config.yaml and model.yaml for them into the folder sandbox/, and says how to go on.
     """
     chosen = [_fault(name) for name in faults]
+    with ExitStack() as tried:
+        for face, port in zip(FACES, ports, strict=True):
+            tried.enter_context(_listening(face, port))
     leads, seed = sample
     with Sandbox.start(
         seed=seed, leads=leads, salesforce_port=ports[0], hubspot_port=ports[1]
@@ -96,10 +103,23 @@ def serve(
         stop.wait(minutes * 60)
 
 
+def known_faults() -> list[str]:
+    """Every fault by the name that it is switched on by, with what it is."""
+    return [f"{f}:{n}: {why}" for f, faults in FACES.items() for n, why in faults.FAULTS.items()]
+
+
+def _listening(face: str, port: int) -> socket:
+    """The port of a face, as long as nobody serves there. Raises ConfigError where it is taken."""
+    try:
+        return create_server((LOOPBACK, port))
+    except OSError as error:
+        problem = f"cannot listen on {LOOPBACK}:{port}: {os.strerror(error.errno or 0)}"
+        raise ConfigError([f"{problem}: choose another port with --{face}-port"]) from None
+
+
 def _fault(name: str) -> tuple[str, Fault]:
     """The face and the fault that `face:name` means. Raises ConfigError naming those there are."""
     face, _, fault = name.partition(":")
     if face in FACES and fault in FACES[face].FAULTS:
         return face, FACES[face].fault(fault)
-    known = [f"{f}:{n}: {why}" for f, faults in FACES.items() for n, why in faults.FAULTS.items()]
-    raise ConfigError([f"no fault is called {name}; there are:", *known])
+    raise ConfigError([f"no fault is called {name}; there are:", *known_faults()])

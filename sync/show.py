@@ -406,7 +406,8 @@ def age(span: timedelta) -> str:
 
 def _handoffs(ledger: Ledger) -> Table:
     """The latest leads that were handed to sales."""
-    made = table("\nhand-offs to sales, newest first", "lead", "stage", "cycle>", "at")
+    title = f"\nhand-offs to sales: {ledger.past.handed_over()}, newest first"
+    made = table(title, "lead", "stage", "cycle>", "at")
     for given in ledger.past.handoffs(SHOWN):
         lead = f"{given.connection}: {given.lead_id}"
         stage = f"{given.stage}, told of {given.follows}" if given.follows else given.stage

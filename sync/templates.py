@@ -5,6 +5,8 @@ from pathlib import Path
 
 from sync.yaml_source import ConfigError
 
+MODEL = "model.yaml"
+
 HYGIENE = """
 # Junk, throw-away addresses and duplicates are held out before anything is scored: docs/model.md.
 hygiene: {}
@@ -21,9 +23,9 @@ def presets() -> list[str]:
     )
 
 
-def write(folder: Path, preset: str) -> list[Path]:
-    """Write config.yaml and model.yaml where they do not exist yet; which were written. The model
-    is the preset, with hygiene.
+def write(folder: Path, preset: str) -> dict[Path, bool]:
+    """Write config.yaml and model.yaml where they do not exist yet, and say of each whether it was
+    written. The model is the preset, with hygiene.
 
     Raises ConfigError for a preset that there is not.
     """
@@ -32,14 +34,14 @@ def write(folder: Path, preset: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
         "config.yaml": files("sync").joinpath("config.example.yaml").read_text(encoding="utf-8"),
-        "model.yaml": _preset(preset) + HYGIENE,
+        MODEL: _preset(preset) + HYGIENE,
     }
-    written = []
+    written = {}
     for name, text in contents.items():
         path = folder / name
-        if not path.exists():
+        if missing := not path.exists():
             path.write_text(text, encoding="utf-8")
-            written.append(path)
+        written[path] = missing
     return written
 
 

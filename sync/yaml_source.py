@@ -233,6 +233,11 @@ def _explained(
             keys = ", ".join(f"{key}: ..." for key in _known(model, (*place, ""))[:3])
             said = f"keys under it: {{{keys}}}" if kind == "model_type" else "a list: [...]"
             yield place, mark, f"{dotted(place) or 'the file'}: there must be {said}"
+        elif kind == "union_tag_invalid":
+            key, given = item["ctx"]["discriminator"].strip("'"), item["ctx"]["tag"]
+            known = re.findall("'(.*?)'", item["ctx"]["expected_tags"])
+            place, mark = _locate((*loc, key), source)
+            yield place, mark, f"{dotted(place)}: there is no {key} {given}{_meant(given, known)}"
         elif kind == "extra_forbidden":
             meant = _meant(str(loc[-1]), _known(model, loc))
             yield place, mark, f"{dotted(place)}: unknown key{meant}"

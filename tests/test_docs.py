@@ -1,15 +1,18 @@
 """The documentation is held to the code: pages made from it are fresh, and links lead somewhere."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
 from connectors.registry import KINDS
+from core.lint import lint
 from core.rules import Model
 from sync.cli import app
 from sync.exits import MEANING, Exit
+from sync.model_file import read_model
 from tests.reference import DOCS, PAGES
 
 ROOT = DOCS.parent
@@ -62,6 +65,27 @@ def test_the_readme_names_every_command_exit_code_and_connector():
         assert f"| {int(code)} | {MEANING[code]} |" in readme, code
     for kind in KINDS:
         assert kind in readme.lower(), kind
+
+
+def whole_models() -> Iterator[tuple[Path, str]]:
+    """Every model that a page shows whole, as it would be saved: those that have a name."""
+    for page in PAGES_WRITTEN:
+        blocks = re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+        for block in blocks:
+            if block.startswith("name: "):
+                yield page, block
+
+
+def test_models_that_are_shown_whole_can_be_run(tmp_path: Path):
+    """Saved as they are they have no mistake and no error; the first that is met, no warning."""
+    shown = [*whole_models()]
+    assert {page.name for page, _ in shown} == {"README.md", "model.md"}
+    for page, block in shown:
+        path = tmp_path / "model.yaml"
+        path.write_text(block, encoding="utf-8")
+        found = lint(read_model(path))
+        severe = found if page.name == "README.md" else [f for f in found if f.severity == "error"]
+        assert severe == [], page.name
 
 
 @pytest.mark.parametrize("page", PAGES_WRITTEN, ids=lambda page: page.name)

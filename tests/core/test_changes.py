@@ -89,6 +89,16 @@ def test_differences_are_said_in_the_model_s_terms(
     assert changes(model(), model(**changed)) == lines
 
 
+def test_lists_are_said_as_in_the_file() -> None:
+    """D74: checks and stages by their words there."""
+    hygiene = {"hold": ["internal", "junk-name"]}
+    matrix = {"fit": {"A": 30, "B": 0}, "stage": {"1": ["SQL", "PQL"], "2": "none"}}
+    said = changes(model(), model(hygiene=hygiene, matrix=matrix, tiers={}))
+    assert "model: hygiene hold none -> [internal, junk-name]" in said
+    assert "model: matrix stage 1 none -> [SQL, PQL]" in said
+    assert "model: matrix stage 2 none -> [none]" in said
+
+
 def test_what_means_the_same_is_no_difference() -> None:
     """D74: a default written out, or points written otherwise, is the same version."""
     same = model(sql={"mode": "score"}, behaviour=rule(0, points="20.0", count="once"))

@@ -1,5 +1,6 @@
 """The budget of calls is a hard one: no run makes more, and where it ends the next one goes on."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,23 @@ def test_a_run_makes_no_call_beyond_its_budget(tmp_path: Path, name: str) -> Non
         assert {shown["stage"] for shown in found.values()} == {"SQL"}
         assert len(found) == PEOPLE
         assert world.sync("--connection", name).step(name, "write")["out"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["plan", "sync", "backfill"])
+def test_the_option_that_a_message_names_is_the_command_s(tmp_path: Path, command: str) -> None:
+    """U06: a first reading above the budget is not begun, and the same command with what its
+    message says reads."""
+    with live(tmp_path) as world:
+        world.configure("sales", guards={"max_calls": 12})
+        world.model(**MODEL)
+        world.set_up()
+        given = (command, "--yes") if command == "backfill" else (command,)
+        refused = world.run(*given)
+        assert refused.code == Exit.GUARD, refused.err
+        (named,) = re.findall(r"run again with (--max-calls \d+)", refused.err)
+        outcome = world.run(*given, *named.split())
+        assert outcome.code == Exit.DONE, outcome.err
 
 
 @pytest.mark.slow

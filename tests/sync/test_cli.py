@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -79,9 +80,14 @@ def sales(tmp_path: Path) -> Iterator[Live]:
 def test_init_writes_what_is_not_there(tmp_path: Path, read: Live) -> None:
     """A commented config.yaml and model.yaml; what exists is left alone."""
     (tmp_path / "model.yaml").write_text("mine")
-    outcome = read.run("init", str(tmp_path))
+    outcome = read.run("init", str(tmp_path), "--preset", "consumer")
     assert outcome.code == Exit.DONE
-    assert "config.yaml" in outcome.err
+    assert f"wrote {tmp_path / 'config.yaml'}\n" in outcome.err
+    left = f"{tmp_path / 'model.yaml'} exists and was left alone, the preset consumer was not used"
+    assert left in outcome.err
+    again = read.run("init", str(tmp_path))
+    assert "wrote" not in again.err
+    assert f"{tmp_path / 'config.yaml'} exists and was left alone\n" in again.err
     assert (tmp_path / "model.yaml").read_text() == "mine"
     assert "${SF_CLIENT_SECRET}" in (tmp_path / "config.yaml").read_text()
     refused = read.run("init", str(tmp_path), "--preset", "nothing")
@@ -163,6 +169,25 @@ def test_explain_an_unknown_lead(read: Live) -> None:
     outcome = read.run("explain", "00Q000000000zzz")
     assert (outcome.code, outcome.out) == (Exit.USAGE, "")
     assert "00Q000000000zzz" in outcome.err
+
+
+def test_a_no_is_said_to_have_done_nothing(read: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit 130 after an answer, and not without a word."""
+    monkeypatch.setattr("typer.confirm", lambda *_args, **_options: False)
+    run = read.run("status", "--json").json["runs"][-1]["id"]
+    lead = read.sales.id(next(read.sales.crm.records(Kind.LEAD)))
+    for asking in (["undo", run], ["erase", lead, "--anyway"], ["backfill"]):
+        outcome = read.run(*asking)
+        assert outcome.code == Exit.INTERRUPTED
+        assert outcome.err.endswith("nothing was done\n")
+
+
+@pytest.mark.slow
+def test_a_time_to_come_is_said_to_be_one(read: Live) -> None:
+    """What is explained as of then is by the facts there are, and says so."""
+    lead = read.sales.id(next(read.sales.crm.records(Kind.LEAD)))
+    said = "2030-01-01 00:00 UTC is to come: this is what would be without further events\n"
+    assert read.run("explain", lead, "--as-of", "2030-01-01").err == said
 
 
 def test_status_after_runs(read: Live) -> None:
@@ -501,6 +526,26 @@ def test_sandbox_stops_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert outcome.code == Exit.DONE
     assert "http://127.0.0.1:" in outcome.err
     assert "kind: salesforce" in (tmp_path / "sandbox" / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", ["salesforce", "hubspot"])
+def test_a_sandbox_whose_port_is_taken(read: Live, name: str) -> None:
+    """Exit 2, with the port and the option that chooses another."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        free = {f"--{face}-port": "0" for face in ("salesforce", "hubspot")}
+        ports = {**free, f"--{name}-port": str(port)}
+        outcome = read.run("sandbox", *(word for option in ports.items() for word in option))
+    assert outcome.code == Exit.USAGE
+    assert f"cannot listen on 127.0.0.1:{port}: " in outcome.err
+    assert f"choose another port with --{name}-port" in outcome.err
+
+
+def test_faults_are_listed(read: Live) -> None:
+    """Asked for, the list is what is printed, and no mistake."""
+    outcome = read.run("sandbox", "--fault", "list")
+    assert (outcome.code, outcome.err) == (Exit.DONE, "")
+    assert "salesforce:expired-session: " in outcome.out
 
 
 def test_json_is_json(sales: Live) -> None:

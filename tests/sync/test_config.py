@@ -73,6 +73,11 @@ def test_paths_are_meant_from_the_folder_of_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("extra", "expected"),
     [
+        (
+            "identity: {keys: [{sales: salesforce_id, marketing: id}]}\n",
+            "6:20: identity.keys[0].sales: write custom.salesforce_id, or id for the record's own "
+            "id",
+        ),
         ("conections: {}\n", "6:1: conections: unknown key (did you mean connections?)"),
         ("guards: {max_cals: 3}\n", "6:10: guards.max_cals: unknown key (did you mean max_calls?)"),
         (
@@ -137,8 +142,12 @@ def test_a_mistake_is_addressed_and_explained(tmp_path, extra, expected):
     [
         (
             "kind: pipedrive",
-            "2:3: connections.crm: input tag 'pipedrive' found using 'kind' does not match any of "
-            "the expected tags: 'files', 'hubspot', 'salesforce'",
+            "3:5: connections.crm.kind: there is no kind pipedrive (known: files, hubspot, "
+            "salesforce)",
+        ),
+        (
+            "kind: saleforce",
+            "3:5: connections.crm.kind: there is no kind saleforce (did you mean salesforce?)",
         ),
         (
             "kind: hubspot\n    token: ${HUBSPOT_TOKEN}\n    url: http://api.hubapi.com",

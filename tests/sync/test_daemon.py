@@ -260,6 +260,17 @@ def test_wrong_credentials_end_it(world: Live) -> None:
     assert run.status is RunStatus.FAILED
 
 
+@pytest.mark.parametrize(("calls", "stopped"), [(5, "will try again"), (12, "stopped before")])
+def test_what_a_guard_stopped_can_be_run_by_hand(world: Live, calls: int, stopped: str) -> None:
+    """The message names the command that has the option which it names."""
+    world.configure("sales", guards={"max_calls": calls})
+    world.model(**MODEL)
+    said = served(world, {1: nothing})[0]
+    assert said.startswith(stopped)
+    assert "--max-calls" in said
+    assert "by hand it is `leadgauge sync`" in said
+
+
 @contextmanager
 def hook() -> Iterator[tuple[Server, list[Request]]]:
     """A webhook, and what was posted there."""

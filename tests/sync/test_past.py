@@ -18,6 +18,8 @@ from core.verdict import judge
 from sync.ledger import Ledger
 from sync.ledger_past import Handoff
 from sync.ledger_rows import RunStatus
+from sync.service_settings import Schedule
+from sync.show import SHOWN, status
 from tests.core.golden import T0, World, activity, lead
 
 DAY = timedelta(days=1)
@@ -81,6 +83,14 @@ def test_the_past_of_an_instant_is_what_was_decided_before_it(url: str) -> None:
         assert had == [(*row, end) for row, end in zip(begun, ends, strict=True)]
         (given,) = ledger.past.handoffs()
         assert given == Handoff("crm", "L1", 1, "SQL", T0 + 3 * DAY, "r1")
+
+
+def test_status_says_how_many_hand_offs_there_are() -> None:
+    """Those that are listed are the latest; the title counts all."""
+    with opened() as ledger:
+        ledger.decide("r1", [decided("SQL", 1, f"L{n}") for n in range(SHOWN + 3)])
+        tables = {str(t.title): t.row_count for t in status(ledger, Schedule(), [], T0)}
+    assert tables[f"\nhand-offs to sales: {SHOWN + 3}, newest first"] == SHOWN
 
 
 def test_a_repeated_run_records_the_same_and_hands_nobody_off_twice(url: str) -> None:
