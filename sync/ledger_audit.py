@@ -27,7 +27,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from core.decision import UNIT, Decision
 from sync.errors import StoreError
-from sync.ledger_rows import CHUNK, SUBSTANCE
+from sync.ledger_rows import CHANGES, CHUNK, SUBSTANCE
 from sync.ledger_schema import AUDIT, AUDIT_HEAD
 
 
@@ -132,11 +132,11 @@ def decided(
             zip(SUBSTANCE, before.get((decision.connection, decision.lead_id), ()), strict=False)
         )
         old["owner_id"] = owners.get(decision.lead_id)
-        new = {name: getattr(decision, name) for name in SUBSTANCE}
+        new = {name: getattr(decision, name) for name in CHANGES}
         given = new["owner_id"] is not None and new["owner_id"] != old["owner_id"]
         changed = {
             name: [_plain(name, old.get(name)), _plain(name, new[name])]
-            for name in SUBSTANCE
+            for name in CHANGES
             if (given if name == "owner_id" else old.get(name) != new[name])
         }
         if not changed:

@@ -13,6 +13,7 @@ from connectors.sandbox.crm import Kind
 from core.decision import Decision
 from core.past import Kind as By
 from core.past import Override
+from core.routing import HUMAN, KEPT
 from sync.exits import Exit
 from sync.ledger import Ledger, RunStatus
 from sync.ledger_audit import Act, Head
@@ -86,6 +87,18 @@ def test_a_decision_that_changes_nothing_is_no_entry(ledger_url: str) -> None:
         assert ledger.audit.head() == told
         ledger.decide("r1", [decision(985_000, stage="MQL")], owners={"L1": "U2"})
         assert ledger.audit.head().entries == told.entries + 1
+
+
+def test_why_an_owner_is_left_alone_is_kept_though_no_entry(ledger_url: str) -> None:
+    """What is explained of a lead from then on; of before, what was so then."""
+    with filled(ledger_url) as ledger:
+        told = ledger.audit.head()
+        for reason, fresh in ((KEPT, 1), (KEPT, 0), (HUMAN, 1), (HUMAN, 0)):
+            left = decision(985_000, stage="SQL", owner_reason=reason)
+            assert ledger.decide("r1", [left], owners={"L1": "U2"}) == fresh
+        reasons = [found.decision.owner_reason for found in ledger.decisions("crm", "L1")]
+        assert reasons == ["", "pool", KEPT, HUMAN]
+        assert ledger.audit.head() == told
 
 
 def test_every_act_is_in_it(ledger_url):
