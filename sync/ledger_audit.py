@@ -37,6 +37,7 @@ class Act(StrEnum):
     RUN_BEGAN = "run began"
     RUN_ENDED = "run ended"
     DECIDED = "decided"
+    OVERWRITTEN = "overwritten"
     OVERRIDDEN = "overridden"
     OVERRIDE_ENDED = "override ended"
     SIGNED = "signed"
@@ -52,6 +53,8 @@ class Entry:
 
     Of a decision: `changed` has old and new of each of score (in points), tier, stage, owner_id
     and model that differ; `cause` the rules that make the score, and why it has its owner.
+    Of a value that somebody else had put into a written field: `changed` has the one that was
+    found and the one that was written, by output.
     """
 
     act: Act

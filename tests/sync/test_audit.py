@@ -17,7 +17,7 @@ from core.routing import HUMAN, KEPT
 from sync.exits import Exit
 from sync.ledger import Ledger, RunStatus
 from sync.ledger_audit import Act, Head
-from tests.live import ANA, ROBOT, live
+from tests.live import ANA, FIELDS, ROBOT, live
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -249,3 +249,37 @@ def test_the_command_verifies_and_lists(tmp_path: Path):
         edited = world.run("audit")
         assert edited.code == Exit.TAMPERED
         assert f"entry {entry['number']} does not say what was written" in edited.err
+
+
+def test_a_human_value_that_is_written_over_is_an_entry(tmp_path: Path) -> None:
+    """S083: what was found in which fields and what was written, once, when the CRM has taken it;
+    a text of somebody else's is not repeated. What is left to a human, and what leadgauge itself
+    had written, are no such entries; nor is an owner, of which the decision tells."""
+    with live(tmp_path) as world:
+        world.configure("sales", routing={"pool": [ANA], "unassigned_owners": [ROBOT]})
+        world.configure_write(
+            "sales", {"stage": {"field": FIELDS["sales"]["stage"], "policy": "respect_edits"}}
+        )
+        world.model(thresholds={"mql": 10, "sql": 15})
+        robot = world.sales.users[ROBOT].number
+        hot = {"last_name": "Hot", "email": "hot@buyer.example", "industry": "Technology"}
+        record = world.sales.crm.add(Kind.LEAD, {**hot, "owner": robot})
+        lead = world.sales.id(record)
+        world.set_up()
+        world.sync()
+        ours = world.sales.shown(record)
+        for output, value in {"score": 99, "stage": "Cold", "reason": "met at a fair"}.items():
+            world.sales.edit(record, output, value)
+        world.sync()
+        entries = world.run("audit", lead, "--json").json["entries"]
+        assert [entry["act"] for entry in entries] == [Act.DECIDED, Act.OVERWRITTEN]
+        assert entries[-1]["detail"] == {
+            "object_type": "Lead",
+            "changed": {"score": ["99", "20"], "reason": ["another text", ours["reason"]]},
+        }
+        assert entries[-1]["run_id"] == world.run("status", "--json").json["runs"][0]["id"]
+        assert "score 99 -> 20" in world.run("audit", lead).out
+        world.model(thresholds={"mql": 10, "sql": 30})
+        world.sync()
+        acts = [entry["act"] for entry in world.run("audit", lead, "--json").json["entries"]]
+        assert acts == [Act.DECIDED, Act.OVERWRITTEN, Act.DECIDED]
