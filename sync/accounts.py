@@ -126,16 +126,17 @@ def ranked(session: Session, at: datetime) -> list[AccountScore]:
     return [_account(row, section, profiles) for row in rows.to_pyarrow().to_pylist()]
 
 
-def explain(around: Neighbours) -> list[AccountExplanation]:
-    """Every point of an account, in each connection that has it, down to its contacts' events.
+def explain(around: Neighbours, record: str) -> list[AccountExplanation]:
+    """Every point of an account of the neighbourhood, in each connection that has it, down to its
+    contacts' events.
 
     Empty where the record is no account, or no model scores accounts.
     """
     section = _section(around.session)
-    known = any(firm["id"] == around.record for firm in around.firms)
+    known = any(firm["id"] == record for firm in around.firms)
     if around.accounts is None or section is None or not known:
         return []
-    mine = _.account_id == around.record
+    mine = _.account_id == record
     named = _named(around.accounts, around.facts, around.at).filter(
         mine, _.connection.isin(sorted(around.session.connectors))
     )

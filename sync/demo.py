@@ -111,7 +111,7 @@ def _joined(out: Console, session: Session, cycle: Cycle) -> None:
     """The dossier of whom the cycle gave an owner in the first CRM: what the owner is to know."""
     out.print("\nits dossier, with what the same person did in the other CRM\n")
     for change in islice(cycle.plans[0].changes, 1):
-        for page in dossiers(session, change.change.id, session.clock()).values():
+        for page in dossiers(session, [change.change.id], session.clock()).values():
             out.print(page, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -126,7 +126,7 @@ def _explained(out: Console, session: Session) -> None:
 
 
 def _explain(out: Console, session: Session, lead_id: str) -> None:
-    with neighbours(session, lead_id, session.clock()) as around:
+    with neighbours(session, [lead_id], session.clock()) as around:
         decision, explanation = explain(around, [lead_id])[0]
     for table in show.explanation(decision, explanation):
         out.print(table)

@@ -4,7 +4,7 @@ Who it is, where it stands and why, the criteria it met, what is still missing, 
 people noted, how to work it, and who else is there. A part of which nothing is known says `none`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import ibis
@@ -30,12 +30,12 @@ RECENT = timedelta(days=30)
 NONE = "none"
 
 
-def dossiers(session: Session, lead_id: str, at: datetime) -> dict[str, str]:
-    """The dossier of a lead by each connection that has it; empty where none does."""
+def dossiers(session: Session, leads: Collection[str], at: datetime) -> dict[tuple[str, str], str]:
+    """The dossiers of some leads, by connection and id, in each connection that has them."""
     models = {segment.model.label: segment.model for segment in session.segments}
     found = {}
-    with neighbours(session, lead_id, at) as around:
-        for decision, explanation in explain(around, [lead_id]):
+    with neighbours(session, leads, at) as around:
+        for decision, explanation in explain(around, leads):
             person, firm = _who(around, decision)
             events = _events(around, decision)
             parts = [
@@ -49,7 +49,8 @@ def dossiers(session: Session, lead_id: str, at: datetime) -> dict[str, str]:
                 _playbook(session.config.handoff, decision.tier),
                 _account(surroundings(around, decision)),
             ]
-            found[decision.connection] = "\n\n".join("\n".join(lines) for lines in parts)
+            key = (decision.connection, decision.lead_id)
+            found[key] = "\n\n".join("\n".join(lines) for lines in parts)
     return found
 
 

@@ -41,6 +41,8 @@ Row = Mapping[str, Any]
 HALTING = (NotifyError, CredentialsError, QuotaExhausted, TemporaryError)
 """What is wrong with a way as such: what else goes this way waits for the next run."""
 
+TOGETHER = 50
+"""Leads whose dossiers are made at a time: most of the time goes into the first of them."""
 
 ENTRIES = (Way.TASK, Way.NOTE)
 """The ways that are calls to the CRM."""
@@ -123,7 +125,8 @@ class _Teller:
         self._handoff = handoff
         self._at = at
         self._notices = session.ledger.notices
-        self._pages: dict[str, str] = {}
+        self._due: list[Notice] = []
+        self._pages: dict[str, str | None] = {}
         self._send: Mapping[Way, Callable[[Handed], None]] = {
             Way.EMAIL: self._mail,
             Way.WEBHOOK: self._post,
@@ -134,7 +137,7 @@ class _Teller:
     def tell(self, way: Way, stop: Stop, progress: Progress) -> Iterator[str]:
         """Send what is due by one way, as long as the way is open."""
         clock = self._session.clock
-        due = self._notices.due(self._connector.name, way, self._handoff.most, clock())
+        due = self._due = self._notices.due(self._connector.name, way, self._handoff.most, clock())
         for number, notice in enumerate(due, start=1):
             if stop.asked:
                 # The cycle itself is done: what is left waits in the outbox for the next.
@@ -197,15 +200,20 @@ class _Teller:
 
     def _dossier(self, handed: Handed) -> str:
         """The page of a lead, made once though it goes several ways; without a model, its line."""
-        notice = handed.notice
-        if notice.lead_id not in self._pages:
-            try:
-                found = dossiers(self._session, notice.lead_id, self._at)
-            except ConfigError:
-                found = {}
-            line = f"# {handed.headline}\n{handed.decision.reason}"
-            self._pages[notice.lead_id] = found.get(notice.connection, line)
-        return self._pages[notice.lead_id]
+        lead = handed.notice.lead_id
+        if lead not in self._pages:
+            self._make_pages(lead)
+        return self._pages[lead] or f"# {handed.headline}\n{handed.decision.reason}"
+
+    def _make_pages(self, lead: str) -> None:
+        """Make the page of a lead, and with it some of those that will be asked for after it."""
+        ahead = (n.lead_id for n in self._due if n.lead_id not in self._pages)
+        leads = list(dict.fromkeys((lead, *ahead)))[:TOGETHER]
+        try:
+            found = dossiers(self._session, leads, self._at)
+        except ConfigError:
+            found = {}
+        self._pages |= {one: found.get((self._connector.name, one)) for one in leads}
 
     # The ways
 

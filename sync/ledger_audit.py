@@ -27,7 +27,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from core.decision import UNIT, Decision
 from sync.errors import StoreError
-from sync.ledger_rows import CHUNK, SUBSTANCE
+from sync.ledger_rows import CHANGES, CHUNK, SUBSTANCE
 from sync.ledger_schema import AUDIT, AUDIT_HEAD
 
 
@@ -37,6 +37,7 @@ class Act(StrEnum):
     RUN_BEGAN = "run began"
     RUN_ENDED = "run ended"
     DECIDED = "decided"
+    OVERWRITTEN = "overwritten"
     OVERRIDDEN = "overridden"
     OVERRIDE_ENDED = "override ended"
     SIGNED = "signed"
@@ -52,6 +53,8 @@ class Entry:
 
     Of a decision: `changed` has old and new of each of score (in points), tier, stage, owner_id
     and model that differ; `cause` the rules that make the score, and why it has its owner.
+    Of a value that somebody else had put into a written field: `changed` has the one that was
+    found and the one that was written, by output.
     """
 
     act: Act
@@ -132,11 +135,11 @@ def decided(
             zip(SUBSTANCE, before.get((decision.connection, decision.lead_id), ()), strict=False)
         )
         old["owner_id"] = owners.get(decision.lead_id)
-        new = {name: getattr(decision, name) for name in SUBSTANCE}
+        new = {name: getattr(decision, name) for name in CHANGES}
         given = new["owner_id"] is not None and new["owner_id"] != old["owner_id"]
         changed = {
             name: [_plain(name, old.get(name)), _plain(name, new[name])]
-            for name in SUBSTANCE
+            for name in CHANGES
             if (given if name == "owner_id" else old.get(name) != new[name])
         }
         if not changed:

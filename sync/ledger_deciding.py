@@ -69,10 +69,9 @@ def _lead(decision: Decision) -> tuple[str, str]:
 
 
 def _latest(db: Connection, decisions: Collection[Decision]) -> dict[tuple[str, str], Row]:
-    """The latest decision about each of these leads: its number, why the lead has its owner, and
-    what is compared."""
+    """The latest decision about each of these leads: its number, and what is compared."""
     c = DECISIONS.c
-    names = ("connection", "lead_id", "id", "owner_reason", *SUBSTANCE, *PARTS)
+    names = ("connection", "lead_id", "id", *SUBSTANCE, *PARTS)
     query = select(*(c[name] for name in names)).where(
         c.latest,
         c.connection.in_({d.connection for d in decisions}),

@@ -10,8 +10,14 @@ from typing import Any, TypeVar
 from connectors.base import Change
 from core.decision import OPTIONAL, Decision, Output
 
-SUBSTANCE = ("score", "tier", "stage", "owner_id", "model", "probability")
-"""What of a decision makes it another one: the rest follows from it, or from the clock."""
+CHANGES = ("score", "tier", "stage", "owner_id", "model", "probability")
+"""What of a decision is told in the audit chain where it changes."""
+
+SUBSTANCE = (*CHANGES, "owner_reason")
+"""What of a decision makes it another one: the rest follows from it, or from the clock.
+
+Where no owner is given, only the reason tells that a person has chosen one since.
+"""
 
 PARTS = ("fit", "behaviour")
 """What of a decision is kept true in its place: parts may shift under one and the same score."""

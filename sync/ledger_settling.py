@@ -8,6 +8,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, delete, select, update
 
 from connectors.base import Change, Status, WriteResult
+from core.decision import Output
+from core.diff import COMPANIONS, is_foreign
+from sync import ledger_audit
+from sync.ledger_audit import Act, Entry
 from sync.ledger_engine import listed, upsert
 from sync.ledger_rows import change_key, outputs, plain
 from sync.ledger_schema import HELD, INTENTS, QUARANTINE, WRITTEN
@@ -15,6 +19,9 @@ from sync.ledger_schema import HELD, INTENTS, QUARANTINE, WRITTEN
 FIRST_WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=6)
 """How soon a record that was refused for now is sent again: each time after twice as long."""
+
+TEXT = "another text"
+"""What stands in the audit chain for a text that is not ours."""
 
 OPEN = "open"
 """The state of an intent that nothing is known of yet; else it is a `Status`."""
@@ -57,11 +64,41 @@ def settle(
     refused = [r for r in results if r.status in (Status.REFUSED, Status.TRANSIENT)]
     again = {(r.change.object_type, r.change.id) for r in refused}
     well = [r for r in written if (r.change.object_type, r.change.id) not in again]
+    ledger_audit.append(db, list(_overwritten(db, connection, written, at)))
     _close_intents(db, connection, results, at)
     _keep_written(db, run_id, connection, written, at)
     _end_holds(db, connection, written)
     _end_quarantine(db, connection, well)
     _keep_refused(db, run_id, connection, refused, at, fields)
+
+
+def _overwritten(
+    db: Connection, connection: str, written: Sequence[WriteResult], at: datetime
+) -> Iterator[Entry]:
+    """An entry of the audit chain for each record where a value was replaced that is not ours.
+
+    Who has a lead is told with the decision that gives it. A text of somebody else's may be about a
+    person, and is not repeated.
+    """
+    sent = {(r.change.object_type, r.change.id): r.change.values for r in written}
+    ours = _held(db, WRITTEN, connection, written, "values")
+    c = INTENTS.c
+    for condition in _of_records(db, INTENTS, connection, (r.change for r in written)):
+        query = select(c.object_type, c.record_id, c.run_id, c.before).where(condition)
+        query = query.where(unanswered(), c.before.is_not(None)).order_by(c.id)
+        found = {(row[0], row[1]): (row[2], outputs(row[3])) for row in db.execute(query)}
+        for key, (run_id, before) in found.items():
+            (last,) = ours.get(key, ({},))
+            changed = {
+                output.value: [TEXT if output is Output.REASON and there else there, value]
+                for output, value in sent[key].items()
+                if output not in (*COMPANIONS, Output.OWNER)
+                and (there := before.get(output)) != value
+                and is_foreign(output, there, last)
+            }
+            if changed:
+                detail = {"object_type": key[0], "changed": changed}
+                yield Entry(Act.OVERWRITTEN, at, detail, run_id, connection, key[1])
 
 
 def _close_intents(

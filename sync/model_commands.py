@@ -58,13 +58,13 @@ def explain(
     at = _instant(ctx, as_of)
     with (
         opened(ctx, config, only) as session,
-        neighbours(session, record, at) as around,
+        neighbours(session, [record], at) as around,
     ):
         leads = [
             (decision, explanation, accounts.surroundings(around, decision))
             for decision, explanation in find(around, [record])
         ]
-        firms = accounts.explain(around)
+        firms = accounts.explain(around, record)
         what = "lead or account" if scoring_accounts(session.segments) else "lead"
     if not leads and not firms:
         raise ConfigError(
@@ -98,7 +98,7 @@ def dossier(
     from sync.dossier import dossiers
 
     with opened(ctx, config, only) as session:
-        found = dossiers(session, lead, _instant(ctx, as_of))
+        found = dossiers(session, [lead], _instant(ctx, as_of))
     if not found:
         raise ConfigError([f"no lead {lead} in the facts: check the id, or run `leadgauge sync`"])
     pages = "\n\n".join(found.values())

@@ -1,4 +1,4 @@
-"""A record and everybody in its account, as of an instant: what explanations are made of.
+"""Some records and everybody in their accounts, as of an instant: what explanations are made of.
 
 The few facts that matter to them are copied out of the store once, and scored once; whatever is
 then said of a lead, its colleagues and its account reads these small tables.
@@ -40,7 +40,7 @@ FIRM = ("connection", "object_type", "id", "parent_id", "name", "domain")
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What is known, and what the models say, of one record's neighbourhood as of `at`.
+    """What is known, and what the models say, of the neighbourhood of some records as of `at`.
 
     `versions` are the leads in all their versions, `people` those as of then, with the account of
     each (`core.known.belonging`), `firms` the accounts, `verdicts` those of `judged`. `accounts`
@@ -49,7 +49,6 @@ class Neighbours:
     """
 
     session: Session
-    record: str
     at: datetime
     past: Past | None
     facts: Facts
@@ -63,9 +62,12 @@ class Neighbours:
 
 
 @contextmanager
-def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbours]:
-    """A lead or an account with all leads of the account, in every connection that has it, and
-    with the other records of these persons."""
+def neighbours(session: Session, records: Collection[str], at: datetime) -> Iterator[Neighbours]:
+    """Leads or accounts with all leads of the accounts, in every connection that has them, and
+    with the other records of these persons.
+
+    Of many records together it takes little longer than of one.
+    """
     at = at.replace(microsecond=0)
     everything = facts_of(session.facts, at)
     with ExitStack() as stack:
@@ -74,7 +76,7 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
             return stack.enter_context(table.cache())
 
         identity = session.config.identity
-        near, accounts = _near(everything, record, at, identity)
+        near, accounts = _near(everything, records, at, identity)
         leads = all_of(identity, session.segments, everything, near, at)
         model = scoring_accounts(session.segments)
         find = partial(_found, session.facts, at, model, everything.accounts)
@@ -93,7 +95,7 @@ def neighbours(session: Session, record: str, at: datetime) -> Iterator[Neighbou
         if scored:
             scored = replace(scored, scores=keep(scored.scores))
         yield Neighbours(
-            session, record, at, past, facts,
+            session, at, past, facts,
             versions, tuple(_people(facts, versions, at)), _rows(as_of(facts.accounts, at)),
             judged, _rows(judged.verdicts), scored, keep,
         )  # fmt: skip
@@ -118,17 +120,18 @@ def _in_a_hurry() -> Iterator[None]:
 
 
 def _near(
-    facts: Facts, record: str, at: datetime, identity: Identity | None
+    facts: Facts, records: Collection[str], at: datetime, identity: Identity | None
 ) -> tuple[set[str], set[str]]:
-    """The ids of the leads around a record, and of their accounts and those merged with these, or
-    a few more: which of them belong together, matching says.
+    """The ids of the leads around some records, and of their accounts and those merged with these,
+    or a few more: which of them belong together, matching says.
 
     It is asked of few rows each time: everything at once would be one long look at all leads.
     """
     alive = as_of(facts.leads.select(*MATCHED, *VALID), at)
     firms = as_of(facts.accounts.select(*FIRM, *VALID), at)
-    mine = _rows(alive.filter(_.id == record).select("account_id", host=domain(_.email)))
-    accounts = {record, *(row["account_id"] for row in mine if row["account_id"])}
+    named = alive.id.isin(sorted(records))
+    mine = _rows(alive.filter(named).select("account_id", host=domain(_.email)))
+    accounts = {*records, *(row["account_id"] for row in mine if row["account_id"])}
     hosts = {row["host"] for row in mine if row["host"] and not row["account_id"]}
     if hosts:
         accounts |= _column(sure(firms.filter(_.domain.isin(sorted(hosts)))).found)
@@ -140,7 +143,7 @@ def _near(
         accounts = _with_merged(facts.aliases, accounts | others)
     theirs = firms.filter(_.id.isin(sorted(accounts)), _.domain.notnull())
     domains = _column(sure(firms.semi_join(theirs, "domain")).domain)
-    near = alive.account_id.isin(sorted(accounts)) | (alive.id == record)
+    near = alive.account_id.isin(sorted(accounts)) | named
     if domains:
         near |= alive.account_id.isnull() & domain(alive.email).isin(sorted(domains))
     return _column(alive.filter(near).id), accounts

@@ -25,7 +25,8 @@ def audit_routing(
     as_json: AsJson = False,
 ) -> None:
     """Leads that nobody works: of owners who are gone, in dead queues, not called in time, or
-    waiting. With a lead: each owner it was given to, and what everybody in the pool had then."""
+    waiting. With a lead: each owner it was given to, and what everybody in the pool had then; and
+    when a person chose another."""
     with opened(ctx, config, only) as session:
         if lead is None:
             _find(session, limit, as_json)
@@ -39,9 +40,9 @@ def _explain(session: "Session", lead: str, as_json: bool) -> None:
     from sync.show import out
 
     now = session.clock().replace(microsecond=0)
-    found = way(session.ledger, lead, list(session.connectors))
+    found = way(session, lead, now)
     if not found.known:
-        raise ConfigError([f"routing never gave {lead} to anybody: check the id"])
+        raise ConfigError([f"routing never had to do with {lead}: check the id"])
     if as_json:
         show(found.as_dict(now))
         return

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from core.timers import Called, Timer
@@ -57,9 +58,14 @@ def calls_data(timers: Iterable[Timer], at: datetime) -> dict[str, dict[str, Any
 
 
 def way(found: Way, at: datetime) -> Iterator[Table]:
-    """One lead's way: each owner it was given to and why; when it was called; why it waits."""
+    """One lead's way: each owner it was given to and why, and when a person chose another; when it
+    was called; why it waits."""
     for turn in found.turns:
         yield from _turn(turn)
+    for choice in found.chosen:
+        owner = f"with {choice.owner_id}" if choice.owner_id else "with nobody"
+        seen = f"seen at {choice.at:%Y-%m-%d %H:%M:%S} UTC"
+        yield _line(f"{choice.connection}: {choice.reason}, {seen}: {owner}")
     if found.timers:
         made = table("\ncalls", "owner", "since", "due", "first call", "")
         for timer in found.timers:
@@ -68,23 +74,30 @@ def way(found: Way, at: datetime) -> Iterator[Table]:
             made.add_row(timer.owner_id, *shown, timer.stands(at))
         yield made
     for one in found.waiting:
-        yield table(f"\n{one.connection}: waits since {one.since:%Y-%m-%d %H:%M} UTC as number "
+        yield _line(f"{one.connection}: waits since {one.since:%Y-%m-%d %H:%M} UTC as number "
                     f"{one.rank}: {one.reason}")  # fmt: skip
 
 
 def _turn(turn: Turn) -> Iterator[Table]:
     given = turn.given
-    head = f"\n{given.connection}: given to {given.owner_id} at {given.at:%Y-%m-%d %H:%M:%S} UTC"
+    head = f"{given.connection}: given to {given.owner_id} at {given.at:%Y-%m-%d %H:%M:%S} UTC"
     if not turn.standings:
-        yield table(f"{head}: {given.reason}")
+        yield _line(f"{head}: {given.reason}")
         return
     made = table(
-        f"{head}: {given.reason}; the lowest turn is next, of equals the first",
+        f"\n{head}: {given.reason}; the lowest turn is next, of equals the first",
         "owner", "weight>", "turn>", "today>", "of>", "open>", "of>", "",
     )  # fmt: skip
     for one in turn.standings:
         made.add_row(*_cells(one), "<- given" if one.owner_id == given.owner_id else one.why_not)
     yield made
+
+
+def _line(text: str) -> Table:
+    """A line by itself: of a table without columns not even the title is printed."""
+    made = table("", "")
+    made.add_row(escape(text))
+    return made
 
 
 def _cells(one: Standing) -> Iterator[str]:

@@ -39,7 +39,7 @@ def hand(session: Session) -> int:
 
 def ours(session: Session) -> int:
     """How many lines explain the lead, with its account and colleagues."""
-    with neighbours(session, LEAD, scoring.AT) as around:
+    with neighbours(session, [LEAD], scoring.AT) as around:
         ((decision, explanation),) = explain(around, [LEAD])
         accounts.surroundings(around, decision)
     return len(explanation.lines)

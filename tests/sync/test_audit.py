@@ -13,10 +13,11 @@ from connectors.sandbox.crm import Kind
 from core.decision import Decision
 from core.past import Kind as By
 from core.past import Override
+from core.routing import HUMAN, KEPT
 from sync.exits import Exit
 from sync.ledger import Ledger, RunStatus
 from sync.ledger_audit import Act, Head
-from tests.live import ANA, ROBOT, live
+from tests.live import ANA, FIELDS, ROBOT, live
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -86,6 +87,18 @@ def test_a_decision_that_changes_nothing_is_no_entry(ledger_url: str) -> None:
         assert ledger.audit.head() == told
         ledger.decide("r1", [decision(985_000, stage="MQL")], owners={"L1": "U2"})
         assert ledger.audit.head().entries == told.entries + 1
+
+
+def test_why_an_owner_is_left_alone_is_kept_though_no_entry(ledger_url: str) -> None:
+    """What is explained of a lead from then on; of before, what was so then."""
+    with filled(ledger_url) as ledger:
+        told = ledger.audit.head()
+        for reason, fresh in ((KEPT, 1), (KEPT, 0), (HUMAN, 1), (HUMAN, 0)):
+            left = decision(985_000, stage="SQL", owner_reason=reason)
+            assert ledger.decide("r1", [left], owners={"L1": "U2"}) == fresh
+        reasons = [found.decision.owner_reason for found in ledger.decisions("crm", "L1")]
+        assert reasons == ["", "pool", KEPT, HUMAN]
+        assert ledger.audit.head() == told
 
 
 def test_every_act_is_in_it(ledger_url):
@@ -236,3 +249,37 @@ def test_the_command_verifies_and_lists(tmp_path: Path):
         edited = world.run("audit")
         assert edited.code == Exit.TAMPERED
         assert f"entry {entry['number']} does not say what was written" in edited.err
+
+
+def test_a_human_value_that_is_written_over_is_an_entry(tmp_path: Path) -> None:
+    """S083: what was found in which fields and what was written, once, when the CRM has taken it;
+    a text of somebody else's is not repeated. What is left to a human, and what leadgauge itself
+    had written, are no such entries; nor is an owner, of which the decision tells."""
+    with live(tmp_path) as world:
+        world.configure("sales", routing={"pool": [ANA], "unassigned_owners": [ROBOT]})
+        world.configure_write(
+            "sales", {"stage": {"field": FIELDS["sales"]["stage"], "policy": "respect_edits"}}
+        )
+        world.model(thresholds={"mql": 10, "sql": 15})
+        robot = world.sales.users[ROBOT].number
+        hot = {"last_name": "Hot", "email": "hot@buyer.example", "industry": "Technology"}
+        record = world.sales.crm.add(Kind.LEAD, {**hot, "owner": robot})
+        lead = world.sales.id(record)
+        world.set_up()
+        world.sync()
+        ours = world.sales.shown(record)
+        for output, value in {"score": 99, "stage": "Cold", "reason": "met at a fair"}.items():
+            world.sales.edit(record, output, value)
+        world.sync()
+        entries = world.run("audit", lead, "--json").json["entries"]
+        assert [entry["act"] for entry in entries] == [Act.DECIDED, Act.OVERWRITTEN]
+        assert entries[-1]["detail"] == {
+            "object_type": "Lead",
+            "changed": {"score": ["99", "20"], "reason": ["another text", ours["reason"]]},
+        }
+        assert entries[-1]["run_id"] == world.run("status", "--json").json["runs"][0]["id"]
+        assert "score 99 -> 20" in world.run("audit", lead).out
+        world.model(thresholds={"mql": 10, "sql": 30})
+        world.sync()
+        acts = [entry["act"] for entry in world.run("audit", lead, "--json").json["entries"]]
+        assert acts == [Act.DECIDED, Act.OVERWRITTEN, Act.DECIDED]

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from email import message_from_string
 from email.policy import default
 from pathlib import Path
@@ -19,9 +21,11 @@ from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.http import Fault, Request, Response, Server
 from connectors.sandbox.salesforce.face import SalesforceFace
 from connectors.sandbox.scenario import Story, build, page
-from sync import senders
+from sync import handoff, senders
 from sync.config import load
+from sync.dossier import dossiers
 from sync.exits import Exit
+from sync.session import Session
 from sync.yaml_source import ConfigError
 from tests.live import ANA, Live, live
 from tests.sync.test_notify import Mailbox, mail_server
@@ -235,6 +239,40 @@ def test_what_is_told_and_to_whom(desk: Desk) -> None:
     assert "| page_view | 1 | 1 |" in noted
     assert other.values["phone"] == "Budget in May"
     assert world.run("dossier", record, "--out", str(world.folder)).code == Exit.USAGE
+
+
+@pytest.mark.slow
+def test_the_dossiers_of_a_run_are_made_together(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all that are told of in a run in one go, however many ways they take; each is what it is
+    alone, with its own points, deeds and account."""
+    made: list[list[str]] = []
+
+    def counted(session: Session, leads: list[str], at: datetime) -> dict[tuple[str, str], str]:
+        made.append(leads)
+        return dossiers(session, leads, at)
+
+    monkeypatch.setattr(handoff, "dossiers", counted)
+    world, seller = desk.world, desk.world.marketing
+    desk.configure("marketing", webhook=None, task=None)
+    firm = seller.crm.add(Kind.ACCOUNT, {"name": "Fern"})
+    people: dict[str, str] = {}
+    for name, account in {"Ada": firm.number, "Bea": firm.number, "Cay": None}.items():
+        who = {"first_name": name, "title": "CTO", "last_name": "M", "email": f"{name}@m.example"}
+        seen = tuple(page(f"/{name}/{n}") for n in range(len(people) + 1))
+        story = Story({**who, "account": account}, seen, Kind.CONTACT)
+        people[name] = seller.id(build(seller.crm, story, at=world.clock()))
+    world.sync()
+    assert [sorted(leads) for leads in made] == [sorted(people.values())]
+    assert desk.told("marketing") == [3, 0, 0, 3]
+    pages = {m["Subject"].split()[1]: m.get_content() for m in desk.messages()}
+    for name, lead in people.items():
+        (at,) = re.findall(r"as of (\S+ \S+) UTC", pages[name])
+        alone = world.run("dossier", lead, "--as-of", at.replace(" ", "T") + ":00").out
+        assert alone.split() == pages[name].split(), name
+        assert f"| /{name}/0 |" in alone
+        assert ("| colleague | points |" in alone) == (name != "Cay")
 
 
 @pytest.mark.slow

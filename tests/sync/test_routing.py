@@ -14,7 +14,7 @@ import yaml
 from connectors.sandbox.crm import Kind, Record
 from connectors.sandbox.http import Request, Response, Server
 from connectors.sandbox.scenario import Story, page
-from core.routing import FREED, UNSCORED
+from core.routing import FREED, HUMAN, KEPT, UNSCORED
 from core.turns import BELOW_CUT
 from sync import daemon, talk
 from sync.exits import Exit
@@ -247,6 +247,40 @@ def test_leads_of_owners_who_are_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_what_a_person_chose_is_told_as_the_run_tells_it(tmp_path: Path) -> None:
+    """Of a lead that was left to its owner before, `explain` says by the next run that a person
+    chose another, and still says of before what was so then; `audit-routing` says when that was
+    seen, and who has the lead, also once another person has it."""
+    with live(tmp_path) as world:
+        world.configure("marketing", routing={"pool": [ANA]})
+        world.model(**HOT)
+        (seller, lead) = world.marketing, world.tell(visitor("taken", 1))["marketing"]
+        world.set_up()
+        world.sync()
+        world.sync()
+        left, id_ = world.clock(), seller.id(lead)
+        owner = world.run("explain", id_, "--json").json[0]["owner_reason"]
+        assert owner == f"{KEPT}: round robin"
+        assert world.run("audit-routing", id_, "--json").json["chosen"] == []
+        seller.edit(lead, "owner", seller.users[BEN].number)
+        report = world.sync()
+        assert report.step("marketing", "route")["held"] == {HUMAN: 1}
+        assert world.run("explain", id_, "--json").json[0]["owner_reason"] == HUMAN
+        before = world.run("explain", id_, "--as-of", f"{left:%Y-%m-%dT%H:%M:%S}", "--json")
+        assert before.json[0]["owner_reason"] == owner
+        (chosen,) = world.run("audit-routing", id_, "--json").json["chosen"]
+        assert chosen["owner_id"] == seller.id(seller.users[BEN])
+        assert (chosen["run_id"], chosen["reason"]) == (report.json["run"], HUMAN)
+        seller.edit(lead, "owner", seller.users[ROBOT].number)
+        world.sync()
+        (again,) = world.run("audit-routing", id_, "--json").json["chosen"]
+        assert again == {**chosen, "owner_id": seller.id(seller.users[ROBOT])}
+        said = world.run("audit-routing", id_).out
+        assert f"{HUMAN}, seen at" in said
+        assert f"with {again['owner_id']}" in said
+
+
+@pytest.mark.slow
 def test_a_hot_lead_that_is_taken_from_everybody_is_not_lost(tmp_path: Path) -> None:
     """D73: an owner that a person took away, for nobody or for one who counts as nobody, is left
     alone, and the lead is shown by `status`, `audit-routing` and what a run says; until a person
@@ -277,6 +311,10 @@ def test_a_hot_lead_that_is_taken_from_everybody_is_not_lost(tmp_path: Path) -> 
         audit = world.run("audit-routing", "--json")
         assert audit.code == Exit.ORPHANS
         assert [(o["connection"], o["lead_id"]) for o in audit.json["orphans"]] == leads
+        for name, lead in leads:
+            said = world.run("audit-routing", lead).out
+            assert f"{name}: {FREED}, seen at" in said
+            assert f"{name}: waits since" in said
         for name, seller in world.sellers.items():
             seller.edit(people[name], "owner", seller.users[BEN].number)
         world.sync()
