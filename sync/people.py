@@ -229,9 +229,11 @@ class People:
                     f"UPDATE {table} t SET id = '' FROM incoming i "
                     "WHERE t.connection = i.connection AND t.id = i.id"
                 )
-            self._file.run(
-                "DELETE FROM marks WHERE connection IN (SELECT connection FROM incoming)"
-            )
+            # A refresh that was interrupted, and names whom it is to read again, begins anew.
+            for table in ("marks", "looks"):
+                self._file.run(
+                    f"DELETE FROM {table} WHERE connection IN (SELECT connection FROM incoming)"
+                )
             self._file.run(f"INSERT INTO {ERASURES} VALUES ($at)", at=at)
 
     @property

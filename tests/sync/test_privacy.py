@@ -28,6 +28,7 @@ from sync.ledger import Ledger
 from sync.ledger_audit import Act, Entry, append
 from sync.ledger_people import ERASED
 from sync.ledger_schema import AUDIT, METADATA, Exact, UtcTime
+from sync.looks import Look
 from tests.live import ANA, BEN, ROBOT, Live, live
 from tests.sync.test_facts_store import T0, page
 from tests.sync.test_facts_store import lead as row
@@ -139,7 +140,7 @@ def test_erased_is_everything_but_what_is_counted(world: Live) -> None:
 
 WORDS = """
     account account_id act area buyer_stage by code connection digest error fields follows
-    hash holder id job kind model name nonce object_type output owner_id owner_reason pool
+    hash holder id job kind model name networks nonce object_type output owner_id owner_reason pool
     rate reason removed_by run_id stage state status team text tier value version way what
 """
 OTHERWISE = set(WORDS.split())
@@ -164,6 +165,15 @@ def filled(db: Connection, table: Table, lead: str) -> None:
     named = {"lead_id": lead, "record_id": lead, "connection": "sales", "run_id": "r1"}
     values |= {name: value for name, value in named.items() if name in values}
     db.execute(insert(table).values(values))
+
+
+def test_an_interrupted_refresh_names_nobody_who_was_erased() -> None:
+    """U16: it begins anew, in that connection alone."""
+    with FactsStore(":memory:") as facts:
+        for name in ("sales", "marketing"):
+            facts.looks.keep(name, Look("Lead", ("custom.plan",), T0, 2, 1, unlike=("L1",)))
+        facts.people.erase([("sales", "L1")], T0)
+        assert (facts.looks.of("sales"), len(facts.looks.of("marketing"))) == ({}, 1)
 
 
 def test_no_table_that_names_a_record_is_forgotten() -> None:
