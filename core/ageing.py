@@ -183,8 +183,9 @@ def _lost(versions: Table, gone: Table, had: Table) -> Table:
     ended = had.group_by("connection", gone="lead_id").aggregate(ended=had.until.max())
     lost = gone.join(ended.filter(ended.ended.notnull()), ["connection", "gone"])
     lost = lost.anti_join(versions, ["connection", ("gone", "lead_id")])
-    first = versions.valid_from.min().over(ibis.window(group_by=_LEAD))
-    oldest = versions.filter(versions.valid_from == first)
+    # As a column: what Ibis makes of a filter by a window, Spark does not understand.
+    dated = versions.mutate(first=versions.valid_from.min().over(ibis.window(group_by=_LEAD)))
+    oldest = dated.filter(dated.valid_from == dated["first"])
     found = oldest.join(lost, ["connection", ("lead_id", "survivor")])
     began = (found.valid_from > found.ended).ifelse(found.ended, found.valid_from)
     told = {"lead_id": found.gone, "valid_from": began, "valid_to": found.ended}
