@@ -199,6 +199,7 @@ def world(tmp_path: Path) -> Iterator[Live]:
         yield world
 
 
+@pytest.mark.slow
 def test_sources_add_up_and_numbers_are_settings(world: Live) -> None:
     """S170, S166: CRM, social and web give three lines of one person; a number is a setting."""
     people, other = world.tell(MANY_SOURCES), world.tell(SHOWED_INTEREST)
@@ -219,6 +220,7 @@ def test_sources_add_up_and_numbers_are_settings(world: Live) -> None:
         assert seller.shown(other[seller.name])["score"] == 6
 
 
+@pytest.mark.slow
 def test_merged_leads_count_each_event_once(world: Live) -> None:
     """S073: after a merge, what both did counts for the survivor, each event once."""
     world.model(**HOT)
@@ -255,6 +257,7 @@ def test_many_leads_in_few_calls(world: Live) -> None:
         assert {seller.shown(lead)["score"] for lead in leads} == {20}
 
 
+@pytest.mark.slow
 def test_what_a_human_changed(world: Live) -> None:
     """Each policy decides for its field; what was kept is counted, and never asked again."""
     policies = {"score": "respect_edits", "tier": "overwrite", "stage": "fill_empty"}
@@ -351,6 +354,7 @@ def test_a_human_owner_stays(world: Live) -> None:
         assert seller.writes() == before[name]
 
 
+@pytest.mark.slow
 def test_a_refused_record_waits_until_it_changes(world: Live) -> None:
     """D01: kept with the CRM's reason, the others written; sent again when it was changed."""
     world.configure("sales", routing=ROUTING)

@@ -63,6 +63,7 @@ def explained(world: Live, **model: Any) -> tuple[dict[str, Any], dict[str, floa
     return found, {line["rule"]: float(line["points"]) for line in found["lines"]}
 
 
+@pytest.mark.slow
 def test_a_new_channel_needs_only_configuration(feed: Live) -> None:
     """S091: activity type chatbot is mapped in config.yaml, scored in model.yaml, explained."""
     write(

@@ -54,6 +54,7 @@ def base(duplicates: int, junk: int) -> Cleanliness:
     return cleanliness(Hygiene(), facts, T0, None)["crm"]
 
 
+@pytest.mark.slow
 def test_the_rate_of_a_hundred_leads() -> None:
     """S196 U15: 10 duplicates and 7 junk are 17.0 %, inside the band; 5 % are unusually low, 40 %
     unusually high."""

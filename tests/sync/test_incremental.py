@@ -280,6 +280,7 @@ def test_only_what_can_have_changed_is_scored(world: Live) -> None:
         assert seller.shown(new[name])["stage"] == "SQL"
 
 
+@pytest.mark.slow
 def test_a_connection_beside_one_that_was_never_complete(world: Live) -> None:
     """One connection is rescored in part while the other is in full, as after a kill between."""
     old = world.tell(OPENED)

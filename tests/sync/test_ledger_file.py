@@ -74,6 +74,7 @@ def test_a_locked_file_is_temporary(world: Live) -> None:
     assert world.sales.writes() == 1
 
 
+@pytest.mark.slow
 def test_a_file_that_is_locked_within_a_write_call(world: Live, written: Written) -> None:
     """D01, D02: what was sent cannot be settled; the next run reads it back, and sends it not."""
     others: list[sqlite3.Connection] = []

@@ -41,6 +41,7 @@ def test_a_sync_and_a_second_one_that_writes_nothing(world):
     assert "done" in found.run("status").out
 
 
+@pytest.mark.slow
 def test_a_second_host_stands_by_and_takes_over(world):
     """While one holds the lease the other ends at once; when the first dies, it goes on."""
     found, url = world

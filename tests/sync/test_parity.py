@@ -65,6 +65,7 @@ def test_everybody_did_the_same(both: tuple[Told, Told]) -> None:
     assert salesforce.deeds == hubspot.deeds
 
 
+@pytest.mark.slow
 def test_everybody_is_decided_on_alike(both: tuple[Told, Told]) -> None:
     """S086, U17: one model gives equal scores, tiers, stages and reasons in both CRMs."""
     salesforce, hubspot = both

@@ -132,6 +132,7 @@ def test_a_decision_that_cannot_be_recorded_leaves_no_past() -> None:
 STAGES = st.lists(st.sampled_from([None, "IQL", "MQL", "SQL pending", "SQL", "Pending"]))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(STAGES, st.frozensets(st.sampled_from(["MQL", "SQL"]), min_size=1))
 def test_one_hand_off_a_cycle(path: list[str | None], handed: frozenset[str]) -> None:

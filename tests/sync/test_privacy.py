@@ -285,6 +285,7 @@ def test_nobody_follows_who_is_erased() -> None:
     }
 
 
+@pytest.mark.slow
 def test_an_entry_emptied_without_an_erasure_is_found(world: Live) -> None:
     """U16, S083: only the entries that an erasure names may be empty."""
     gone = person(world, NAME, MAIL)

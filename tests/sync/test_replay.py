@@ -233,6 +233,7 @@ def test_every_line_of_an_explanation_has_its_weight(world: Live) -> None:
     assert title[2:5] == ["+9", "0.6", "15"]
 
 
+@pytest.mark.slow
 def test_replay_of_some_leads_under_another_model(world: Live) -> None:
     """U01: any model file, some leads, and a JSON object on each line."""
     golden = world.tell(GOLDEN_107)["sales"]
