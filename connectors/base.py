@@ -54,6 +54,11 @@ class Cursor:
     id: str = ""
     until: datetime | None = None
 
+    @property
+    def ended(self) -> bool:
+        """Whether a window was read to its end, and none has been begun since."""
+        return self.stamp is not None and self.until is None
+
 
 @dataclass(frozen=True)
 class Removed:

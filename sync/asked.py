@@ -19,7 +19,7 @@ ASKED = {
 }
 
 
-def asked(settings: ConnectionSettings) -> dict[str, Set[str]]:
+def asked_by(settings: ConnectionSettings) -> dict[str, Set[str]]:
     """What a configuration asks of the records of each facts table beside the defaults, in words
     that are compared."""
     said = settings.mapping.model_dump(mode="json")

@@ -124,6 +124,6 @@ def _ended(
     cursor: Cursor | None, since: datetime | None, *, within: datetime | None = None
 ) -> bool:
     """Whether a stream was read from `since` to its end, and to an instant after `within`."""
-    if cursor is None or cursor.stamp is None or cursor.until is not None:
+    if cursor is None or cursor.stamp is None or not cursor.ended:
         return False
     return all(cursor.stamp > start for start in (since, within) if start is not None)

@@ -57,7 +57,7 @@ class Reading:
     @property
     def ended(self) -> bool:
         """Whether the stream has been read to its end."""
-        return self.cursor is not None and self.cursor.stamp is not None and not self.cursor.until
+        return self.cursor is not None and self.cursor.ended
 
 
 class Census:

@@ -18,7 +18,7 @@ from core.roster import Roster
 from core.routing import NOT_READY, Assignment
 from core.stages import HELD_OUT, RULED_OUT
 from sync import guards, handoff, price, retention
-from sync.asked import asked
+from sync.asked import asked_by
 from sync.compare import Comparer
 from sync.config import SignOff
 from sync.decide import Decider, past_of
@@ -210,11 +210,13 @@ class _Steps:
         name, facts = connector.name, self._session.facts
         _require_fields(connector)
         settle_unanswered(connector, self._session)
-        now = asked(self._session.config.connections[name])
+        now = asked_by(self._session.config.connections[name])
         report.anew = facts.asked.otherwise(name, now)
         anew = [s for s in connector.streams() if s.table in report.anew]
-        predicted = self._price(connector, anew, priced or self._first_price(connector))
-        report.reading.predicted = predicted
+        known = priced or self._first_price(connector)
+        predicted = self._price(connector, anew, known)
+        # A price of a part stands beside no number of calls of the whole.
+        report.reading.predicted = predicted if known else None
         made = connector.usage.total
         if predicted and (over := guards.budget(name, "reading", predicted, self._limits, made)):
             raise GuardStopError(over)

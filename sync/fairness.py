@@ -5,7 +5,7 @@ a person decided otherwise.
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from itertools import pairwise
+from itertools import groupby
 from typing import Any
 
 from ibis import _
@@ -85,13 +85,12 @@ def way(session: Session, lead: str, now: datetime) -> Way:
 def _chosen(session: Session, connection: str, lead: str, now: datetime) -> Iterator[Chosen]:
     """The persons' choices: where decisions begin to say so."""
     decided = session.ledger.decisions(connection, lead)
-    for before, found in pairwise([None, *decided]):
-        assert found is not None, "only the first has none before it"
-        decision, was = found.decision, before.decision.owner_reason if before else None
-        if decision.owner_reason in (HUMAN, FREED) and decision.owner_reason != was:
-            at = decision.scored_at
-            owner = _owner(session, connection, lead, now if found is decided[-1] else at)
-            yield Chosen(connection, lead, decision.owner_reason, owner, at, found.run_id)
+    for reason, group in groupby(decided, key=lambda one: one.decision.owner_reason):
+        if reason in (HUMAN, FREED):
+            found = list(group)
+            at = found[0].decision.scored_at
+            owner = _owner(session, connection, lead, now if found[-1] is decided[-1] else at)
+            yield Chosen(connection, lead, reason, owner, at, found[0].run_id)
 
 
 def _owner(session: Session, connection: str, lead: str, at: datetime) -> str | None:

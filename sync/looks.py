@@ -51,7 +51,7 @@ class Look:
     @property
     def seen(self) -> bool:
         """Whether all of the stream was looked at."""
-        return self.cursor is not None and self.cursor.stamp is not None and not self.cursor.until
+        return self.cursor is not None and self.cursor.ended
 
     @property
     def left(self) -> int | None:

@@ -326,20 +326,15 @@ def models(
     with Ledger(settings(ctx, config).ledger) as ledger:
         kept = ledger.models.kept()
         signed = {one.version: ledger.models.signed(one.version).values() for one in kept}
-    said = {
-        one.version: {**vars(one), "signed": [vars(s) for s in signed[one.version]]} for one in kept
-    }
-    if version is not None:
-        one = version_of(version, kept)
-        if as_json:
-            show(said[one.version])
-            return
+    one = version_of(version, kept) if version is not None else None
+    if as_json:
+        data = [{**vars(v), "signed": [vars(s) for s in signed[v.version]]} for v in kept]
+        show(data[kept.index(one)] if one else data)
+        return
+    if one:
         typer.echo(one.text, nl=False)
         if one.networks is not None:
             say("the file of networks that it names: `networks` of the same command with --json")
-        return
-    if as_json:
-        show([*said.values()])
         return
     made = table("models, newest first", "model", "first used", "by", "signed by")
     for one in kept:

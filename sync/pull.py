@@ -65,7 +65,7 @@ def start_of(cursor: Cursor | None, lookback: timedelta) -> Cursor | None:
 
     The overlap is for rows that became visible late under a stamp already passed.
     """
-    if cursor is None or cursor.until is not None or cursor.stamp is None:
+    if cursor is None or cursor.stamp is None or not cursor.ended:
         return cursor
     return Cursor(cursor.stamp - lookback)
 

@@ -273,7 +273,8 @@ class Activities:
         after = ""
         while True:
             page = self._gateway.forms(after)
-            yield from page["results"]
+            # An HTTP client takes these for a way to another address; HubSpot gives UUIDs.
+            yield from (form for form in page["results"] if form["id"] not in (".", ".."))
             after = next_page(page)
             if not after:
                 return

@@ -170,8 +170,9 @@ def filled(db: Connection, table: Table, lead: str) -> None:
 def test_an_interrupted_refresh_names_nobody_who_was_erased() -> None:
     """U16: it begins anew, in that connection alone."""
     with FactsStore(":memory:") as facts:
-        for name in ("sales", "marketing"):
-            facts.looks.keep(name, Look("Lead", ("custom.plan",), T0, 2, 1, unlike=("L1",)))
+        for name, seen in (("sales", 1), ("marketing", 1), ("marketing", 2)):
+            facts.looks.keep(name, Look("Lead", ("custom.plan",), T0, 2, seen, unlike=("L1",)))
+        assert facts.table("looks").count().to_pyarrow().as_py() == 2
         facts.people.erase([("sales", "L1")], T0)
         assert (facts.looks.of("sales"), len(facts.looks.of("marketing"))) == ({}, 1)
 

@@ -275,6 +275,10 @@ def test_what_a_person_chose_is_told_as_the_run_tells_it(tmp_path: Path) -> None
         world.sync()
         (again,) = world.run("audit-routing", id_, "--json").json["chosen"]
         assert again == {**chosen, "owner_id": seller.id(seller.users[ROBOT])}
+        more = {"id": "more", "points": 1, "when": {"type": "page_view"}}
+        world.model(**{**HOT, "behaviour": [*HOT["behaviour"], more]})
+        world.sync("--max-change-share", "1")
+        assert world.run("audit-routing", id_, "--json").json["chosen"] == [again]
         said = world.run("audit-routing", id_).out
         assert f"{HUMAN}, seen at" in said
         assert f"with {again['owner_id']}" in said
