@@ -115,6 +115,13 @@ def narrowed(columns: Mapping[str, str], only: Set[str]) -> dict[str, str]:
     }
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The CRM field that is probably meant by a name, whatever the case of its letters."""
+    names = {field.casefold(): field for field in known}
+    near = difflib.get_close_matches(name.casefold(), names, n=1)
+    return names[near[0]] if near else None
+
+
 def refuse_unmapped(names: Iterable[str], mapped: Iterable[str], connection: str) -> None:
     """Refuse names under `mapping.unstamped` that are no mapped CRM field. Raises MappingError."""
     known = set(mapped)

@@ -1,6 +1,7 @@
 """Check: what would fail in a run, found before it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 
 from connectors.base import Connector, Problem
@@ -67,9 +68,7 @@ def check(
     rosters: dict[str, Found] = {}
     lacking: dict[str, Mapping[str, Set[str]]] = {}
     for name, connector in session.connectors.items():
-        found = [
-            Problem(p.severity, f"{name}: {p.where}", p.what, p.advice) for p in connector.check()
-        ]
+        found = [replace(p, where=_placed(name, p.where, address)) for p in connector.check()]
         problems += found
         if not found:
             problems += _choices(session, connector)
@@ -86,6 +85,14 @@ def check(
     problems += small_segments(session, address)
     problems += _unworked(session)
     return problems
+
+
+def _placed(name: str, where: str, address: Callable[[Place], str]) -> str:
+    """Where a connector finds something: a part of its mapping by its place in the file."""
+    match where.split(".", 2):
+        case "mapping", table, field:
+            return f"{address(('connections', name, 'mapping', table, field))}: {name}"
+    return f"{name}: {where}"
 
 
 def worst_first(problems: Iterable[Problem]) -> list[Problem]:

@@ -4,7 +4,7 @@ A property of the user's own mapping must exist. A default that an account does 
 left out: HubSpot would silently ignore its name when reading.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from connectors.base import Field, FieldKind, NewField, Problem
@@ -13,12 +13,12 @@ from connectors.history import traced
 from connectors.hubspot.client import Gateway, Json
 from connectors.hubspot.failures import MissingScope, Refused
 from connectors.hubspot.settings import HubSpotSettings
-from connectors.mapping import field_map, filled, refuse_unmapped
+from connectors.mapping import field_map, filled, nearest, refuse_unmapped
 from connectors.settings import MappedTo, WrittenField
 from connectors.sources import common_field, merged
 from connectors.values import WRITTEN_KINDS
 from core.decision import Output
-from core.facts import ACCOUNTS, LEADS
+from core.facts import ACCOUNTS, LEADS, FactsTable
 from core.model import Account, Activity, Lead, Row
 
 CONTACTS = "contacts"
@@ -163,11 +163,11 @@ class Fields:
     def lead(self) -> dict[str, str]:
         """Common column -> property of contacts, with the written fields as `present.*`."""
         present = {f"present.{o}": w.field for o, w in self.written.items()}
-        return self._existing(CONTACTS, Lead, {**LEAD, **present}, self._mapping.leads)
+        return self._existing(LEADS, CONTACTS, {**LEAD, **present})
 
     def account(self) -> dict[str, str]:
         """Common column -> property of companies."""
-        return self._existing(COMPANIES, Account, ACCOUNT, self._mapping.accounts)
+        return self._existing(ACCOUNTS, COMPANIES, ACCOUNT)
 
     def unstamped(self, object_type: str) -> frozenset[str]:
         """The common fields of contacts or companies that change without a stamp, as HubSpot or
@@ -246,31 +246,47 @@ class Fields:
 
     def check(self) -> Iterable[Problem]:
         """What is wrong with the mapping of leads, accounts and written fields."""
-        unstamped = partial(self.unstamped, CONTACTS)
-        mappings: tuple[Callable[[], object], ...]
-        mappings = (self.lead, self.account, self.engagement, unstamped)
+        absent = [*self._unmapped(LEADS, CONTACTS), *self._unmapped(ACCOUNTS, COMPANIES)]
+        yield from absent
+        mappings: list[Callable[[], object]] = [
+            partial(self._merged, CONTACTS, Lead, LEAD, self._mapping.leads),
+            partial(self._merged, COMPANIES, Account, ACCOUNT, self._mapping.accounts),
+            self.engagement,
+        ]
+        if not absent:
+            mappings.append(partial(self.unstamped, CONTACTS))
         for what in dict.fromkeys(_mistake(mapped) for mapped in mappings):
             if what:
                 yield Problem("error", "mapping", what, "correct it in config.yaml")
         for output, written in self.written.items():
             yield from _unfit(output, written.field, self.of(CONTACTS).get(written.field))
 
-    def _existing(
-        self,
-        object_type: str,
-        model: type[Row],
-        defaults: Mapping[str, str],
-        given: Mapping[str, MappedTo],
-    ) -> dict[str, str]:
+    def _unmapped(self, table: FactsTable, object_type: str) -> Iterator[Problem]:
+        """Mapped properties that an object does not have; a wrong name never costs silently."""
         known = self.of(object_type)
-        found = self._merged(object_type, model, defaults, given)
-        for column, name in merged({}, given).items():
+        for column, name in merged({}, self._given(table)).items():
             if name not in known:
-                raise MappingError(
-                    f"{object_type} have no property {name}, which is mapped to "
-                    f"{common_field(column)}",
-                    connection=self._name,
+                near = nearest(name, known)
+                yield Problem(
+                    "error",
+                    f"mapping.{table.name}.{common_field(column)}",
+                    f"{object_type} have no property {name}",
+                    f"use {near}" if near else "correct the name",
                 )
+
+    def _given(self, table: FactsTable) -> Mapping[str, MappedTo]:
+        given: Mapping[str, MappedTo] = getattr(self._mapping, table.name)
+        return given
+
+    def _existing(
+        self, table: FactsTable, object_type: str, defaults: Mapping[str, str]
+    ) -> dict[str, str]:
+        found = self._merged(object_type, table.model, defaults, self._given(table))
+        for problem in self._unmapped(table, object_type):
+            raise MappingError(
+                f"{problem.where}: {problem.what}: {problem.advice}", connection=self._name
+            )
+        known = self.of(object_type)
         return {column: name for column, name in found.items() if name in known}
 
     def _merged(

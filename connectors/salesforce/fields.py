@@ -1,6 +1,5 @@
 """Which Salesforce field means what, and what the org says of its fields."""
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from connectors.base import Field, FieldKind, Problem
 from connectors.errors import ConnectorError, MappingError
 from connectors.history import traced
-from connectors.mapping import filled, refuse_unmapped
+from connectors.mapping import filled, nearest, refuse_unmapped
 from connectors.salesforce import soql
 from connectors.salesforce.client import SalesforceClient
 from connectors.salesforce.described import described, unfit
@@ -370,10 +369,9 @@ class Schema:
         ]  # fmt: skip
 
     def _nearest(self, names: list[str], path: str) -> str:
-        known = {field.casefold(): field for name in names for field in self._describe(name)}
-        near = difflib.get_close_matches(path.casefold(), known, n=1)
+        near = nearest(path, (field for name in names for field in self._describe(name)))
         hidden = "or make it visible to the integration user"
-        return f"use {known[near[0]]}, {hidden}" if near else f"correct the name, {hidden}"
+        return f"use {near}, {hidden}" if near else f"correct the name, {hidden}"
 
     def _chosen(self, table: str) -> Mapping[str, MappedTo]:
         chosen: Mapping[str, MappedTo] = getattr(self._settings.mapping, table, {})

@@ -333,7 +333,12 @@ def test_contact_that_goes_while_its_events_are_read(own: Account) -> None:
     gone, kept = contact(own, email="a@buyer.example"), contact(own, email="b@buyer.example")
     activity(own, "page_view", gone, asset="/pricing")
     activity(own, "page_view", kept, asset="/pricing")
-    own.server.faults.append(Fault("/events/v3/events", response=not_found().response))
+
+    def going(face: Face, request: Request) -> Response:
+        asked = request.query["objectId"] == [str(gone.number)]
+        return not_found().response if asked else face(request)
+
+    own.server.faults.append(Fault("/events/v3/events", times=None, around=going))
     (row,) = read(own, "events")
     assert row["lead_id"] == str(kept.number)
 

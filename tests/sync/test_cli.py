@@ -269,13 +269,19 @@ def test_no_secret_on_disk(read: Live) -> None:
                     },
                 },
                 "marketing": {
-                    "mapping": {"leads": {"employees": "no_such"}},
+                    "mapping": {
+                        "leads": {"employees": "no_such", "custom.stage": "Lifecyclestge"},
+                        "accounts": {"employees": "numberofemploys"},
+                    },
                     "write": {"score": {"field": "no_score"}, "scored_at": {"field": "createdate"}},
                 },
                 "routing": {"pool": ["nobody@seller.example"]},
             },
-            ["No_Such__c", "No_Score__c", "CreatedDate", "no_such", "no_score", "createdate",
-             "nobody@seller.example"],
+            ["config.yaml:25:9: sales: no field No_Such__c", "No_Score__c", "CreatedDate",
+             "config.yaml:9:9: marketing: contacts have no property no_such. correct the name",
+             "contacts have no property Lifecyclestge. use lifecyclestage",
+             "companies have no property numberofemploys. use numberofemployees",
+             "no_score", "createdate", "nobody@seller.example"],
         ),
         (
             {
