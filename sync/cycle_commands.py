@@ -74,7 +74,12 @@ def sync(
     max_calls: MaxCalls = None,
     full: Full = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Read back every write; owners are so anyway.")
+        bool,
+        typer.Option(
+            "--verify",
+            help="Look at every record before it is written, and read it back; who gets an owner "
+            "is proven so anyway.",
+        ),
     ] = False,
     reconcile: Annotated[
         bool,

@@ -41,15 +41,13 @@ def by_bulk(changes: int, capabilities: Capabilities) -> bool:
     return capabilities.bulk_write_from is not None and changes >= capabilities.bulk_write_from
 
 
-def looked_at(change: Change) -> bool:
-    """Whether a record is looked at just before it is written, and read back afterwards whatever is
-    asked: people and a CRM's own rules decide about owners too."""
-    return Output.OWNER in change.values
+def proven(change: Change, *, verify: bool) -> bool:
+    """Whether a record is looked at just before it is written, and read back before that counts.
 
-
-def read_back(change: Change, *, verify: bool) -> bool:
-    """Whether a write is read back before it counts; `verify`: every one is."""
-    return verify or looked_at(change)
+    `verify`: every one is. Otherwise those that get an owner: people and a CRM's own rules decide
+    about owners too.
+    """
+    return verify or Output.OWNER in change.values
 
 
 def writing(changes: Sequence[Change], capabilities: Capabilities, *, verify: bool) -> Price:
@@ -61,9 +59,8 @@ def writing(changes: Sequence[Change], capabilities: Capabilities, *, verify: bo
         calls["bulk"] += jobs * capabilities.bulk_write_calls
     else:
         calls["write"] += -(-len(changes) // capabilities.write_batch)
-    before = (c.object_type for c in changes if looked_at(c))
-    after = (c.object_type for c in changes if read_back(c, verify=verify))
-    calls["read"] += sum(_calls(types, capabilities.read_back_batch) for types in (before, after))
+    types = (c.object_type for c in changes if proven(c, verify=verify))
+    calls["read"] += 2 * _calls(types, capabilities.read_back_batch)
     return Price(+calls, exact=not bulk)
 
 

@@ -5,19 +5,19 @@ never answered is read back before anything is sent again, in this run or the ne
 CRM that carries changes out is recorded too, and has ended before.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
 
 from connectors.base import Change, Connector, Progress, Status, WriteResult
 from connectors.errors import ConnectorError
-from core.decision import Output
 from core.diff import Values
 from sync.facts_store import WRITTEN
 from sync.lease import Lease
-from sync.plan import ConnectionPlan, PlannedChange
-from sync.price import looked_at, read_back
+from sync.plan import PORTION_CALLS, ConnectionPlan, PlannedChange
+from sync.price import proven
 from sync.report import ConnectionReport, Step
 from sync.session import Session
 from sync.stop import Stop, StoppedError
@@ -41,7 +41,7 @@ class Writer:
         """Send every change of the plan; what comes of each is in the ledger and in the report.
 
         Returns the records that the next run must decide about again: of which nothing is known, or
-        that got another owner meanwhile.
+        that somebody changed meanwhile.
         Raises what the connector raises; by then what was sent is settled, and the rest is not
         recorded as sent. Raises StoreBusy before sending anything once the lease is lost.
         """
@@ -61,9 +61,9 @@ class Writer:
             stop.check()
             self._lease.hold()
             name, done = self._connector.name, 0
-            moved = self._moved(ahead)
+            moved = self._moved(ahead, verify=plan.verify)
             if moved:
-                step.hold("owner changed meanwhile", len(moved))
+                step.hold("changed meanwhile", len(moved))
             waiting += moved
             start += len(moved)
             changes = self._intended(p for p in portion if p.change.id not in moved)
@@ -81,22 +81,35 @@ class Writer:
             start += len(changes)
         return waiting
 
-    def _moved(self, portion: Iterable[PlannedChange]) -> set[str]:
-        """The records that somebody gave to another owner since they were read.
+    def _moved(self, portion: Iterable[PlannedChange], *, verify: bool) -> set[str]:
+        """The records of which somebody changed a field that is to be written, since they were
+        read.
 
-        Nothing is written to them: whose they are is decided again, by the next run.
+        Nothing is written to them: what they are to hold is decided again, by the next run.
         """
-        expected: dict[str, dict[str, set[str | None]]] = {}
-        for planned in portion:
-            change = planned.change
-            if looked_at(change):
-                owners = {planned.before.get(Output.OWNER), change.values[Output.OWNER]}
-                expected.setdefault(change.object_type, {})[change.id] = owners
+        size = self._connector.capabilities.read_back_batch * PORTION_CALLS
+        unseen: defaultdict[str, dict[str, PlannedChange]] = defaultdict(dict)
         moved = set[str]()
-        for object_type, records in expected.items():
-            held = self._connector.read_back(object_type, list(records))
-            moved |= {i for i, now in held.items() if now.get(Output.OWNER) not in records[i]}
+        for planned in portion:
+            if proven(planned.change, verify=verify):
+                some = unseen[planned.change.object_type]
+                some[planned.change.id] = planned
+                if len(some) == size:
+                    moved |= self._changed(planned.change.object_type, some)
+                    some.clear()
+        for object_type, some in unseen.items():
+            moved |= self._changed(object_type, some)
         return moved
+
+    def _changed(self, object_type: str, planned: Mapping[str, PlannedChange]) -> set[str]:
+        """The records that hold neither what they held when they were read nor what is planned."""
+        held = self._connector.read_back(object_type, planned)
+        return {
+            id_
+            for id_, now in held.items()
+            for output, value in planned[id_].change.values.items()
+            if now.get(output) not in (planned[id_].before.get(output), value)
+        }
 
     def _intended(self, portion: Iterable[PlannedChange]) -> list[Change]:
         """Record what is about to be sent; what it replaces is not kept in memory any longer."""
@@ -125,7 +138,7 @@ class Writer:
         failure: ConnectorError | StoppedError | None = None
         try:
             for result in self._connector.write(chunk, self._began):
-                if result.status is Status.WRITTEN and read_back(result.change, verify=verify):
+                if result.status is Status.WRITTEN and proven(result.change, verify=verify):
                     acknowledged.append(result)
                     continue
                 group.append(result)
@@ -187,8 +200,8 @@ def settle_unanswered(connector: Connector, session: Session) -> None:
     for job, changes in ledger.open_jobs(connector.name).items():
         # What it did not write may have been sent again after it, and is read back all the same.
         written = [r for r in connector.conclude(job, changes) if r.status is Status.WRITTEN]
-        asked = [r for r in written if read_back(r.change, verify=verify)]
-        known = [r for r in written if not read_back(r.change, verify=verify)]
+        asked = [r for r in written if proven(r.change, verify=verify)]
+        known = [r for r in written if not proven(r.change, verify=verify)]
         _settle(known + borne_out(connector, asked), connector, session)
     by_type: dict[str, list[Change]] = {}
     for change in ledger.open_intents(connector.name):

@@ -42,6 +42,17 @@ class WriteContract:
         assert result.modified_at is None or result.modified_at.utcoffset() == timedelta(0)
         assert world.held(lead) == change.values
 
+    def test_read_back_is_what_a_pull_shows(self, world: World) -> None:
+        """U09: values of anybody read the same both ways: a difference is an edit in between."""
+        ready(world)
+        lead = world.lead()
+        world.write(world.change(lead, **{**SCORED, "tier": "b ", "score": "7.10", "reason": "Ü"}))
+        world.clock.tick()
+        shown = dict(mirrored(world).leads()[world.id(lead)]["present"])
+        held = world.held(lead)
+        assert {output: shown.get(output) for output in held} == held
+        assert (held[Output.TIER], held[Output.SCORE]) == ("b", "7.1")
+
     def test_one_result_for_each_change(self, world: World) -> None:
         """D07: more changes than a call takes go in as many calls; each has one result."""
         ready(world)

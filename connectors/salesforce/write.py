@@ -19,7 +19,7 @@ from connectors.salesforce.failures import CallRefused
 from connectors.salesforce.fields import Schema
 from connectors.throttle import Sleep
 from connectors.unanswered import complete, settled, unknown
-from connectors.values import canonical
+from connectors.values import WRITTEN_KINDS, canonical
 from core.decision import Output
 
 COLLECTION = 200
@@ -186,7 +186,7 @@ class Writer:
             for row in rows or ():
                 if row is not None:
                     held[row["Id"]] = {
-                        o: canonical(item.kind, row[item.name]) for o, item in known.items()
+                        o: canonical(WRITTEN_KINDS[o], row[item.name]) for o, item in known.items()
                     }
         return held
 

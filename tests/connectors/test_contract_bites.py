@@ -49,6 +49,7 @@ REJECTED_BY: dict[str, type[MemoryConnector]] = {
     "test_existing_field_is_left_alone": wrong.CreatesAnew,
     "test_written_fields_are_described": wrong.OwnerUndescribed,
     "test_written_is_read_back": wrong.WholePoints,
+    "test_read_back_is_what_a_pull_shows": wrong.TextAsItLies,
     "test_one_result_for_each_change": wrong.FirstBatchOnly,
     "test_refused_record_stands_alone": wrong.AllOrNothing,
     "test_job_of_nobody": wrong.EveryJobIsDone,

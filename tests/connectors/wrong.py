@@ -333,6 +333,16 @@ class WholePoints(MemoryConnector):
         return replace(super()._apply(replace(change, values=values)), change=change)
 
 
+class TextAsItLies(MemoryConnector):
+    """Reads back what was typed to the letter, and shows it trimmed in a pull."""
+
+    def read_back(
+        self, object_type: str, ids: Collection[str]
+    ) -> dict[str, dict[Output, str | None]]:
+        held = super().read_back(object_type, ids)
+        return {key: {o: v and f"{v} " for o, v in row.items()} for key, row in held.items()}
+
+
 class FirstBatchOnly(MemoryConnector):
     """Sends as much as a call takes, and forgets the rest."""
 
