@@ -111,8 +111,8 @@ class ConnectionSettings(Settings):
     verify: bool = Field(
         False,
         description="Look at every record just before it is written, and read it back before the "
-        "write counts, in every run and the daemon's too, as with `sync --verify`; who gets an "
-        "owner is proven so anyway.",
+        "write counts, in every run and the daemon's too, as with `sync --verify`; owners are so "
+        "anyway.",
     )
 
     def outputs(self) -> list[Output]:

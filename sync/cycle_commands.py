@@ -77,8 +77,8 @@ def sync(
         bool,
         typer.Option(
             "--verify",
-            help="Look at every record before it is written, and read it back; who gets an owner "
-            "is proven so anyway.",
+            help="Look at every record before it is written, and read it back; owners are so "
+            "anyway.",
         ),
     ] = False,
     reconcile: Annotated[

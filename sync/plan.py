@@ -162,7 +162,10 @@ class ConnectionPlan:
     def price(self) -> Price:
         """The fewest API calls that carry this plan out, read back what is to be, and tell."""
         sent = ([planned.change for planned in portion] for portion in self.portions())
-        prices = (writing(changes, self.capabilities, verify=self.verify) for changes in sent)
+        prices = (
+            writing(changes, self.capabilities, self.policies, verify=self.verify)
+            for changes in sent
+        )
         return sum(prices, self.telling)
 
     def portions(self) -> Iterator[Iterator[PlannedChange]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from connectors.base import Capabilities, Change, Connector, Cursor, Price, Stream
 from core.decision import Output
+from core.diff import Policy
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,27 @@ def by_bulk(changes: int, capabilities: Capabilities) -> bool:
     return capabilities.bulk_write_from is not None and changes >= capabilities.bulk_write_from
 
 
-def proven(change: Change, *, verify: bool) -> bool:
-    """Whether a record is looked at just before it is written, and read back before that counts.
-
-    `verify`: every one is. Otherwise those that get an owner: people and a CRM's own rules decide
-    about owners too.
-    """
+def read_back(change: Change, *, verify: bool) -> bool:
+    """Whether a write is read back before it counts: that of an owner, of whom a CRM's own rules
+    decide too; `verify`: every one."""
     return verify or Output.OWNER in change.values
 
 
-def writing(changes: Sequence[Change], capabilities: Capabilities, *, verify: bool) -> Price:
+def looked_at(change: Change, policies: Mapping[Output, Policy], *, verify: bool) -> bool:
+    """Whether a record is looked at just before it is written: what is read back is, and where a
+    person's word counts in a field that would be written."""
+    return read_back(change, verify=verify) or any(
+        policies.get(output, Policy.OVERWRITE) is not Policy.OVERWRITE for output in change.values
+    )
+
+
+def writing(
+    changes: Sequence[Change],
+    capabilities: Capabilities,
+    policies: Mapping[Output, Policy],
+    *,
+    verify: bool,
+) -> Price:
     """The price of sending changes at once, and of looking at their records before and after."""
     calls = Counter[str]()
     bulk = by_bulk(len(changes), capabilities)
@@ -59,8 +71,9 @@ def writing(changes: Sequence[Change], capabilities: Capabilities, *, verify: bo
         calls["bulk"] += jobs * capabilities.bulk_write_calls
     else:
         calls["write"] += -(-len(changes) // capabilities.write_batch)
-    types = (c.object_type for c in changes if proven(c, verify=verify))
-    calls["read"] += 2 * _calls(types, capabilities.read_back_batch)
+    before = (c.object_type for c in changes if looked_at(c, policies, verify=verify))
+    after = (c.object_type for c in changes if read_back(c, verify=verify))
+    calls["read"] += sum(_calls(types, capabilities.read_back_batch) for types in (before, after))
     return Price(+calls, exact=not bulk)
 
 

@@ -17,7 +17,7 @@ from core.diff import Values
 from sync.facts_store import WRITTEN
 from sync.lease import Lease
 from sync.plan import PORTION_CALLS, ConnectionPlan, PlannedChange
-from sync.price import proven
+from sync.price import looked_at, read_back
 from sync.report import ConnectionReport, Step
 from sync.session import Session
 from sync.stop import Stop, StoppedError
@@ -61,7 +61,7 @@ class Writer:
             stop.check()
             self._lease.hold()
             name, done = self._connector.name, 0
-            moved = self._moved(ahead, verify=plan.verify)
+            moved = self._moved(ahead, plan)
             if moved:
                 step.hold("changed meanwhile", len(moved))
             waiting += moved
@@ -81,7 +81,7 @@ class Writer:
             start += len(changes)
         return waiting
 
-    def _moved(self, portion: Iterable[PlannedChange], *, verify: bool) -> set[str]:
+    def _moved(self, portion: Iterable[PlannedChange], plan: ConnectionPlan) -> set[str]:
         """The records of which somebody changed a field that is to be written, since they were
         read.
 
@@ -91,7 +91,7 @@ class Writer:
         unseen: defaultdict[str, dict[str, PlannedChange]] = defaultdict(dict)
         moved = set[str]()
         for planned in portion:
-            if proven(planned.change, verify=verify):
+            if looked_at(planned.change, plan.policies, verify=plan.verify):
                 some = unseen[planned.change.object_type]
                 some[planned.change.id] = planned
                 if len(some) == size:
@@ -138,7 +138,7 @@ class Writer:
         failure: ConnectorError | StoppedError | None = None
         try:
             for result in self._connector.write(chunk, self._began):
-                if result.status is Status.WRITTEN and proven(result.change, verify=verify):
+                if result.status is Status.WRITTEN and read_back(result.change, verify=verify):
                     acknowledged.append(result)
                     continue
                 group.append(result)
@@ -200,8 +200,8 @@ def settle_unanswered(connector: Connector, session: Session) -> None:
     for job, changes in ledger.open_jobs(connector.name).items():
         # What it did not write may have been sent again after it, and is read back all the same.
         written = [r for r in connector.conclude(job, changes) if r.status is Status.WRITTEN]
-        asked = [r for r in written if proven(r.change, verify=verify)]
-        known = [r for r in written if not proven(r.change, verify=verify)]
+        asked = [r for r in written if read_back(r.change, verify=verify)]
+        known = [r for r in written if not read_back(r.change, verify=verify)]
         _settle(known + borne_out(connector, asked), connector, session)
     by_type: dict[str, list[Change]] = {}
     for change in ledger.open_intents(connector.name):

@@ -426,18 +426,28 @@ def test_who_takes_a_lead_in_mid_run_keeps_it(world: Live) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("option", ["--verify", "owner"])
-def test_who_edits_a_field_in_mid_run_keeps_it(world: Live, option: str) -> None:
-    """U09: somebody types a score after the lead was read and before ours would be written. Each
-    record that gets an owner is looked at just before, and with --verify every one: nothing is
-    written over, and the next run leaves the score alone and writes the rest."""
-    routing = {"routing": {"pool": [ANA], "unassigned_owners": [ROBOT]}}
-    by_owner = option == "owner"
+@pytest.mark.parametrize(
+    ("policy", "options", "owner", "score"),
+    [
+        ("respect_edits", (), ROBOT, 55),
+        ("fill_empty", (), ROBOT, 55),
+        ("overwrite", (), ANA, 100),
+        ("overwrite", ("--verify",), ROBOT, 100),
+    ],
+)
+def test_who_edits_a_field_in_mid_run(
+    world: Live, policy: str, options: tuple[str, ...], owner: str, score: int
+) -> None:
+    """U09: somebody types a score after the lead was read and before ours would be written. Where
+    a person's word counts, an owner is given, or with --verify, the record is looked at just
+    before: nothing is written over unseen, and the next run decides by what is there."""
     records = people(world, 3, owner=ROBOT)
-    prepare(world, **(routing if by_owner else {}))
+    given = {"routing": {"pool": [ANA], "unassigned_owners": [ROBOT]}}
+    prepare(world, **(given if owner == ANA else {}))
     for name, seller in world.sellers.items():
-        respected = {"score": {"field": field_name(name, "score"), "policy": "respect_edits"}}
-        world.configure_write(name, respected)
+        world.configure_write(
+            name, {"score": {"field": field_name(name, "score"), "policy": policy}}
+        )
 
         def typing(request: Request, name: str = name, seller: Seller = seller) -> Response:
             seller.edit(records[name][0], "score", 55)
@@ -446,7 +456,6 @@ def test_who_edits_a_field_in_mid_run_keeps_it(world: Live, option: str) -> None
             return seller.face(request)
 
         seller.server.faults.append(Fault(READS[name], response=typing))
-    options = () if by_owner else ("--verify",)
     outcome = world.sync(*options, code=Exit.TEMPORARY)
     assert balanced(outcome.json)
     for name, seller in world.sellers.items():
@@ -454,11 +463,13 @@ def test_who_edits_a_field_in_mid_run_keeps_it(world: Live, option: str) -> None
         assert (write["out"], write["held"]) == (2, {"changed meanwhile": 1})
         typed = seller.shown(records[name][0])
         assert (typed["score"], typed["tier"], typed["owner"]) == (55, None, ROBOT)
+        (part,) = (c for c in outcome.json["connections"] if c["connection"] == name)
+        assert part["writing"]["made"] == part["writing"]["predicted"]["calls"]
     world.sync(*options)
     for name, seller in world.sellers.items():
-        assert [seller.shown(record)["score"] for record in records[name]] == [55, 100, 100]
-        assert {seller.shown(record)["tier"] for record in records[name]} == {"A"}
-        assert {seller.shown(r)["owner"] for r in records[name]} == {ANA if by_owner else ROBOT}
+        shown = [seller.shown(record) for record in records[name]]
+        assert [entry["score"] for entry in shown] == [score, 100, 100]
+        assert {(entry["tier"], entry["owner"]) for entry in shown} == {("A", owner)}
 
 
 @pytest.mark.slow

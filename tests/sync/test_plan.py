@@ -121,14 +121,22 @@ def test_the_price_is_the_fewest_calls(changes, calls):
     assert (found.price.calls, found.price.exact) == (calls, "bulk" not in calls)
 
 
-def test_the_price_of_proof():
+def test_the_price_of_looking_and_reading_back():
     """Who gets an owner is looked at before and read back after in any case, all others when
-    asked; each object type apart."""
+    asked, and looked at where a person's word counts; each object type apart."""
     score, owner = {Output.SCORE: "1"}, {Output.OWNER: "5"}
     leads = [Change("Lead", str(n), score) for n in range(150)]
     contacts = [Change("Contact", str(n), owner) for n in range(250)]
-    assert writing([*leads, *contacts], CAPABILITIES, verify=False).calls == {"write": 2, "read": 2}
-    assert writing([*leads, *contacts], CAPABILITIES, verify=True).calls == {"write": 2, "read": 4}
+
+    def reads(policy: Policy, *, verify: bool) -> int:
+        policies = POLICIES | {Output.SCORE: policy}
+        price = writing([*leads, *contacts], CAPABILITIES, policies, verify=verify)
+        assert price.calls["write"] == 2
+        return price.calls["read"]
+
+    assert reads(Policy.OVERWRITE, verify=False) == 2
+    assert [reads(p, verify=False) for p in (Policy.RESPECT_EDITS, Policy.FILL_EMPTY)] == [3, 3]
+    assert [reads(p, verify=True) for p in (Policy.OVERWRITE, Policy.RESPECT_EDITS)] == [4, 4]
 
 
 def test_a_refused_record_waits_until_something_changes():
