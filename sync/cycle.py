@@ -356,7 +356,7 @@ class _Steps:
         session, connector, report, lease = self._session, part.connector, part.report, self._lease
         writer, before = Writer(self._run_id, connector, session, lease), {**connector.usage.calls}
         waiting = writer.carry_out(part.planned, report, self._stop, self._progress)
-        untold = handoff.tell(session, connector, lease, at, self._stop, self._progress)
+        untold = handoff.tell(session, connector, lease, at, self._stop, self._progress, waiting)
         report.writing.made = connector.usage.since(before)
         session.facts.touched.advance(connector.name, part.selection.mark, waiting)
         return untold

@@ -6,7 +6,7 @@ again. An e-mail or a webhook may come twice where its answer was lost: then its
 Idempotency-Key, is that of the first.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -78,13 +78,14 @@ def tell(
     at: datetime,
     stop: Stop,
     progress: Progress,
+    undecided: Collection[str],
 ) -> list[str]:
     """Send what is due of a connection's notices, as long as the lease is held; a line for each
-    that was not acknowledged."""
+    that was not acknowledged. Of `undecided` leads nothing is told: the next run decides anew."""
     handoff = session.config.handoff
     if handoff is None:
         return []
-    teller = _Teller(session, connector, lease, handoff, at)
+    teller = _Teller(session, connector, lease, handoff, at, undecided)
     return [line for way, _told in handoff.ways() for line in teller.tell(way, stop, progress)]
 
 
@@ -118,12 +119,14 @@ class _Teller:
         lease: Lease,
         handoff: Handoff,
         at: datetime,
+        undecided: Collection[str],
     ) -> None:
         self._session = session
         self._connector = connector
         self._lease = lease
         self._handoff = handoff
         self._at = at
+        self._undecided = frozenset(undecided)
         self._notices = session.ledger.notices
         self._due: list[Notice] = []
         self._pages: dict[str, str | None] = {}
@@ -137,7 +140,8 @@ class _Teller:
     def tell(self, way: Way, stop: Stop, progress: Progress) -> Iterator[str]:
         """Send what is due by one way, as long as the way is open."""
         clock = self._session.clock
-        due = self._due = self._notices.due(self._connector.name, way, self._handoff.most, clock())
+        found = self._notices.due(self._connector.name, way, self._handoff.most, clock())
+        due = self._due = [one for one in found if one.lead_id not in self._undecided]
         for number, notice in enumerate(due, start=1):
             if stop.asked:
                 # The cycle itself is done: what is left waits in the outbox for the next.

@@ -23,6 +23,7 @@ from sync.aliases import Alias
 from sync.config import Config
 from sync.decide import Decider
 from sync.ledger import Ledger
+from sync.ledger_heirs import Holding
 from sync.session import Session
 
 Record = tuple[str, str]
@@ -91,7 +92,7 @@ class People:
 
 def hand_down(session: Session, connection: str, run_id: str, at: datetime) -> None:
     """Let whoever stands for a lead that was merged or converted since the last run take over what
-    that lead went through, so that sales is not told of it anew."""
+    that lead went through, so that sales is not told of it anew, and what we wrote to it."""
     last = session.ledger.past.scored().get(connection)
     if last is None:
         return
@@ -105,6 +106,20 @@ def hand_down(session: Session, connection: str, run_id: str, at: datetime) -> N
     if rows:
         gone = [Alias(**row) for row in rows]
         session.ledger.heirs.hand_down(run_id, connection, gone, session.config.handed, at=at)
+        session.ledger.heirs.hand_down_written(
+            connection, gone, _holding(session, connection, gone)
+        )
+
+
+def _holding(session: Session, connection: str, gone: Sequence[Alias]) -> dict[str, Holding]:
+    """What those hold that stand for leads by now, by id."""
+    leads = session.facts.table(LEADS.name).filter(
+        _.connection == connection,
+        _.id.isin(sorted({alias.survivor for alias in gone})),
+        _.valid_to.isnull(),
+    )
+    rows = leads.select("id", "object_type", "present").to_pyarrow().to_pylist()
+    return {row["id"]: Holding(row["object_type"], dict(row["present"] or ())) for row in rows}
 
 
 def _kinsmen(decider: Decider, stages: Collection[str]) -> list[Kinsman]:

@@ -5,19 +5,30 @@ was told of became a contact.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
+from core.decision import Output
 from sync.aliases import Alias
+from sync.ledger_engine import listed, upsert
 from sync.ledger_handoffs import last_stages
 from sync.ledger_notices import About
-from sync.ledger_schema import HANDOFFS, NOTICES, STAGES
+from sync.ledger_schema import HANDOFFS, NOTICES, STAGES, WRITTEN
 
 _INSTANT = timedelta(microseconds=1)
 
 Row = Mapping[Any, Any]
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What a survivor is, and what its written fields hold, by output."""
+
+    object_type: str
+    present: Mapping[str, str | None]
 
 
 class HeirsLedger:
@@ -62,6 +73,39 @@ class HeirsLedger:
                     known[alias.survivor] = {**taken, "since": when}
                 if theirs["stage"] is not None:
                     db.execute(insert(STAGES), [_row({**theirs, **now, "stage": None})])
+
+    def hand_down_written(
+        self, connection: str, gone: Sequence[Alias], holding: Mapping[str, Holding]
+    ) -> None:
+        """Let count as ours what survivors (`holding`, by id) hold as we last wrote it to leads
+        that are gone, in one transaction: a CRM carries values over, and no human set them.
+
+        Whose a survivor is stays with whoever has it. Doing so again changes nothing.
+        """
+        c = WRITTEN.c
+        with self._engine.begin() as db:
+            ids = {name for alias in gone for name in (alias.id, alias.survivor)}
+            rows = select(WRITTEN).where(
+                c.connection == connection, c.record_id.in_(listed(db, ids))
+            )
+            known = {row["record_id"]: dict(row) for row in db.execute(rows).mappings()}
+            heirs = dict[str, dict[str, Any]]()
+            for alias in gone:
+                theirs, now = known.get(alias.id), holding.get(alias.survivor)
+                if theirs is None or now is None:
+                    continue
+                none = {"object_type": now.object_type, "record_id": alias.survivor, "values": {}}
+                mine = known.setdefault(alias.survivor, {**theirs, **none})
+                carried = {
+                    output: value
+                    for output, value in theirs["values"].items()
+                    if output not in (*mine["values"], Output.OWNER)
+                    and now.present.get(output) == value
+                }
+                if carried:
+                    mine["values"] = {**mine["values"], **carried}
+                    heirs[alias.survivor] = mine
+            upsert(db, WRITTEN, list(heirs.values()))
 
 
 def _taken(theirs: Row, mine: Row | None) -> dict[Any, Any]:

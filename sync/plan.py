@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base import Capabilities, Change, Field, Price
+from connectors.values import plain_number
 from core.decision import Decision, Output
 from core.diff import COMPANIONS, ForeignValue, Policy, Values, diff
 from core.routing import Assignment
@@ -43,7 +44,7 @@ class PlannedChange:
 
 
 def canonical(output: Output, decision: Decision, target: Field) -> str | None:
-    """A decision's value as canonical text that fits its CRM field.
+    """A decision's value as canonical text that fits its CRM field, as it will be read back.
 
     Numbers are rounded half up to the field's decimals (rounding happens on writing
     only); text is cut to its length, which the CRM would refuse.
@@ -54,7 +55,7 @@ def canonical(output: Output, decision: Decision, target: Field) -> str | None:
         points = decision.points
         if target.decimals is not None:
             points = points.quantize(Decimal(1).scaleb(-target.decimals), ROUND_HALF_UP)
-        return _plain(points)
+        return plain_number(points)
     text = {
         Output.TIER: decision.tier,
         Output.STAGE: decision.stage,
@@ -65,12 +66,7 @@ def canonical(output: Output, decision: Decision, target: Field) -> str | None:
         Output.BUYER_STAGE: decision.buyer_stage,
     }[output]
     # Of a base that is written whole, most values are alike: each takes memory once.
-    return sys.intern(text[: target.length or None]) if text else None
-
-
-def _plain(number: Decimal) -> str:
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return sys.intern((text or "")[: target.length or None].strip()) or None
 
 
 def wanted(decision: Decision, targets: Mapping[Output, Field]) -> Values:

@@ -89,7 +89,7 @@ class _Comparing:
         self._census = reader.facts.census
         self._readings = self._census.readings(self._name)
         began = min((r.began for r in self._readings.values()), default=first.until)
-        if began < first.until - FRESH:
+        if not first.until - FRESH <= began <= first.until:
             self._census.forget(self._name)
             self._readings, began = {}, first.until
         self._began = began

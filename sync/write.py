@@ -59,9 +59,10 @@ class Writer:
         start = 0
         for ahead, portion in zip(plan.portions(), plan.portions(), strict=True):
             stop.check()
-            self._lease.hold()
             name, done = self._connector.name, 0
             moved = self._moved(ahead, plan)
+            # To look may have taken long.
+            self._lease.hold()
             if moved:
                 step.hold("changed meanwhile", len(moved))
             waiting += moved
@@ -131,18 +132,18 @@ class Writer:
     def _results(self, chunk: Sequence[Change], *, verify: bool) -> Iterator[list[WriteResult]]:
         """The connector's results in groups of a call, those before an error or a stop too.
 
-        Those to be read back come last, together, as that takes fewer calls.
+        Those to be read back come last, together, as that takes fewer calls; a group may be empty.
         """
         group: list[WriteResult] = []
         acknowledged: list[WriteResult] = []
         failure: ConnectorError | StoppedError | None = None
         try:
-            for result in self._connector.write(chunk, self._began):
-                if result.status is Status.WRITTEN and read_back(result.change, verify=verify):
-                    acknowledged.append(result)
-                    continue
-                group.append(result)
-                if len(group) == self._connector.capabilities.write_batch:
+            for count, result in enumerate(self._connector.write(chunk, self._began), start=1):
+                is_open = result.status is Status.WRITTEN and read_back(
+                    result.change, verify=verify
+                )
+                (acknowledged if is_open else group).append(result)
+                if count % self._connector.capabilities.write_batch == 0:
                     yield group
                     group = []
         except (ConnectorError, StoppedError) as error:

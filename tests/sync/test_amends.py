@@ -20,7 +20,7 @@ from tests.live import ANA, BEN, ROBOT, Live, Seller, balanced, live
 from tests.sync.test_cycle import field_name
 from tests.world import START
 
-TECHNOLOGY = {
+TECHNOLOGY: dict[str, Any] = {
     "fit": [{"id": "technology", "points": 100, "when": {"industry": "technology"}}],
     "behaviour": [],
     "decays": {},
@@ -584,6 +584,28 @@ def test_what_never_arrived_is_no_human_s_choice(world: Live) -> None:
         ledger.intend("run", "sales", [(change, {Output.SCORE: None})], at=world.clock())
     world.sync()
     assert world.sales.shown(lead)["score"] == 100
+
+
+@pytest.mark.slow
+def test_what_a_merge_carries_over_is_no_human_s_choice(world: Live) -> None:
+    """U09, D37: HubSpot gives merged contacts a new id, which holds what we wrote to the old ones:
+    that is ours still; what a human typed there since is not."""
+    crm, found = world.marketing.crm, people(world, 4)["marketing"]
+    prepare(world)
+    respected = {"field": field_name("marketing", "score"), "policy": "respect_edits"}
+    world.configure_write("marketing", {"score": respected})
+    only = ("--connection", "marketing", "--max-change-share", "1")
+    world.sync(*only)
+    merged = [crm.add(primary.kind, primary.values) for primary in found[::2]]
+    for record, *old in zip(merged, found[::2], found[1::2], strict=True):
+        for one in old:
+            crm.merge(record, one)
+    world.marketing.edit(merged[1], "score", 55)
+    world.model(**{**TECHNOLOGY, "fit": [{**TECHNOLOGY["fit"][0], "points": 60}]})
+    world.sync(*only)
+    assert [world.marketing.shown(record)["score"] for record in merged] == [60, 55]
+    held = world.run("status", "--json").json["held"]
+    assert [entry["record_id"] for entry in held] == [world.marketing.id(merged[1])]
 
 
 @pytest.mark.slow

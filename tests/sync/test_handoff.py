@@ -4,12 +4,13 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email import message_from_string
 from email.policy import default
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from sync.dossier import dossiers
 from sync.exits import Exit
 from sync.session import Session
 from sync.yaml_source import ConfigError
-from tests.live import ANA, Live, live
+from tests.live import ANA, BEN, ROBOT, Live, live
 from tests.sync.test_notify import Mailbox, mail_server
 from tests.sync.test_past_live import PATH
 
@@ -52,7 +53,9 @@ class Desk:
     channel: Server
     posted: list[Request] = field(default_factory=list)
 
-    def configure(self, *names: str, **more: Any) -> None:
+    def configure(
+        self, *names: str, routing: Mapping[str, Any] = MappingProxyType({}), **more: Any
+    ) -> None:
         """Tell by every way, of the leads of some connections."""
         sender = {"server": "127.0.0.1", "port": self.box.port, "sender": "lg@seller.example"}
         handoff = {
@@ -63,7 +66,7 @@ class Desk:
             "tiers": {"A": {"playbook": PLAYBOOK}},
             **more,
         }
-        self.world.configure(*names, handoff=handoff, routing={"pool": [ANA]})
+        self.world.configure(*names, handoff=handoff, routing={"pool": [ANA], **routing})
         self.world.model(**PATH, **LIMITS, cool_down="10 days")
 
     def messages(self) -> list[Any]:
@@ -307,6 +310,27 @@ def test_a_way_that_fails_is_tried_again(desk: Desk, monkeypatch: pytest.MonkeyP
     leads = [json.loads(request.body)["lead"] for request in desk.posted]
     assert sorted(leads) == sorted([seller.id(hot), seller.id(hot), seller.id(refused)])
     assert len({*keys}) == 2
+
+
+@pytest.mark.slow
+def test_whoever_took_a_lead_in_mid_run_is_told_of_it(desk: Desk) -> None:
+    """U09: somebody takes a lead by hand just before it would be given away: nothing is written to
+    it, so nobody is told; the next run tells whoever has it."""
+    world, seller = desk.world, desk.world.sales
+    desk.configure("sales", routing={"unassigned_owners": [ROBOT]})
+    lead = world.tell(Story({**PERSON, "title": "CTO"}))["sales"]
+    seller.crm.update(lead, {"owner": seller.users[ROBOT].number})
+
+    def taking(request: Request) -> Response:
+        seller.edit(lead, "owner", seller.users[BEN].number)
+        return seller.face(request)
+
+    seller.server.faults.append(Fault("/composite/sobjects/Lead$", response=taking))
+    world.sync(code=Exit.TEMPORARY)
+    assert desk.told("sales") == [0] * 4
+    world.sync()
+    assert desk.told("sales") == [1] * 4
+    assert [message["To"] for message in desk.messages()] == [BEN]
 
 
 @pytest.mark.slow

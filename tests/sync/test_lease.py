@@ -39,6 +39,7 @@ MODEL = {
     "decays": {},
 }
 WRITING = "/composite/sobjects/?$"
+LOOKING = "/composite/sobjects/Lead$"
 
 
 def until(true: Callable[[], object]) -> None:
@@ -256,6 +257,47 @@ def test_a_run_whose_lease_was_taken_sends_nothing_more(
         assert "another instance has taken over" in ended.err
         assert world.sales.writes() == 1
         assert len(other.last_written("sales")) == CALL
+        other.presence.release("sync", "other:1")
+    world.sync()
+    once(written)
+
+
+@pytest.mark.slow
+def test_a_run_that_reads_back_asks_before_each_call_too(
+    world: Live, url: str, written: Written
+) -> None:
+    """U05: what is acknowledged waits to be read back; no call is made meanwhile without asking."""
+    with Ledger(url) as other:
+
+        def taken(request: Request) -> Response:
+            now = world.clock.tick(seconds=LASTS.total_seconds())
+            other.presence.acquire("sync", "other:1", at=now, lasts=LASTS)
+            return world.sales.face(request)
+
+        world.sales.server.faults.append(Fault(WRITING, method="PATCH", response=taken))
+        assert world.run("sync", "--verify").code == Exit.LEASE
+        assert world.sales.writes() == 1
+        assert len(other.open_intents("sales")) == LEADS
+        other.presence.release("sync", "other:1")
+    world.sync()
+    once(written)
+
+
+@pytest.mark.slow
+def test_a_run_whose_lease_is_taken_while_it_looks_writes_nothing(
+    world: Live, url: str, written: Written
+) -> None:
+    """U05: it was asleep while it looked at the records just before it would write to them."""
+    with Ledger(url) as other:
+
+        def taken(request: Request) -> Response:
+            now = world.clock.tick(seconds=LASTS.total_seconds())
+            other.presence.acquire("sync", "other:1", at=now, lasts=LASTS)
+            return world.sales.face(request)
+
+        world.sales.server.faults.append(Fault(LOOKING, method="POST", response=taken))
+        assert world.run("sync", "--verify").code == Exit.LEASE
+        assert world.sales.writes() == 0
         other.presence.release("sync", "other:1")
     world.sync()
     once(written)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connectors.base import Capabilities, Change, Field, FieldKind
+from connectors.values import canonical as read_back
 from core.decision import Decision, Output
 from core.diff import Policy
 from sync.plan import Compared, ConnectionPlan, PlannedChange, canonical, wanted
@@ -51,6 +52,7 @@ def plan(*compared: Compared) -> ConnectionPlan:
         (1_000_000, 0, "100"),
         (0, None, "0"),
         (-985_000, 0, "-99"),
+        (-3_000, 0, "0"),
     ],
 )
 def test_scores_are_rounded_half_up_on_writing_only(score, decimals, text):
@@ -63,6 +65,13 @@ def test_text_is_cut_to_the_length_of_its_field():
     """A CRM refuses text that is too long; ours is cut before it is compared."""
     assert canonical(Output.REASON, DECISION, field(length=4)) == "98.5"
     assert canonical(Output.REASON, DECISION, field()) == "98.5: title"
+
+
+@pytest.mark.parametrize("length", range(1, len("98.5: title") + 1))
+def test_what_is_cut_is_what_comes_back(length):
+    """D79: CRMs drop blanks at the end of a text; one that ended in them would differ for ever."""
+    text = canonical(Output.REASON, DECISION, field(length=length))
+    assert text == read_back(FieldKind.TEXT, text)
 
 
 def test_times_are_written_in_whole_seconds_utc():

@@ -226,6 +226,19 @@ def test_one_that_was_interrupted_days_ago_begins_anew(followed: Followed) -> No
     assert followed.held() == followed.truth()
 
 
+def test_one_that_began_by_a_clock_set_back_since_begins_anew(followed: Followed) -> None:
+    """What came after it was interrupted has an earlier stamp than its beginning, and was not shown
+    then: it is not taken for gone."""
+    followed.dies_after = 12
+    with pytest.raises(KilledError):
+        followed.reconcile()
+    followed.dies_after = None
+    followed.clock.tick(minutes=-50)
+    followed.lead(email="new@buyer.example")
+    assert followed.reconcile()["lead"].gone == 0
+    assert followed.held() == followed.truth()
+
+
 # Both CRMs, over the wire
 
 RATING = {
