@@ -244,6 +244,32 @@ def test_what_cannot_be_read_one_by_one_is_said(world: SalesforceWorld) -> None:
         list(_leads(world))
 
 
+def test_the_first_half_of_a_window_that_breaks_off(
+    world: SalesforceWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D23, D26: read on from any page of it, also within a job, the whole window comes: what ended
+    with a half would be taken for all that there is."""
+    monkeypatch.setattr(pull, "BULK_FROM", 1)
+    for days in range(1, 13):
+        world.crm.add(Kind.LEAD, {"last_name": "P"}, at=START - timedelta(days=days))
+    world.server.faults[:] = [Fault(QUERY, times=None, response=too_heavy(world, 7))]
+    pages = list(_leads(world))
+    assert len({*_ids(pages)}) == 19
+    assert _jobs(world) > 1
+    for place in range(len(pages) - 1):
+        rest = list(_leads(world, pages[place].cursor))
+        assert {*_ids(pages[: place + 1]), *_ids(rest)} == {*_ids(pages)}
+        assert rest[-1].cursor == Cursor(world.clock())
+
+
+def test_a_window_that_broke_off_within_a_job_is_counted(world: SalesforceWorld) -> None:
+    """A place in a job is no record id, and all that the job reads is still to come."""
+    first, *_ = _leads(world, Cursor(START - timedelta(days=1)))
+    assert first.cursor.id.startswith("750")
+    world.server.faults.clear()
+    assert world.connector.count(LEADS, first.cursor) == 7
+
+
 def test_many_fields_of_many_records_are_asked_for_in_parts() -> None:
     """A query for ids is not longer than an address may be, however much is mapped."""
     with salesforce_world() as world:
