@@ -295,12 +295,14 @@ class Pull:
     def _page_of_records(self, records: list[dict[str, Any]], cursor: Cursor) -> Page:
         gone = [r for r in records if r.get("IsDeleted")]
         living = [r for r in records if not r.get("IsDeleted")] if gone else records
+        ours: list[str] = []
         if marked := self._marked:
-            living = [r for r in living if MARK not in (r.get(marked) or "")]
+            ours = [r["Id"] for r in living if MARK in (r.get(marked) or "")]
+            living = [r for r in living if r["Id"] not in ours]
         columns: Columns = {path: _column(living, path) for path in self._paths}
         if self.item.children:
             columns["_roles"] = [r.get("OpportunityContactRoles") for r in living]
-        return self._page(columns, [_removed(r) for r in gone], cursor)
+        return self._page(columns, [_removed(r) for r in gone], ours, cursor)
 
     def _page_of_table(self, table: pa.Table, cursor: Cursor) -> Page:
         gone = []
@@ -309,17 +311,21 @@ class Pull:
             gone = table.filter(deleted).to_pylist()
             if gone:
                 table = table.filter(pc.invert(deleted))
+        ours: list[str] = []
         if (marked := self._marked) in table.column_names:
-            ours = pc.match_substring(pc.fill_null(table[marked], ""), MARK)
-            table = table.filter(pc.invert(ours))
+            bears = pc.match_substring(pc.fill_null(table[marked], ""), MARK)
+            ours = table["Id"].filter(bears).to_pylist()
+            table = table.filter(pc.invert(bears))
         columns: Columns = {path: table[path].combine_chunks() for path in table.column_names}
-        return self._page(columns, [_removed(r) for r in gone], cursor)
+        return self._page(columns, [_removed(r) for r in gone], ours, cursor)
 
-    def _page(self, columns: Columns, removed: list[Removed], cursor: Cursor) -> Page:
+    def _page(
+        self, columns: Columns, removed: list[Removed], ours: list[str], cursor: Cursor
+    ) -> Page:
         """Columns by field path -> a page; columns without rows may be missing."""
         if not columns or not len(columns["Id"]):
             empty = mapping.table(facts.BY_NAME[self.item.table].model, {"id": []})
-            return Page(self.stream, empty.rows, cursor, tuple(removed))
+            return Page(self.stream, empty.rows, cursor, tuple(removed), ours=tuple(ours))
         count = len(columns["Id"])
         wanted = {**self._columns, **self._written, "id": "Id", "modified_at": "SystemModstamp"}
         raw: Columns = {common: columns[path] for common, path in wanted.items()}
@@ -335,7 +341,15 @@ class Pull:
         earlier = None
         if self.history and self.item.name in HISTORIES:
             earlier = self.history.earlier(self.item, columns, mapped.rows)
-        return Page(self.stream, mapped.rows, cursor, tuple(removed), mapped.rejected, earlier)
+        return Page(
+            self.stream,
+            mapped.rows,
+            cursor,
+            tuple(removed),
+            mapped.rejected,
+            earlier,
+            tuple(ours),
+        )
 
 
 @dataclass(frozen=True)
@@ -346,7 +360,7 @@ class WayPull(Pull):
     def pages(self, cursor: Cursor) -> Iterator[Page]:
         """Nothing at first: what they lead to, read after this, comes with what they say."""
         if cursor.stamp is None:
-            yield self._page({}, [], Cursor(self.until))
+            yield self._page({}, [], [], Cursor(self.until))
         else:
             yield from super().pages(cursor)
 

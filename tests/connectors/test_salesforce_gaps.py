@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.base import Cursor, Page, Stream
+from connectors.base import Cursor, EntryKind, Page, Stream
 from connectors.errors import TemporaryError
 from connectors.salesforce import pull, wire
 from connectors.sandbox.crm import Kind
@@ -121,6 +121,17 @@ def test_a_call_that_hangs_ends(world: SalesforceWorld, monkeypatch: pytest.Monk
     world.server.faults[:] = [Fault(REST, delay=1.0, times=None)]
     with pytest.raises(TemporaryError, match="no complete answer: ReadTimeout"):
         list(_leads(world))
+
+
+def test_a_job_tells_which_tasks_are_ours(world: SalesforceWorld) -> None:
+    """They have no row, and are there."""
+    lead = world.lead()
+    world.connector.add_entry(world.entry(lead, EntryKind.TASK, "k1"))
+    world.clock.tick()
+    (ours,) = world.crm.records(Kind.ACTIVITY)
+    pages = list(world.connector.pull(Stream("Task", "activities"), None, world.clock()))
+    assert _jobs(world) == 1
+    assert ([key for page in pages for key in page.ours], _ids(pages)) == ([world.id(ours)], [])
 
 
 # Windows
