@@ -301,8 +301,18 @@ class Pull:
             living = [r for r in living if r["Id"] not in ours]
         columns: Columns = {path: _column(living, path) for path in self._paths}
         if self.item.children:
-            columns["_roles"] = [r.get("OpportunityContactRoles") for r in living]
+            columns["_roles"] = [self._roles(record) for record in living]
         return self._page(columns, [_removed(r) for r in gone], ours, cursor)
+
+    def _roles(self, record: dict[str, Any]) -> Any:
+        """The contact roles of an opportunity; more than a sub-query brings at once are asked for
+        by a query of their own."""
+        roles = record.get("OpportunityContactRoles")
+        if not roles or roles["done"]:
+            return roles
+        its = f"OpportunityId = {soql.literal(record['Id'])}"
+        query = soql.select(["ContactId"], "OpportunityContactRole", its, "IsDeleted = false")
+        return {"records": self.client.records(query)}
 
     def _page_of_table(self, table: pa.Table, cursor: Cursor) -> Page:
         gone = []

@@ -18,6 +18,7 @@ from connectors.salesforce.settings import SalesforceSettings
 from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.http import Fault, Request, Response, Server
 from connectors.sandbox.salesforce.face import SalesforceFace
+from connectors.sandbox.salesforce.render import CHILDREN
 from connectors.sandbox.salesforce.sessions import Credentials
 from core.decision import Output
 from tests.salesforce import CLIENT, SalesforceWorld, refusal, salesforce_world
@@ -749,6 +750,19 @@ def test_a_contact_role_that_comes_late_is_followed(world: SalesforceWorld) -> N
     rows = page.rows.to_pylist()
     assert {row["lead_id"] for row in rows} == {world.id(person) for person in people}
     assert {(row["object_type"], row["result"]) for row in rows} == {("Opportunity", "open")}
+
+
+def test_more_contact_roles_than_a_sub_query_brings(world: SalesforceWorld) -> None:
+    """An opportunity has a row for each of its contacts, however many they are."""
+    people = [world.lead(Kind.CONTACT) for _ in range(CHILDREN + 1)]
+    few = world.crm.add(Kind.DEAL, {"name": "Few", "people": [people[0].number]})
+    many = {"name": "Many", "people": [person.number for person in people]}
+    deal = world.crm.add(Kind.DEAL, many)
+    world.clock.tick()
+    pages = world.connector.pull(Stream("Opportunity", "outcomes"), None, world.clock())
+    found = [(row["id"], row["lead_id"]) for page in pages for row in page.rows.to_pylist()]
+    expected = [(world.id(deal), world.id(person)) for person in people]
+    assert sorted(found) == sorted([*expected, (world.id(few), world.id(people[0]))])
 
 
 def test_a_check_finds_what_a_run_would_fail_on(world: SalesforceWorld) -> None:
