@@ -280,17 +280,27 @@ class Pull:
         """The records with some ids in a field, whatever their stamps."""
         found: list[dict[str, Any]] = []
         for start in range(0, len(ids), soql.IDS_PER_QUERY):
-            found += self._with(field, ids[start : start + soql.IDS_PER_QUERY])
+            found += self._with(field, ids[start : start + soql.IDS_PER_QUERY], self._selected())
         return self._page_of_records(found, cursor)
 
-    def _with(self, field: str, ids: Sequence[str]) -> list[dict[str, Any]]:
-        """The records with some ids in a field; asked for in halves where they are too many."""
-        some = f"{soql.name(field)} IN {soql.literal(ids)}"
-        query = soql.select(self._selected(), self.item.name, some)
-        if soql.fits_uri(query) or len(ids) == 1:
-            return self.client.records(query)
-        middle = len(ids) // 2
-        return self._with(field, ids[:middle]) + self._with(field, ids[middle:])
+    def _with(self, field: str, ids: Sequence[str], paths: Sequence[str]) -> list[dict[str, Any]]:
+        """The records with some ids in a field; asked for in halves where these are too many for
+        one query, or the fields for the query of a single one."""
+
+        def query(some: Sequence[str]) -> str:
+            which = f"{soql.name(field)} IN {soql.literal(some)}"
+            return soql.select(paths, self.item.name, which)
+
+        if soql.fits_uri(query(ids)):
+            return self.client.records(query(ids))
+        if soql.fits_uri(query(ids[:1])):
+            middle = len(ids) // 2
+            return self._with(field, ids[:middle], paths) + self._with(field, ids[middle:], paths)
+        middle = len(paths) // 2
+        more = self._with(field, ids, ["Id", *paths[middle:]])
+        rest = {record["Id"]: record for record in more}
+        found = self._with(field, ids, paths[:middle])
+        return [_joined(record, rest[record["Id"]]) for record in found if record["Id"] in rest]
 
     def _page_of_records(self, records: list[dict[str, Any]], cursor: Cursor) -> Page:
         gone = [r for r in records if r.get("IsDeleted")]
@@ -404,6 +414,16 @@ def _column(records: list[dict[str, Any]], path: str) -> list[Any]:
     for name in rest:
         column = [parent and parent.get(name) for parent in column]
     return column
+
+
+def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """A record of which two queries brought different fields, of what it refers to as well."""
+    both = {
+        name: {**one[name], **other[name]}
+        for name in one.keys() & other.keys()
+        if isinstance(one[name], dict) and isinstance(other[name], dict)
+    }
+    return {**one, **other, **both}
 
 
 def _removed(record: dict[str, Any]) -> Removed:
