@@ -76,7 +76,8 @@ class Page:
     No two rows of a page share a key. `cursor` is what to store with the page. `rejected` are
     rows that could not be read into the common model: record id, field and reason each.
     `earlier` are the versions of the rows' records before them, as far as the CRM keeps a history
-    of its fields (`connectors.history`); None where it is not asked for.
+    of its fields (`connectors.history`); None where it is not asked for. `ours` are the records
+    that are an `Entry` of ours: they are there, and have no row.
     """
 
     stream: Stream
@@ -85,6 +86,7 @@ class Page:
     removed: tuple[Removed, ...] = ()
     rejected: tuple["RowProblem", ...] = ()
     earlier: pa.Table | None = None
+    ours: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -88,8 +88,10 @@ class Census:
         return int(row["n"])
 
     def note(self, connection: str, reading: Reading, page: Page) -> None:
-        """Keep the ids that a page shows, and how far the reading is after it."""
-        ids = {*page.rows["id"].to_pylist(), *(gone.id for gone in page.removed)}
+        """Keep the ids that a page shows, with a row or without, and how far the reading is after
+        it."""
+        ids = {*page.rows["id"].to_pylist(), *(gone.id for gone in page.removed), *page.ours}
+        ids |= {problem.record_id for problem in page.rejected}
         shown = pa.table({"id": pa.array(ids, pa.string())})
         with self._file.transaction(), self._file.given("incoming", shown):
             self._file.run(

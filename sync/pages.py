@@ -91,4 +91,5 @@ def _one(pages: Sequence[Page]) -> Page:
         tuple(removed for page in pages for removed in page.removed),
         tuple(problem for page in pages for problem in page.rejected),
         pa.concat_tables(earlier) if earlier else None,
+        tuple(ours for page in pages for ours in page.ours),
     )

@@ -244,7 +244,8 @@ class WriteContract:
         assert [record.values["owner"] for record in made] == [world.rep.number] * 2
 
     def test_entries_are_no_activities(self, world: World) -> None:
-        """What we put on a record does not come back as something that the lead did."""
+        """What we put on a record does not come back as something that the lead did; that it is
+        there is told."""
         entries(world)
         lead = world.lead()
         theirs = {"type": "task", "at": world.clock(), "subject": "Call", "people": [lead.number]}
@@ -253,6 +254,10 @@ class WriteContract:
             world.connector.add_entry(world.entry(lead, kind, kind))
         world.clock.tick()
         assert [row["id"] for row in mirrored(world).table("activities")] == [world.id(own)]
+        ours = {world.id(record) for record in world.crm.records(Kind.ACTIVITY)} - {world.id(own)}
+        streams = (s for s in world.connector.streams() if s.table == "activities")
+        pages = (p for s in streams for p in world.connector.pull(s, None, world.clock()))
+        assert {record for page in pages for record in page.ours} == ours
 
     def test_entry_whose_answer_is_lost(self, world: World) -> None:
         """An entry whose answer is lost is told to be unknown, and is found afterwards."""

@@ -225,8 +225,10 @@ class FilesConnector:
             if change.id in known:
                 cells = {self._outputs[o]: self._cell(o, v) for o, v in change.values.items()}
                 rows[change.id] = {**rows.get(change.id, {}), **cells}
-        used = {name for cells in rows.values() for name in cells}
-        names = [name for name in self._outputs.values() if name in used]
+        # What waits may be in columns that nothing is written to any more.
+        used = dict.fromkeys(name for cells in rows.values() for name in cells)
+        written = [name for name in self._outputs.values() if name in used]
+        names = list(dict.fromkeys([*written, *used]))
         self.usage.count("write")
         try:
             imports.save(self._import_file, column, names, rows)

@@ -9,9 +9,11 @@ from core.spreadsheet import neutralised, plain
 
 
 def load(path: Path, id_column: str) -> dict[str, dict[str, str]]:
-    """The rows of an import file by record id, without their empty cells."""
-    with path.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
+    """The rows of an import file by record id, without their empty cells; none where it was
+    written for another column of ids."""
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines)
+        rows = list(reader) if id_column in (reader.fieldnames or ()) else []
     return {
         plain(row[id_column]): {
             name: cell for name, cell in row.items() if cell and name != id_column

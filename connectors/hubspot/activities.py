@@ -101,7 +101,8 @@ class Activities:
         mapping = self._fields.engagement()
         properties = list(dict.fromkeys([*mapping.values(), *DETAILS[kind]]))
         for chunk in walk(self._gateway, kind, properties, cursor, until):
-            theirs = [record for record in chunk.records if not is_ours(kind, record)]
+            ours = tuple(record["id"] for record in chunk.records if is_ours(kind, record))
+            theirs = [record for record in chunk.records if record["id"] not in ours]
             rows = list(people(self._gateway, kind, theirs))
             records = [record for record, _, _ in rows]
             details = [self._details(kind, record["properties"]) for record in records]
@@ -112,7 +113,7 @@ class Activities:
             raw["lead_id"] = [contact for _, contact, _ in rows]
             raw["account_id"] = [company for _, _, company in rows]
             mapped = table(Activity, raw)
-            yield Page(stream, mapped.rows, chunk.cursor, (), mapped.rejected)
+            yield Page(stream, mapped.rows, chunk.cursor, (), mapped.rejected, ours=ours)
 
     def _details(self, kind: str, properties: Json) -> dict[str, Any]:
         """What the properties of one engagement mean, beyond the mapped ones."""

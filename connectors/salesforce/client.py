@@ -90,8 +90,14 @@ class SalesforceClient:
         """The first page of a query over all records, deleted and archived ones too."""
         return self._page(lambda sf: sf.query(soql, include_deleted=True))
 
-    def records(self, soql: str) -> Iterator[dict[str, Any]]:
-        """All records of a small query."""
+    def records(self, soql: str) -> list[dict[str, Any]]:
+        """All records of a small query; asked once more where the rest of it was lost."""
+        try:
+            return list(self._all(soql))
+        except LocatorLost:
+            return list(self._all(soql))
+
+    def _all(self, soql: str) -> Iterator[dict[str, Any]]:
         page = self.query(soql)
         yield from page.records
         while page.next is not None:

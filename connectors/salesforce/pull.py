@@ -113,6 +113,9 @@ class Pull:
             for page in replace(self, until=until).pages(cursor):
                 if page.cursor == Cursor(middle):
                     page = replace(page, cursor=Cursor(middle, until=self.until))
+                elif until == middle and "/" in page.cursor.id:
+                    # Gone on with, the job would end with its half: that is read anew instead.
+                    page = replace(page, cursor=replace(cursor, until=self.until))
                 yield page
                 cursor = page.cursor
 
@@ -152,7 +155,7 @@ class Pull:
         )
         if not soql.fits_uri(query):
             raise self._too_much()
-        return list(self.client.records(query))
+        return self.client.records(query)
 
     def _too_much(self) -> TemporaryError:
         return TemporaryError(
@@ -162,17 +165,26 @@ class Pull:
         )
 
     def _by_rest(self, cursor: Cursor) -> Iterator[Page]:
-        while True:
+        begun = None
+        while cursor != begun:
+            begun = cursor
             try:
                 for records, more in self._records(cursor):
+                    after = Cursor(self.until)
                     if more:
                         last = records[-1]
-                        cursor = Cursor(moment(last["SystemModstamp"]), last["Id"], self.until)
-                    yield self._page_of_records(records, cursor if more else Cursor(self.until))
+                        after = Cursor(moment(last["SystemModstamp"]), last["Id"], self.until)
+                    yield self._page_of_records(records, after)
+                    cursor = after
                 return
             except LocatorLost:
-                # A new query goes on from the last key, and brings at least one page further.
+                # A new query goes on from the last key, and brings at least one page further,
+                # unless it was a query for what belongs to that page.
                 continue
+        raise TemporaryError(
+            f"{self.item.name}: a page cannot be had, its query is lost again and again",
+            connection=self.client.name,
+        )
 
     def _records(self, cursor: Cursor) -> Iterator[tuple[list[dict[str, Any]], bool]]:
         """Records in order, page by page, and whether there are more."""
@@ -268,27 +280,49 @@ class Pull:
         """The records with some ids in a field, whatever their stamps."""
         found: list[dict[str, Any]] = []
         for start in range(0, len(ids), soql.IDS_PER_QUERY):
-            found += self._with(field, ids[start : start + soql.IDS_PER_QUERY])
+            found += self._with(field, ids[start : start + soql.IDS_PER_QUERY], self._selected())
         return self._page_of_records(found, cursor)
 
-    def _with(self, field: str, ids: Sequence[str]) -> list[dict[str, Any]]:
-        """The records with some ids in a field; asked for in halves where they are too many."""
-        some = f"{soql.name(field)} IN {soql.literal(ids)}"
-        query = soql.select(self._selected(), self.item.name, some)
-        if soql.fits_uri(query) or len(ids) == 1:
-            return list(self.client.records(query))
-        middle = len(ids) // 2
-        return self._with(field, ids[:middle]) + self._with(field, ids[middle:])
+    def _with(self, field: str, ids: Sequence[str], paths: Sequence[str]) -> list[dict[str, Any]]:
+        """The records with some ids in a field; asked for in halves where these are too many for
+        one query, or the fields for the query of a single one."""
+
+        def query(some: Sequence[str]) -> str:
+            which = f"{soql.name(field)} IN {soql.literal(some)}"
+            return soql.select(paths, self.item.name, which)
+
+        if soql.fits_uri(query(ids)):
+            return self.client.records(query(ids))
+        if soql.fits_uri(query(ids[:1])):
+            middle = len(ids) // 2
+            return self._with(field, ids[:middle], paths) + self._with(field, ids[middle:], paths)
+        middle = len(paths) // 2
+        more = self._with(field, ids, ["Id", *paths[middle:]])
+        rest = {record["Id"]: record for record in more}
+        found = self._with(field, ids, paths[:middle])
+        return [_joined(record, rest[record["Id"]]) for record in found if record["Id"] in rest]
 
     def _page_of_records(self, records: list[dict[str, Any]], cursor: Cursor) -> Page:
         gone = [r for r in records if r.get("IsDeleted")]
         living = [r for r in records if not r.get("IsDeleted")] if gone else records
+        ours: list[str] = []
         if marked := self._marked:
-            living = [r for r in living if MARK not in (r.get(marked) or "")]
+            ours = [r["Id"] for r in living if MARK in (r.get(marked) or "")]
+            living = [r for r in living if r["Id"] not in ours]
         columns: Columns = {path: _column(living, path) for path in self._paths}
         if self.item.children:
-            columns["_roles"] = [r.get("OpportunityContactRoles") for r in living]
-        return self._page(columns, [_removed(r) for r in gone], cursor)
+            columns["_roles"] = [self._roles(record) for record in living]
+        return self._page(columns, [_removed(r) for r in gone], ours, cursor)
+
+    def _roles(self, record: dict[str, Any]) -> Any:
+        """The contact roles of an opportunity; more than a sub-query brings at once are asked for
+        by a query of their own."""
+        roles = record.get("OpportunityContactRoles")
+        if not roles or roles["done"]:
+            return roles
+        its = f"OpportunityId = {soql.literal(record['Id'])}"
+        query = soql.select(["ContactId"], "OpportunityContactRole", its, "IsDeleted = false")
+        return {"records": self.client.records(query)}
 
     def _page_of_table(self, table: pa.Table, cursor: Cursor) -> Page:
         gone = []
@@ -297,17 +331,21 @@ class Pull:
             gone = table.filter(deleted).to_pylist()
             if gone:
                 table = table.filter(pc.invert(deleted))
+        ours: list[str] = []
         if (marked := self._marked) in table.column_names:
-            ours = pc.match_substring(pc.fill_null(table[marked], ""), MARK)
-            table = table.filter(pc.invert(ours))
+            bears = pc.match_substring(pc.fill_null(table[marked], ""), MARK)
+            ours = table["Id"].filter(bears).to_pylist()
+            table = table.filter(pc.invert(bears))
         columns: Columns = {path: table[path].combine_chunks() for path in table.column_names}
-        return self._page(columns, [_removed(r) for r in gone], cursor)
+        return self._page(columns, [_removed(r) for r in gone], ours, cursor)
 
-    def _page(self, columns: Columns, removed: list[Removed], cursor: Cursor) -> Page:
+    def _page(
+        self, columns: Columns, removed: list[Removed], ours: list[str], cursor: Cursor
+    ) -> Page:
         """Columns by field path -> a page; columns without rows may be missing."""
         if not columns or not len(columns["Id"]):
             empty = mapping.table(facts.BY_NAME[self.item.table].model, {"id": []})
-            return Page(self.stream, empty.rows, cursor, tuple(removed))
+            return Page(self.stream, empty.rows, cursor, tuple(removed), ours=tuple(ours))
         count = len(columns["Id"])
         wanted = {**self._columns, **self._written, "id": "Id", "modified_at": "SystemModstamp"}
         raw: Columns = {common: columns[path] for common, path in wanted.items()}
@@ -323,7 +361,15 @@ class Pull:
         earlier = None
         if self.history and self.item.name in HISTORIES:
             earlier = self.history.earlier(self.item, columns, mapped.rows)
-        return Page(self.stream, mapped.rows, cursor, tuple(removed), mapped.rejected, earlier)
+        return Page(
+            self.stream,
+            mapped.rows,
+            cursor,
+            tuple(removed),
+            mapped.rejected,
+            earlier,
+            tuple(ours),
+        )
 
 
 @dataclass(frozen=True)
@@ -334,7 +380,7 @@ class WayPull(Pull):
     def pages(self, cursor: Cursor) -> Iterator[Page]:
         """Nothing at first: what they lead to, read after this, comes with what they say."""
         if cursor.stamp is None:
-            yield self._page({}, [], Cursor(self.until))
+            yield self._page({}, [], [], Cursor(self.until))
         else:
             yield from super().pages(cursor)
 
@@ -368,6 +414,16 @@ def _column(records: list[dict[str, Any]], path: str) -> list[Any]:
     for name in rest:
         column = [parent and parent.get(name) for parent in column]
     return column
+
+
+def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """A record of which two queries brought different fields, of what it refers to as well."""
+    both = {
+        name: {**one[name], **other[name]}
+        for name in one.keys() & other.keys()
+        if isinstance(one[name], dict) and isinstance(other[name], dict)
+    }
+    return {**one, **other, **both}
 
 
 def _removed(record: dict[str, Any]) -> Removed:

@@ -65,12 +65,12 @@ def after(cursor: Cursor | None) -> str:
     """What comes after a cursor in (SystemModstamp, Id) order; '' for everything.
 
     A bulk load gives thousands of rows one stamp, so the stamp alone would lose rows at a page
-    boundary or repeat them for ever.
+    boundary or repeat them for ever. A place in a bulk job is no id: all of the job comes after.
     """
     if cursor is None or cursor.stamp is None:
         return ""
     stamp = literal(cursor.stamp)
-    if not cursor.id:
+    if not cursor.id or "/" in cursor.id:
         return f"SystemModstamp >= {stamp}"
     same = f"(SystemModstamp = {stamp} AND Id > {literal(cursor.id)})"
     return f"{same} OR SystemModstamp > {stamp}"

@@ -81,7 +81,9 @@ class Wire(requests.Session):
         return response
 
     def _note(self, headers: Mapping[str, str]) -> None:
-        if quota := re.search(r"api-usage=(\d+)/(\d+)", headers.get("Sforce-Limit-Info", "")):
+        if quota := re.search(
+            r"(?<!app-)api-usage=(\d+)/(\d+)", headers.get("Sforce-Limit-Info", "")
+        ):
             self._usage.said(Quota(int(quota[1]), int(quota[2])))
         if date := headers.get("Date"):
             self.server_time = parsedate_to_datetime(date).astimezone(UTC)

@@ -369,7 +369,8 @@ class MemoryConnector:
                 self._mapped(stream),
                 {str(record.number): self._told(record) for record in living},
             )
-        return Page(stream, mapped.rows, cursor, removed, mapped.rejected, past)
+        ours = tuple(str(r.number) for r in records if _ours(r))
+        return Page(stream, mapped.rows, cursor, removed, mapped.rejected, past, ours)
 
     def _told(self, record: Record) -> dict[str, Steps]:
         states = [*record.states()][::-1]

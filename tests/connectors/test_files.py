@@ -319,6 +319,33 @@ def test_what_waits_for_its_import_counts_as_done(tmp_path: Path) -> None:
     assert [row["Id"] for row in imported(tmp_path)] == ["00Q3"]
 
 
+def test_what_waits_for_its_import_outlives_another_mapping(tmp_path: Path) -> None:
+    """A column that nothing is written to any more waits on, beside the new one; a program that
+    puts a byte order mark before the file changes nothing of it."""
+    export(tmp_path)
+    list(connector(tmp_path).write([change("00Q1", score="98.5")]))
+    file = tmp_path / "leadgauge-import.csv"
+    file.write_text("\ufeff" + file.read_text(encoding="utf-8"), encoding="utf-8")
+    assert connector(tmp_path).read_back("leads", ["00Q1"])["00Q1"][Output.SCORE] == "98.5"
+    other = connector(tmp_path, write={Output.SCORE: WrittenField(field="Points")})
+    list(other.write([change("00Q2", score="7")]))
+    assert imported(tmp_path) == [
+        {"Id": "00Q1", "Points": "", "Score": "98.5"},
+        {"Id": "00Q2", "Points": "7", "Score": ""},
+    ]
+
+
+def test_an_import_file_of_other_ids_is_not_waited_for(tmp_path: Path) -> None:
+    """Rows that are told apart by another column say nothing of the records."""
+    export(tmp_path)
+    list(connector(tmp_path).write([change("00Q1", score="98.5")]))
+    mapping = FilesMapping(leads={**MAPPED, "id": "Email"})
+    files = connector(tmp_path, mapping=mapping)
+    assert len(rows(pull(files))) == 3
+    list(files.write([change("b@buyer.example", tier="A")]))
+    assert imported(tmp_path) == [{"Email": "b@buyer.example", "leadgauge_tier": "A"}]
+
+
 def test_cleared_as_the_importer_wants(tmp_path: Path) -> None:
     """What stands for an emptied field is a setting, and is read back as empty."""
     export(tmp_path)

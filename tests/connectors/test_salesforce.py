@@ -18,6 +18,7 @@ from connectors.salesforce.settings import SalesforceSettings
 from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.http import Fault, Request, Response, Server
 from connectors.sandbox.salesforce.face import SalesforceFace
+from connectors.sandbox.salesforce.render import CHILDREN
 from connectors.sandbox.salesforce.sessions import Credentials
 from core.decision import Output
 from tests.salesforce import CLIENT, SalesforceWorld, refusal, salesforce_world
@@ -174,6 +175,60 @@ def test_a_locator_that_is_always_lost_costs_calls_only(world: SalesforceWorld) 
     lost = refusal(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
     world.server.faults.append(Fault("/query/01g", response=lost, times=None))
     assert sorted(_ids(list(_leads(world)))) == sorted(world.id(lead) for lead in leads)
+
+
+LOST = refusal(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two records make a page, as wide ones do."""
+    monkeypatch.setattr("connectors.sandbox.salesforce.face.PAGE_SIZES", (2, 2))
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_a_locator_lost_among_records_that_are_asked_for_by_id(world: SalesforceWorld) -> None:
+    """Who asks for some records gets all of them: their query is begun anew."""
+    leads = world.leads(5)
+    world.server.faults.append(Fault("/query/01g", skip=1, response=LOST))
+    page = world.connector.read_again(LEADS, [world.id(lead) for lead in leads])
+    assert sorted(page.rows["id"].to_pylist()) == sorted(map(world.id, leads))
+    assert world.server.faults[0].hit == 1
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_a_page_whose_history_is_lost_is_not_passed_over(world: SalesforceWorld) -> None:
+    """What belongs to the records of a page is asked for again, and so is the page; where it
+    cannot be had at all, that is an error."""
+    leads = world.leads(5)
+    world.face.rules.tracked["Lead"] = {"Title": world.clock()}
+    for title in ("CTO", "CEO"):
+        world.clock.tick()
+        for lead in leads:
+            world.crm.update(lead, {"title": title}, at=lead.modified)
+    connector = world.open(history=True)
+    lost = Fault("/query/01g", skip=2, times=2, response=LOST)
+    world.server.faults.append(lost)
+    pages = list(connector.pull(LEADS, None, world.clock()))
+    assert lost.hit == 2
+    assert sorted(_ids(pages)) == sorted(map(world.id, leads))
+    world.server.faults[:] = [Fault("/query/01g", times=None, response=LOST)]
+    with pytest.raises(TemporaryError, match="lost again and again"):
+        list(connector.pull(LEADS, None, world.clock()))
+
+
+def test_the_quota_of_an_app_is_not_that_of_the_org(world: SalesforceWorld) -> None:
+    """D24: the header may tell both, in whatever order."""
+
+    def told(request: Request) -> Response:
+        answer = world.face(request)
+        answer.headers["Sforce-Limit-Info"] = "per-app-api-usage=17/250(appName=x),api-usage=18/500"
+        return answer
+
+    world.server.faults.append(Fault("/services/data", response=told, times=None))
+    world.connector.count(LEADS, None)
+    usage = world.connector.usage
+    assert (usage.daily_used, usage.daily_limit) == (18, 500)
 
 
 def test_logging_in_for_ever_is_not_tried(world: SalesforceWorld) -> None:
@@ -695,6 +750,19 @@ def test_a_contact_role_that_comes_late_is_followed(world: SalesforceWorld) -> N
     rows = page.rows.to_pylist()
     assert {row["lead_id"] for row in rows} == {world.id(person) for person in people}
     assert {(row["object_type"], row["result"]) for row in rows} == {("Opportunity", "open")}
+
+
+def test_more_contact_roles_than_a_sub_query_brings(world: SalesforceWorld) -> None:
+    """An opportunity has a row for each of its contacts, however many they are."""
+    people = [world.lead(Kind.CONTACT) for _ in range(CHILDREN + 1)]
+    few = world.crm.add(Kind.DEAL, {"name": "Few", "people": [people[0].number]})
+    many = {"name": "Many", "people": [person.number for person in people]}
+    deal = world.crm.add(Kind.DEAL, many)
+    world.clock.tick()
+    pages = world.connector.pull(Stream("Opportunity", "outcomes"), None, world.clock())
+    found = [(row["id"], row["lead_id"]) for page in pages for row in page.rows.to_pylist()]
+    expected = [(world.id(deal), world.id(person)) for person in people]
+    assert sorted(found) == sorted([*expected, (world.id(few), world.id(people[0]))])
 
 
 def test_a_check_finds_what_a_run_would_fail_on(world: SalesforceWorld) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.base import Cursor, Page, Stream
+from connectors.base import Cursor, EntryKind, Page, Stream
 from connectors.errors import TemporaryError
 from connectors.salesforce import pull, wire
 from connectors.sandbox.crm import Kind
@@ -121,6 +121,17 @@ def test_a_call_that_hangs_ends(world: SalesforceWorld, monkeypatch: pytest.Monk
     world.server.faults[:] = [Fault(REST, delay=1.0, times=None)]
     with pytest.raises(TemporaryError, match="no complete answer: ReadTimeout"):
         list(_leads(world))
+
+
+def test_a_job_tells_which_tasks_are_ours(world: SalesforceWorld) -> None:
+    """They have no row, and are there."""
+    lead = world.lead()
+    world.connector.add_entry(world.entry(lead, EntryKind.TASK, "k1"))
+    world.clock.tick()
+    (ours,) = world.crm.records(Kind.ACTIVITY)
+    pages = list(world.connector.pull(Stream("Task", "activities"), None, world.clock()))
+    assert _jobs(world) == 1
+    assert ([key for page in pages for key in page.ours], _ids(pages)) == ([world.id(ours)], [])
 
 
 # Windows
@@ -244,15 +255,49 @@ def test_what_cannot_be_read_one_by_one_is_said(world: SalesforceWorld) -> None:
         list(_leads(world))
 
 
-def test_many_fields_of_many_records_are_asked_for_in_parts() -> None:
-    """A query for ids is not longer than an address may be, however much is mapped."""
+def test_the_first_half_of_a_window_that_breaks_off(
+    world: SalesforceWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D23, D26: read on from any page of it, also within a job, the whole window comes: what ended
+    with a half would be taken for all that there is."""
+    monkeypatch.setattr(pull, "BULK_FROM", 1)
+    for days in range(1, 13):
+        world.crm.add(Kind.LEAD, {"last_name": "P"}, at=START - timedelta(days=days))
+    world.server.faults[:] = [Fault(QUERY, times=None, response=too_heavy(world, 7))]
+    pages = list(_leads(world))
+    assert len({*_ids(pages)}) == 19
+    assert _jobs(world) > 1
+    for place in range(len(pages) - 1):
+        rest = list(_leads(world, pages[place].cursor))
+        assert {*_ids(pages[: place + 1]), *_ids(rest)} == {*_ids(pages)}
+        assert rest[-1].cursor == Cursor(world.clock())
+
+
+def test_a_window_that_broke_off_within_a_job_is_counted(world: SalesforceWorld) -> None:
+    """A place in a job is no record id, and all that the job reads is still to come."""
+    first, *_ = _leads(world, Cursor(START - timedelta(days=1)))
+    assert first.cursor.id.startswith("750")
+    world.server.faults.clear()
+    assert world.connector.count(LEADS, first.cursor) == 7
+
+
+@pytest.mark.parametrize(("fields", "records"), [(80, 600), (400, 30)])
+def test_many_fields_of_many_records_are_asked_for_in_parts(fields: int, records: int) -> None:
+    """D20: a query for ids is not longer than an address may be, however much is mapped: fewer
+    records are asked for at a time, and where that is not enough, fewer fields."""
     with salesforce_world() as world:
-        names = [f"A_field_with_a_rather_long_name_{n}__c" for n in range(80)]
+        names = [f"A_field_with_a_rather_long_name_{n}__c" for n in range(fields)]
         for name in names:
             add_formula(world.crm, Kind.LEAD, name, lambda _: "x")
-        leads = world.leads(600)
+        leads = world.leads(records)
+        world.face.rules.privacy = True
+        said = {"last_name": "P", "no_tracking": True, "forget": False}
+        for lead in leads:
+            lead.values["individual"] = world.crm.add(Kind.INDIVIDUAL, said).number
         mapping = FieldMapping(leads={f"custom.f{n}": name for n, name in enumerate(names)})
         connector = world.connect(mapping=mapping)
         page = connector.read_again(LEADS, [world.id(lead) for lead in leads])
         assert sorted(page.rows["id"].to_pylist()) == sorted(world.id(lead) for lead in leads)
-        assert {len(custom) for custom in page.rows["custom"].to_pylist()} == {len(names)}
+        assert {len(custom) for custom in page.rows["custom"].to_pylist()} == {len(names) + 5}
+        (choices, *_) = page.rows["custom"].to_pylist()
+        assert {("opted_out_tracking", "true"), ("should_forget", "false")} <= {*choices}

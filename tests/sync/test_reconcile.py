@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectors.base import Entry, EntryKind
 from connectors.sandbox.crm import Crm, Kind, Record
 from connectors.sandbox.hubspot import faults
 from connectors.sandbox.hubspot.schema import add_formula as add_calculated
@@ -117,6 +118,22 @@ def test_too_little_shown_takes_nothing_away(followed: Followed) -> None:
     found = followed.reconcile()["lead"]
     assert (found.counted, found.shown, found.short, found.gone) == (7, 5, 2, 0)
     assert str(hidden.number) in {row["id"] for row in followed.held()["leads"]}
+
+
+def test_what_has_no_row_was_shown_all_the_same(followed: Followed) -> None:
+    """D11: a task of ours, and a record that cannot be read, are counted and there: neither is in
+    the way of finding what is gone."""
+    lead = leads(followed.crm)[0]
+    done = {"type": "call", "at": followed.clock(), "people": [lead.number]}
+    gone = followed.crm.add(Kind.ACTIVITY, done)
+    followed.crm.add(Kind.ACTIVITY, {**done, "at": "no time"})
+    ours = Entry(EntryKind.TASK, "lead", str(lead.number), "k", "Call", "", followed.clock())
+    followed.connector.add_entry(ours)
+    followed.pull()
+    followed.clock.tick(hours=1)
+    hide(followed.crm, gone)
+    found = followed.reconcile()["activity"]
+    assert (found.counted, found.shown, found.held, found.gone) == (2, 2, 1, 1)
 
 
 STAGES = ("edit", "unstamped", "hide", "delete", "add", "missed", "late", "convert", "merge")

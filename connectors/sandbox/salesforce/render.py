@@ -17,6 +17,9 @@ from connectors.sandbox.salesforce.evaluate import Column, Objects, Plan, child_
 from connectors.sandbox.salesforce.fields import Children, Field, Parent, Row, SObject
 
 Write = Callable[[Row], str]
+CHILDREN = 200
+"""How many records of a sub-query come with their parent; the rest is on pages of its own."""
+
 _JSON: dict[type, Callable[[Any], str]] = {
     type(None): lambda _: "null",
     str: json.encoder.encode_basestring,
@@ -138,8 +141,13 @@ class Renderer:
             found = by_parent.get(identify(row), [])[:limit]
             if not found:
                 return "null"
-            records = ",".join(map(write, found))
-            return f'{{"totalSize":{len(found)},"done":true,"records":[{records}]}}'
+            records = ",".join(map(write, found[:CHILDREN]))
+            if len(found) <= CHILDREN:
+                return f'{{"totalSize":{len(found)},"done":true,"records":[{records}]}}'
+            # The sandbox keeps no cursor for the rest: the one that it names is lost.
+            rest = f"/services/data/v{self._version}/query/01g0{identify(row)}-{CHILDREN}"
+            head = f'"totalSize":{len(found)},"done":false,"nextRecordsUrl":"{rest}"'
+            return f'{{{head},"records":[{records}]}}'
 
         return children
 
