@@ -43,7 +43,13 @@ def affected(changed: Table, facts: Facts, at: datetime) -> Table:
 
 
 def _members(accounts: Table, facts: Facts, at: datetime) -> Table:
-    """The leads of accounts: those that name one, and those whose domain is or was one's."""
+    """The leads of accounts: those that name one, or one that was merged into it, and those whose
+    domain is or was one's."""
+    merged = facts.aliases.filter(_.table_name == ACCOUNTS.name).semi_join(
+        accounts, ["connection", ("survivor", "account_id")]
+    )
+    accounts = accounts.union(merged.select("connection", account_id="id").cast(accounts.schema()))
+    accounts = accounts.view()
     leads = as_of(facts.leads, at)
     known = facts.accounts.semi_join(accounts, ["connection", ("id", "account_id")])
     domains = known.filter(_.domain.notnull()).select("connection", "domain").distinct()

@@ -64,8 +64,8 @@ class Step(Part):
 class Gradual(Part):
     """An event loses some of its points every day until nothing is left."""
 
-    def share(self, days: int) -> Decimal:
-        """The share of its points that an event keeps at an age in whole days."""
+    def kept(self, points: Decimal, days: int) -> Decimal:
+        """What an event keeps of its points at an age in whole days."""
         raise NotImplementedError
 
     def age(self, seconds: Any) -> Any:
@@ -78,7 +78,7 @@ class Gradual(Part):
 
     def course(self, points: Decimal, grain: Grain) -> Iterator[int]:
         """What is left of an event's points, in grains, on each day of its age, until none are."""
-        return takewhile(bool, (grain.of(points * self.share(days)) for days in count()))
+        return takewhile(bool, (grain.of(self.kept(points, days)) for days in count()))
 
 
 class Linear(Gradual):
@@ -86,10 +86,11 @@ class Linear(Gradual):
 
     over: Days = Field(description="The age, in whole days, at which nothing is left.")
 
-    def share(self, days: int) -> Decimal:
-        """The share of its points that an event keeps at an age in whole days."""
+    def kept(self, points: Decimal, days: int) -> Decimal:
+        """What an event keeps of its points at an age in whole days."""
         whole = self.over // DAY
-        return max(Decimal(whole - days) / whole, Decimal(0))
+        # Divided last: a third of 30 points, rounded before, would be less than 10.
+        return points * max(whole - days, 0) / whole
 
 
 class HalfLife(Gradual):
@@ -97,12 +98,12 @@ class HalfLife(Gradual):
 
     half_life: Days = Field(description="The age, in whole days, at which half is left.")
 
-    def share(self, days: int) -> Decimal:
-        """The share of its points that an event keeps at an age in whole days."""
+    def kept(self, points: Decimal, days: int) -> Decimal:
+        """What an event keeps of its points at an age in whole days."""
         halvings, rest = divmod(days, self.half_life // DAY)
         with localcontext(prec=40) as context:
             exponent = Decimal(-rest) / (self.half_life // DAY)
-            return context.power(Decimal(2), exponent) / (1 << halvings)
+            return points * context.power(Decimal(2), exponent) / (1 << halvings)
 
 
 def _kind(value: Any) -> str:

@@ -21,12 +21,14 @@ from pydantic import BaseModel
 
 from core.affected import CHANGED
 from core.ageing import due as ageing_due
+from core.cleaning import clean
 from core.cleaning import due as stale_due
 from core.conditions import ActivityCondition, Condition, Fields, LeadCondition
 from core.decay import DAY, Gradual, Step
 from core.earning import BehaviourRule
 from core.events import column, seconds_old
 from core.facts import ACCOUNTS, LEADS, TIME, as_of
+from core.hygiene import Hygiene
 from core.known import Facts, known_columns
 from core.operators import NOW, Test
 from core.past import Past, asks
@@ -142,12 +144,14 @@ def due(
     span: Span,
     placed: Sequence[LeadCondition] = (),
     past: Past | None = None,
+    hygiene: Hygiene | None = None,
 ) -> Table:
     """The records that time gives another meaning, each once: columns of `core.affected.CHANGED`.
 
     `facts` are the stored ones in all versions, aliases and activities too. `placed` are further
     conditions on leads that decisions rest on, such as those of territories; `past` is what was
-    decided before the end of the span.
+    decided before the end of the span; `hygiene` is what speaks for all leads, whichever model
+    says it.
     """
     parts = [*_known_later(facts, span), _came(facts, span)]
     parts += _aged(model, facts, span)
@@ -155,9 +159,12 @@ def due(
     conditions = [*_lead_conditions(model), *placed]
     parts += _compared_leads(model, conditions, facts, span, past)
     if model.ageing:
-        held = versions(model, facts, span.at, past)
-        known = as_of(facts.aliases, span.at)
-        ended = ageing_due(model.ageing, held, known, span.since, span.at, past)
+        known = replace(facts, aliases=as_of(facts.aliases, span.at))
+        if hygiene and any(rule.lasts for rule in model.ageing):
+            # Who stands for a duplicate has its times in a stage.
+            known = clean(hygiene, known, span.at, past).facts
+        held = versions(model, known, span.at, past)
+        ended = ageing_due(model.ageing, held, known.aliases, span.since, span.at, past)
         parts.append(_records(ended, LEADS.name, "lead_id"))
     if model.hygiene and model.hygiene.stale:
         aged = stale_due(model.hygiene.stale, facts, span.since, span.at)

@@ -33,8 +33,8 @@ def shares(
 ) -> tuple[list[Facts], Facts | None]:
     """Each model's own leads as of `at` with their activities, and those that none is for.
 
-    The latter is None where the last segment takes whatever is left. Activities of nobody's and
-    of former records are in every share: whose they are, scoring decides.
+    The latter is None where the last segment takes whatever is left. Former records, their
+    activities and those of nobody are in every share: whose they are, scoring decides.
     """
     conditions = [segment.when for segment in segments if segment.when is not None]
     if not conditions:
@@ -49,10 +49,10 @@ def shares(
 
 
 def _share(facts: Facts, placed: Table, place: int) -> Facts:
-    mine, others = placed.filter(placed.place == place), placed.filter(placed.place != place)
+    others = placed.filter(placed.place != place)
     return replace(
         facts,
-        leads=facts.leads.semi_join(mine, ["connection", ("id", "lead_id")]),
+        leads=facts.leads.anti_join(others, ["connection", ("id", "lead_id")]),
         activities=facts.activities.anti_join(others, ["connection", "lead_id"]),
     )
 

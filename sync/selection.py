@@ -21,6 +21,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from core.affected import AFFECTED, CHANGED, affected
+from core.cleaning import hygiene_of
 from core.conditions import LeadCondition
 from core.decay import DAY
 from core.due import Span, due, foreseen
@@ -66,6 +67,8 @@ def select(
     last = session.facts.touched.mark(name)
     placed = _placed(session)
     models = [segment.model for segment in session.segments]
+    cleaning = hygiene_of(session.segments)
+    hygiene = cleaning.hygiene if cleaning else None
     sure = (
         not full
         and last is not None
@@ -89,7 +92,7 @@ def select(
     open_ = [{"connection": name, "table_name": LEADS.name, "id": id_} for id_ in sorted(ids)]
     changed = ibis.union(
         session.facts.table("touched").filter(_.connection == name).cast(CHANGED),
-        *(due(model, stored, Span(last.decided_at, at), placed, past) for model in models),
+        *(due(model, stored, Span(last.decided_at, at), placed, past, hygiene) for model in models),
         ibis.memtable(pa.Table.from_pylist(open_, CHANGED.to_pyarrow())),
         distinct=True,
     )

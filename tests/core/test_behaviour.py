@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import ibis
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.decay import Linear
 from core.decision import UNIT
 from core.model import Activity
+from core.points import Grain
 from core.rules import Model, parse
 from tests.core.golden import T0, World, activity, lead
 
@@ -194,6 +197,17 @@ def test_gradual_decay(decay: dict[str, str], age: float, left: str) -> None:
     assert Decimal(world.scores(rules)["x"]) / UNIT == Decimal(left)
     row = world.contributions(rules)["x", "view"]
     assert Decimal(row["raw"] - row["decay_loss"]) / UNIT == Decimal(left)
+
+
+@pytest.mark.parametrize("weight", ["1", "0.4", "0.75"])
+def test_a_straight_line_is_exact(weight: str) -> None:
+    """S136: 18 points have just 6 left after 20 of 30 days, and not 5.9999: every day of a line is
+    what its fraction is, rounded down once."""
+    grain = Grain(Decimal(weight))
+    for span, points in product((3, 7, 30, 90, 365), range(1, 101, 17)):
+        line = Linear.model_validate({"over": f"{span} days"})
+        left = [int(points * UNIT * Fraction(span - n, span) / grain.raw) for n in range(span)]
+        assert list(line.course(Decimal(points), grain)) == left
 
 
 @pytest.mark.slow

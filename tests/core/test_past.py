@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,11 @@ import pytest
 from pydantic import ValidationError
 
 from core import ageing
+from core.conditions import LeadCondition
 from core.decision import UNIT
+from core.due import Span
+from core.due import due as all_due
+from core.facts import TIME
 from core.past import OVERRIDES, SPELLS, STAGES, History, Past, due
 from core.rules import Model, parse
 from core.scoring import versions
@@ -309,15 +314,44 @@ def test_who_stands_for_a_lead_keeps_what_its_stages_took() -> None:
 
 
 def test_a_condition_on_stage_and_field_of_who_is_gone() -> None:
-    """D64: what the converted lead was while it had the stage decides, not what its contact is."""
+    """D64: what the converted lead was while it had the stage decides, not what its contact is;
+    also where each model has leads of its own."""
     when = {"status": "Nurture", "past": {"stage": "SQL"}}
     rule = {"id": "both", "points": -5, "after": "30 days", "when": when}
     left: Any = {"l1": [(T0 - 99 * DAY, "Nurture"), (T0 - 60 * DAY, None)]}
     left["l2"] = [(T0 - 99 * DAY, "New"), (T0 - 60 * DAY, None)]
     heirs: Any = {"c1": [(T0 - 60 * DAY, "New")], "c2": [(T0 - 60 * DAY, "Nurture")]}
     spells = [row for name in left for row in had(name, (99, "SQL"), (60, None))]
-    world = Versions(left | heirs, l1="c1", l2="c2")
-    assert world.aged(ages(rule), T0, past(spells=spells)) == {("c1", "both"): -5}
+    world, known = Versions(left | heirs, l1="c1", l2="c2"), past(spells=spells)
+    assert world.aged(ages(rule), T0, known) == {("c1", "both"): -5}
+    everybody = Segment(ages(rule), LeadCondition.model_validate({"object_type": "Lead"}))
+    segments = (everybody, Segment(weighted(name="others")))
+    lines = world.rows(judge(segments, world.facts, T0, known).contributions)
+    assert {(line["lead_id"], line["points"] / UNIT) for line in lines} == {("c1", -5)}
+
+
+def test_who_stands_for_a_duplicate_is_due_when_their_stages_together_were_long_enough() -> None:
+    """U12 D64: 60 days as SQL of the old record and 30 of the contact that stands for it are 90
+    without a break: due just then, whichever model asks for hygiene."""
+    people = [
+        lead("old", email="a@x.example"),
+        lead("new", email="a@x.example", object_type="Contact"),
+    ]
+    world, model = World(people), ages(STALE, hygiene={})
+    known = past(spells=[*had("old", (60, "SQL"), (0, "Duplicate")), *had("new", (0, "SQL"))])
+    aliases = world.facts.aliases.mutate(
+        valid_from=ibis.literal(LONG_AGO, TIME), valid_to=ibis.null(TIME)
+    )
+    facts = replace(world.facts, aliases=aliases)
+    for days, expected in ((29, 0), (30, -30)):
+        at = T0 + days * DAY
+        assert verdicts(world, model, known, at)["new"]["score"] == expected * UNIT
+        span = Span(at - DAY, at)
+        found = {
+            row["id"]
+            for row in world.rows(all_due(ages(STALE), facts, span, (), known, model.hygiene))
+        }
+        assert found == ({"new"} if expected else set())
 
 
 def test_a_condition_on_stage_and_field_must_hold_of_one_time() -> None:
