@@ -18,7 +18,7 @@ from ibis.expr.types import StringValue, Table
 from core.events import done_by
 from core.facts import ACCOUNTS, as_of
 from core.identity import Identity, companies
-from core.known import MATCHED, VALID, Facts, Keep, belonging
+from core.known import MATCHED, PLACES, VALID, Facts, Keep, belonging
 from core.matching import domain, sure
 from core.past import Past
 from core.persons import shared
@@ -91,6 +91,8 @@ def neighbours(session: Session, records: Collection[str], at: datetime) -> Iter
             mine = replace(mine, activities=keep(mine.activities))
         versions = _rows(mine.leads.mutate(host=domain(_.email)))
         facts = _apart(mine, versions, accounts, keep)
+        places = keep(belonging(facts, at, MATCHED).select(*PLACES))
+        facts = replace(facts, places=places)
         past = past_of(session.ledger, None, at, session.segments, whole)
         judged = judge(session.segments, facts, at, past, keep)
         scored = propensity(model, judged, judged.facts, at, past) if model else None
@@ -98,7 +100,7 @@ def neighbours(session: Session, records: Collection[str], at: datetime) -> Iter
             scored = replace(scored, scores=keep(scored.scores))
         yield Neighbours(
             session, at, past, facts,
-            versions, tuple(_people(facts, versions, at)), _rows(as_of(facts.accounts, at)),
+            versions, tuple(_people(places, versions, at)), _rows(as_of(facts.accounts, at)),
             judged, _rows(judged.verdicts), scored, keep,
         )  # fmt: skip
 
@@ -175,10 +177,9 @@ def _column(values: StringValue) -> set[str]:
     return {value for value in values.to_pyarrow().to_pylist() if value is not None}
 
 
-def _people(facts: Facts, versions: Iterable[Row], at: datetime) -> Iterator[Row]:
+def _people(places: Table, versions: Iterable[Row], at: datetime) -> Iterator[Row]:
     """The leads as of then, with the account of each."""
-    places = _rows(belonging(facts, at, MATCHED).drop("email"))
-    accounts = {(place["connection"], place["id"]): place for place in places}
+    accounts = {(place["connection"], place["id"]): place for place in _rows(places)}
     for lead in versions:
         if lead["valid_from"] <= at and (lead["valid_to"] is None or lead["valid_to"] > at):
             yield lead | accounts[lead["connection"], lead["id"]]
