@@ -35,6 +35,9 @@ CONTACT = ("connection", "id", "email", "phone")
 MATCHED = ("connection", "id", "email", "account_id")
 """What tells the account that a lead belongs to."""
 
+PLACES = ("connection", "id", "account_id", "by_domain")
+"""What says to which account a lead belongs, and whether its e-mail domain told it."""
+
 ELSEWHERE = ("account.", PREFIX)
 """What the names of columns begin with that are not the lead's own."""
 
@@ -51,8 +54,8 @@ class Facts:
 
     `aliases` has the columns of `core.facts.ALIASES`. `persons` says which leads are one person
     (`core.identity.Persons.members`), and `companies` which accounts are one company
-    (`core.identity.companies`), where that is told. `heirs` (`inherited`), `events`
-    (`settled_events`), `wide` (`known_columns`, perhaps more of them) and `channels`
+    (`core.identity.companies`), where that is told. `places` (PLACES), `heirs` (`inherited`),
+    `events` (`settled_events`), `wide` (`known_columns`, perhaps more of them) and `channels`
     (`core.scoring.Scored.channels`) are there where they were worked out before.
     """
 
@@ -62,6 +65,7 @@ class Facts:
     aliases: Table
     persons: Table | None = None
     companies: Table | None = None
+    places: Table | None = None
     heirs: Table | None = None
     events: Table | None = None
     wide: Table | None = None
@@ -115,7 +119,10 @@ def belonging(facts: Facts, at: datetime, columns: Iterable[str] = ()) -> Table:
     leads = facts.leads
     if columns:
         leads = leads.select(*sorted({*MATCHED, *VALID, *columns}))
-    return _employed(as_of(leads, at), facts, at)
+    leads = as_of(leads, at)
+    if facts.places is None:
+        return _employed(leads, facts, at)
+    return leads.drop("account_id").join(facts.places, ["connection", "id"]).view()
 
 
 def _employed(leads: Table, facts: Facts, at: datetime) -> Table:

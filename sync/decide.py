@@ -1,6 +1,6 @@
 """Decide: score, qualify and route everything the facts hold, as of one instant."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -77,32 +77,29 @@ def past_of(
     return past if recalls or vetted or past.overrides is not None else None
 
 
-def about(
-    facts: Facts,
-    leads: Collection[str],
-    accounts: Collection[str] = (),
-    find: Callable[[Table, Collection[str], Collection[str]], Table] = done_by,
-) -> Facts:
-    """The facts that the scores of some leads and accounts rest on, merged records included.
+def about(facts: Facts, leads: Collection[str]) -> Facts:
+    """The facts that the scores of some leads rest on, merged records included.
 
-    All accounts are among them: whether a domain is that of one alone hangs on every other. `find`
-    is how the activities are found.
+    All accounts are among them: whether a domain is that of one alone hangs on every other.
     """
     people = with_gone(facts, leads)
     return replace(
         facts,
         leads=facts.leads.filter(_.id.isin(sorted(people))),
-        activities=find(facts.activities, people, with_gone(facts, accounts, ACCOUNTS.name)),
-        aliases=facts.aliases.filter(
-            (_.table_name == ACCOUNTS.name) | _.survivor.isin(sorted(leads))
-        ),
+        activities=done_by(facts.activities, people, ()),
+        aliases=aliases_of(facts, leads),
     )
 
 
-def with_gone(facts: Facts, ids: Collection[str], table: str = LEADS.name) -> set[str]:
-    """The ids of some records, and of those that were merged or converted into them."""
-    mine = facts.aliases.filter(_.table_name == table, _.survivor.isin(sorted(ids)))
-    return {*ids, *mine.id.to_pyarrow().to_pylist()}
+def aliases_of(facts: Facts, leads: Collection[str]) -> Table:
+    """What was merged or converted into some leads, and into any account."""
+    return facts.aliases.filter((_.table_name == ACCOUNTS.name) | _.survivor.isin(sorted(leads)))
+
+
+def with_gone(facts: Facts, leads: Collection[str]) -> set[str]:
+    """The ids of some leads, and of those that were merged or converted into them."""
+    mine = facts.aliases.filter(_.table_name == LEADS.name, _.survivor.isin(sorted(leads)))
+    return {*leads, *mine.id.to_pyarrow().to_pylist()}
 
 
 @contextmanager

@@ -5,12 +5,12 @@ has some dozens, spend more on that than on their rows.
 """
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import ibis
 from ibis.backends.duckdb import Backend
-from ibis.expr.types import Table
+from ibis.expr.types import Expr, Table
 
 
 class FactsEngine(Backend):  # type: ignore[misc]  # Ibis has no types for it
@@ -47,13 +47,29 @@ class FactsEngine(Backend):  # type: ignore[misc]  # Ibis has no types for it
             self._schemas[place] = found
         return self._schemas[place]
 
-    def create_table(self, name: str, /, obj: Any = None, **options: Any) -> Table:
-        """Make a table; one that an expression fills has the columns of that."""
-        if isinstance(obj, Table) and options.get("temp"):
-            self._schemas["temp", name] = obj.schema()
-        return super().create_table(name, obj, **options)
+    def _create_cached_table(self, name: str, expr: Table) -> Table:
+        """Copy what an expression gives into a temporary table, by SQL as it was compiled: Ibis's
+        own way copies the whole syntax tree of the query twice."""
+        schema = expr.schema()
+        self._run_pre_execute_hooks(expr)
+        self.con.execute(f"CREATE TEMP TABLE {name} ({definition(schema)})")
+        self.con.execute(f"INSERT INTO {name} {self.compile(expr)}")
+        self._schemas["temp", name] = schema
+        return self.table(name, database=("temp", "main"))
+
+    def _run_pre_execute_hooks(self, expr: Expr) -> None:
+        """Let SQL read the tables in memory of an expression; Ibis would look through it for
+        functions in Python and shapes on maps as well, which no model has."""
+        self._register_in_memory_tables(expr)
 
     def drop_table(self, name: str, /, **options: Any) -> None:
         """Drop a table."""
         super().drop_table(name, **options)
         self._schemas.pop(("temp", name), None)
+
+
+@cache
+def definition(schema: ibis.Schema) -> str:
+    """The columns of a table in SQL."""
+    columns = schema.to_sqlglot_column_defs("duckdb")
+    return ", ".join(column.sql("duckdb") for column in columns)

@@ -8,7 +8,6 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import pyarrow as pa
 from ibis.expr.types import Table
 
 from sync.errors import StoreBusy, StoreError
-from sync.facts_engine import FactsEngine
+from sync.facts_engine import FactsEngine, definition
 
 LOG_SIZE = "256MB"
 """How long the log may grow before it is worked into the tables: doing so writes the last row
@@ -65,7 +64,7 @@ class FactsFile:
             with self.transaction():
                 for name, schema in schemas.items():
                     if name not in held:
-                        self.run(f"CREATE TABLE {name} ({_definition(schema)})")
+                        self.run(f"CREATE TABLE {name} ({definition(schema)})")
                     elif held[name] != schema.names:
                         raise StoreError(OTHER_VERSION.format(path))
             self._ibis.know(schemas)
@@ -148,6 +147,13 @@ class FactsFile:
         """A table as an Ibis expression."""
         return self._ibis.table(name)
 
+    def made(self, name: str, schema: ibis.Schema, sql: str, **values: Any) -> Table:
+        """The rows of a query as a temporary table of such columns, in the place of one of its
+        name."""
+        self.run(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}", **values)
+        self._ibis.know({name: schema})
+        return self.table(name)
+
     def run(self, sql: str, **values: Any) -> None:
         """Run a statement."""
         self._con.execute(sql, values)
@@ -176,10 +182,3 @@ class FactsFile:
             with suppress(duckdb.TransactionException):
                 self.run("ROLLBACK")
             raise
-
-
-@cache
-def _definition(schema: ibis.Schema) -> str:
-    """The columns of a table in SQL."""
-    columns = schema.to_sqlglot_column_defs("duckdb")
-    return ", ".join(column.sql("duckdb") for column in columns)

@@ -19,7 +19,7 @@ import pyarrow as pa
 from ibis.expr.types import Table
 
 from connectors.base import Cursor, Page, Removed, Stream
-from core.facts import ACTIVITIES, ALIASES, BY_NAME, TABLES, TIME, FactsTable
+from core.facts import ACTIVITIES, ALIASES, BY_NAME, LEADS, TABLES, TIME, FactsTable
 from sync.aliases import Alias, Merge, followed
 from sync.asked import ASKED, Asked
 from sync.backlog import BACKLOG, Backlog
@@ -30,7 +30,7 @@ from sync.facts_file import MEMORY, FactsFile
 from sync.facts_sql import columns, equal, judged, record_type, standing
 from sync.history import SEEN, History
 from sync.horizon import HORIZONS, Horizon
-from sync.lead_numbers import NUMBER, did, numbered, stored
+from sync.lead_numbers import DID, NUMBER, did, numbered, stored
 from sync.looks import LOOKS, Looks
 from sync.pages import no_later
 from sync.people import ERASURES, NOTED, People
@@ -158,19 +158,14 @@ class FactsStore:
     def did(self, leads: Collection[str], accounts: Collection[str]) -> Table:
         """The activities of some leads, perhaps of a few others, and those of some accounts that
         have no person: much sooner than by filtering `table`. They are there until asked again."""
-        self._file.run(f"CREATE OR REPLACE TEMP TABLE did AS {did(leads)}", a=sorted(accounts))
-        return self._file.table("did")
+        return self._file.made("did", DID, did(leads), a=sorted(accounts))
 
     def versions(self, leads: Collection[str]) -> Table:
         """The versions of some leads: much sooner than by filtering `table`, as DuckDB reads every
         column of all rows for more than one id. They are there until asked again."""
         places = "SELECT rowid AS place FROM leads WHERE id IN (SELECT unnest($i))"
-        self._file.run(
-            "CREATE OR REPLACE TEMP TABLE versions AS "
-            f"SELECT l.* FROM leads l SEMI JOIN ({places}) ON l.rowid = place",
-            i=sorted(leads),
-        )
-        return self._file.table("versions")
+        sql = f"SELECT l.* FROM leads l SEMI JOIN ({places}) ON l.rowid = place"
+        return self._file.made("versions", LEADS.schema, sql, i=sorted(leads))
 
     def cursor(self, connection: str, stream: str) -> Cursor | None:
         """The cursor stored with the last page of a stream; None before the first."""

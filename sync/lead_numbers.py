@@ -28,6 +28,11 @@ def numbered(table: FactsTable) -> str:
     return f", CAST(md5_number_lower(lead_id) % {_NUMBERS} AS UINTEGER)"
 
 
+_UNREAD = ("modified_at", "owner_id")
+DID = ibis.schema({name: t for name, t in ACTIVITIES.schema.items() if name not in _UNREAD})
+"""The columns of what leads did that anything is asked of: each costs a look all over the file."""
+
+
 def did(leads: Collection[str]) -> str:
     """SQL for the activities of some leads, and perhaps of a few others, and of the accounts `$a`
     those without a person.
@@ -42,7 +47,7 @@ def did(leads: Collection[str]) -> str:
             UNION ALL SELECT rowid FROM activities
                 WHERE {NUMBER} = {_number("")} AND account_id IN (SELECT unnest($a))
         )
-        SELECT a.* EXCLUDE ({NUMBER}) FROM activities a SEMI JOIN places ON a.rowid = place
+        SELECT {", ".join(DID)} FROM activities a SEMI JOIN places ON a.rowid = place
     """
 
 

@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import ibis
@@ -19,7 +18,7 @@ from ibis.expr.types import StringValue, Table
 from core.events import done_by
 from core.facts import ACCOUNTS, as_of
 from core.identity import Identity, companies
-from core.known import MATCHED, VALID, Facts, Keep, belonging
+from core.known import MATCHED, PLACES, VALID, Facts, Keep, belonging
 from core.matching import domain, sure
 from core.past import Past
 from core.persons import shared
@@ -28,7 +27,7 @@ from core.rules import Model
 from core.segments import scoring_accounts
 from core.verdict import Judged, judge
 from core.visitors import visits
-from sync.decide import about, all_of, facts_of, past_of, with_gone
+from sync.decide import aliases_of, all_of, facts_of, past_of, with_gone
 from sync.facts_store import FactsStore
 from sync.session import Session
 
@@ -71,6 +70,7 @@ def neighbours(session: Session, records: Collection[str], at: datetime) -> Iter
     at = at.replace(microsecond=0)
     everything = facts_of(session.facts, at)
     with ExitStack() as stack:
+        stack.enter_context(_in_a_hurry())
 
         def keep(table: Table) -> Table:
             return stack.enter_context(table.cache())
@@ -78,17 +78,21 @@ def neighbours(session: Session, records: Collection[str], at: datetime) -> Iter
         identity = session.config.identity
         near, accounts = _near(everything, records, at, identity)
         leads = all_of(identity, session.segments, everything, near, at)
-        model = scoring_accounts(session.segments)
-        find = partial(_found, session.facts, at, model, everything.accounts)
         whole = with_gone(everything, leads)
-        known = replace(everything, leads=session.facts.versions(whole))
-        mine = _copied(about(known, leads, accounts, find), keep)
+        model = scoring_accounts(session.segments)
+        mine = replace(
+            everything,
+            leads=session.facts.versions(whole),
+            activities=keep(_did(session.facts, everything, at, model, whole, accounts)),
+            aliases=keep(aliases_of(everything, leads)),
+        )
         mine = shared(identity, mine, at, keep)
         if identity:
             mine = replace(mine, activities=keep(mine.activities))
         versions = _rows(mine.leads.mutate(host=domain(_.email)))
         facts = _apart(mine, versions, accounts, keep)
-        stack.enter_context(_in_a_hurry())
+        places = keep(belonging(facts, at, MATCHED).select(*PLACES))
+        facts = replace(facts, places=places)
         past = past_of(session.ledger, None, at, session.segments, whole)
         judged = judge(session.segments, facts, at, past, keep)
         scored = propensity(model, judged, judged.facts, at, past) if model else None
@@ -96,7 +100,7 @@ def neighbours(session: Session, records: Collection[str], at: datetime) -> Iter
             scored = replace(scored, scores=keep(scored.scores))
         yield Neighbours(
             session, at, past, facts,
-            versions, tuple(_people(facts, versions, at)), _rows(as_of(facts.accounts, at)),
+            versions, tuple(_people(places, versions, at)), _rows(as_of(facts.accounts, at)),
             judged, _rows(judged.verdicts), scored, keep,
         )  # fmt: skip
 
@@ -129,24 +133,29 @@ def _near(
     """
     alive = as_of(facts.leads.select(*MATCHED, *VALID), at)
     firms = as_of(facts.accounts.select(*FIRM, *VALID), at)
-    named = alive.id.isin(sorted(records))
-    mine = _rows(alive.filter(named).select("account_id", host=domain(_.email)))
-    accounts = {*records, *(row["account_id"] for row in mine if row["account_id"])}
+    named = alive.filter(_.id.isin(sorted(records)))
+    mine = _rows(named.select("id", "account_id", host=domain(_.email)))
+    leads = {row["id"] for row in mine}
+    accounts = {row["account_id"] for row in mine if row["account_id"]}
     hosts = {row["host"] for row in mine if row["host"] and not row["account_id"]}
     if hosts:
         accounts |= _column(sure(firms.filter(_.domain.isin(sorted(hosts)))).found)
-    accounts = _with_merged(facts.aliases, accounts)
+    accounts = _with_merged(facts.aliases, accounts.union(records))
     if identity and identity.accounts:
         one = companies(firms)
         together = one.filter(_.account_id.isin(sorted(accounts)))
         others = _column(one.semi_join(together, "company").account_id)
         accounts = _with_merged(facts.aliases, accounts | others)
-    theirs = firms.filter(_.id.isin(sorted(accounts)), _.domain.notnull())
-    domains = _column(sure(firms.semi_join(theirs, "domain")).domain)
-    near = alive.account_id.isin(sorted(accounts)) | named
+    known = _rows(firms.filter(_.id.isin(sorted(accounts))).select("id", "domain"))
+    if not known and not any(row["account_id"] for row in mine):
+        return leads, set()
+    leads |= _column(alive.filter(_.account_id.isin(sorted(accounts))).id)
+    if domains := {row["domain"] for row in known if row["domain"]}:
+        domains = _column(sure(firms.filter(_.domain.isin(sorted(domains)))).domain)
     if domains:
-        near |= alive.account_id.isnull() & domain(alive.email).isin(sorted(domains))
-    return _column(alive.filter(near).id), accounts
+        nobodys = alive.filter(_.account_id.isnull(), domain(_.email).isin(sorted(domains)))
+        leads |= _column(nobodys.id)
+    return leads, accounts
 
 
 def _with_merged(aliases: Table, accounts: set[str]) -> set[str]:
@@ -168,39 +177,31 @@ def _column(values: StringValue) -> set[str]:
     return {value for value in values.to_pyarrow().to_pylist() if value is not None}
 
 
-def _people(facts: Facts, versions: Iterable[Row], at: datetime) -> Iterator[Row]:
+def _people(places: Table, versions: Iterable[Row], at: datetime) -> Iterator[Row]:
     """The leads as of then, with the account of each."""
-    places = _rows(belonging(facts, at, MATCHED).drop("email"))
-    accounts = {(place["connection"], place["id"]): place for place in places}
+    accounts = {(place["connection"], place["id"]): place for place in _rows(places)}
     for lead in versions:
         if lead["valid_from"] <= at and (lead["valid_to"] is None or lead["valid_to"] > at):
             yield lead | accounts[lead["connection"], lead["id"]]
 
 
-def _found(
+def _did(
     store: FactsStore,
+    facts: Facts,
     at: datetime,
     model: Model | None,
-    firms: Table,
-    known: Table,
     leads: Collection[str],
     accounts: Collection[str],
 ) -> Table:
-    """`done_by`, found among all that is stored; with it the visits of nobody that come from
-    networks of these accounts, as theirs."""
-    did = as_of(done_by(store.did(leads, accounts), leads, accounts), at)
+    """What some leads and accounts did, found among all that is stored; with it the visits of
+    nobody that come from networks of these accounts, as theirs."""
+    did = as_of(done_by(store.did(leads, accounts), leads, accounts), at).drop(*VALID)
     networks = model.accounts.networks if model and model.accounts else None
     if networks is None:
         return did
-    found = visits(networks, known, as_of(firms, at))
+    found = visits(networks, facts.activities, as_of(facts.accounts, at))
     theirs = found.filter(found.account_id.isin(sorted(accounts)))
     return did.union(theirs.select(did.columns).cast(did.schema()))
-
-
-def _copied(facts: Facts, keep: Keep) -> Facts:
-    """Copies of the facts, but for accounts: whose a domain is hangs on all of them."""
-    leads, activities, aliases = map(keep, (facts.leads, facts.activities, facts.aliases))
-    return replace(facts, leads=leads, activities=activities, aliases=aliases)
 
 
 def _apart(facts: Facts, leads: Iterable[Row], named: Collection[str], keep: Keep) -> Facts:
