@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from connectors.base import Problem
+from core.facts import LEADS
 from core.findings import Finding
 from core.known import Facts
 from core.lint import fired, silent, unscored
@@ -26,10 +27,12 @@ def suspicions(session: Session, models: Sequence[Salvage], fields: Mapped) -> l
     past = past_of(session.ledger, session.config.routing, at, session.segments)
     facts = shared(session.config.identity, facts_of(session.facts, at), at)
     parts, _rest = shares(session.segments, facts, at, past)
+    known = any(session.facts.counts(name)[LEADS.name] for name in session.config.connections)
     problems: list[Problem] = []
     for found, facts in zip(models, parts, strict=True):
         model = found.whole
-        findings = [*in_itself(session.config, fields, model), *_in_facts(model, facts, at, past)]
+        findings = list(in_itself(session.config, fields, model))
+        findings += _in_facts(model, facts, at, past) if known else ()
         problems += addressed(findings, found.address)
     return problems
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import reduce
+from functools import cached_property, reduce
 from operator import and_
 from typing import Any, Self
 
@@ -180,6 +180,7 @@ class Decider:
         self._past = past
         self._known = facts_of(store, at)
         self._kept = ExitStack()
+        self._nobody = leads is not None and not _rows(leads)
         mine = self._known if leads is None else self._apart(only(self._known, leads))
         self.facts = shared(identity, mine, at, self._keep)
         self._judged = judge(segments, self.facts, at, past)
@@ -190,9 +191,6 @@ class Decider:
         asked = {*optional, Output.AREA} if areas_asked else optional
         decisions = self._placed(self._profiled(self._decisions(), asked))
         self.decisions = self._keep(decisions)
-        self._rejected = _counted(self._judged.rejected)
-        outside = self._judged.outside
-        self._outside = _counted(outside) if outside is not None else {}
 
     def __enter__(self) -> Self:
         return self
@@ -207,6 +205,10 @@ class Decider:
         return replace(facts, leads=leads, activities=activities)
 
     def _keep(self, table: Table) -> Table:
+        """A table of the leads to decide about; of nobody there is nothing to find out."""
+        if self._nobody:
+            schema = table.schema()
+            return ibis.memtable(schema.to_pyarrow().empty_table(), schema=schema)
         return self._kept.enter_context(table.cache())
 
     def _decisions(self) -> Table:
@@ -296,9 +298,18 @@ class Decider:
         """How many records are not leads: neither contact data nor any activity."""
         return self._rejected.get(connection, 0)
 
+    @cached_property
+    def _rejected(self) -> Mapping[str, int]:
+        return {} if self._nobody else _counted(self._judged.rejected)
+
     def outside(self, connection: str) -> int:
         """How many leads no model is for."""
         return self._outside.get(connection, 0)
+
+    @cached_property
+    def _outside(self) -> Mapping[str, int]:
+        outside = self._judged.outside
+        return {} if self._nobody or outside is None else _counted(outside)
 
     def _measured(self) -> Mapping[str, Cleanliness]:
         """How clean all leads are, by connection; nothing where no model asks for hygiene."""
@@ -321,11 +332,14 @@ class Decider:
 
     def passed_over(self, connection: str) -> int:
         """How many records it was not to decide about."""
-        every, mine = (
-            as_of(facts.leads, self.at).filter(_.connection == connection).count()
-            for facts in (self._known, self.facts)
-        )
-        return int(every.to_pyarrow().as_py()) - int(mine.to_pyarrow().as_py())
+        every, mine = self._counts
+        return every.get(connection, 0) - mine.get(connection, 0)
+
+    @cached_property
+    def _counts(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
+        """How many records there are, and how many of them are to be decided about."""
+        every = _counted(as_of(self._known.leads, self.at))
+        return every, {} if self._nobody else _counted(as_of(self.facts.leads, self.at))
 
     def misread(self, connection: str) -> Iterator[str]:
         """What to warn of: predictions that are no number from 0 to 1, by field."""

@@ -18,10 +18,12 @@ from core.explain import reasons
 from core.facts import ACCOUNTS, ACTIVITIES, ALIASES, LEADS, FactsTable
 from core.known import Facts
 from core.model import Account, Activity, Lead, Row
-from core.points import Part
+from core.past import Past
 from core.qualification import qualify
 from core.rules import Model, parse
 from core.scoring import Scored, score
+from core.segments import Segment
+from core.verdict import Judged, judge
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 """When the golden leads did everything they did."""
@@ -60,7 +62,7 @@ def activity(id: str, lead_id: str, type: str, at: datetime = T0, **fields: Any)
 
 
 T = TypeVar("T")
-Asked = TypeVar("Asked", bound=Part)
+Asked = TypeVar("Asked")
 
 FACTS = Facts(
     leads=ibis.table(LEADS.schema, "leads"),
@@ -101,13 +103,19 @@ class World:
     def asked(
         self, build: Callable[[Asked, Facts, datetime], T], model: Asked, at: datetime = T0
     ) -> T:
-        """What a function of `core` makes of `model`, or another section, and these facts."""
+        """What a function of `core` makes of a model, a section or several, and these facts."""
         made: T = _built(build, _Said(repr(model), model), at)
         return made
 
     def scored(self, model: Model, at: datetime = T0) -> Scored:
         """The expressions of `model` over these facts."""
         return self.asked(score, model, at)
+
+    def judged(self, *segments: Segment, at: datetime = T0, past: Past | None = None) -> Judged:
+        """What some models make of every lead, each of its own; a `past` is of one world alone."""
+        if past is not None:
+            return judge(segments, self.facts, at, past)
+        return self.asked(judge, segments, at)
 
     def rows(self, expression: Table) -> list[dict[str, Any]]:
         """An expression's rows."""

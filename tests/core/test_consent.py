@@ -15,7 +15,7 @@ from core.permitted import NOTHING_LEFT, REASON
 from core.rules import Model, parse
 from core.segments import Segment
 from core.sources import Kind, Sources
-from core.verdict import Judged, judge
+from core.verdict import judge
 from tests.core.golden import T0, World, account, activity, lead
 
 BASE: dict[str, Any] = {
@@ -44,8 +44,8 @@ def judged(world: World, *models: Model) -> dict[str, dict[str, Any]]:
     segments = [
         Segment(one, parse_when(one.name) if one is not models[-1] else None) for one in models
     ]
-    found: Judged = judge(tuple(segments), world.facts, T0)
-    return {row["lead_id"]: row for row in world.rows(found.verdicts)}
+    verdicts = world.judged(*segments).verdicts
+    return {row["lead_id"]: row for row in world.rows(verdicts)}
 
 
 def parse_when(company: str) -> Any:

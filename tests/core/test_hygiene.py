@@ -23,7 +23,6 @@ from core.propensity import propensity
 from core.provenance import as_source
 from core.rules import Model, parse
 from core.segments import Segment
-from core.verdict import judge
 from tests.core.golden import T0, World, account, activity, lead
 
 BASE: dict[str, Any] = {
@@ -51,7 +50,7 @@ def found(world: World, hygiene: Any) -> dict[str, set[str]]:
 
 def verdicts(world: World, rules: Model, past: Past | None = None) -> dict[str, dict[str, Any]]:
     """The verdict on every lead."""
-    judged = judge((Segment(rules),), world.facts, T0, past)
+    judged = world.judged(Segment(rules), past=past)
     return {row["lead_id"]: row for row in world.rows(judged.verdicts)}
 
 
@@ -203,7 +202,7 @@ def test_what_is_found_holds_out_or_is_noted() -> None:
         "stage": "Unusable", "model": rules.label,
         "reason": "unusable (junk-name): nobody is called so",
     }  # fmt: skip
-    judged = judge((Segment(rules),), world.facts, T0)
+    judged = world.judged(Segment(rules))
     assert {row["lead_id"] for row in world.rows(judged.contributions)} == {"bounced"}
     strict = verdicts(world, model({**hygiene, "hold": ["bounced", "stale"]}))
     out = {name for name, row in strict.items() if row["stage"] == "Unusable"}
@@ -338,7 +337,7 @@ def test_who_is_held_out_adds_nothing_to_its_account() -> None:
     world = World(people, accounts=[account("f")])
     for hygiene, aps in (({}, 50), ({"ignore": ["junk-name"]}, 25)):
         rules = model(hygiene, **firms)
-        judged = judge((Segment(rules),), world.facts, T0)
+        judged = world.judged(Segment(rules))
         (row,) = world.rows(propensity(rules, judged, judged.facts, T0).scores)
         assert (row["aps"] // 10_000, row["contacts"]) == (aps, 50 // aps)
 

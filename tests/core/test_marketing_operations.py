@@ -18,7 +18,6 @@ from core.lint import lint
 from core.past import Past
 from core.rules import Model
 from core.segments import Segment
-from core.verdict import judge
 from tests.core.golden import T0, World, account, activity, lead
 from tests.core.test_past import past, was
 from tests.core.test_presets import preset
@@ -68,7 +67,7 @@ def told(*cases: Case, rules: Model = MODEL, known: Past | None = None) -> list[
         for m, (more, at) in enumerate(did):
             events.append(activity(f"e{n}-{m}", f"L{n}", at=at, **more))
     world = World(leads, events, firms)
-    judged = judge((Segment(rules),), world.facts, T0, known)
+    judged = world.judged(Segment(rules), past=known)
     lines: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for row in world.rows(judged.contributions):
         lines[row["lead_id"]][row["rule"]] = row["points"] / UNIT
@@ -259,7 +258,7 @@ def test_trials_say_how_they_are_used() -> None:
     trial = TypeAdapter(LeadCondition).validate_python(first["when"])
     people = [lead("trial", source="Trial"), lead("other", source="Web"), lead("unknown")]
     segments = (Segment(TRIALS, trial), Segment(MODEL))
-    verdicts = (world := World(people)).rows(judge(segments, world.facts, T0).verdicts)
+    verdicts = (world := World(people)).rows(world.judged(*segments).verdicts)
     assert {row["lead_id"]: row["model"] for row in verdicts} == {
         "trial": TRIALS.label, "other": MODEL.label, "unknown": MODEL.label,
     }  # fmt: skip

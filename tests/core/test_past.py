@@ -66,7 +66,7 @@ def verdicts(world: World, model: Model, known: Past | None, at: datetime = T0) 
     """The verdict on every lead."""
     return {
         r["lead_id"]: r
-        for r in world.rows(judge((Segment(model),), world.facts, at, known).verdicts)
+        for r in world.rows(world.judged(Segment(model), at=at, past=known).verdicts)
     }
 
 
@@ -191,7 +191,7 @@ class Versions(World):
 
     def aged(self, model: Model, at: datetime, known: Past | None = None) -> dict[Any, float]:
         """Points by lead and rule, in points."""
-        lines = self.rows(judge((Segment(model),), self.facts, at, known).contributions)
+        lines = self.rows(self.judged(Segment(model), at=at, past=known).contributions)
         return {(line["lead_id"], line["rule"]): line["points"] / UNIT for line in lines}
 
 

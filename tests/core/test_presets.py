@@ -11,7 +11,6 @@ from core.decision import UNIT
 from core.propensity import propensity
 from core.rules import Model, parse
 from core.segments import Segment
-from core.verdict import judge
 from tests.core.golden import T0, World, account, activity, lead
 
 NAMES = (
@@ -98,7 +97,7 @@ def test_business_rolls_up_to_accounts() -> None:
     people = [lead(f"p{n}", account_id="a") for n in range(4)]
     demos = [activity(f"d{n}", f"p{n}", "demo_requested") for n in range(4)]
     world = World(people, demos, [account("a", industry="technology", employees=49)])
-    judged = judge((Segment(rules),), world.facts, T0)
+    judged = world.judged(Segment(rules))
     (found,) = world.rows(propensity(rules, judged, world.facts, T0).scores)
     assert (found["raw"] / UNIT, found["aps"] / UNIT, found["contacts"]) == (20 + 3 * 30, 55, 4)
     assert preset("consumer").accounts is None

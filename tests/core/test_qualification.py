@@ -1,5 +1,6 @@
 """Stage, tier, and the explanation of a score."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -27,6 +28,12 @@ def scoring(points: str, **content: Any) -> Model:
     return weighted(fit=[rule], behaviour=[], decays={}, **content)
 
 
+def by_title(points: Iterable[str]) -> Model:
+    """The same, and rules r0, r1, ... that give these points to who has them for a title."""
+    rules = [{"id": f"r{n}", "points": p, "when": {"title": p}} for n, p in enumerate(points)]
+    return weighted(fit=rules, behaviour=[], decays={})
+
+
 def qualified(model: Model, **fields: Any) -> tuple[str | None, str | None]:
     """Tier and stage of one lead."""
     world = World([lead("x", **fields)])
@@ -34,22 +41,20 @@ def qualified(model: Model, **fields: Any) -> tuple[str | None, str | None]:
     return row["tier"], row["stage"]
 
 
-@pytest.mark.parametrize(
-    ("points", "tier", "stage"),
-    [
-        ("-1", None, None),
-        ("0", "D", None),
-        ("49.99", "D", None),
-        ("49.9999", "D", None),
-        ("50", "C", "MQL"),
-        ("99.99", "B", "MQL"),
-        ("100", "A", "SQL"),
-        ("120", "A", "SQL"),
-    ],
-)
-def test_thresholds_move_stages(points: str, tier: str | None, stage: str | None) -> None:
+def test_thresholds_move_stages() -> None:
     """S039 S137 S153 S154 D51: inclusive thresholds, compared with the unrounded score."""
-    assert qualified(scoring(points)) == (tier, stage)
+    table = {
+        "-1": (None, None),
+        "0": ("D", None),
+        "49.99": ("D", None),
+        "49.9999": ("D", None),
+        "50": ("C", "MQL"),
+        "99.99": ("B", "MQL"),
+        "100": ("A", "SQL"),
+        "120": ("A", "SQL"),
+    }
+    found = World(lead(points, title=points) for points in table).verdicts(by_title(table))
+    assert {row["lead_id"]: (row["tier"], row["stage"]) for row in found} == table
 
 
 @pytest.mark.parametrize(
@@ -100,13 +105,14 @@ def test_the_longest_reason_fits_a_crm_text_field() -> None:
     assert len(long_reason("-999999.9999")) == 255
 
 
-@pytest.mark.parametrize(
-    ("points", "text"),
-    [("0.0001", "0.0001"), ("10", "10"), ("100.5", "100.5"), ("-0.5", "-0.5")],
-)
-def test_points_are_written_without_trailing_zeros(points: str, text: str) -> None:
-    sign = "" if points.startswith("-") else "+"
-    assert World([lead("x")]).reasons(scoring(points)) == {"x": f"{text}: all {sign}{text}"}
+def test_points_are_written_without_trailing_zeros() -> None:
+    table = {
+        "0.0001": "0.0001: r0 +0.0001",
+        "10": "10: r1 +10",
+        "100.5": "100.5: r2 +100.5",
+        "-0.5": "-0.5: r3 -0.5",
+    }
+    assert World(lead(points, title=points) for points in table).reasons(by_title(table)) == table
 
 
 def test_every_point_is_explained() -> None:

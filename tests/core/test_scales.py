@@ -10,8 +10,7 @@ from core.decision import UNIT
 from core.rules import Model, parse
 from core.scoring import unknown
 from core.segments import Segment
-from core.verdict import judge
-from tests.core.golden import T0, World, activity, lead
+from tests.core.golden import World, activity, lead
 from tests.core.test_past import past
 
 SIZES = [
@@ -167,16 +166,7 @@ def test_a_matrix_of_fit_and_behaviour(fit: str | None, number: int, grade: str)
     assert row["tier"] == grade
 
 
-@pytest.mark.parametrize(
-    ("fit", "number", "by_hand", "grade"),
-    [("a", 70, None, "A1"), ("a", 20, None, "A2"), ("b", 20, None, "B3"), ("b", 1, None, "B4"),
-     ("b", 30, None, "B2"),
-     (None, 100, None, "D1"), (None, 0, None, "D4"), ("bad", 5, None, "D3"), (None, 0, "SQL", "D1"),
-     ("out", 70, None, "A4")],
-)  # fmt: skip
-def test_a_matrix_of_fit_and_stage(
-    fit: str | None, number: int, by_hand: str | None, grade: str
-) -> None:
+def test_a_matrix_of_fit_and_stage() -> None:
     """S205: how well a lead fits, by how far it has come: A1 is best, D4 worst; what has no label
     of its own, a lead that is ruled out among it, has the last."""
     points = {"a": 30, "b": 20, "bad": -5, "out": 30}
@@ -191,7 +181,19 @@ def test_a_matrix_of_fit_and_stage(
             "stage": {1: ["SQL", "SQL pending"], 2: ["MQL", "PQL"], 3: "IQL", 4: "none"},
         },
     )
-    given = [{"lead_id": "x", "stage": by_hand}] if by_hand else []
-    world = World([lead("x", title=fit)], calls(number))
-    (row,) = world.rows(judge((Segment(rules),), world.facts, T0, past(overrides=given)).verdicts)
-    assert row["tier"] == grade
+    table: list[tuple[str | None, int, str | None, str]] = [
+        ("a", 70, None, "A1"), ("a", 20, None, "A2"), ("b", 20, None, "B3"), ("b", 1, None, "B4"),
+        ("b", 30, None, "B2"), (None, 100, None, "D1"), (None, 0, None, "D4"),
+        ("bad", 5, None, "D3"), (None, 0, "SQL", "D1"), ("out", 70, None, "A4"),
+    ]  # fmt: skip
+    cases = {f"{fit} {number} {by_hand}": (fit, number) for fit, number, by_hand, _grade in table}
+    world = World(
+        [lead(who, title=fit) for who, (fit, _number) in cases.items()],
+        [event for who, (_fit, number) in cases.items() for event in calls(number, who)],
+    )
+    by_hand = {"lead_id": "None 0 SQL", "stage": "SQL"}
+    for known in (None, past(overrides=[by_hand])):
+        rows = world.rows(world.judged(Segment(rules), past=known).verdicts)
+        expected = [grade if known or not said else "D4" for _fit, _number, said, grade in table]
+        tiers = {row["lead_id"]: row["tier"] for row in rows}
+        assert [tiers[who] for who in cases] == expected

@@ -8,8 +8,7 @@ import pytest
 from core.conditions import LeadCondition
 from core.rules import Model, parse
 from core.segments import Segment, Segments, with_model
-from core.verdict import judge
-from tests.core.golden import T0, World, account, activity, lead
+from tests.core.golden import World, account, activity, lead
 
 
 def model(name: str, points: int) -> Model:
@@ -36,7 +35,7 @@ REST = Segment(model("rest", 100))
 
 def verdicts(world: World, segments: Segments) -> dict[str, tuple[int, str | None, str]]:
     """Points, stage and name of the model, by lead."""
-    rows = world.rows(judge(segments, world.facts, T0).verdicts)
+    rows = world.rows(world.judged(*segments).verdicts)
     assert len({row["lead_id"] for row in rows}) == len(rows)
     assert all(row["tier"] == row["model"].split()[0] for row in rows)
     return {
@@ -78,12 +77,12 @@ def test_a_lead_that_no_model_is_for_is_not_scored() -> None:
         ],
         [activity("a", "active", "page_view")],
     )
-    found = judge((CONSUMER,), world.facts, T0)
+    found = world.judged(CONSUMER)
     assert [row["lead_id"] for row in world.rows(found.verdicts)] == ["in"]
     assert found.outside is not None
     assert {row["lead_id"] for row in world.rows(found.outside)} == {"out", "unknown", "active"}
     assert {row["lead_id"] for row in world.rows(found.rejected)} == {"junk", "junk-in"}
-    assert judge((CONSUMER, REST), world.facts, T0).outside is None
+    assert world.judged(CONSUMER, REST).outside is None
 
 
 KINDS: tuple[str | None, ...] = ("consumer", "firm", None)

@@ -13,7 +13,6 @@ from core.networks import bounds, key
 from core.propensity import propensity
 from core.rules import Model, parse
 from core.segments import Segment
-from core.verdict import judge
 from core.visitors import Link, Networks, spans
 from tests.core.golden import T0, World, account, activity, lead
 
@@ -74,7 +73,7 @@ def test_a_visit_of_nobody_counts_for_the_account_of_its_network() -> None:
     ]
     world = World([lead("a", account_id="A")], visits, firms)
     rules = model(networks(*LINKS, at_least="0.8"))
-    found = propensity(rules, judge((Segment(rules),), world.facts, T0), world.facts, T0)
+    found = propensity(rules, world.judged(Segment(rules)), world.facts, T0)
     rows = [row for row in world.rows(found.contributions) if row["part"] == "anonymous"]
     assert {row["account_id"]: row["events"] for row in rows} == {"A": 2, "B": 2, "C1": 1}
     assert all(row["lead_id"] is None for row in rows)
