@@ -139,10 +139,9 @@ class Writer:
         failure: ConnectorError | StoppedError | None = None
         try:
             for count, result in enumerate(self._connector.write(chunk, self._began), start=1):
-                is_open = result.status is Status.WRITTEN and read_back(
-                    result.change, verify=verify
-                )
-                (acknowledged if is_open else group).append(result)
+                written = result.status is Status.WRITTEN
+                asked = written and read_back(result.change, verify=verify)
+                (acknowledged if asked else group).append(result)
                 if count % self._connector.capabilities.write_batch == 0:
                     yield group
                     group = []

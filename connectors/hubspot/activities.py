@@ -102,7 +102,7 @@ class Activities:
         properties = list(dict.fromkeys([*mapping.values(), *DETAILS[kind]]))
         for chunk in walk(self._gateway, kind, properties, cursor, until):
             ours = tuple(record["id"] for record in chunk.records if is_ours(kind, record))
-            theirs = [record for record in chunk.records if record["id"] not in ours]
+            theirs = [record for record in chunk.records if not is_ours(kind, record)]
             rows = list(people(self._gateway, kind, theirs))
             records = [record for record, _, _ in rows]
             details = [self._details(kind, record["properties"]) for record in records]

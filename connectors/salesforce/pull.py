@@ -308,7 +308,7 @@ class Pull:
         ours: list[str] = []
         if marked := self._marked:
             ours = [r["Id"] for r in living if MARK in (r.get(marked) or "")]
-            living = [r for r in living if r["Id"] not in ours]
+            living = [r for r in living if MARK not in (r.get(marked) or "")]
         columns: Columns = {path: _column(living, path) for path in self._paths}
         if self.item.children:
             columns["_roles"] = [self._roles(record) for record in living]
