@@ -19,7 +19,7 @@ from ibis import _
 from ibis.expr.types import Table, Value
 
 from core.contributions import capped, contributions
-from core.counting import RULE, by_channel, periods, runs, silences
+from core.counting import BETWEEN, RULE, by_channel, periods, runs, silences
 from core.decay import Gradual, Step
 from core.earning import BehaviourRule
 from core.events import LEAD, matches, seconds_old
@@ -49,7 +49,7 @@ def behaviour(
     activities = activities.mutate(now=ibis.literal(at, type=TIME))
     if model.behaviour:
         found = _counting(model, activities, events, at, channels=channels)
-        parts += _earned(model, found, at, fit)
+        parts += _earned(model, found, at, fit, channels=channels)
     if model.measures:
         parts.append(measured(model.measures, model.grain, activities, events, at))
     return ibis.union(*parts)
@@ -65,12 +65,14 @@ def unmeasured(model: Model, activities: Table, events: Table, leads: Table, at:
     return every.anti_join(known(model.measures, activities, events, at), [*LEAD, "rule"])
 
 
-def _earned(model: Model, found: Table, at: datetime, fit: Table | None) -> Iterator[Table]:
+def _earned(
+    model: Model, found: Table, at: datetime, fit: Table | None, *, channels: bool
+) -> Iterator[Table]:
     """What rules give for events, and what the caps of groups and the path's limits take."""
     events = _aged(model, runs(model, found), at)
     sums = _sums(events)
     if lasting := _lasting(model):
-        engaged = _engaged(model, sums)
+        engaged = _engaged(model, sums, channels=channels)
         mine = sums.number.isin(lasting)
         sums = sums.filter(~mine).drop("late").union(_saved(model, sums.filter(mine), engaged))
     paid = _paid(model, sums)
@@ -222,12 +224,18 @@ def _lasting(model: Model) -> list[int]:
     return [n for n, d in enumerate(decays) if isinstance(d, Step) and d.unless_engaged]
 
 
-def _engaged(model: Model, sums: Table) -> Table:
-    """When each lead was last engaged: engagement is any event that earns points."""
+def _engaged(model: Model, sums: Table, *, channels: bool) -> Table:
+    """When each lead was last engaged: engagement is any event that earns points, in whichever
+    channel."""
     earning = [number for number, rule in enumerate(model.behaviour) if rule.points > 0]
     every = len(earning) == len(model.behaviour)
     mine = sums if every else sums.filter(sums.number.isin(earning))
-    return mine.group_by(*LEAD).aggregate(engaged=mine["last"].max())
+    times = mine.group_by(*LEAD).aggregate(engaged=mine["last"].max())
+    if not channels:
+        return times
+    whose = times.lead_id.re_extract(f"^[^{BETWEEN}]*", 0)
+    lead = ibis.window(group_by=[times.connection, whose])
+    return times.mutate(engaged=times.engaged.max().over(lead))
 
 
 def _saves(rows: Table, engaged: Table) -> Table:

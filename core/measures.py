@@ -29,7 +29,7 @@ def _rising(steps: dict[Decimal, Decimal]) -> dict[Decimal, Decimal]:
     return {start.normalize(): points for start, points in steps.items()}
 
 
-Start = Annotated[Decimal, Field(ge=0)]
+Start = Annotated[Decimal, Field(ge=0, max_digits=15, decimal_places=6)]
 Steps = Annotated[dict[Start, Points], Field(min_length=1), AfterValidator(_rising)]
 
 KINDS = ("count", "share", "silence", "duration")

@@ -49,6 +49,8 @@ NOW = "now"
 Span = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,3} (day|month|year)s?$")]
 OneOf = Annotated[tuple[T, ...], Field(min_length=1), BeforeValidator(_as_tuple)]
 Instant = Annotated[datetime, BeforeValidator(_as_instant)]
+Number = Annotated[Decimal, Field(max_digits=27, decimal_places=9)]
+"""A number that engines compare exactly."""
 
 
 class Clause(BaseModel):
@@ -156,11 +158,11 @@ class NumberTest(ValueTest):
 
     datatype: ClassVar[dt.DataType] = dt.Decimal(38, 9)
 
-    equals: OneOf[Decimal] | None = Field(None, description="Is this number, or one of a list.")
-    at_least: Decimal | None = Field(None, description="Is this number or more.")
-    above: Decimal | None = Field(None, description="Is more than this number.")
-    at_most: Decimal | None = Field(None, description="Is this number or less.")
-    below: Decimal | None = Field(None, description="Is less than this number.")
+    equals: OneOf[Number] | None = Field(None, description="Is this number, or one of a list.")
+    at_least: Number | None = Field(None, description="Is this number or more.")
+    above: Number | None = Field(None, description="Is more than this number.")
+    at_most: Number | None = Field(None, description="Is this number or less.")
+    below: Number | None = Field(None, description="Is less than this number.")
 
     def _parts(self, value: Value) -> Iterator[BooleanValue]:
         if self.equals:

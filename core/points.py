@@ -39,7 +39,7 @@ def _exact(points: Decimal) -> Decimal:
 def _duration(value: object) -> object:
     if not isinstance(value, str):
         return value
-    match = re.fullmatch(r"(\d+) (day|hour)s?", value.strip())
+    match = re.fullmatch(r"(\d{1,7}) (day|hour)s?", value.strip())
     if not match:
         raise ValueError("a duration is a whole number of days or hours, such as 30 days")
     return timedelta(**{f"{match[2]}s": int(match[1])})
@@ -65,7 +65,9 @@ def _bare(name: str) -> str:
 
 
 Points = Annotated[Decimal, Field(ge=-LARGEST, le=LARGEST), AfterValidator(_exact)]
-Duration = Annotated[timedelta, Field(gt=timedelta()), BeforeValidator(_duration)]
+Duration = Annotated[
+    timedelta, Field(gt=timedelta(), le=timedelta(days=36_500)), BeforeValidator(_duration)
+]
 Days = Annotated[Duration, AfterValidator(_whole_days)]
 Months = Annotated[int, Field(ge=1, le=120), BeforeValidator(_months)]
 Share = Annotated[Decimal, Field(ge=0, le=1), AfterValidator(_exact)]

@@ -189,6 +189,12 @@ class Sections(Part):
         asking = [rule.when for rule in (*criteria, *self.sizes, *self.disqualify)]
         asking += [rule.when for rules in self.checklists.values() for rule in rules]
         asking += [rule.when for rule in self.fit_rules] + [rule.when for rule in self.ageing]
+        asking += [self.icp.persona] if self.icp else []
+        asking += (
+            [role.when for role in self.roles.infer.values() if role.when] if self.roles else []
+        )
+        if self.accounts and self.accounts.committee:
+            asking += self.accounts.committee.roles.values()
         return bool(self.thresholds.keep or self.cool_down or asks(asking))
 
     @property

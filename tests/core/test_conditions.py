@@ -166,6 +166,8 @@ def test_unknown_is_not_false(when: object, answer: bool | None) -> None:
         {"industry": []},
         {"employees": {"contains": "5"}},
         {"employees": "many"},
+        {"employees": {"above": "0.0000000001"}},
+        {"employees": {"at_most": 10**18}},
         {"technologies": "sap"},
         {"technologies": {"at_least": 5}},
         {"email_opt_out": "perhaps"},

@@ -448,6 +448,29 @@ def test_points_by_channel() -> None:
     }  # fmt: skip
 
 
+def test_what_another_channel_spares_is_spared_in_the_split() -> None:
+    """S025 S152: a webinar that a later e-mail saves from its decay counts in its own channel as it
+    does in the score, so the split adds up to it; what nothing saves does not."""
+    rules = model(
+        behaviour=[
+            {"id": "webinar", "points": 10, "when": {"type": "webinar_attended"}, "decay": "late"},
+            {"id": "click", "points": 5, "when": {"type": "email_click"}},
+        ],
+        decays={"late": {"after": "90 days", "minus": 10, "unless_engaged": True}},
+        interest=None,
+    )
+    did = [
+        *(activity(f"w{who}", who, "webinar_attended", T0 - timedelta(days=100), channel="event")
+          for who in "xy"),
+        activity("c", "x", "email_click", T0 - timedelta(days=5), channel="email"),
+    ]  # fmt: skip
+    world = World([lead("x"), lead("y")], did)
+    found = {(row["lead_id"], row["channel"]): row["points"] / UNIT
+             for row in world.rows(world.asked(channels, rules))}  # fmt: skip
+    assert found == {("x", "event"): 10, ("x", "email"): 5, ("y", "event"): 0}
+    assert world.scores(rules) == {"x": 15 * UNIT, "y": 0}
+
+
 NEUTRAL: dict[str, Any] = {
     "first_name": "Ada", "last_name": "Byron", "phone": "+1 202 555 0100", "company": "Acme",
     "website": "https://acme.example", "country": "AQ", "state": "none", "source": "form",

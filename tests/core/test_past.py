@@ -155,6 +155,25 @@ def test_a_model_that_asks_for_no_past_says_the_same_with_any() -> None:
     assert not model.recalls
 
 
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"fit": [{"id": "back", "points": 5, "when": {"past": {"mqls": {"above": 0}}}}]},
+        {"icp": {"company": {"type": "prospect"}, "persona": {"past": {"stage": "SQL"}}}},
+        {"roles": {"infer": {"user": {"when": {"past": {"stage": "SQL"}}, "confidence": 1}}}},
+        {"accounts": {"committee": {"roles": {"user": {"past": {"stage": "SQL"}}}, "points": 5},
+                      "top": 100}},
+    ],
+)  # fmt: skip
+def test_whatever_condition_on_leads_asks_for_the_past_has_it(section: Any) -> None:
+    """U11: a role of a committee is filled by what was decided before as a fit rule is met by it:
+    the past is read for each of them."""
+    plain = {"name": "m", "fit": [{"id": "f", "points": 1, "when": {"industry": "retail"}}]}
+    thresholds = {"mql": 5, "sql": 9}
+    assert parse({**plain, "thresholds": thresholds, **section}).recalls
+    assert not parse({**plain, "thresholds": thresholds}).recalls
+
+
 BOOSTER = {"id": "booster", "points": 20, "every": "30 days", "cap": 50,
            "when": {"status": "Nurture", "past": {"mqls": {"above": 0}}}}  # fmt: skip
 STALE = {"id": "stale", "points": -30, "after": "90 days", "when": {"past": {"stage": "SQL"}}}

@@ -26,6 +26,9 @@ def refusal(data: object) -> str:
     return "\n".join(f"{e['loc']} {e['msg']}" for e in caught.value.errors())
 
 
+VIEWS = {"id": "views", "count": {"type": "page_view"}}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -44,6 +47,9 @@ def refusal(data: object) -> str:
         ({"behaviour": [{**RULE, "cap": 40}]}, "cap needs count: each"),
         ({"behaviour": [{**RULE, "within": "90"}]}, "such as 30 days"),
         ({"behaviour": [{**RULE, "within": "0 days"}]}, "greater than 0"),
+        ({"behaviour": [{**RULE, "within": "36501 days"}]}, "less than or equal to 36500 days"),
+        ({"cool_down": "99999999999999 days"}, "such as 30 days"),
+        ({"measures": [{**VIEWS, "steps": {"0.3333333": 1}}]}, "more than 6 decimal places"),
         ({"behaviour": [{**RULE, "decay": "slow"}]}, "no decay is called slow"),
         ({"behaviour": [{**RULE, "count": {"per": "hour"}}]}, "'day', 'week'"),
         ({"behaviour": [{**RULE, "count": "each", "at": {"nth": 3}}]}, "at needs count: once"),
