@@ -228,8 +228,11 @@ class _Steps:
         report.refreshed, report.refreshing = pulled.refreshed, pulled.refreshing
         report.unread.update(f"{p.field}: {p.reason}" for p in pulled.unread)
         live = facts.counts(name)[LEADS.name]
-        findings = guards.emptied(name, live, held, self._limits) or guards.removals(
-            name, pulled.leads_removed, max(held, live + pulled.leads_removed), self._limits
+        # What a run took away that was stopped for it is still to be allowed.
+        removed = max(pulled.leads_removed, facts.touched.gone(name))
+        before = max(held, live + removed)
+        findings = guards.emptied(name, live, before, self._limits) or guards.removals(
+            name, removed, before, self._limits
         )
         if findings:
             raise GuardStopError(findings)

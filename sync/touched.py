@@ -75,6 +75,18 @@ class Touched:
             )
             self.ids(connection, LEADS, waiting)
 
+    def gone(self, connection: str) -> int:
+        """How many leads that stood at the mark do so no more."""
+        (row,) = self._file.rows(
+            "SELECT count(DISTINCT t.id) AS n FROM touched t JOIN leads l "
+            "ON l.connection = $c AND l.id = t.id AND l.valid_from <= "
+            "(SELECT decided_at FROM marks WHERE connection = $c) "
+            f"WHERE t.connection = $c AND t.table_name = '{LEADS.name}' AND NOT EXISTS "
+            "(FROM leads s WHERE s.connection = $c AND s.id = t.id AND s.valid_to IS NULL)",
+            c=connection,
+        )
+        return int(row["n"])
+
     def rows(self, connection: str, table: FactsTable, source: str) -> None:
         """Note whom the rows of a relation count for, which has the columns of `table`."""
         if table.name in _BEARERS:

@@ -409,9 +409,10 @@ def test_guards_stop_before_the_first_write(sales: Live) -> None:
     sales.sync("--max-change-share", "1")
     for lead in list(sales.sales.crm.records(Kind.LEAD)):
         sales.sales.crm.delete(lead)
-    outcome = sales.run("sync")
-    assert outcome.code == Exit.GUARD
-    assert "no lead is left of 25" in outcome.err
+    for _again in range(2):
+        outcome = sales.run("sync")
+        assert outcome.code == Exit.GUARD
+        assert "no lead is left of 25" in outcome.err
     assert sales.run("sync", "--max-change-share", "1").code == Exit.DONE
 
 

@@ -21,7 +21,7 @@ from connectors.sandbox.salesforce.bulk import Job
 from connectors.settings import ConnectionSettings
 from sync.errors import StoreBusy, StoreLost
 from sync.exits import Exit
-from sync.lease import LASTS, Lease
+from sync.lease import LASTS, RENEWED_SECONDS, Lease
 from sync.ledger import Ledger, RunStatus
 from tests.live import Live, live
 from tests.salesforce import CONCURRENT
@@ -105,12 +105,19 @@ def test_a_ledger_that_is_away_for_a_while(url: str, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(ledger.presence, "renew", away)
         with Lease(ledger, clock, every=OFTEN) as lease:
             until(lambda: len(tries) > 2)
-            clock.tick(seconds=LASTS.total_seconds() * 0.6)
+            clock.tick(seconds=LASTS.total_seconds() * 0.4)
+            lease.hold()
+            clock.tick(seconds=LASTS.total_seconds() * 0.2)
             with pytest.raises(StoreLost):
                 lease.hold()
             monkeypatch.setattr(ledger.presence, "renew", renew)
             due = clock() + LASTS
             until(lambda: ledger.presence.held_until("sync", lease.holder) == due)
+
+
+def test_one_renewal_may_fail() -> None:
+    """The next comes before whoever writes must see to it."""
+    assert 2 * RENEWED_SECONDS <= LASTS.total_seconds() / 2
 
 
 def test_a_renewal_waits_for_the_run_s_own_transaction(

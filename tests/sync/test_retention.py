@@ -13,9 +13,11 @@ from pydantic import ValidationError
 
 from connectors.base import Removed, Stream
 from connectors.sandbox.crm import Kind, Record
+from sync.errors import StoreLost
 from sync.exits import Exit
 from sync.facts_store import FactsStore
 from sync.guards import FLOOR
+from sync.horizon import Horizon
 from sync.lease import LASTS
 from sync.ledger_audit import Entry
 from sync.retention_settings import Retention
@@ -331,6 +333,31 @@ def test_old_activities_are_forgotten_and_stay_so(world: Live) -> None:
     assert "is forgotten" in then.err
     (told_of,) = [e for e in entries(world) if e.act == "forgotten"]
     assert (told_of.connection, told_of.detail["activities"]) == ("sales", 1)
+
+
+@pytest.mark.slow
+def test_what_was_forgotten_is_told_wherever_a_run_ends(
+    world: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chain tells of it before the facts forget: afterwards nobody would know how much."""
+    world.configure("sales", retention={"activities": "400 days"})
+    world.model(**TECHNOLOGY)
+    lead, crm = person(world, "Caller", "sales")["sales"], world.sales.crm
+    done = {"at": world.clock() - timedelta(days=399), "people": [lead.number]}
+    crm.add(Kind.ACTIVITY, {"type": "call", "outcome": "Connected", **done})
+    world.sync()
+    world.clock.tick(hours=26)
+    forget = Horizon.forget
+
+    def forgotten(*arguments: Any) -> None:
+        forget(*arguments)
+        raise StoreLost("the run ends here")
+
+    monkeypatch.setattr(Horizon, "forget", forgotten)
+    world.sync(code=Exit.TEMPORARY)
+    monkeypatch.setattr(Horizon, "forget", forget)
+    assert world.sync().step("sales", "erase activities")["out"] == 0
+    assert [e.detail["activities"] for e in entries(world) if e.act == "forgotten"] == [1]
 
 
 @pytest.mark.slow
