@@ -329,7 +329,7 @@ class Activities:
         return [
             {**row, "lead_id": known[email.lower()]}
             for email, row in rows
-            if email.lower() in known
+            if email and email.lower() in known
         ]
 
     def _last(

@@ -464,6 +464,14 @@ def test_form_submissions_back_to_the_cursor(own: Account) -> None:
     assert connector.usage.calls == {"read": 4}
 
 
+def test_a_form_that_asked_for_no_address_is_nobody_s(own: Account) -> None:
+    """What was sent without an e-mail address is not taken for somebody's who sent theirs."""
+    known, nameless = contact(own, email="ada@buyer.example"), contact(own)
+    for person in (known, nameless):
+        activity(own, "form_submission", person, asset="Poll")
+    assert [row["lead_id"] for row in read(own, "form_submissions")] == [str(known.number)]
+
+
 def test_form_submissions_go_on_where_they_broke_off(
     own: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
