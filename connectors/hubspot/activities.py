@@ -258,7 +258,8 @@ class Activities:
         """Submissions of every form, newest first, back to the cursor."""
         since, until, (begun, after) = _resumed(cursor, until)
         try:
-            forms = list(self._forms())
+            # In an order of our own: the place to go on from must not move with theirs.
+            forms = sorted(self._forms(), key=lambda form: str(form["id"]))
             place = next((n for n, form in enumerate(forms) if form["id"] == begun), None)
             for form in forms[place or 0 :]:
                 first = after if form["id"] == begun else ""
@@ -329,7 +330,7 @@ class Activities:
         return [
             {**row, "lead_id": known[email.lower()]}
             for email, row in rows
-            if email.lower() in known
+            if email and email.lower() in known
         ]
 
     def _last(

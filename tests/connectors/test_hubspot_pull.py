@@ -464,6 +464,14 @@ def test_form_submissions_back_to_the_cursor(own: Account) -> None:
     assert connector.usage.calls == {"read": 4}
 
 
+def test_a_form_that_asked_for_no_address_is_nobody_s(own: Account) -> None:
+    """What was sent without an e-mail address is not taken for somebody's who sent theirs."""
+    known, nameless = contact(own, email="ada@buyer.example"), contact(own)
+    for person in (known, nameless):
+        activity(own, "form_submission", person, asset="Poll")
+    assert [row["lead_id"] for row in read(own, "form_submissions")] == [str(known.number)]
+
+
 def test_form_submissions_go_on_where_they_broke_off(
     own: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -478,6 +486,25 @@ def test_form_submissions_go_on_where_they_broke_off(
     for n, page in enumerate(found, start=1):
         left = pages(connector, "form_submissions", page.cursor, own.clock())
         assert len({row["id"] for row in rows([*found[:n], *left])}) == 120
+
+
+def test_forms_that_are_listed_in_another_order_meanwhile(
+    own: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D10: a form that is edited may be listed elsewhere: none is passed over on the way on."""
+    monkeypatch.setattr("connectors.hubspot.activities.PAGE", 1)
+    for form in ("Contact us", "Poll", "Price list"):
+        activity(own, "form_submission", contact(own, email=f"{form[:2]}@x.example"), asset=form)
+    found = pages(own.connect(), "form_submissions", None, own.clock())
+
+    def reversed_(face: Face, request: Request) -> Response:
+        reply = json.loads(face(request).body)
+        return Response(200, json.dumps({"results": reply["results"][::-1]}).encode())
+
+    own.server.faults.append(Fault("/marketing/v3/forms", times=None, around=reversed_))
+    for n, page in enumerate(found, start=1):
+        left = pages(own.connect(), "form_submissions", page.cursor, own.clock())
+        assert len({row["id"] for row in rows([*found[:n], *left])}) == 3
 
 
 def test_account_without_event_sources() -> None:
