@@ -48,7 +48,7 @@ def _ready(part: Part) -> Part:
     "part", [_lines, _scores, unknown, completeness, checklists, channels, _areas]
 )
 def test_a_part_says_the_same_of_what_was_worked_out_before(part: Part) -> None:
-    """Lead fields beside those that a part reads, settled events and told accounts change nothing."""
+    """Further lead fields, settled events and accounts that are told change nothing."""
     did: Any = {"area": "cloud", "asset": "/pricing", "channel": "web"}
     mail: Any = {"message_id": "<1>", "channel": "email"}
     world = World(
