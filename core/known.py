@@ -36,7 +36,7 @@ MATCHED = ("connection", "id", "email", "account_id")
 """What tells the account that a lead belongs to."""
 
 PLACES = ("connection", "id", "account_id", "by_domain")
-"""What says to which account a lead belongs, and whether its e-mail domain told it."""
+"""The account of a lead, and whether the domain of its e-mail address told it."""
 
 ELSEWHERE = ("account.", PREFIX)
 """What the names of columns begin with that are not the lead's own."""
@@ -54,7 +54,7 @@ class Facts:
 
     `aliases` has the columns of `core.facts.ALIASES`. `persons` says which leads are one person
     (`core.identity.Persons.members`), and `companies` which accounts are one company
-    (`core.identity.companies`), where that is told. `places` (PLACES), `heirs` (`inherited`),
+    (`core.identity.companies`), where that is told. `places` (`placed`), `heirs` (`inherited`),
     `events` (`settled_events`), `wide` (`known_columns`, perhaps more of them) and `channels`
     (`core.scoring.Scored.channels`) are there where they were worked out before.
     """
@@ -123,6 +123,11 @@ def belonging(facts: Facts, at: datetime, columns: Iterable[str] = ()) -> Table:
     if facts.places is None:
         return _employed(leads, facts, at)
     return leads.drop("account_id").join(facts.places, ["connection", "id"]).view()
+
+
+def placed(facts: Facts, at: datetime) -> Table:
+    """The account that each lead belongs to as of `at`: PLACES."""
+    return belonging(facts, at, MATCHED).select(*PLACES)
 
 
 def _employed(leads: Table, facts: Facts, at: datetime) -> Table:

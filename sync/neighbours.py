@@ -18,7 +18,7 @@ from ibis.expr.types import StringValue, Table
 from core.events import done_by
 from core.facts import ACCOUNTS, as_of
 from core.identity import Identity, companies
-from core.known import MATCHED, PLACES, VALID, Facts, Keep, belonging
+from core.known import MATCHED, VALID, Facts, Keep, placed
 from core.matching import domain, sure
 from core.past import Past
 from core.persons import shared
@@ -42,7 +42,7 @@ class Neighbours:
     """What is known, and what the models say, of the neighbourhood of some records as of `at`.
 
     `versions` are the leads in all their versions, `people` those as of then, with the account of
-    each (`core.known.belonging`), `firms` the accounts, `verdicts` those of `judged`. `accounts`
+    each (`core.known.placed`), `firms` the accounts, `verdicts` those of `judged`. `accounts`
     is None where no model scores accounts. `keep` copies what is read more than once into a table
     that lives as long.
     """
@@ -91,7 +91,7 @@ def neighbours(session: Session, records: Collection[str], at: datetime) -> Iter
             mine = replace(mine, activities=keep(mine.activities))
         versions = _rows(mine.leads.mutate(host=domain(_.email)))
         facts = _apart(mine, versions, accounts, keep)
-        places = keep(belonging(facts, at, MATCHED).select(*PLACES))
+        places = keep(placed(facts, at))
         facts = replace(facts, places=places)
         past = past_of(session.ledger, None, at, session.segments, whole)
         judged = judge(session.segments, facts, at, past, keep)

@@ -1,6 +1,7 @@
 """What is worked out once for an explanation gives the same as each part by itself."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from ibis.expr.types import Table
 
 from core.completeness import completeness
-from core.known import Facts, unkept
+from core.known import Facts, placed, unkept
 from core.profile import channels, parts
 from core.ready import ready
 from core.rules import Model
@@ -37,7 +38,8 @@ def _scores(model: Model, facts: Facts, at: datetime) -> Table:
 
 def _ready(part: Part) -> Part:
     def asked(model: Model, facts: Facts, at: datetime) -> Table:
-        return part(model, ready(model, facts, at, None, unkept), at)
+        known = replace(facts, places=placed(facts, at))
+        return part(model, ready(model, known, at, None, unkept), at)
 
     return asked
 
@@ -46,14 +48,15 @@ def _ready(part: Part) -> Part:
     "part", [_lines, _scores, unknown, completeness, checklists, channels, _areas]
 )
 def test_a_part_says_the_same_of_what_was_worked_out_before(part: Part) -> None:
-    """Lead fields beside those that a part reads, and events that are settled, change nothing."""
+    """Further lead fields, settled events and accounts that are told change nothing."""
     did: Any = {"area": "cloud", "asset": "/pricing", "channel": "web"}
     mail: Any = {"message_id": "<1>", "channel": "email"}
     world = World(
-        [lead("x", account_id="a", custom={"budget": "5"}), lead("y", seniority="executive")],
+        [lead("x", account_id="a", custom={"budget": "5"}), lead("y", seniority="executive"),
+         lead("z", email="z@firm.example")],
         [activity("1", "x", "page_view", **did), activity("2", "y", "email_open", **mail),
          activity("3", "y", "email_click", **mail)],
-        [account("a", industry="technology", employees=60)],
+        [account("a", domain="firm.example", industry="technology", employees=60)],
     )  # fmt: skip
     model = weighted(interest={"areas": True}, checklists={"bant": LISTED})
     alone = world.rows(world.asked(part, model))
