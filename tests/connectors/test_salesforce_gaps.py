@@ -238,7 +238,7 @@ def test_a_second_with_more_than_a_query_takes(
     monkeypatch.setattr(pull, "ID_PAGES", (200, 3, 1))
     one_second(world, 8)
     world.server.faults[:] = [Fault(QUERY, times=None, response=too_heavy(world, 6))]
-    pages = list(_leads(world))
+    pages = list(_leads(world, Cursor(START)))
     assert [page.rows.num_rows for page in pages if page.rows.num_rows][:3] == [3, 3, 2]
     for place in range(len(pages)):
         rest = list(_leads(world, pages[place].cursor))

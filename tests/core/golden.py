@@ -22,7 +22,7 @@ from core.past import Past
 from core.qualification import qualify
 from core.rules import Model, parse
 from core.scoring import Scored, score
-from core.segments import Segment
+from core.segments import Segment, Segments
 from core.verdict import Judged, judge
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -112,10 +112,11 @@ class World:
         return self.asked(score, model, at)
 
     def judged(self, *segments: Segment, at: datetime = T0, past: Past | None = None) -> Judged:
-        """What some models make of every lead, each of its own; a `past` is of one world alone."""
-        if past is not None:
-            return judge(segments, self.facts, at, past)
-        return self.asked(judge, segments, at)
+        """What some models make of every lead, each of its own."""
+        # Of a past its rows are all it says: no other than the same one is taken for it.
+        said = _Said(f"{segments!r} {id(past)}", (segments, past))
+        made: Judged = _built(_judged, said, at)
+        return made
 
     def rows(self, expression: Table) -> list[dict[str, Any]]:
         """An expression's rows."""
@@ -155,6 +156,11 @@ class _Said:
 @lru_cache(maxsize=64)
 def _built(build: Callable[[Any, Facts, datetime], T], said: _Said, at: datetime) -> T:
     return build(said.model, FACTS, at)
+
+
+def _judged(said: tuple[Segments, Past | None], facts: Facts, at: datetime) -> Judged:
+    segments, past = said
+    return judge(segments, facts, at, past)
 
 
 def _qualified(model: Model, facts: Facts, at: datetime) -> Table:

@@ -23,7 +23,7 @@ from core.propensity import propensity
 from core.provenance import as_source
 from core.rules import Model, parse
 from core.segments import Segment
-from tests.core.golden import T0, World, account, activity, lead
+from tests.core.golden import FACTS, T0, World, account, activity, lead
 
 BASE: dict[str, Any] = {
     "name": "m",
@@ -279,6 +279,9 @@ def _key(address: str) -> str:
     return f"{local}@{host}"
 
 
+TWINS = duplicates(as_of(FACTS.leads, T0))
+
+
 @settings(deadline=None, max_examples=60)
 @given(PEOPLE)
 def test_the_same_group_by_hand(rows: list[tuple[str | None, str, Any]]) -> None:
@@ -300,8 +303,7 @@ def test_the_same_group_by_hand(rows: list[tuple[str | None, str, Any]]) -> None
         )
         expected |= {other.id: first.id for other in others}
     world = World(people)
-    twins = world.rows(duplicates(as_of(world.facts.leads, T0)))
-    assert {row["lead_id"]: row["survivor"] for row in twins} == expected
+    assert {row["lead_id"]: row["survivor"] for row in world.rows(TWINS)} == expected
 
 
 def test_sources_that_disagree_and_fields_that_are_missing() -> None:

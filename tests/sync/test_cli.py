@@ -225,7 +225,7 @@ def test_check_finds_nothing_wrong(read: Live) -> None:
 @pytest.mark.parametrize(
     ("secret", "connection"), [("SF_CLIENT_SECRET", "sales"), ("HUBSPOT_TOKEN", "marketing")]
 )
-@pytest.mark.parametrize("command", ["check", "sync", "plan"])
+@pytest.mark.parametrize("command", ["check", "sync", pytest.param("plan", marks=pytest.mark.slow)])
 def test_wrong_credentials(read: Live, command: str, secret: str, connection: str) -> None:
     """Exit 3, naming the connection and not the secret."""
     read.env[secret] = "wrong-planted-secret"
@@ -555,6 +555,7 @@ def test_faults_are_listed(read: Live) -> None:
     assert "salesforce:expired-session: " in outcome.out
 
 
+@pytest.mark.slow
 def test_json_is_json(sales: Live) -> None:
     """With --json, stdout holds one JSON document and nothing else; talk is on stderr."""
     for arguments in (["check"], ["plan"], ["sync"], ["status"]):

@@ -118,6 +118,7 @@ def test_a_full_disk_is_temporary(tmp_path: Path) -> None:
         assert [run.id for run in ledger.runs()] == ["first"]
 
 
+@pytest.mark.slow
 def test_a_daemon_gets_over_a_locked_file(world: Live) -> None:
     """D02: locked as it starts, and when it is to work: it says so, and tries again."""
     others = [locked(world)]

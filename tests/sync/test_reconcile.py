@@ -210,7 +210,7 @@ def test_whatever_happens_the_facts_end_as_the_crm_is(
     followed.facts.close()
 
 
-@pytest.mark.parametrize("killed_at", [4, 12, 16])
+@pytest.mark.parametrize("killed_at", [pytest.param(4, marks=pytest.mark.slow), 12, 16])
 def test_an_interrupted_one_goes_on(followed: Followed, killed_at: int) -> None:
     """Killed at any page, it goes on there, and finds what an unbroken one finds."""
     hide(followed.crm, leads(followed.crm)[0])
