@@ -70,6 +70,86 @@ def test_time_passes_a_boundary(name):
         assert (scores[0] != scores[1]) == expected, (since, at)
 
 
+SECOND = timedelta(seconds=1)
+TURNS: dict[str, tuple[dict[str, Any], list[timedelta]]] = {
+    # Just when an event counts otherwise: points 8 are 80000 units, through with after 17 halvings.
+    "within": ({"within": "3 days"}, [3 * DAY + SECOND]),
+    "step": ({"decay": "step"}, [2 * DAY + SECOND]),
+    "again": ({"decay": "again"}, [n * 2 * DAY + SECOND for n in (1, 2, 17)]),
+    "line": ({"decay": "line"}, [n * DAY for n in (1, 3, 4)]),
+    "half": ({"decay": "half"}, [n * DAY for n in (1, 16, 17)]),
+    "silent": ({"points": -8, "silent": "2 days", "count": "each"}, [n * 2 * DAY for n in (1, 9)]),
+}
+TURNING = {
+    "step": {"after": "2 days", "factor": 0.5},
+    "again": {"after": "2 days", "factor": 0.5, "repeat": True},
+    "line": {"over": "4 days"},
+    "half": {"half_life": "1 day"},
+}
+
+
+ENDLESS = ("silent", "days")
+
+
+def every_turn() -> tuple[Model, dict[str, list[timedelta]]]:
+    """A model with all of these rules, and measures; of each the ages at which it turns."""
+    rules = [
+        {"id": name, "points": 8, "when": {"type": name}, **more}
+        for name, (more, _turns) in TURNS.items()
+    ]
+    measures = [
+        {"id": "days", "silence": {"type": "days"}, "every": 1, "points": -1},
+        {"id": "count", "count": {"type": "count"}, "within": "3 days", "steps": {1: 5}},
+    ]
+    rest = {"decays": TURNING, "measures": measures, "thresholds": {"mql": 50, "sql": 100}}
+    turns = {name: turns for name, (_more, turns) in TURNS.items()}
+    turns |= {"days": [DAY, 99 * DAY], "count": [3 * DAY + SECOND]}
+    return parse({"name": "m", "behaviour": rules, **rest}), turns
+
+
+def due_of(world: World, rules: Model, span: Span) -> set[str]:
+    """Who is due in a span."""
+    known = {"valid_from": ibis.literal(LONG_AGO, TIME), "valid_to": ibis.null(TIME)}
+    facts = replace(world.facts, aliases=world.facts.aliases.mutate(**known))
+    return {row["id"] for row in world.rows(due(rules, facts, span))}
+
+
+def test_a_lead_is_due_in_the_very_second() -> None:
+    """U12: of events that are a second younger or older than at a turn, or half a second, those and
+    no others are due in a second that changes their points; also where a measure counts days."""
+    rules, turns = every_turn()
+    expected, leads, events = set(), [], []
+    for kind, ages in turns.items():
+        for age in (turn + near * SECOND for turn in ages for near in (-2, -1, -0.5, 0, 0.5, 1)):
+            name = f"{kind}-{age}"
+            leads.append(lead(name))
+            events.append(activity(name, name, kind, T0 + SECOND - age))
+            # As old as a turn at the end of the second, and not at its beginning.
+            if any(turn - SECOND < age <= turn for turn in ages):
+                expected.add(name)
+    world = World(leads, events)
+    before, after = (world.scores(rules, at) for at in (T0, T0 + SECOND))
+    assert {name for name in before if before[name] != after[name]} == expected
+    assert due_of(world, rules, Span(T0, T0 + SECOND)) == expected
+
+
+def test_nobody_is_due_after_the_last_turn() -> None:
+    """U12: what is through with its decay, or out of its window, makes nobody due ever after."""
+    rules, turns = every_turn()
+    last = {kind: max(ages) for kind, ages in turns.items() if kind not in ENDLESS}
+    did = [activity(kind, kind, kind, T0 - age) for kind, age in last.items()]
+    world = World([lead(kind) for kind in last], did)
+    assert due_of(world, rules, Span(T0 - SECOND, T0)) == last.keys()
+    assert due_of(world, rules, Span(T0, T0 + 99 * DAY)) == set()
+
+
+def test_what_came_as_a_span_began_turns_within_it() -> None:
+    """U12: an event at the very instant of the last decision is as old as the span is long."""
+    rules, turns = every_turn()
+    world = World([lead(kind) for kind in turns], [activity(k, k, k, T0) for k in turns])
+    assert due_of(world, rules, Span(T0, T0 + 2 * DAY)) >= {"line", "half", *ENDLESS}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_presets_are_foreseen(name):
     """The presets are rescored incrementally."""
