@@ -143,7 +143,7 @@ def _once(contacts: Table, persons: Table) -> Table:
     )
     alone = contacts.home + " " + contacts.lead_id
     rows = named.select(contacts, person=persons.person.coalesce(alone))
-    best_first = [rows.amount.desc(), rows.shown_by.notnull(), rows.lead_id]
+    best_first = [rows.amount.desc(), rows.shown_by.notnull(), rows.lead_id, rows.home]
     place = ibis.row_number().over(group_by=[*_ACCOUNT, "person"], order_by=best_first)
     return rows.mutate(place=place).filter(_.place == 0).select(contacts.columns).view()
 
@@ -154,7 +154,8 @@ def _rolled_up(rollup: RollUp, contacts: Table) -> Table:
     An average is told among the contacts so that their lines add up to it: each adds what the
     average, rounded down, grows by when its amount is added to those of the better ones.
     """
-    best_first = [contacts.amount.desc(), contacts.lead_id]
+    # Two CRMs may call different people the same.
+    best_first = [contacts.amount.desc(), contacts.lead_id, contacts.home]
     window = ibis.window(group_by=_ACCOUNT, order_by=best_first, preceding=None, following=0)
     points = contacts.amount
     if rollup.counted is not None:
@@ -195,7 +196,13 @@ def _filled(committee: Committee, wide: Table, contacts: Table) -> Table:
     roles = wide.select("connection", "lead_id", rule=ibis.cases(*holding))
     roles = roles.filter(roles.rule.notnull()).rename(home="connection")
     filling = contacts.join(roles, ["home", "lead_id"])
-    order = ibis.struct({"elsewhere": filling.shown_by.notnull(), "lead_id": filling.lead_id})
+    order = ibis.struct(
+        {
+            "elsewhere": filling.shown_by.notnull(),
+            "lead_id": filling.lead_id,
+            "home": filling.home,
+        }
+    )
     filled = filling.group_by(*_ACCOUNT, "rule").aggregate(
         lead_id=filling.lead_id.argmin(order),
         shown_by=filling.shown_by.coalesce("").argmin(order).nullif(""),

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from core.changes import changes
 from core.decision import UNIT
+from core.identity import Identity
 from core.known import Facts
 from core.model import Lead
+from core.persons import shared
 from core.propensity import Accounts, propensity
 from core.rules import Model, parse
 from core.segments import Segment
@@ -327,6 +329,19 @@ def test_records_of_two_crms_never_meet() -> None:
     raw = {(r["connection"], r["account_id"]): (r["raw"] // UNIT, r["contacts"]) for r in rows}
     assert (raw["crm", "A"], raw["other", "A"]) == ((30, 2), (20, 1))
     assert (raw["crm", "twin1"], raw["other", "twin1"]) == ((0, 0), (0, 1))
+
+
+def test_of_people_that_two_crms_call_the_same_the_first_by_connection_counts() -> None:
+    """U11: contacts with equal points and equal ids are told apart by their CRM, so that it is the
+    same one whatever the order of the rows."""
+    rules, names = model({"rollup": {"method": "max"}}), ("mid", "abc", "zzz")
+    people = [(name, worth("7", 10, email=f"{name}@acme.com")) for name in names]
+    world = World(people, accounts=[(name, account("A", domain="acme.com")) for name in names])
+    facts = shared(Identity(accounts=True), world.facts, T0)
+    rows = world.rows(ranked(rules, facts, T0).contributions)
+    found = [r for r in rows if r["part"] == "contact" and r["points"]]
+    home = {r["connection"]: r["shown_by"] or r["connection"] for r in found}
+    assert home == dict.fromkeys(names, "abc")
 
 
 ROLLUPS: dict[str, Callable[[list[int]], int]] = {

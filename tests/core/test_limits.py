@@ -83,6 +83,30 @@ def test_events_of_one_instant_count_together() -> None:
     assert sum(lines(rules, did(("good", 2), ("good", 2), ("bad", 2), ("bad", 1))).values()) == 55
 
 
+def test_what_takes_once_takes_once_on_the_way_too() -> None:
+    """U02: the first event of a rule that counts once takes its points, further ones none; in a
+    group with a cap as well, where it makes room for what comes after it."""
+    rules = [{**BAD, "count": "once", "group": "g"}, {**GOOD, "group": "g"}]
+    groups = {"g": {"cap": 60}}
+    events = did(("bad", 9), ("bad", 8), ("good", 7), ("bad", 6), ("good", 5), ("good", 4))
+    low = lines(model(*rules, limit={"nightly_floor": -99}, groups=groups), events)
+    assert low == {"bad": -25, "good": 120, "cap:g": -35}
+    floored = lines(model(*rules, limit={"nightly_floor": 0}, groups=groups), events)
+    assert floored == {**low, "limit:nightly": 25}
+
+
+def test_the_best_event_of_a_rule_is_gained_as_it_comes() -> None:
+    """U02: of a rule that counts once, an old event gives what is left of it, and a later one what
+    it is worth more, however many come at one instant: so after the mark nothing more is gained."""
+    seen = {"id": "seen", "points": 10, "when": {"type": "seen"}, "decay": "d"}
+    halved = {"decays": {"d": {"after": "3 days", "factor": 0.5}}}
+    events = did(("seen", 9), ("seen", 2), ("seen", 2), ("bad", 2))
+    rules = model(seen, BAD, limit={"nightly_floor": 0}, **halved)
+    assert lines(rules, events) == {"seen": 10, "bad": -25, "limit:nightly": 15}
+    rules = model(seen, BAD, limit={"until": 4}, **halved)
+    assert lines(rules, events) == {"seen": 10, "bad": -25, "limit:until": 20}
+
+
 def test_a_night_forgives_nothing_of_the_day_before_it_has_ended() -> None:
     """What the night after an event makes good does not count before that event."""
     rules = model(limit={"until": 20, "nightly_floor": 0})

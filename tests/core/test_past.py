@@ -243,6 +243,27 @@ def test_ageing_counts_the_unbroken_time_that_a_condition_held() -> None:
     assert ("young", "needs") in world.aged(ages(NEEDS), T0 + SECOND)
 
 
+def test_a_time_that_begins_within_a_second_is_over_in_the_whole_second_after_it() -> None:
+    """D64: what began half a second late is not 90 days old in the very second, and is in the next;
+    what then ends half a second too soon never was."""
+    half, begun = SECOND / 2, T0 - 90 * DAY
+    world = Versions({"late": [(begun + half, "Needs Nurturing")]})
+    assert world.aged(ages(NEEDS), T0) == {}
+    assert world.aged(ages(NEEDS), T0 + SECOND) == {("late", "needs"): -10}
+    lasting = [
+        {"lead_id": name, "stage": stage, "since": since, "until": until}
+        for name, began, end in (
+            ("just", half, half),
+            ("late", half, SECOND),
+            ("short", half, -half),
+        )
+        for stage, since, until in (("SQL", begun + began, T0 + end), (None, T0 + end, None))
+    ]
+    world = Versions({name: [(LONG_AGO, "New")] for name in ("just", "late", "short")})
+    found = [world.aged(ages(STALE), T0 + n * SECOND, past(spells=lasting)) for n in (0, 1, 9)]
+    assert found == [{}, {("late", "stale"): -30}, {("late", "stale"): -30}]
+
+
 def test_ageing_of_a_stage_and_the_booster() -> None:
     """D64: -30 after 90 days as SQL; +20 for every 30 days of Nurture of a lead that was an MQL,
     counted from when it last became one, at most 50; each a line of its own."""

@@ -7,6 +7,7 @@ from typing import Any
 import ibis
 import pytest
 
+from core import reach
 from core.decision import UNIT
 from core.model import Activity
 from core.rules import Model, parse
@@ -100,6 +101,30 @@ def test_the_best_match_of_a_group_counts_once() -> None:
     world = World([lead("x", title="Chief Director")])
     assert points_of(world, model(fit=[{"best_of": [low, high]}]))["x"] == 15
     assert points_of(world, model(fit=[low, high]))["x"] == 25
+
+
+def test_the_best_of_a_group_may_take_points() -> None:
+    """S142: a rule that takes points is the last of its group, listed first though it is: it counts
+    where nothing better holds, and alone."""
+    taking = {"id": "taking", "points": -5, "when": {"industry": "retail"}}
+    nothing = {"id": "nothing", "points": 0, "when": {"state": "KS"}}
+    giving = {"id": "giving", "points": 10, "when": {"country": "US"}}
+    world = World(
+        [
+            lead("all", industry="retail", state="KS", country="US"),
+            lead("none", industry="retail", state="KS", country="CA"),
+            lead("bad", industry="retail"),
+            lead("other", industry="energy"),
+        ]
+    )
+    group = model(fit=[{"best_of": [taking, nothing, giving]}])
+    assert points_of(world, group) == {"all": 10, "none": 0, "bad": -5, "other": 0}
+    assert {rule for _lead, rule in world.contributions(group)} == {"giving", "nothing", "taking"}
+    assert reach.fit(group) == reach.Span(Decimal(-5), Decimal(10))
+    other = {**giving, "id": "other", "points": 5}
+    assert reach.fit(model(fit=[{"best_of": [giving, other]}])) == reach.Span(
+        Decimal(0), Decimal(10)
+    )
 
 
 def test_repeats_count_by_the_setting_of_the_rule() -> None:
