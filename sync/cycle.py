@@ -209,7 +209,7 @@ class _Steps:
         """
         name, facts = connector.name, self._session.facts
         _require_fields(connector)
-        settle_unanswered(connector, self._session)
+        settle_unanswered(connector, self._session, self._lease)
         now = asked_by(self._session.config.connections[name])
         report.anew = facts.asked.otherwise(name, now)
         anew = [s for s in connector.streams() if s.table in report.anew]

@@ -84,7 +84,7 @@ def undo(
     ):
         report.connections += [ConnectionReport(name) for name in session.connectors]
         for connector in session.connectors.values():
-            settle_unanswered(connector, session)
+            settle_unanswered(connector, session, lease)
         found = look(session, run_id, progress)
         findings = []
         for planned in found.plans:

@@ -189,12 +189,12 @@ def written_table(results: Sequence[WriteResult]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=WRITTEN)
 
 
-def settle_unanswered(connector: Connector, session: Session) -> None:
+def settle_unanswered(connector: Connector, session: Session, lease: Lease) -> None:
     """Settle what an earlier run sent without getting an answer: read it back.
 
     A job of the CRM that was to write is asked first, and writes nothing more then. A field that
     the CRM holds as it was sent counts as written; any other is as if never sent, or somebody has
-    edited it since, and the diff decides about it anew.
+    edited it since, and the diff decides about it anew. Raises StoreBusy once the lease is lost.
     """
     ledger, verify = session.ledger, session.config.connections[connector.name].verify
     for job, changes in ledger.open_jobs(connector.name).items():
@@ -214,6 +214,8 @@ def settle_unanswered(connector: Connector, session: Session) -> None:
             if (same := change.values.items() & held.get(change.id, {}).items())
         ]
         _settle(arrived, connector, session)
+    # To ask may have taken long: what another instance sends by now is not ours to forget.
+    lease.hold()
     ledger.withdraw_unanswered(connector.name)
 
 

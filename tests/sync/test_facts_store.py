@@ -18,12 +18,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.base import Cursor, Page, Removed, Stream
+from connectors.base import Change, Cursor, Page, Removed, Status, Stream, WriteResult
+from core.decision import Output
 from core.events import done_by
 from core.facts import BY_NAME, TABLES, arrow_schema, as_of
 from core.model import Row
 from sync.errors import StoreBusy, StoreError
 from sync.facts_store import WRITTEN, FactsStore, Stored
+from sync.write import written_table
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LEADS = Stream("Lead", "leads")
@@ -560,6 +562,17 @@ def test_our_own_write_opens_no_version_and_its_echo_neither(store):
     assert versions(store) == [("L1", 0, None), ("L2", 0, None)]
     (present,) = [dict(r[1]) for r in rows(store, "leads", "id", "present") if r[0] == "L1"]
     assert present == {"score": "98.5", "tier": "A"}
+
+
+def test_what_was_written_to_a_merged_record_is_its_survivor_s(store):
+    """The CRM answered with another record: that holds the value now, under its new stamp."""
+    put(store, page(LEADS, lead("L1"), lead("L2")))
+    change = Change("Lead", "L1", {Output.TIER: "A"})
+    result = WriteResult(change, Status.WRITTEN, modified_at=hour(3), survivor="L2")
+    store.settle("crm", written_table([result]))
+    echo = lead("L2", at=3, present={"tier": "A"})
+    assert put(store, page(LEADS, echo)) == [Stored(unchanged=1)]
+    assert dict(rows(store, "leads", "id", "modified_at")) == {"L1": hour(0), "L2": hour(3)}
 
 
 def test_our_own_write_is_of_the_present_alone(store):

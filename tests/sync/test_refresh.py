@@ -158,6 +158,27 @@ def test_what_changes_meanwhile_is_left_to_a_pull(followed: Followed) -> None:
     assert versions["New"] == lead.modified
 
 
+def test_who_goes_meanwhile_is_left_to_a_pull(followed: Followed) -> None:
+    """A lead that is converted after it was looked at and before it is read again stands until the
+    next pull, which counts how many are gone."""
+    lead = list(followed.crm.records(Kind.LEAD))[2]
+    unstamped(followed.crm, lead, title="Director")
+    looks: list[str] = []
+
+    def convert() -> None:
+        looks.extend(stage for stage in followed.steps[-1:] if "refresh" in stage)
+        if len(looks) == 2:  # The second page is read; now its first record is.
+            followed.clock.tick(seconds=20)
+            followed.crm.convert(lead)
+
+    followed.meanwhile = convert
+    followed.refresh()
+    followed.meanwhile = lambda: None
+    assert str(lead.number) in {row["id"] for row in followed.held()["leads"]}
+    assert followed.pull().leads_removed == 1
+    assert followed.held() == followed.truth()
+
+
 def test_further_fields_are_asked_for_by_name(tmp_path: Path) -> None:
     """D22: those that routing or identity name are looked at, one that is only mapped is not."""
     mapping = {"leads": {"custom.unasked": "Unasked"}}

@@ -127,6 +127,20 @@ def test_a_merged_activity_was_the_other_lead_s_before() -> None:
                 assert replayed(store, n, decision.lead_id) == [decision]
 
 
+@pytest.mark.slow
+def test_a_lead_that_lives_on_for_a_while_keeps_what_it_did() -> None:
+    """U01: a lead may have changed after the instant at which it became another, of which a CRM
+    says no more than the day: until that change what it did is its own, and counts once."""
+    with FactsStore(":memory:") as store:
+        both = [lead(who, email=f"{who}@x.example") for who in ("A", "B")]
+        store.store("crm", page(LEADS, *both), at=hour(1))
+        store.store("crm", page(TASKS, task(person="A")), at=hour(1))
+        going = page(LEADS, lead("A", 6, title="Clerk"), removed=(Removed("A", hour(3), "B"),))
+        store.store("crm", going, at=hour(9))
+        scores = [{d.lead_id: int(d.points) for d in replayed(store, n)} for n in (2, 4, 7)]
+        assert scores == [{"A": 5, "B": 0}, {"A": 5, "B": 0}, {"B": 5}]
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Live]:
     """Both CRMs, empty."""

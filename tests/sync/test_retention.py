@@ -293,7 +293,7 @@ def test_killed_at_any_effect_it_is_finished_by_the_next_run(world: Live) -> Non
     effects = sync().effects[1:]
     erasing = len(effects) - effects[::-1].index("commit to the facts") - 2
     assert effects[erasing] == "commit to the ledger"
-    for die in range(erasing, erasing + 3):
+    for die in range(erasing, erasing + 4):
         assert sync(die + 1).code == KILLED
         world.clock.tick(seconds=LASTS.total_seconds())
         world.sync("--max-change-share", "1")
