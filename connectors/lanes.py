@@ -81,7 +81,8 @@ class Lanes:
         try:
             while True:
                 busy = [future for future in begun if not future.done()]
-                more = islice(coming, self._most - len(busy))
+                failed = any(future.done() and future.exception() for future in begun)
+                more = islice(coming, 0 if failed else self._most - len(busy))
                 new = [pool.submit(act, item) for item in more]
                 begun.extend(new)
                 if not begun:

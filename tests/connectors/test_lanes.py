@@ -121,11 +121,11 @@ def test_results_come_in_order_and_an_error_ends_it() -> None:
     def act(item: int) -> int:
         if item == 0:
             assert far.wait(30), "what comes after a slow one does not wait for it"
-        elif item == 4:
-            raise ValueError
         elif item == 9:
             far.set()
-        elif item > 9:
+        elif item == 20:
+            raise ValueError
+        elif item > 20:
             time.sleep(0.05)
         ended.append(item)
         return item
@@ -133,8 +133,26 @@ def test_results_come_in_order_and_an_error_ends_it() -> None:
     results, got = lanes.each(act, range(100)), list[int]()
     with pytest.raises(ValueError):
         got.extend(results)
-    assert got == [0, 1, 2, 3]
-    assert max(ended) < 50
+    assert got == [*range(20)]
+    assert max(ended) < 60
+
+
+def test_an_error_behind_a_slow_call_ends_it_too() -> None:
+    """It is raised in its turn, and nothing is begun until then."""
+    lanes, begun = Lanes(3), list[int]()
+
+    def act(item: int) -> int:
+        begun.append(item)
+        if item == 6:
+            raise ValueError
+        time.sleep(0.5 if item == 0 else 0.005)
+        return item
+
+    results, got = lanes.each(act, range(1_000)), list[int]()
+    with pytest.raises(ValueError):
+        got.extend(results)
+    assert got == [0, 1, 2, 3, 4, 5]
+    assert len(begun) < 40
 
 
 @dataclass
