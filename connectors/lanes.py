@@ -80,11 +80,15 @@ class Lanes:
         pool = ThreadPoolExecutor(self._most)
         try:
             while True:
-                free = self._most - sum(not future.done() for future in begun)
-                begun.extend(pool.submit(act, item) for item in islice(coming, free))
+                busy = [future for future in begun if not future.done()]
+                failed = any(future.done() and future.exception() for future in begun)
+                more = islice(coming, 0 if failed else self._most - len(busy))
+                new = [pool.submit(act, item) for item in more]
+                begun.extend(new)
                 if not begun:
                     return
-                wait([f for f in begun if not f.done()], return_when=FIRST_COMPLETED)
+                # Of those too that may have ended by now: else their lanes would stay empty.
+                wait([*busy, *new], return_when=FIRST_COMPLETED)
                 while begun and begun[0].done():
                     yield begun.popleft().result()
         finally:
