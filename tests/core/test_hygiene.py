@@ -43,7 +43,7 @@ def found(world: World, hygiene: Any) -> dict[str, set[str]]:
     rules = model(hygiene)
     assert rules.hygiene
     checks: defaultdict[str, set[str]] = defaultdict(set)
-    for row in world.rows(findings(rules.hygiene, world.facts, T0)):
+    for row in world.rows(world.asked(findings, rules.hygiene)):
         checks[row["lead_id"]].add(row["check"])
     return checks
 
@@ -153,9 +153,7 @@ def test_companies_behind_any_address() -> None:
     world = World(people, accounts=firms)
     rules = model(lists)
     assert rules.hygiene
-    rows = [
-        (r["lead_id"], r["check"]) for r in world.rows(findings(rules.hygiene, world.facts, T0))
-    ]
+    rows = [(r["lead_id"], r["check"]) for r in world.rows(world.asked(findings, rules.hygiene))]
     rivals = ("both", "domain", "firm", "mail", "name", "site", "sub")
     assert sorted(rows) == sorted(
         [*((name, "competitor") for name in rivals), ("ours", "internal")]
