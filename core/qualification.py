@@ -69,7 +69,7 @@ def _reached(model: Model, rows: Table) -> Value:
     top: BooleanValue = (rows.score >= sql) | (rows.fast_lane > 0)
     stage = ibis.cases(
         (top, Stage.SQL.value),
-        (ibis.literal(bool(marks.pql)) & (rows.pql == len(marks.pql)), Stage.PQL.value),
+        (ibis.literal(bool(marks.pql)) & (rows.pql == len({*marks.pql})), Stage.PQL.value),
         (rows.score >= mql, Stage.MQL.value),
         (rows.iql > 0, Stage.IQL.value),
     )

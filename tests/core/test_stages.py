@@ -102,6 +102,13 @@ def test_no_lane_leads_past_the_gates() -> None:
     assert stage("trial_started", "invited_colleague", rules=gated, region="europe") == "SQL"
 
 
+def test_a_mark_that_is_named_twice_is_one_mark() -> None:
+    """S041: all of the rules make a PQL, however often the model names one of them."""
+    twice = model(stages={"pql": ["trial", "invite", "trial"]})
+    assert stage("trial_started", "invited_colleague", rules=twice) == "PQL"
+    assert stage("trial_started", rules=twice) is None
+
+
 def test_a_stage_without_its_rule_is_refused() -> None:
     said = r"stages.pql: no behaviour rule is called trail \(did you mean trial\?\)"
     with pytest.raises(ValidationError, match=said):
