@@ -23,10 +23,11 @@ from tests.world import Clock
 
 
 class Crowd:
-    """Calls that are under way, and the most there were at once."""
+    """Calls that are under way, and the most there were at once; each takes `seconds`."""
 
     def __init__(self) -> None:
         self.now = self.most = 0
+        self.seconds = 0.002
         self._lock = threading.Lock()
 
     @contextmanager
@@ -36,7 +37,7 @@ class Crowd:
             self.now += 1
             self.most = max(self.most, self.now)
         try:
-            time.sleep(0.002)
+            time.sleep(self.seconds)
             yield
         finally:
             with self._lock:
@@ -179,6 +180,10 @@ class Desk:
         return connector
 
 
+UNHURRIED = 0.04
+"""Seconds that a call takes where several are to meet, also on a busy machine."""
+
+
 @pytest.fixture
 def desk() -> Iterator[Desk]:
     """An account that takes some thousandths of a second over a call."""
@@ -200,7 +205,7 @@ def people(desk: Desk, count: int) -> list[Change]:
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_writes_go_out_several_at_once(desk: Desk, concurrency: int) -> None:
     """Up to as many as is configured; the results come in the order of the changes."""
-    changes = people(desk, 2_000)
+    changes, desk.crowd.seconds = people(desk, 2_000), UNHURRIED
     results = list(desk.prepared(concurrency).write(changes))
     assert [result.change for result in results] == changes
     assert {result.status for result in results} == {Status.WRITTEN}
@@ -214,7 +219,7 @@ def test_visitors_are_asked_for_several_at_once(desk: Desk) -> None:
         person = desk.own.crm.add(Kind.LEAD, {"last_name": "M", "email": f"p{n}@buyer.example"})
         seen = {"type": "page_view", "asset": f"/{n}", "people": [person.number]}
         desk.own.crm.add(Kind.ACTIVITY, {**seen, "at": desk.own.clock()})
-    rows = {}
+    rows, desk.crowd.seconds = {}, UNHURRIED
     for concurrency in (1, 4):
         connector = desk.prepared(concurrency)
         (page,) = connector.pull(EVENTS, Cursor(), desk.own.clock())
