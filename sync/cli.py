@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.exceptions import TyperException
 
-from connectors.errors import BudgetSpent, ConnectorError
+from connectors.errors import BudgetSpent, ConnectorError, MappingError
 from sync import (
     amend_commands,
     answer_command,
@@ -320,6 +320,8 @@ def run(arguments: Sequence[str], outside: "Outside | None" = None) -> int:
         return exit_of(error)
     except (ConnectorError, DeniedError, StoreError) as error:
         say(f"error: {error}")
+        if isinstance(error, MappingError):
+            say("`leadgauge check` tells everything that stands in the way of a run")
         return exit_of(error)
     except GuardStopError as error:
         for finding in error.findings:

@@ -5,7 +5,7 @@ A plan is the same cycle that stops before writing.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -211,8 +211,11 @@ class _Steps:
         _require_fields(connector)
         settle_unanswered(connector, self._session, self._lease)
         now = asked_by(self._session.config.connections[name])
-        report.anew = facts.asked.otherwise(name, now)
-        anew = [s for s in connector.streams() if s.table in report.anew]
+        otherwise = facts.asked.otherwise(name, now)
+        anew = [
+            s for s in connector.streams() if s.table in otherwise and facts.cursor(name, s.name)
+        ]
+        report.anew = list(dict.fromkeys(stream.table for stream in anew))
         known = priced or self._first_price(connector)
         predicted = self._price(connector, anew, known)
         # A price of a part stands beside no number of calls of the whole.
@@ -250,15 +253,13 @@ class _Steps:
         return price.total(price.reading(connector))
 
     def _price(
-        self, connector: Connector, anew: Iterable[Stream], known: Price | None
+        self, connector: Connector, anew: Sequence[Stream], known: Price | None
     ) -> Price | None:
         """The price of the reading, as far as it is known, with that of streams that were read
         before and are read anew."""
-        facts, name = self._session.facts, connector.name
-        begun = [stream for stream in anew if facts.cursor(name, stream.name)]
-        if not begun:
+        if not anew:
             return known
-        more = price.total(price.reading(connector, streams=begun))
+        more = price.total(price.reading(connector, streams=anew))
         return replace(more + (known or Price()), exact=False)
 
     def hand_down(self, at: datetime) -> None:

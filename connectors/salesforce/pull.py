@@ -419,7 +419,7 @@ def _column(records: list[dict[str, Any]], path: str) -> list[Any]:
 def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """A record of which two queries brought different fields, of what it refers to as well."""
     both = {
-        name: {**one[name], **other[name]}
+        name: _joined(one[name], other[name])
         for name in one.keys() & other.keys()
         if isinstance(one[name], dict) and isinstance(other[name], dict)
     }

@@ -100,3 +100,12 @@ def test_reading_again_has_a_price(world: Live, people: dict[str, Record]) -> No
     world.sync("--max-change-share", "1")
     for name, seller in world.sellers.items():
         assert seller.shown(people[name])["score"] == 100
+
+
+def test_a_mapping_that_is_mended_before_anything_was_read(world: Live) -> None:
+    """Nothing is read again then, and nobody is warned of it."""
+    world.set_up()
+    world.configure_mapping("sales", leads={"custom.plan": "Plam__c"})
+    assert "leadgauge check" in world.sync(code=Exit.USAGE).err
+    world.configure_mapping("sales", leads={"custom.plan": "Title"})
+    assert world.sync().json["warnings"] == []
