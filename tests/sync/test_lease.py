@@ -245,6 +245,17 @@ def test_waiting_for_a_bulk_job_keeps_it(
     assert world.clock() - begun > 3 * LASTS
 
 
+def taken_over(world: Live, other: Ledger, path: str, method: str) -> None:
+    """Let a run be asleep for so long as it makes a call that another instance takes its lease."""
+
+    def taken(request: Request) -> Response:
+        now = world.clock.tick(seconds=LASTS.total_seconds())
+        other.presence.acquire("sync", "other:1", at=now, lasts=LASTS)
+        return world.sales.face(request)
+
+    world.sales.server.faults.append(Fault(path, method, response=taken))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("calls", [1, 10])
 def test_a_run_whose_lease_was_taken_sends_nothing_more(
@@ -253,13 +264,7 @@ def test_a_run_whose_lease_was_taken_sends_nothing_more(
     """U05: it was asleep for long; the call in hand is settled, and no other one is made."""
     monkeypatch.setattr("sync.plan.PORTION_CALLS", calls)
     with Ledger(url) as other:
-
-        def taken(request: Request) -> Response:
-            now = world.clock.tick(seconds=LASTS.total_seconds())
-            other.presence.acquire("sync", "other:1", at=now, lasts=LASTS)
-            return world.sales.face(request)
-
-        world.sales.server.faults.append(Fault(WRITING, method="PATCH", response=taken))
+        taken_over(world, other, WRITING, "PATCH")
         ended = world.run("sync")
         assert ended.code == Exit.LEASE
         assert "another instance has taken over" in ended.err
@@ -276,13 +281,7 @@ def test_a_run_that_reads_back_asks_before_each_call_too(
 ) -> None:
     """U05: what is acknowledged waits to be read back; no call is made meanwhile without asking."""
     with Ledger(url) as other:
-
-        def taken(request: Request) -> Response:
-            now = world.clock.tick(seconds=LASTS.total_seconds())
-            other.presence.acquire("sync", "other:1", at=now, lasts=LASTS)
-            return world.sales.face(request)
-
-        world.sales.server.faults.append(Fault(WRITING, method="PATCH", response=taken))
+        taken_over(world, other, WRITING, "PATCH")
         assert world.run("sync", "--verify").code == Exit.LEASE
         assert world.sales.writes() == 1
         assert len(other.open_intents("sales")) == LEADS
@@ -297,13 +296,7 @@ def test_a_run_whose_lease_is_taken_while_it_looks_writes_nothing(
 ) -> None:
     """U05: it was asleep while it looked at the records just before it would write to them."""
     with Ledger(url) as other:
-
-        def taken(request: Request) -> Response:
-            now = world.clock.tick(seconds=LASTS.total_seconds())
-            other.presence.acquire("sync", "other:1", at=now, lasts=LASTS)
-            return world.sales.face(request)
-
-        world.sales.server.faults.append(Fault(LOOKING, method="POST", response=taken))
+        taken_over(world, other, LOOKING, "POST")
         assert world.run("sync", "--verify").code == Exit.LEASE
         assert world.sales.writes() == 0
         other.presence.release("sync", "other:1")
@@ -342,13 +335,7 @@ def test_a_run_whose_lease_was_taken_starts_no_job(
     """U05: it was asleep while the job was made; that never gets any rows."""
     monkeypatch.setattr("connectors.salesforce.connector.BULK_FROM", 10)
     with Ledger(url) as other:
-
-        def taken(request: Request) -> Response:
-            now = world.clock.tick(seconds=LASTS.total_seconds())
-            other.presence.acquire("sync", "other:1", at=now, lasts=LASTS)
-            return world.sales.face(request)
-
-        world.sales.server.faults.append(Fault("/jobs/ingest$", method="POST", response=taken))
+        taken_over(world, other, "/jobs/ingest$", "POST")
         assert world.run("sync").code == Exit.LEASE
         other.presence.release("sync", "other:1")
     (job,) = world.sales.face.bulk._jobs.values()  # type: ignore[attr-defined]

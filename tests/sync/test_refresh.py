@@ -1,6 +1,6 @@
 """Refresh: what changes without a stamp is found without reading everything else."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -135,22 +135,27 @@ def test_one_of_several_sources_moves() -> None:
     made.facts.close()
 
 
+def refreshed_while(followed: Followed, happens: Callable[[], object]) -> None:
+    """A refresh, and what happens after a record was looked at and before it is read again."""
+    looks: list[str] = []
+
+    def meanwhile() -> None:
+        looks.extend(stage for stage in followed.steps[-1:] if "refresh" in stage)
+        if len(looks) == 2:  # The second page is read; now its first record is.
+            followed.clock.tick(seconds=20)
+            happens()
+
+    followed.meanwhile = meanwhile
+    followed.refresh()
+    followed.meanwhile = lambda: None
+
+
 def test_what_changes_meanwhile_is_left_to_a_pull(followed: Followed) -> None:
     """A record that is edited after it was looked at and before it is read again comes with the
     next pull, as of when it was edited."""
     lead = list(followed.crm.records(Kind.LEAD))[2]
     unstamped(followed.crm, lead, title="Director")
-    calls: list[str] = []
-
-    def edit() -> None:
-        calls.extend(stage for stage in followed.steps[-1:] if "refresh" in stage)
-        if len(calls) == 2:  # The second page is read; now its first record is.
-            followed.clock.tick(seconds=20)
-            followed.crm.update(lead, {"company": "New"})
-
-    followed.meanwhile = edit
-    followed.refresh()
-    followed.meanwhile = lambda: None
+    refreshed_while(followed, lambda: followed.crm.update(lead, {"company": "New"}))
     followed.pull()
     assert followed.held() == followed.truth()
     table = followed.facts.table("leads").filter(lambda row: row.id == str(lead.number))
@@ -163,17 +168,7 @@ def test_who_goes_meanwhile_is_left_to_a_pull(followed: Followed) -> None:
     next pull, which counts how many are gone."""
     lead = list(followed.crm.records(Kind.LEAD))[2]
     unstamped(followed.crm, lead, title="Director")
-    looks: list[str] = []
-
-    def convert() -> None:
-        looks.extend(stage for stage in followed.steps[-1:] if "refresh" in stage)
-        if len(looks) == 2:  # The second page is read; now its first record is.
-            followed.clock.tick(seconds=20)
-            followed.crm.convert(lead)
-
-    followed.meanwhile = convert
-    followed.refresh()
-    followed.meanwhile = lambda: None
+    refreshed_while(followed, lambda: followed.crm.convert(lead))
     assert str(lead.number) in {row["id"] for row in followed.held()["leads"]}
     assert followed.pull().leads_removed == 1
     assert followed.held() == followed.truth()
