@@ -589,8 +589,8 @@ def test_what_never_arrived_is_no_human_s_choice(world: Live) -> None:
 @pytest.mark.slow
 def test_what_a_merge_carries_over_is_no_human_s_choice(world: Live) -> None:
     """U09, D37: HubSpot gives merged contacts a new id, which holds what we wrote to the old ones:
-    that is ours still; what a human typed there since is not."""
-    crm, found = world.marketing.crm, people(world, 4)["marketing"]
+    that is ours still; what a human typed there since is not, nor what did not come along."""
+    crm, found = world.marketing.crm, people(world, 6)["marketing"]
     prepare(world)
     respected = {"field": field_name("marketing", "score"), "policy": "respect_edits"}
     world.configure_write("marketing", {"score": respected})
@@ -601,9 +601,10 @@ def test_what_a_merge_carries_over_is_no_human_s_choice(world: Live) -> None:
         for one in old:
             crm.merge(record, one)
     world.marketing.edit(merged[1], "score", 55)
+    world.marketing.edit(merged[2], "score", None)
     world.model(**{**TECHNOLOGY, "fit": [{**TECHNOLOGY["fit"][0], "points": 60}]})
     world.sync(*only)
-    assert [world.marketing.shown(record)["score"] for record in merged] == [60, 55]
+    assert [world.marketing.shown(record)["score"] for record in merged] == [60, 55, 60]
     held = world.run("status", "--json").json["held"]
     assert [entry["record_id"] for entry in held] == [world.marketing.id(merged[1])]
 
