@@ -294,10 +294,13 @@ def test_many_fields_of_many_records_are_asked_for_in_parts(fields: int, records
         said = {"last_name": "P", "no_tracking": True, "forget": False}
         for lead in leads:
             lead.values["individual"] = world.crm.add(Kind.INDIVIDUAL, said).number
-        mapping = FieldMapping(leads={f"custom.f{n}": name for n, name in enumerate(names)})
-        connector = world.connect(mapping=mapping)
+        given = {f"custom.f{n}": name for n, name in enumerate(names)}
+        # Fields of one that is referred to, at both ends of all.
+        given = {"custom.rep": "Owner.Name", **given, "custom.address": "Owner.Email"}
+        connector = world.connect(mapping=FieldMapping(leads=given))
         page = connector.read_again(LEADS, [world.id(lead) for lead in leads])
         assert sorted(page.rows["id"].to_pylist()) == sorted(world.id(lead) for lead in leads)
-        assert {len(custom) for custom in page.rows["custom"].to_pylist()} == {len(names) + 5}
-        (choices, *_) = page.rows["custom"].to_pylist()
-        assert {("opted_out_tracking", "true"), ("should_forget", "false")} <= {*choices}
+        assert {len(custom) for custom in page.rows["custom"].to_pylist()} == {len(given) + 5}
+        (custom, *_) = page.rows["custom"].to_pylist()
+        assert {("opted_out_tracking", "true"), ("should_forget", "false")} <= {*custom}
+        assert {("rep", "Rep One"), ("address", "rep@seller.example")} <= {*custom}
